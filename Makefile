@@ -1,0 +1,62 @@
+# Needs make and Python 3.11 or later; everything else is installed into .venv.
+#   make demo            run the example job            make demo ARGS=--fail
+#   make test            run the tests                  make test ARGS="tests/unit -x"
+#   make lint            check style, types and layers
+#   make fmt             format and mend what can be mended
+#   make clean           remove .venv and whatever the tools leave behind
+# PYTHON names the interpreter to use.
+
+.DELETE_ON_ERROR:
+.PHONY: demo test lint fmt clean
+
+BIN := .venv/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+CANDIDATES := $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 python
+
+demo: .venv/demo.stamp
+	$(BIN)/python -m coremachine demo $(ARGS)
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-logo
+
+fmt: .venv/dev.stamp
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/demo.stamp: pyproject.toml | .venv/pyvenv.cfg
+	@echo "Installing what the demo needs into .venv"
+	@$(INSTALL) ".[embedded,demo,diagrams]"
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml | .venv/pyvenv.cfg
+	@echo "Installing what the tests need into .venv"
+	@$(INSTALL) ".[embedded,demo,diagrams,web,otel,dev]"
+	@touch $@
+
+# A name on PATH may be a stub that only prints where the real one is, so each candidate is run.
+.venv/pyvenv.cfg:
+	@for python in $(CANDIDATES); do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  "$$python" -c 'import ensurepip' 2>/dev/null || { bare="$$python"; continue; }; \
+	  echo "Creating .venv with $$python"; \
+	  "$$python" -m venv .venv || { rm -rf .venv; exit 1; }; \
+	  exit 0; \
+	done; \
+	if [ -n "$$bare" ]; then \
+	  echo "$$bare cannot make a virtual environment: install its venv module (Debian: apt-get install python3-venv)." >&2; \
+	else \
+	  echo "CoreMachine needs Python 3.11 or later, and none was found. Tried: $(strip $(CANDIDATES))." >&2; \
+	  echo "Install one, or name it: make PYTHON=/path/to/python3.12 ..." >&2; \
+	fi; \
+	exit 1

@@ -1,0 +1,136 @@
+"""The neutral graph: what a picture says, before any renderer says how. Made here from a lifecycle."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from ..statemachine.lifecycle import Edge as LifecycleEdge
+from ..statemachine.lifecycle import EventStatus, Lifecycle, State
+
+Kind = Literal["start", "state", "task", "more", "join", "hook", "end"]
+Tone = Literal["plain", "failure", "warning"]
+Direction = Literal["down", "right"]
+
+TONES: dict[EventStatus, Tone] = {"success": "plain", "info": "plain", "failure": "failure", "warning": "warning"}
+START = "Start"  # no state can be called so: their names are in lower case
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One thing in the picture. `key` is its identity, `title` what is read, `captions` small lines below it.
+
+    `start` is the dot at which all begins, `more` the ellipsis in a fan-out, `join` the point where parallel
+    lines meet, `hook` user code around a job, and `end` the mark behind which nothing follows.
+    """
+
+    key: str
+    title: str
+    kind: Kind
+    captions: tuple[str, ...] = ()
+    terminal: bool = False
+    leased: bool = False
+    failure: bool = False
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """One arrow. `title` is the trigger, `caption` the event, `badges` the ids of the gap checks that guard it.
+
+    `loose` marks an arrow that follows later and on its own, outside the transaction that the others share.
+    """
+
+    source: str
+    target: str
+    title: str = ""
+    caption: str = ""
+    badges: tuple[str, ...] = ()
+    tone: Tone = "plain"
+    text: str = ""
+    loose: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A frame around the nodes that name its `key`."""
+
+    key: str
+    title: str
+    captions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """A picture as data. `direction` is where its arrows mainly point, `text` its one-line explanation."""
+
+    name: str
+    title: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    groups: tuple[Group, ...] = ()
+    direction: Direction = "down"
+    text: str = ""
+
+    @cached_property
+    def order(self) -> dict[str, tuple[int, int]]:
+        """For each node its distance from the first, then its place in the declaration.
+
+        An arrow from a higher to a lower one leads back; drawn the other way round, it leaves no cycle.
+        """
+        distance = {self.nodes[0].key: 0}
+        queue = [self.nodes[0].key]
+        for key in queue:
+            for edge in self.edges:
+                if edge.source == key and edge.target not in distance:
+                    distance[edge.target] = distance[key] + 1
+                    queue.append(edge.target)
+        return {node.key: (distance.get(node.key, 0), place) for place, node in enumerate(self.nodes)}
+
+    def leads_back(self, edge: Edge) -> bool:
+        """Whether `edge` points against the direction of the picture."""
+        return self.order[edge.target] < self.order[edge.source]
+
+
+def lifecycle_graph(lifecycle: Lifecycle) -> Graph:
+    """The picture of a lifecycle: its states, and one arrow for each transition and source."""
+    start = Node(key=START, title="", kind="start")
+    return Graph(
+        name=lifecycle.name,
+        title=f"{lifecycle.name.replace('_', ' ').capitalize()} lifecycle",
+        nodes=(start, *(_state_node(state) for state in lifecycle.states)),
+        edges=(_birth(lifecycle), *(_arrow(edge) for edge in lifecycle.edges)),
+        text=lifecycle.text,
+    )
+
+
+def _state_node(state: State) -> Node:
+    leased = ("leased",) if state.leased else ()
+    until = (f"until {state.deadline}",) if state.deadline else ()
+    waits = (f"waits for {state.waits_for}",) if state.waits_for else ()
+    return Node(
+        key=state.name,
+        title=state.name,
+        kind="state",
+        captions=(" ".join((*leased, *waits, *until)),) if leased or waits or until else (),
+        terminal=state.terminal,
+        leased=state.leased,
+        failure=state.failure,
+    )
+
+
+def _birth(lifecycle: Lifecycle) -> Edge:
+    created = lifecycle.created
+    return Edge(source=START, target=lifecycle.initial.name, caption=created.type if created else "")
+
+
+def _arrow(edge: LifecycleEdge) -> Edge:
+    transition = edge.transition
+    return Edge(
+        source=edge.source,
+        target=edge.target,
+        title=transition.trigger,
+        caption=transition.event.type,
+        badges=tuple(gap.id for gap in transition.gap_checks),
+        tone=TONES[transition.event.status],
+        text=transition.text,
+    )

@@ -1,0 +1,1 @@
+"""It happens: store, bus, flow, handlers, worker, and the application on top."""

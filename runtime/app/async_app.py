@@ -1,0 +1,244 @@
+"""The async application: a database, a bus and the declared jobs."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import UTC, datetime, tzinfo
+from types import TracebackType
+from typing import Any, Self
+
+from ...diagrams.timeline import Timeline
+from ...diagrams.timeline_text import render_timeline
+from ...statemachine.errors import DefinitionError, OperationError
+from ...statemachine.job import Job
+from ...statemachine.records import Record, Schema
+from ...statemachine.tables import SCHEMA
+from ..bus.port import Bus
+from ..bus.postgres import PostgresBus
+from ..errors import UnknownJobError, UnknownTypeError
+from ..flow.cancel import cancel
+from ..flow.resume import Resumption, resume
+from ..flow.submit import Submission, submit
+from ..settings import Settings
+from ..store.database import Database
+from ..store.session import Row
+from ..worker.worker import Worker
+from .audit import Audit, read_audit
+from .history import EventMark, read_events_after, read_timeline, timeline_json
+from .records import Records
+from .why import Why, why
+from .why_facts import read_facts
+
+
+class AsyncCoreMachine:
+    """Submits, runs and shows jobs. Use it as an async context manager, or call `open` and `close`.
+
+    Without a `url` it runs on the embedded PostgreSQL and installs its schema there. Against a server of your own the
+    schema must have been installed (`coremachine db install`), or give `install=True`. `records` are records of your
+    own, whose tables are installed beside those of CoreMachine.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        jobs: Iterable[Job] = (),
+        records: Iterable[Record] = (),
+        settings: Settings | None = None,
+        install: bool = False,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.jobs = {job.name: job for job in jobs}
+        self.schema = Schema((*SCHEMA.records, *records))
+        self._url = url or self.settings.url
+        self._install = install
+        self._leave: Callable[[], None] | None = None
+        self._database: Database | None = None
+        self._bus: Bus | None = None
+        _check_task_names(self.jobs)
+
+    async def open(self) -> Self:
+        """Connect, and start the embedded server where there is no URL.
+
+        Raises DatabaseUnreachableError, SchemaError, or EmbeddedServerError.
+        """
+        url, embedded = self._url, self._url is None
+        if url is None:
+            url = await asyncio.to_thread(self._start_embedded)
+        database = Database(url, schema=self.settings.db_schema, pool_size=self.settings.pool_size, records=self.schema)
+        try:
+            await database.reach()
+            if embedded or self._install:
+                await database.install()
+            await database.check_installed()
+            await database.open()
+        except BaseException:
+            await database.close()
+            self._leave_embedded()
+            raise
+        self._database = database
+        self._bus = PostgresBus(database)
+        return self
+
+    async def close(self) -> None:
+        """Give the connections back, and leave the embedded server."""
+        await self.disconnect()
+        await asyncio.to_thread(self._leave_embedded)
+
+    async def disconnect(self) -> None:
+        """Give the connections back. The embedded server, where there is one, is left when the process ends."""
+        database, self._database = self._database, None
+        if database is not None:
+            await database.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def url(self) -> str | None:
+        """The URL it was given, by its maker or the settings; None where it runs on the embedded server."""
+        return self._url
+
+    @property
+    def database(self) -> Database:
+        """The open database. Raises OperationError before `open`."""
+        if self._database is None:
+            raise OperationError("this CoreMachine is not open; use it in a with block, or call open() first")
+        return self._database
+
+    @property
+    def bus(self) -> Bus:
+        """The open bus. Raises OperationError before `open`."""
+        if self._bus is None:
+            raise OperationError("this CoreMachine is not open; use it in a with block, or call open() first")
+        return self._bus
+
+    @property
+    def records(self) -> Records:
+        """Records of your own: create them, and fire their triggers."""
+        return Records(self.database)
+
+    async def submit(self, job: Job | str, /, key: str | None = None, **parameters: Any) -> Submission:
+        """Submit a job, or find it where it was submitted before: same type, parameters and key are the same job.
+
+        Raises ParameterError naming each parameter that the job does not accept, and UnknownTypeError.
+        """
+        return await submit(self.database, self.bus, self.declared(job), parameters, key)
+
+    def declared(self, job: Job | str) -> Job:
+        """The declared job of that name. Raises UnknownTypeError."""
+        name = job if isinstance(job, str) else job.name
+        if name not in self.jobs:
+            raise UnknownTypeError(name, tuple(self.jobs))
+        return self.jobs[name]
+
+    def worker(self) -> Worker:
+        """A worker for the declared jobs. Run it with `await worker.run()`, end it with `worker.stop()`."""
+        return Worker(self.database, self.bus, tuple(self.jobs.values()), self.settings, {"records": self.records})
+
+    async def work(self, *, until_idle: bool = False) -> None:
+        """Run a worker until it is cancelled, or until nothing is left to do."""
+        await self.worker().run(until_idle=until_idle)
+
+    async def cancel(self, job_id: str, reason: str = "cancelled by a user") -> str:
+        """Cancel a job; `processing` in answer means that running tasks have been asked to stop.
+
+        Raises UnknownJobError, and IllegalMoveError for a job that has ended.
+        """
+        return await cancel(self.database, self.bus, await self.full_id(job_id), reason)
+
+    async def resume(self, job_id: str, *, dry_run: bool = False) -> Resumption:
+        """Let a failed or cancelled job go on where it stopped, or say what that would do.
+
+        Raises UnknownJobError, and IllegalMoveError for a job in any other state.
+        """
+        return await resume(self.database, self.bus, await self.full_id(job_id), dry_run=dry_run)
+
+    async def audit(self, only: Collection[str] = (), *, record: bool = False) -> Audit:
+        """Look for every gap of the register in live data, or for those with the ids in `only`. Locks nothing.
+
+        With `record` each job with a critical or high finding gets a gap_found event. Raises UnknownGapError.
+        """
+        return await read_audit(self.database, self.settings, only, record=record)
+
+    async def why(self, job_id: str) -> Why:
+        """Why a job is where it is: what it waits for, who holds it, until when. Raises UnknownJobError."""
+        return why(await read_facts(self.database, self.settings, await self.full_id(job_id)))
+
+    async def job(self, job_id: str) -> Row:
+        """One job with its stages, by its id or an unambiguous beginning of it. Raises UnknownJobError."""
+        full = await self.full_id(job_id)
+        async with self.database.session() as session:
+            (row,) = await session.fetch("load_job", {"job_id": full})
+            row["stages"] = await session.fetch("load_stages", {"job_id": full})
+        return row
+
+    async def timeline(self, job_id: str, *, everything: bool = False, tz: tzinfo | None = None) -> str:
+        """The execution timeline of a job as text, in the local time zone unless `tz` is given.
+
+        It shows the headline events and the warnings, or `everything`. Raises UnknownJobError.
+        """
+        told = await self._timeline(job_id, everything=everything)
+        return render_timeline(told, tz=tz or local_zone(), show_all=everything)
+
+    async def timeline_data(
+        self, job_id: str, *, everything: bool = False, tz: tzinfo | None = None
+    ) -> dict[str, object]:
+        """The execution timeline as JSON values. Raises UnknownJobError."""
+        return timeline_json(await self._timeline(job_id, everything=everything), tz or local_zone())
+
+    async def events_after(self, job_id: str, mark: EventMark | None = None) -> tuple[list[Row], EventMark]:
+        """Events that a follower at `mark` has not been given, in order, and its new mark. Misses none."""
+        full = await self.full_id(job_id)
+        async with self.database.session() as session:
+            return await read_events_after(session, full, mark or EventMark())
+
+    async def list_jobs(self, *, status: str | None = None, job_type: str | None = None, limit: int = 50) -> list[Row]:
+        """The latest jobs, newest first, each with the stage it has come to and the number of its tasks."""
+        wanted = {"status": status, "job_type": job_type, "limit": limit}
+        async with self.database.session() as session:
+            return await session.fetch("list_jobs", wanted)
+
+    async def _timeline(self, job_id: str, *, everything: bool) -> Timeline:
+        full = await self.full_id(job_id)
+        async with self.database.session() as session:
+            return await read_timeline(session, full, everything=everything)
+
+    async def full_id(self, prefix: str) -> str:
+        """The whole id of the only job whose id begins with `prefix`. Raises UnknownJobError."""
+        async with self.database.session() as session:
+            rows = await session.fetch("jobs_by_prefix", {"prefix": prefix, "after": prefix + "g"})
+        if len(rows) != 1:
+            raise UnknownJobError(prefix, tuple(row["job_id"][:16] for row in rows))
+        found: str = rows[0]["job_id"]
+        return found
+
+    def _start_embedded(self) -> str:
+        from ..embedded import EmbeddedServer
+
+        server = EmbeddedServer.open(self.settings.data_dir)
+        self._leave = server.close
+        return server.url
+
+    def _leave_embedded(self) -> None:
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
+
+
+def local_zone() -> tzinfo:
+    """The time zone of this machine."""
+    return datetime.now().astimezone().tzinfo or UTC
+
+
+def _check_task_names(jobs: Mapping[str, Job]) -> None:
+    first: dict[str, tuple[str, Any]] = {}
+    for job in jobs.values():
+        for name, task in job.tasks.items():
+            known_by, known = first.setdefault(name, (job.name, task))
+            if known is not task:
+                raise DefinitionError(f"{known_by} and {job.name} have different tasks called {name}; rename one")

@@ -1,0 +1,157 @@
+"""The audit: every gap of the register that can be seen in live data is looked for, one statement each."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ...sql_generator.schema import digests
+from ...statemachine.errors import OperationError
+from ...statemachine.gaps import Gap, Severity
+from ...statemachine.lifecycles import LIFECYCLES
+from ...statemachine.register import GAPS, GapConstraint, GapQuery
+from ..settings import Settings
+from ..store.database import Database
+from ..store.session import Note
+
+EXAMPLES = 20
+OVERDUE_S = 300.0
+UNRESCUED_S = 60.0
+ALIVE_S = 30.0
+RECORDED: Collection[Severity] = ("critical", "high")
+DRIFT = next(gap for gap in GAPS if isinstance(gap, GapQuery) and gap.query == "drifted_schema")
+
+
+class UnknownGapError(OperationError):
+    """The audit has no check of this id. Carries `gap` and `known`."""
+
+    def __init__(self, gap: str, known: tuple[str, ...]) -> None:
+        self.gap = gap
+        self.known = known
+        super().__init__(f"the audit has no check {gap}; it has {', '.join(known)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A row in which a gap shows. `job_id` is None for what belongs to no job, `since` where no time is known."""
+
+    job_id: str | None
+    subject: str
+    detail: str
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A gap that shows in live data: in `count` rows, of which at most 20 are the `examples`."""
+
+    id: str
+    severity: Severity
+    gap: str
+    count: int
+    remedy: str
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What was looked for, by id, and what was found, worst first. Findings of severity `info` are no trouble."""
+
+    checked: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def trouble(self) -> Severity | None:
+        """The worst severity found, `info` apart; None where all is well."""
+        return next((finding.severity for finding in self.findings if finding.severity != "info"), None)
+
+
+def checks(only: Collection[str] = ()) -> tuple[GapQuery | GapConstraint, ...]:
+    """The checks that the audit runs: all there are, or those with these ids. Raises UnknownGapError."""
+    runnable = {gap.id: gap for gap in GAPS if isinstance(gap, GapQuery | GapConstraint)}
+    for wanted in only:
+        if wanted not in runnable:
+            raise UnknownGapError(wanted, tuple(runnable))
+    return tuple(gap for gap in runnable.values() if not only or gap.id in only)
+
+
+async def read_audit(database: Database, settings: Settings, only: Collection[str] = (), *, record: bool) -> Audit:
+    """Run the checks, each a statement with a snapshot of its own, which locks nothing.
+
+    With `record` each job with a critical or high finding gets a gap_found event for it. Raises UnknownGapError.
+    """
+    wanted, given = checks(only), _given(database, settings)
+    found: list[Finding] = []
+    async with database.session() as session:
+        for gap in wanted:
+            name, more = _statement(gap)
+            rows = await session.fetch(f"audit/{name}", {**given, **more})
+            if rows:
+                count: int = rows[0]["found"]
+                columns = [{name: value for name, value in row.items() if name != "found"} for row in rows]
+                found.append(finding(gap, count, [Example(**row) for row in columns]))
+    if record:
+        await _record(database, list(_notes(found)))
+    order: tuple[Severity, ...] = ("critical", "high", "medium", "info")
+    found.sort(key=lambda one: order.index(one.severity))
+    return Audit(checked=tuple(gap.id for gap in wanted), findings=tuple(found))
+
+
+def finding(gap: Gap, count: int, examples: Iterable[Example]) -> Finding:
+    """A finding of `gap`, as the register words it."""
+    return Finding(
+        id=gap.id, severity=gap.severity, gap=gap.gap, count=count, remedy=gap.remedy, examples=tuple(examples)
+    )
+
+
+def drifted(detail: str) -> Audit:
+    """The audit of a schema so different that no other check can be run on it."""
+    example = Example(job_id=None, subject="declaration", detail=detail, since=None)
+    return Audit(checked=(DRIFT.id,), findings=(finding(DRIFT, 1, [example]),))
+
+
+def alive_within(settings: Settings) -> float:
+    """For how many seconds a worker that was seen counts as alive."""
+    return max(ALIVE_S, 5 * settings.reconcile)
+
+
+def _statement(gap: GapQuery | GapConstraint) -> tuple[str, Mapping[str, object]]:
+    if isinstance(gap, GapQuery):
+        return gap.query, {}
+    return "missing_constraint", {"constraint": gap.constraint}
+
+
+def _given(database: Database, settings: Settings) -> dict[str, object]:
+    """What the statements take: limits in seconds, and what this program declares."""
+    edges = [(record.machine, edge) for record in database.records.records for edge in record.lifecycle.edges]
+    return {
+        "examples": EXAMPLES,
+        "overdue": OVERDUE_S,
+        "unrescued": max(UNRESCUED_S, 5 * settings.reconcile),
+        "alive": alive_within(settings),
+        "schema": database.schema,
+        "digests": json.dumps(digests(database.records, database.schema)),
+        "machines": [lifecycle.name for lifecycle in LIFECYCLES],
+        "initials": [lifecycle.initial.name for lifecycle in LIFECYCLES],
+        "legal_machines": [machine for machine, _ in edges],
+        "legal_triggers": [edge.transition.trigger for _, edge in edges],
+        "legal_sources": [edge.source for _, edge in edges],
+        "legal_targets": [edge.target for _, edge in edges],
+        "legal_events": [edge.transition.event.type for _, edge in edges],
+    }
+
+
+async def _record(database: Database, notes: Sequence[Note]) -> None:
+    async with database.transaction() as session:
+        rows = await session.fetch("jobs_that_exist", {"job_ids": [note.job_id for note in notes]})
+        there = {row["job_id"] for row in rows}
+        await session.note(note for note in notes if note.job_id in there)
+
+
+def _notes(found: Iterable[Finding]) -> Iterable[Note]:
+    for one in found:
+        if one.severity in RECORDED:
+            for example in one.examples:
+                if example.job_id is not None:
+                    data = {"gap": f"{one.id}: {one.gap}", "subject": example.subject, "detail": example.detail}
+                    yield Note(type="gap_found", job_id=example.job_id, data=data)

@@ -1,0 +1,132 @@
+"""What happened to a job, read from its events: the timeline, and events as they come."""
+
+from dataclasses import dataclass
+from datetime import tzinfo
+from itertools import groupby
+
+from ...diagrams.timeline import STAGE_LINES, Timeline, TimelineEvent, TimelineStageSummary
+from ...statemachine.lifecycles import HEADLINES
+from ..store.session import Row, Session
+
+SHORTEST = 6
+
+
+@dataclass(frozen=True, slots=True)
+class EventMark:
+    """How far a follower has come: the transaction and the id of the last event it was given."""
+
+    transaction_id: int = 0
+    event_id: int = 0
+
+
+async def read_timeline(session: Session, job_id: str, *, everything: bool = False) -> Timeline:
+    """The timeline of a job. A stage of more than 200 lines is summed up in the database, never loaded."""
+    known = {"job_id": job_id, "headlines": list(HEADLINES), "everything": everything}
+    (job,) = await session.fetch("load_job", {"job_id": job_id})
+    long = [row["stage"] for row in await session.fetch("timeline_long_stages", {**known, "most": STAGE_LINES})]
+    summed = await session.fetch("timeline_summaries", {**known, "long_stages": long}) if long else []
+    events = await session.fetch("timeline_events", {**known, "long_stages": long})
+    success, failure = await read_ends(session, job_id)
+    return Timeline(
+        job_id=job_id,
+        short_id=await shortest_id(session, job_id),
+        job_type=job["job_type"],
+        events=[timeline_event(row) for row in events],
+        summaries=[_summary(stage, list(rows)) for stage, rows in groupby(summed, key=lambda row: row["stage"])],
+        last_successful=success,
+        first_failure=failure,
+    )
+
+
+async def read_ends(session: Session, job_id: str) -> tuple[TimelineEvent | None, TimelineEvent | None]:
+    """The last successful event of a job, and its first failure; None where there is none."""
+    failures = [timeline_event(row) for row in await session.fetch("first_failure_event", {"job_id": job_id})]
+    failure = failures[0] if failures else None
+    before = {"failure": failure and failure.event_id, "failed_stage": failure and failure.stage}
+    successes = await session.fetch("last_successful_event", {"job_id": job_id, **before})
+    return timeline_event(successes[0]) if successes else None, failure
+
+
+def timeline_event(row: Row) -> TimelineEvent:
+    """A row of the event log as the timeline sees it."""
+    return TimelineEvent(
+        event_id=row["event_id"],
+        type=row["event_type"],
+        status=row["event_status"],
+        at=row["created_at"],
+        stage=row["stage"],
+        task_number=row["task_number"],
+        data=row["event_data"],
+    )
+
+
+async def shortest_id(session: Session, job_id: str) -> str:
+    """The shortest beginning of `job_id`, of at least 6 characters, that no other job's id has."""
+    (row,) = await session.fetch("shortest_prefix", {"job_id": job_id})
+    shared = max(_shared(job_id, row[side] or "") for side in ("before", "after"))
+    return job_id[: max(SHORTEST, shared + 1)]
+
+
+async def read_events_after(
+    session: Session, job_id: str, mark: EventMark, limit: int = 1000
+) -> tuple[list[Row], EventMark]:
+    """Events that a follower at `mark` has not been given, and its new mark. A reader who goes on so misses none.
+
+    An event comes only when every older transaction has ended; so a transaction that stays open holds back its
+    followers, never makes them skip.
+    """
+    where = {"job_id": job_id, "transaction_id": str(mark.transaction_id), "event_id": mark.event_id, "limit": limit}
+    rows = await session.fetch("events_after", where)
+    if not rows:
+        return [], mark
+    return rows, EventMark(int(rows[-1]["transaction_id"]), rows[-1]["event_id"])
+
+
+def timeline_json(timeline: Timeline, tz: tzinfo) -> dict[str, object]:
+    """A timeline as JSON values, times as ISO 8601 in `tz`."""
+
+    def told(event: TimelineEvent | None) -> dict[str, object] | None:
+        if event is None:
+            return None
+        return {
+            "event_id": event.event_id,
+            "type": event.type,
+            "status": event.status,
+            "at": event.at.astimezone(tz).isoformat(),
+            "stage": event.stage,
+            "task_number": event.task_number,
+            "data": dict(event.data),
+        }
+
+    return {
+        "job_id": timeline.job_id,
+        "job_type": timeline.job_type,
+        "events": [told(event) for event in timeline.events],
+        "summaries": [
+            {
+                "stage": summary.stage,
+                "tasks": summary.tasks,
+                "counts": dict(summary.counts),
+                "first_at": summary.first_at.astimezone(tz).isoformat(),
+                "last_at": summary.last_at.astimezone(tz).isoformat(),
+            }
+            for summary in timeline.summaries
+        ],
+        "last_successful": told(timeline.last_successful),
+        "first_failure": told(timeline.first_failure),
+    }
+
+
+def _summary(stage: int, rows: list[Row]) -> TimelineStageSummary:
+    return TimelineStageSummary(
+        stage=stage,
+        tasks=max(row["tasks"] for row in rows),
+        counts={row["event_type"]: row["events"] for row in rows},
+        first_event_id=min(row["first_event_id"] for row in rows),
+        first_at=min(row["first_at"] for row in rows),
+        last_at=max(row["last_at"] for row in rows),
+    )
+
+
+def _shared(one: str, other: str) -> int:
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

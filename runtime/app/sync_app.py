@@ -1,0 +1,167 @@
+"""The sync face: the same application for scripts, its loop on a thread of its own."""
+
+import asyncio
+import atexit
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from concurrent.futures import Future
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any, Self, TypeVar
+
+from ...statemachine.errors import OperationError
+from ...statemachine.job import Job
+from ...statemachine.records import Record
+from ..flow.resume import Resumption
+from ..flow.submit import Submission
+from ..settings import Settings
+from ..worker.worker import Worker
+from .async_app import AsyncCoreMachine
+
+T = TypeVar("T")
+
+
+class CoreMachine:
+    """Submits, runs and shows jobs, from plain sync code. It connects at its first use.
+
+        app = CoreMachine(jobs=[process_raster])        # embedded PostgreSQL; or CoreMachine("postgresql://…")
+        job = app.submit(process_raster, raster="dem.npz")
+        app.work(until_idle=True)
+        print(app.timeline(job.id))
+
+    The parameters are those of `AsyncCoreMachine`, which `aio` is.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        jobs: Iterable[Job] = (),
+        records: Iterable[Record] = (),
+        settings: Settings | None = None,
+        install: bool = False,
+    ) -> None:
+        self.aio = AsyncCoreMachine(url, jobs=jobs, records=records, settings=settings, install=install)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def submit(self, job: Job | str, /, key: str | None = None, **parameters: Any) -> Submission:
+        """Submit a job, or find it where it was submitted before. See `AsyncCoreMachine.submit`."""
+        return self.run(self.aio.submit(job, key=key, **parameters))
+
+    def work(self, *, until_idle: bool = False) -> None:
+        """Run a worker in this process until it is interrupted, or until nothing is left to do.
+
+        SIGINT and SIGTERM end it gracefully: what has not finished is released.
+        """
+        self.run(asyncio.sleep(0))
+        worker = self.aio.worker()
+        future = self._start(worker.run(until_idle=until_idle))
+        with self._stopped_by_signals(worker):
+            _wait(future)
+
+    def timeline(self, job_id: str, *, everything: bool = False) -> str:
+        """The execution timeline of a job as text. Raises UnknownJobError."""
+        return self.run(self.aio.timeline(job_id, everything=everything))
+
+    def resume(self, job_id: str, *, dry_run: bool = False) -> Resumption:
+        """Let a failed or cancelled job go on where it stopped. See `AsyncCoreMachine.resume`."""
+        return self.run(self.aio.resume(job_id, dry_run=dry_run))
+
+    def cancel(self, job_id: str, reason: str = "cancelled by a user") -> str:
+        """Cancel a job. See `AsyncCoreMachine.cancel`."""
+        return self.run(self.aio.cancel(job_id, reason))
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """One job with its stages. Raises UnknownJobError."""
+        return self.run(self.aio.job(job_id))
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine of `aio` on this application's loop and return what it returns."""
+        if self._loop is None:
+            try:
+                self._open()
+            except BaseException:
+                work.close()
+                raise
+        return self._start(work).result()
+
+    def close(self) -> None:
+        """Disconnect. A closed application opens again at its next use."""
+        self._end(self.aio.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=_run_loop, args=(loop,), name="coremachine", daemon=True)
+        self._thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self.aio.open(), loop).result()
+        except BaseException:
+            loop.call_soon_threadsafe(loop.stop)
+            self._thread.join()
+            raise
+        self._loop = loop
+        atexit.register(self._disconnect_at_exit)
+
+    def _end(self, closing: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            atexit.unregister(self._disconnect_at_exit)
+            asyncio.run_coroutine_threadsafe(closing(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            self._thread.join()
+
+    def _disconnect_at_exit(self) -> None:
+        """A script need not close its application. The embedded server is left by its own hook, after this one."""
+        self._end(self.aio.disconnect)
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        if self._loop is None:
+            raise OperationError("this CoreMachine was closed while it was used")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    @contextmanager
+    def _stopped_by_signals(self, worker: Worker) -> Generator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(worker.stop)
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+def _wait(future: Future[None]) -> None:
+    """Wait in slices: a main thread that waits without end hears no signal on some systems."""
+    while True:
+        try:
+            future.result(timeout=0.5)
+        except TimeoutError:
+            if future.done():
+                raise
+        else:
+            return

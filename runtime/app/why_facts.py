@@ -1,0 +1,113 @@
+"""What is known of a job at one moment: the facts from which `why` decides."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ...diagrams.timeline import TimelineEvent
+from ..settings import Settings
+from ..store.database import Database
+from ..store.rows import StageRow
+from ..store.session import Row, Session
+from .audit import alive_within
+from .history import read_ends, shortest_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningTasks:
+    """Tasks of the open stage that one worker holds. `expired` ones wait to be rescued.
+
+    `task_number` is that of the first, `lease_numbers` are of the first five, and the times are the earliest.
+    """
+
+    lease_owner: str
+    expired: bool
+    tasks: int
+    task_number: int
+    lease_numbers: Sequence[int]
+    lease_expires_at: datetime
+    deadline_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedTasks:
+    """Queued tasks of the open stage: those that are `due`, or those whose time is to come.
+
+    Number, attempts and time are of the one that is due first. `moving`: some worker runs tasks of this type.
+    """
+
+    due: bool
+    tasks: int
+    due_at: datetime
+    task_number: int
+    attempt: int
+    max_attempts: int
+    moving: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwedCallback:
+    """A callback of the job as it stands."""
+
+    name: str
+    status: str
+    attempt: int
+    max_attempts: int
+    lease_owner: str | None
+    lease_number: int
+    lease_expires_at: datetime | None
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """A job and all that it may wait for, at the moment `now` of the database's clock.
+
+    `alive` workers were seen within the last `alive_within` seconds; each reconciles every `reconcile` seconds.
+    """
+
+    now: datetime
+    job: Row
+    short_id: str
+    open_stage: StageRow | None
+    running: Sequence[RunningTasks]
+    queued: Sequence[QueuedTasks]
+    callbacks: Sequence[OwedCallback]
+    last_successful: TimelineEvent | None
+    first_failure: TimelineEvent | None
+    alive: int
+    last_seen: datetime | None
+    alive_within: float
+    reconcile: float
+
+
+async def read_facts(database: Database, settings: Settings, job_id: str) -> Facts:
+    """Read all facts of one job in one snapshot, without a lock."""
+    async with database.transaction() as session:
+        await session.run("read_only_snapshot")
+        (workers,) = await session.fetch("why_workers", {"alive": alive_within(settings)})
+        (job,) = await session.fetch("load_job", {"job_id": job_id})
+        stages = [StageRow.of(row) for row in await session.fetch("load_stages", {"job_id": job_id})]
+        opened = next((stage for stage in stages if stage.status == "processing"), None)
+        success, failure = await read_ends(session, job_id)
+        return Facts(
+            now=workers["now"],
+            job=job,
+            short_id=await shortest_id(session, job_id),
+            open_stage=opened,
+            running=[RunningTasks(**row) for row in await _of_stage(session, "why_running", opened)],
+            queued=[QueuedTasks(**row) for row in await _of_stage(session, "why_queued", opened)],
+            callbacks=[OwedCallback(**row) for row in await session.fetch("why_callbacks", {"job_id": job_id})],
+            last_successful=success,
+            first_failure=failure,
+            alive=workers["alive"],
+            last_seen=workers["last_seen"],
+            alive_within=alive_within(settings),
+            reconcile=settings.reconcile,
+        )
+
+
+async def _of_stage(session: Session, name: str, stage: StageRow | None) -> list[Row]:
+    if stage is None:
+        return []
+    return await session.fetch(name, {"stage_id": stage.stage_id, "task_type": stage.task_type})

@@ -1,0 +1,1 @@
+"""Buses: how a hint that something may be done gets to who may do it."""

@@ -1,0 +1,5 @@
+"""The command line: `coremachine`, and `python -m coremachine`."""
+
+from .program import main
+
+__all__ = ["main"]

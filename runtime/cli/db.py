@@ -1,0 +1,44 @@
+"""`coremachine db`: the schema in a database."""
+
+import asyncio
+from contextlib import ExitStack
+
+import typer
+
+from ..store.database import Database
+from .declared import load
+from .options import AppName, DataDir, SchemaName, Url, Where, application
+
+db = typer.Typer(no_args_is_help=True, help="The schema in a database.")
+
+
+@db.callback()
+def _group() -> None:
+    """Make `install` a command of a group, to which others can come."""
+
+
+@db.command()
+def install(*, app: AppName = None, url: Url = None, schema: SchemaName = None, data_dir: DataDir = None) -> None:
+    """Install the schema, or bring it up to this declaration, in one transaction.
+
+    With --app the tables of that module's records are installed too.
+    """
+    asked = application(load(app), Where(url, schema, data_dir))
+    address = asked.url
+    with ExitStack() as stack:
+        if address is None:
+            from ..embedded import EmbeddedServer  # an extra, imported only where it is used
+
+            address = stack.enter_context(EmbeddedServer.open(asked.settings.data_dir)).url
+        database = Database(address, schema=asked.settings.db_schema, records=asked.schema)
+        done = asyncio.run(_install(database))
+    what = f"schema {database.schema} in {database.where}"
+    typer.echo(f"installed {what}" if done else f"nothing to do: {what} is installed already")
+
+
+async def _install(database: Database) -> bool:
+    try:
+        await database.reach()
+        return await database.install()
+    finally:
+        await database.close()

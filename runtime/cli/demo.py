@@ -1,0 +1,96 @@
+"""`coremachine demo`: a real job on real data, from submission to its timeline."""
+
+import asyncio
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from ...statemachine.job import Job
+from ...statemachine.lifecycles import JOB
+from ..app import AsyncCoreMachine
+from ..flow.submit import Submission
+from ..store.session import Row
+from .declared import Declared
+from .demo_words import ended_words, found_words
+from .errors import InputError
+from .options import DataDir, Key, SchemaName, Url, Where, application
+from .progress import progress_shown, watch
+from .terminal import show_timeline
+
+MODULE = "coremachine.examples.process_raster"
+EXTRA = {"numpy", "PIL"}
+FAILING_WINDOW = 4
+
+
+def demo(  # noqa: PLR0913 - one parameter for each option
+    *,
+    fail: Annotated[
+        bool,
+        typer.Option("--fail", help="Make one window fail, to see what a failure looks like; exits 0 all the same."),
+    ] = False,
+    key: Key = None,
+    output: Annotated[Path, typer.Option("--output", help="The picture to write.")] = Path("hillshade.png"),
+    url: Url = None,
+    schema: SchemaName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run a real job: the hillshade of an elevation model, in windows that are shaded in parallel.
+
+    It shows the progress of each stage, then the timeline, the picture and its statistics. The same demo again is the
+    same job, which is not run twice; a --key runs it anew. With --fail one window fails on purpose: a demo of failure
+    that fails as it should exits 0.
+    """
+    job, raster = _example()
+    where = Where(url, schema, data_dir)
+    app = application(Declared((job,)), where)
+    parameters = {"raster": str(raster), "output": str(output.resolve())}
+
+    async def run() -> tuple[Submission, Row, str]:
+        async with app:
+            given = {**parameters, **({"fail_window": FAILING_WINDOW} if fail else {})}
+            made = await app.submit(job, key, **given)
+            ended = await _run(app, made)
+            return made, ended, await app.timeline(made.id)
+
+    made, ended, told = asyncio.run(run())
+    if JOB.by_name[made.status].terminal:
+        typer.echo(found_words(fail=fail))
+    show_timeline(f"\n{told}")
+    typer.echo(ended_words(ended, where, fail=fail))
+    if JOB.by_name[ended["status"]].failure != fail:
+        raise typer.Exit(1)
+
+
+async def _run(app: AsyncCoreMachine, made: Submission) -> Row:
+    """Work in this process until the job has ended, showing how it goes on. A job that has ended is not touched."""
+    if JOB.by_name[made.status].terminal:
+        return await app.job(made.id)
+    worker = app.worker()
+    working = asyncio.create_task(worker.run())
+    with progress_shown() as show:
+        watching = asyncio.create_task(watch(app, made.id, show))
+        try:
+            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # also where we are interrupted: what runs is then released, and the next demo goes on with it
+            worker.stop()
+            await working
+            if not watching.done():
+                watching.cancel()
+    return await watching
+
+
+def _example() -> tuple[Job, Path]:
+    """The job and its elevation model. Raises InputError where what it needs is not installed."""
+    try:
+        module = import_module(MODULE)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRA:
+            raise
+        remedy = "run pip install 'coremachine[demo]'"
+        raise InputError(
+            "the demo", f"it needs numpy and pillow, and {error.name} is not installed; {remedy}"
+        ) from error
+    return cast("Job", module.process_raster), cast("Path", module.DEM)

@@ -1,0 +1,109 @@
+"""advance: ended tasks are counted, and the last one closes its stage and sends for what follows.
+
+Counting and closing are one UPDATE of the stage row, in the transaction of the tasks that ended, under the locks of
+job and stage. So a stage closes exactly once, whoever comes last.
+"""
+
+from collections import Counter
+
+from ...statemachine.errors import LostRaceError
+from ...statemachine.lifecycles import JOB, STAGE, TASK
+from ...statemachine.machine import Subject, machine_of
+from ...statemachine.tables import JOBS, STAGES, TASKS
+from ..bus.port import Bus, Message
+from ..store.rows import StageRow
+from ..store.session import Note, Row, Session
+from ..store.text import brief
+
+CANCEL = "cancel"
+"""The stop reason of a stage whose job was cancelled: however its tasks end, it ends cancelled."""
+
+
+async def advance(session: Session, bus: Bus, job: Row, stage: StageRow, ended: Counter[str]) -> None:
+    """Count `ended` tasks of `stage`, apply its failure policy, and close it if they were the last."""
+    for counter, number in ended.items():
+        setattr(stage, counter, getattr(stage, counter) + number)
+    if ended["tasks_failed"] and stage.definition["policy"] == "fail_fast" and not stage.stop_reason:
+        await stop_siblings(session, stage, "fail_fast", "a task of this stage failed")
+    if stage.still_open:
+        await count_only(session, stage)
+    else:
+        await close_stage(session, bus, job, stage)
+
+
+async def stop_siblings(session: Session, stage: StageRow, reason: str, why: str) -> None:
+    """Cancel the tasks of `stage` that have not started; those that run are asked to stop when they renew."""
+    move = machine_of(TASK).fire(Subject("*", "queued"), "cancel", data={"reason": reason, "why": why})
+    stage.tasks_cancelled += await session.sweep(TASKS, move, "stage_id", stage.stage_id)
+    stage.stop_reason = reason
+    if stage.still_open:
+        data = {"reason": reason, "running": stage.still_open}
+        await session.note([Note(type="stop_requested", job_id=stage.job_id, stage=stage.stage, data=data)])
+
+
+async def close_stage(session: Session, bus: Bus, job: Row, stage: StageRow, error: Row | None = None) -> None:
+    """Close a stage whose tasks have all ended: as completed, failed or cancelled; then what follows from it.
+
+    `error` is why it failed, where no task of it did.
+    """
+    trigger = _closing(stage, error)
+    values: dict[str, object] = {**stage.counters}
+    data: dict[str, object] = {**stage.counters, "name": stage.name}
+    if trigger == "fail":
+        error = error or await _first_error(session, stage)
+        values["error"] = error
+        data["error"] = brief(error)
+    if trigger == "complete":
+        await _checkpoint(session, stage)
+    move = machine_of(STAGE).fire(Subject(str(stage.stage_id), stage.status), trigger, values, data)
+    await session.must_apply(STAGES, move)
+    if trigger == "complete":
+        await _send_for_job(session, bus, stage)
+    else:
+        await end_job(session, job, "fail" if trigger == "fail" else "cancel", stage, error)
+
+
+async def end_job(session: Session, job: Row, trigger: str, stage: StageRow, error: Row | None) -> None:
+    """A stage that failed or was cancelled ends its job; the stages after it are cancelled and say why."""
+    why = {"reason": f"stage {stage.stage} ({stage.name}) {'failed' if trigger == 'fail' else 'was cancelled'}"}
+    sweep = machine_of(STAGE).fire(Subject("*", "pending"), "skip", data=why)
+    await session.sweep(STAGES, sweep, "job_id", stage.job_id)
+    data: dict[str, object] = {"stage": stage.stage, "stage_name": stage.name}
+    values: dict[str, object] = {}
+    if trigger == "fail":
+        values["error"] = error
+        data["error"] = brief(error or {})
+    move = machine_of(JOB).fire(Subject(stage.job_id, job["status"]), trigger, values, data)
+    await session.must_apply(JOBS, move)
+
+
+def _closing(stage: StageRow, error: Row | None) -> str:
+    if stage.stop_reason == CANCEL:
+        return "cancel"
+    if stage.tasks_failed or error:
+        return "fail"
+    return "cancel" if stage.tasks_cancelled else "complete"
+
+
+async def count_only(session: Session, stage: StageRow) -> None:
+    """Write the counters and the stop reason of a stage that stays open."""
+    counted = {"stage_id": stage.stage_id, "stop_reason": stage.stop_reason, **stage.counters}
+    if not await session.fetch("count_tasks", counted):
+        raise LostRaceError("stage", "count", [str(stage.stage_id)])
+
+
+async def _checkpoint(session: Session, stage: StageRow) -> None:
+    data = {"name": "closing stage", "tasks": stage.tasks_total}
+    await session.note([Note(type="checkpoint", job_id=stage.job_id, stage=stage.stage, data=data)])
+
+
+async def _send_for_job(session: Session, bus: Bus, stage: StageRow) -> None:
+    if not await session.fetch("post_job_message", {"job_id": stage.job_id}):
+        raise LostRaceError("job", "post", [stage.job_id])
+    await bus.announce(session, [Message("job", stage.job_id)])
+
+
+async def _first_error(session: Session, stage: StageRow) -> Row:
+    rows = await session.fetch("first_failure", {"stage_id": stage.stage_id})
+    first = rows[0]
+    return {**first["error"], "task_id": first["task_id"], "task_number": first["task_number"]}

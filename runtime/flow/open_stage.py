@@ -1,0 +1,154 @@
+"""open_stage: task rows, stage → processing and job → processing, in one transaction.
+
+The items of a fan-out are had before that transaction begins: user code never runs inside one.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from ...statemachine.lifecycles import STAGE, TASK
+from ...statemachine.machine import Subject, machine_of
+from ...statemachine.results import json_text
+from ...statemachine.tables import STAGES, TASKS
+from ..bus.port import Bus, Message
+from ..errors import FanOutError, StaleMessageError
+from ..store.rows import StageRow
+from ..store.session import Note, Row, Session
+from ..store.text import error_data
+from .advance import close_stage
+from .calls import arguments
+from .flow import Flow, Found
+from .message import acknowledge, own_message, start_job
+from .outputs import as_items, named, output_of, results_of
+
+
+async def open_stage(flow: Flow, found: Found, stage: StageRow) -> str:
+    """Open `stage` with its tasks. A stage with none closes at once; a fan-out that fails fails stage and job.
+
+    Raises StaleMessageError, with nothing changed, where the message is no longer ours.
+    """
+    items: list[str | None] = []
+    error: Row | None = None
+    if not stage.tasks_total:
+        try:
+            items = await items_of(flow, found, stage)
+        except Exception as failure:  # noqa: BLE001 - whatever user code raises is told by the stage's failure
+            error = error_data(failure)
+    async with flow.database.transaction() as session:
+        job = await own_message(session, found.message, flow.owner)
+        (stage_row,) = await session.fetch("lock_stages", {"stage_ids": [stage.stage_id]})
+        stage = StageRow.of(stage_row)
+        if stage.status != STAGE.initial.name:
+            raise StaleMessageError(found.message.job_id)
+        job = await start_job(session, job)
+        await _open(session, job, stage, items)
+        await acknowledge(session, found.message)
+        await _follow_up(session, flow.bus, job, stage, error)
+    return f"opened stage {stage.stage} ({stage.name}) with {stage.tasks_total} tasks"
+
+
+async def items_of(flow: Flow, found: Found, stage: StageRow) -> list[str | None]:
+    """The items of a stage's tasks as JSON text; one None for a stage with a single task.
+
+    Raises FanOutError, ResultError, or what the fan-out function raises.
+    """
+    if stage.definition["kind"] != "each":
+        return [None]
+    source: dict[str, str] = stage.definition["source"]
+    if "parameter" in source:
+        given = found.row["parameters"][source["parameter"]]
+        items = as_items(stage.name, f"parameter {source['parameter']}", given)
+    elif "stage" in source:
+        earlier = named(found.stages, source["stage"])
+        async with flow.database.session() as session:
+            results = await results_of(session, earlier)
+        many = earlier.definition["kind"] == "each"
+        items = results if many else as_items(stage.name, f"stage {earlier.name}", results[0])
+    else:
+        items = await _items_of_function(flow, found, stage)
+    return [json_text(item, f"item {index}") for index, item in enumerate(items)]
+
+
+async def _items_of_function(flow: Flow, found: Found, stage: StageRow) -> list[object]:
+    declared = found.job.stage(stage.name)
+    signature = declared.fan_out
+    if signature is None or not callable(declared.each):
+        raise FanOutError(stage.name, f"{stage.definition['source']} is no longer declared by {found.job.name}")
+    known: dict[str, object] = dict(found.row["parameters"])
+    wanted = {parameter.name for parameter in signature.parameters}
+    async with flow.database.session() as session:
+        for earlier in found.stages[: stage.stage - 1]:
+            if earlier.name in wanted:
+                known[earlier.name] = await output_of(session, earlier)
+    returned = await flow.call(declared.each, arguments(signature, known))
+    return as_items(stage.name, f"function {stage.definition['source']['function']}", returned)
+
+
+async def _open(session: Session, job: Row, stage: StageRow, items: Sequence[str | None]) -> None:
+    """The stage's move, and its tasks: new ones, or those of an earlier run that did not succeed, queued again."""
+    again = 0
+    if stage.tasks_total:
+        again = stage.tasks_failed + stage.tasks_cancelled
+        stage.tasks_failed = stage.tasks_cancelled = 0
+    else:
+        stage.tasks_total = len(items)
+    data = {"name": stage.name, "tasks": stage.tasks_total} | ({"again": again} if again else {})
+    move = machine_of(STAGE).fire(Subject(str(stage.stage_id), stage.status), "open", stage.counters, data)
+    await session.must_apply(STAGES, move)
+    stage.status = move.target
+    if again:
+        await _queue_again(session, stage, again)
+    elif items:
+        await session.run("insert_tasks", _task_parameters(job, stage, items))
+        await session.run("add_tasks_total", {"job_id": job["job_id"], "count": len(items)})
+
+
+def _task_parameters(job: Row, stage: StageRow, items: Sequence[str | None]) -> Mapping[str, object]:
+    return {
+        "job_id": stage.job_id,
+        "stage_id": stage.stage_id,
+        "stage": stage.stage,
+        "numbered_from": job["tasks_total"],
+        "task_type": stage.task_type,
+        "items": list(items),
+        "max_attempts": stage.definition["max_attempts"],
+        "max_rescues": stage.definition["max_rescues"],
+        "timeout": stage.definition["timeout"],
+    }
+
+
+async def _queue_again(session: Session, stage: StageRow, expected: int) -> None:
+    values = {"delay": 0.0, "max_attempts": stage.definition["max_attempts"]}
+    moved = 0
+    for state in ("failed", "cancelled"):
+        move = machine_of(TASK).fire(Subject("*", state), "resume", values, {"stage": stage.name})
+        moved += await session.sweep(TASKS, move, "stage_id", stage.stage_id)
+    if moved != expected:
+        raise FanOutError(stage.name, f"{moved} tasks were queued again where its counters say {expected}")
+
+
+async def _follow_up(session: Session, bus: Bus, job: Row, stage: StageRow, error: Row | None) -> None:
+    wanted = stage.definition["at_least"]
+    if error is None and stage.tasks_total < wanted:
+        error = {
+            "type": "TooFewTasks",
+            "message": f"stage {stage.name} has {stage.tasks_total} tasks, at least {wanted} are wanted",
+        }
+    if error is None and stage.still_open:
+        data: dict[str, object] = {"name": "opened stage", "tasks": stage.tasks_total}
+        await session.note([Note(type="checkpoint", job_id=stage.job_id, stage=stage.stage, data=data)])
+        await bus.announce(session, [Message("task", stage.job_id)])
+        return
+    if error is not None:
+        await _cancel_unstarted(session, stage)
+    elif not stage.tasks_total:
+        data = {"name": stage.name, "reason": "the fan-out gave no items"}
+        await session.note([Note(type="stage_empty", job_id=stage.job_id, stage=stage.stage, data=data)])
+    await close_stage(session, bus, job, stage, error)
+
+
+async def _cancel_unstarted(session: Session, stage: StageRow) -> None:
+    """Tasks of a stage that fails as it opens: none of them has started, and none may."""
+    if stage.still_open:
+        why = {"reason": "the stage failed as it opened"}
+        move = machine_of(TASK).fire(Subject("*", "queued"), "cancel", data=why)
+        stage.tasks_cancelled += await session.sweep(TASKS, move, "stage_id", stage.stage_id)

@@ -1,0 +1,69 @@
+"""resume: a job that failed or was cancelled goes on where it stopped. What succeeded does not run again."""
+
+from dataclasses import dataclass
+
+from ...statemachine.lifecycles import JOB, STAGE
+from ...statemachine.machine import Subject, machine_of
+from ...statemachine.tables import JOBS, STAGES
+from ..bus.port import Bus, Message
+from ..store.database import Database
+from ..store.rows import StageRow
+from ..store.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumption:
+    """What a resume does, or would do: the stage it goes on from, and how many of its tasks run again.
+
+    `tasks_again` is 0 where the stage was never opened: then its tasks are made when it is.
+    """
+
+    job_id: str
+    status: str
+    from_stage: str | None
+    tasks_again: int
+    tasks_kept: int
+
+
+async def resume(database: Database, bus: Bus, job_id: str, *, dry_run: bool = False) -> Resumption:
+    """Queue a failed or cancelled job again, and the stages that did not complete.
+
+    The tasks that did not succeed are queued again, as new attempts, when their stage is opened; history stays.
+    Raises IllegalMoveError for a job in any other state.
+    """
+    async with database.transaction() as session:
+        (job,) = await session.fetch("lock_jobs", {"job_ids": [job_id]})
+        stages = [StageRow.of(row) for row in await session.fetch("load_stages", {"job_id": job_id})]
+        move = machine_of(JOB).fire(Subject(job_id, job["status"]), "resume", {"delay": 0.0}, _told(stages))
+        plan = _plan(job_id, move.target, stages)
+        if dry_run:
+            return plan
+        await session.must_apply(JOBS, move)
+        await _resume_stages(session, job_id, stages)
+        await bus.announce(session, [Message("job", job_id, queued=True)])
+        return plan
+
+
+def _stopped(stages: list[StageRow]) -> list[StageRow]:
+    return [stage for stage in stages if stage.status != "completed"]
+
+
+def _told(stages: list[StageRow]) -> dict[str, object]:
+    return {"from_stage": _stopped(stages)[0].stage} if _stopped(stages) else {}
+
+
+def _plan(job_id: str, status: str, stages: list[StageRow]) -> Resumption:
+    stopped = _stopped(stages)
+    return Resumption(
+        job_id=job_id,
+        status=status,
+        from_stage=stopped[0].name if stopped else None,
+        tasks_again=sum(stage.tasks_failed + stage.tasks_cancelled for stage in stopped),
+        tasks_kept=sum(stage.tasks_completed for stage in stages),
+    )
+
+
+async def _resume_stages(session: Session, job_id: str, stages: list[StageRow]) -> None:
+    for state in sorted({stage.status for stage in stages} & {"failed", "cancelled"}):
+        move = machine_of(STAGE).fire(Subject("*", state), "resume", data={"reason": "the job was resumed"})
+        await session.sweep(STAGES, move, "job_id", job_id)

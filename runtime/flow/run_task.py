@@ -1,0 +1,88 @@
+"""run_task: what became of claimed tasks is written, counted, and followed up, in one transaction.
+
+Parents are locked first: jobs, then stages, each in the order of their ids. Under those locks the counters that were
+read are the counters that are written, so that every decision can be made here and written once.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from ...statemachine.lifecycles import TASK
+from ...statemachine.machine import Move, Subject, machine_of
+from ...statemachine.tables import TASKS
+from ..bus.port import Bus
+from ..store.rows import StageRow
+from ..store.session import Note, Row, Session
+from .advance import advance
+from .outcome import Outcome, decide
+
+COUNTED = {"completed": "tasks_completed", "failed": "tasks_failed", "cancelled": "tasks_cancelled"}
+
+
+async def settle(session: Session, bus: Bus, outcomes: Sequence[Outcome], worker: str) -> set[str]:
+    """Write `outcomes`, each with its own verdict; return the keys of the tasks that won.
+
+    A late outcome, whose lease number is no longer the row's, overwrites nothing: it is kept as a
+    stale_result_rejected event. Must run inside a transaction.
+    """
+    jobs, stages = await lock_parents(session, outcomes)
+    outcomes = await _without_renewed(session, outcomes)
+    subjects = [Subject(outcome.task.key, "processing") for outcome in outcomes]
+    machine = machine_of(TASK)
+    by_trigger: defaultdict[str, list[Move]] = defaultdict(list)
+    with machine.taken_back(subjects):
+        for outcome, subject in zip(outcomes, subjects, strict=True):
+            decision = decide(outcome, stages[outcome.task.stage_id], worker)
+            by_trigger[decision.trigger].append(machine.fire(subject, decision.trigger, decision.values, decision.data))
+        won: dict[str, Move] = {}
+        for moves in by_trigger.values():
+            keys = await session.apply(TASKS, moves)
+            won |= {move.key: move for move in moves if move.key in keys}
+        await session.note(
+            _stale(outcome, worker) for outcome in outcomes if outcome.task.key not in won and outcome.kind != "expired"
+        )
+        ended = _count(outcomes, won)
+        for stage_id in sorted(ended):
+            await advance(session, bus, jobs[stages[stage_id].job_id], stages[stage_id], ended[stage_id])
+    return set(won)
+
+
+async def lock_parents(session: Session, outcomes: Sequence[Outcome]) -> tuple[dict[str, Row], dict[int, StageRow]]:
+    """The jobs and stages of these outcomes, locked in the one order."""
+    job_ids = sorted({outcome.task.job_id for outcome in outcomes})
+    stage_ids = sorted({outcome.task.stage_id for outcome in outcomes})
+    jobs = await session.fetch("lock_jobs", {"job_ids": job_ids})
+    stages = await session.fetch("lock_stages", {"stage_ids": stage_ids})
+    return {job["job_id"]: job for job in jobs}, {stage["stage_id"]: StageRow.of(stage) for stage in stages}
+
+
+async def _without_renewed(session: Session, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Leaves out the expired ones whose lease was renewed after all; the rest of those are locked."""
+    expired = [outcome.task.key for outcome in outcomes if outcome.kind == "expired"]
+    if not expired:
+        return outcomes
+    still = {row["key"] for row in await session.fetch("lock_expired_tasks", {"task_ids": expired})}
+    return [outcome for outcome in outcomes if outcome.kind != "expired" or outcome.task.key in still]
+
+
+def _count(outcomes: Sequence[Outcome], won: dict[str, Move]) -> dict[int, Counter[str]]:
+    """For each stage, how many of its tasks ended, by the counter they count in."""
+    ended: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for outcome in outcomes:
+        move = won.get(outcome.task.key)
+        if move is not None and move.target in COUNTED:
+            ended[outcome.task.stage_id][COUNTED[move.target]] += 1
+    return ended
+
+
+def _stale(outcome: Outcome, worker: str) -> Note:
+    task = outcome.task
+    return Note(
+        type="stale_result_rejected",
+        job_id=task.job_id,
+        task_id=task.key,
+        stage=task.stage,
+        attempt=task.attempt,
+        lease_number=task.lease_number,
+        data={"outcome": outcome.kind, "worker": worker, "duration_ms": outcome.duration_ms, "error": outcome.error},
+    )

@@ -1,0 +1,90 @@
+"""submit: job row, stage rows and job message, in one transaction."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...statemachine.identity import job_id_of
+from ...statemachine.job import Job
+from ...statemachine.lifecycles import JOB
+from ...statemachine.machine import machine_of
+from ..bus.port import Bus, Message
+from ..store.database import Database
+from ..store.session import Row, Session, event_parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """The answer to a submission. `result` is the job's, once it has completed; `next_step` what can be done now."""
+
+    id: str
+    job_type: str
+    created: bool
+    status: str
+    result: object = None
+    next_step: str = ""
+
+
+async def submit(
+    database: Database, bus: Bus, job: Job, parameters: Mapping[str, object], key: str | None = None
+) -> Submission:
+    """Submit `job`, or find it where it was submitted before.
+
+    The same type, parameters and key are the same job: then nothing changes, and its state and result are the answer.
+    Raises ParameterError for parameters that the job does not accept.
+    """
+    checked = job.check_parameters(parameters)
+    job_id = job_id_of(job.name, checked, key)
+    async with database.transaction() as session:
+        if await _insert(session, job, job_id, checked, key):
+            await _insert_stages(session, job, job_id)
+            await bus.announce(session, [Message("job", job_id, queued=True)])
+            return Submission(id=job_id, job_type=job.name, created=True, status=JOB.initial.name)
+        row = (await session.fetch("load_job", {"job_id": job_id}))[0]
+    return Submission(
+        id=job_id,
+        job_type=job.name,
+        created=False,
+        status=row["status"],
+        result=row["result"],
+        next_step=_next_step(row),
+    )
+
+
+async def _insert(session: Session, job: Job, job_id: str, parameters: Mapping[str, object], key: str | None) -> bool:
+    born = machine_of(JOB).birth({"job_type": job.name, "stages": [stage.name for stage in job.stages]})
+    made = await session.fetch(
+        "insert_job",
+        {
+            "job_id": job_id,
+            "job_type": job.name,
+            "parameters": json.dumps(parameters),
+            "submission_key": key,
+            "definition": json.dumps(job.definition()),
+            "stage_count": len(job.stages),
+            **event_parameters(born),
+        },
+    )
+    return bool(made)
+
+
+async def _insert_stages(session: Session, job: Job, job_id: str) -> None:
+    await session.run(
+        "insert_stages",
+        {
+            "job_id": job_id,
+            "stages": list(range(1, len(job.stages) + 1)),
+            "names": [stage.name for stage in job.stages],
+            "task_types": [stage.task.name for stage in job.stages],
+            "definitions": [json.dumps(job.stage_definition(stage)) for stage in job.stages],
+        },
+    )
+
+
+def _next_step(row: Row) -> str:
+    short = row["job_id"][:12]
+    anew = "to run the same work anew, give a key (--key)"
+    state = JOB.by_name[row["status"]]
+    if state.failure:
+        return f"to go on where it stopped: coremachine resume {short}; {anew}"
+    return anew if state.terminal else f"it is under way: coremachine timeline {short} --follow"

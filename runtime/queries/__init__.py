@@ -1,0 +1,1 @@
+"""The hand-written statements, one a file."""

@@ -1,0 +1,20 @@
+-- audit GAP-20: nobody reconciles though work is open, or a run has just failed: then it found nothing at all, not even
+-- zeros. One dead worker among living ones is no finding: the others do its work. Takes no lock.
+WITH known AS (
+  SELECT worker, seen_at, failures, last_error, found,
+         seen_at > app.clock() - make_interval(secs => %(alive)s) AS alive
+  FROM app.workers WHERE stopped_at IS NULL
+), work AS (
+  SELECT EXISTS (SELECT FROM app.jobs WHERE due_at IS NOT NULL)
+      OR EXISTS (SELECT FROM app.jobs WHERE status = 'processing')
+      OR EXISTS (SELECT FROM app.callbacks WHERE status = 'queued')
+      OR EXISTS (SELECT FROM app.callbacks WHERE status = 'processing') AS open
+), odd AS (
+  SELECT k.worker, k.seen_at, 'silent, and no other worker is alive' AS detail FROM known AS k CROSS JOIN work
+  WHERE work.open AND NOT EXISTS (SELECT FROM known AS other WHERE other.alive)
+  UNION ALL
+  SELECT k.worker, k.seen_at, 'its last run failed: ' || COALESCE(k.last_error ->> 'message', 'no error is told')
+  FROM known AS k WHERE k.alive AND k.failures > 0 AND k.found = '{}'
+)
+SELECT NULL::varchar AS job_id, 'worker ' || worker AS subject, detail, seen_at AS since, count(*) OVER () AS found
+FROM odd ORDER BY seen_at DESC LIMIT %(examples)s

@@ -1,0 +1,96 @@
+"""Runs every few seconds in each worker. Its runs and failures stand in the database, where health can see them."""
+
+import asyncio
+import json
+from random import random
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from ...statemachine.errors import OperationError
+from ..bus.port import Bus
+from ..flow.rescue import close_counted_out, repost_idle_jobs, rescue_callbacks, rescue_tasks
+from ..logs import logger
+from ..store.database import Database
+from ..store.rows import ClaimedTask
+from ..store.text import error_data
+
+log = logger("reconciler")
+AT_ONCE = 500
+
+
+class Reconciler:
+    """Rescues expired leases, re-drives what is half advanced, and records that it did.
+
+    Several may run at once: they use guarded moves, so each thing is done by one of them.
+    """
+
+    def __init__(self, database: Database, bus: Bus, worker: str, every: float) -> None:
+        self._database = database
+        self._bus = bus
+        self._worker = worker
+        self._every = every
+        self._runs = 0
+        self._failures = 0
+        self._last_error: dict[str, object] | None = None
+
+    async def run(self) -> None:
+        """Reconcile until cancelled. A run that fails is logged once, recorded, and tried again in time."""
+        in_row = 0
+        while True:
+            try:
+                found = await self.run_once()
+                in_row = 0
+            except (psycopg.Error, PoolTimeout, OperationError) as error:
+                self._failures += 1
+                in_row += 1
+                self._last_error = error_data(error)
+                if in_row == 1:
+                    log.warning("reconciling failed; trying again", error=str(error).strip())
+                found = {}
+            await self._record(found)
+            # Workers that were started together should not all look at the same moment.
+            await asyncio.sleep(self._every * (0.75 + random() / 2))  # noqa: S311 - no secret
+
+    async def run_once(self) -> dict[str, int]:
+        """Look once at everything, and return how much of each was found."""
+        self._runs += 1
+        return {
+            "tasks_rescued": await self._rescue_tasks(),
+            "callbacks_rescued": await rescue_callbacks(self._database, self._bus, AT_ONCE, self._worker),
+            "stages_closed": await close_counted_out(self._database, self._bus, AT_ONCE),
+            "jobs_sent_for": await repost_idle_jobs(self._database, self._bus, AT_ONCE),
+        }
+
+    async def stopped(self) -> None:
+        """Say that its worker has ended as it should; one that cannot say so is taken for lost in time."""
+        try:
+            async with self._database.session() as session:
+                await session.run("stop_worker", {"worker": self._worker})
+        except (psycopg.Error, PoolTimeout) as error:
+            log.warning("the end of the worker could not be recorded", error=str(error).strip())
+
+    async def _rescue_tasks(self) -> int:
+        async with self._database.session() as session:
+            rows = await session.fetch("expired_tasks", {"limit": AT_ONCE})
+        if not rows:
+            return 0
+        return await rescue_tasks(self._database, self._bus, [ClaimedTask(**row) for row in rows], self._worker)
+
+    async def _record(self, found: dict[str, int]) -> None:
+        if any(found.values()):
+            log.warning("found and sent on", **found)
+        recorded = {
+            "worker": self._worker,
+            "runs": self._runs,
+            "failures": self._failures,
+            "last_error": json.dumps(self._last_error),
+            "found": json.dumps(found),
+        }
+        try:
+            async with self._database.session() as session:
+                await session.run("record_reconciliation", recorded)
+                await session.run("forget_workers")
+        except (psycopg.Error, PoolTimeout) as error:
+            self._failures += 1
+            self._last_error = error_data(error)

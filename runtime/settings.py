@@ -1,0 +1,23 @@
+"""Settings: each has an environment variable, COREMACHINE_ and its name in capitals."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """How a process of CoreMachine behaves. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="COREMACHINE_", env_ignore_empty=True, extra="forbid", frozen=True)
+
+    url: str | None = Field(default=None, description="postgresql:// URL; without one, the embedded PostgreSQL")
+    db_schema: str = Field(default="app", description="schema that holds the tables")
+    data_dir: Path | None = Field(default=None, description="where the embedded PostgreSQL keeps its data")
+    concurrency: int = Field(default=8, ge=1, description="handlers that a worker runs at once")
+    prefetch: int = Field(default=8, ge=0, description="tasks that a worker claims beyond those it runs")
+    lease: float = Field(default=10.0, gt=0, description="how long a claim lasts unless it is renewed")
+    reconcile: float = Field(default=3.0, gt=0, description="how often a worker looks for what waits in vain")
+    poll: float = Field(default=1.0, gt=0, description="how often an idle worker looks without being woken")
+    grace: float = Field(default=10.0, ge=0, description="how long a stopping worker waits for its handlers")
+    pool_size: int = Field(default=4, ge=2, description="database connections of a process, beside one to listen")

@@ -1,0 +1,109 @@
+"""The database of a process: one small pool, and the transactions on it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from ...sql_generator.roles import worker_role
+from ...statemachine.records import Schema
+from ...statemachine.tables import SCHEMA
+from ..errors import DatabaseUnreachableError
+from .installation import check_installed, install
+from .queries import query
+from .session import Connection, Row, Session
+
+STATEMENT_TIMEOUT = "300s"
+IDLE_TIMEOUT = "60s"
+
+
+class Database:
+    """Connections to one PostgreSQL database and the schema in it.
+
+    Transactions are short: a statement may take five minutes, an idle transaction one, then the server ends it.
+    """
+
+    def __init__(self, url: str, *, schema: str = "app", pool_size: int = 4, records: Schema = SCHEMA) -> None:
+        self.url = url
+        self.schema = schema
+        self.records = records
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=pool_size,
+            open=False,
+            timeout=30,
+            kwargs={"autocommit": True, "row_factory": dict_row, "application_name": "coremachine"},
+            configure=self._configure,
+        )
+
+    async def reach(self) -> None:
+        """Connect once, to see that it can be done. Raises DatabaseUnreachableError, without the password."""
+        try:
+            async with await self.connection("probe"):
+                return
+        except psycopg.Error as error:
+            raise DatabaseUnreachableError(self.where, str(error).strip()) from error
+
+    async def open(self) -> None:
+        """Open the pool. Raises DatabaseUnreachableError, without the password."""
+        await self.reach()
+        try:
+            await self._pool.open(wait=True)
+        except (psycopg.Error, PoolTimeout) as error:
+            raise DatabaseUnreachableError(self.where, str(error).strip()) from error
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._pool.close()
+
+    @property
+    def where(self) -> str:
+        """The address, without its password."""
+        parts = conninfo_to_dict(self.url)
+        return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator[Session]:
+        """A connection on which each statement is a transaction of its own."""
+        async with self._pool.connection() as connection:
+            yield Session(connection, self.schema)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Session]:
+        """A connection inside one transaction, which ends with the block."""
+        async with self._pool.connection() as connection, connection.transaction():
+            yield Session(connection, self.schema)
+
+    async def connection(self, purpose: str) -> psycopg.AsyncConnection[Row]:
+        """A connection outside the pool, with all that the login may do."""
+        return await psycopg.AsyncConnection[Row].connect(
+            self.url,
+            autocommit=True,
+            connect_timeout=10,
+            row_factory=cast("Any", dict_row),
+            application_name=f"coremachine {purpose}",
+        )
+
+    async def install(self) -> bool:
+        """Install the schema as its owner, in one transaction. Returns whether anything had to be done.
+
+        Raises DriftError, with nothing changed, where a table exists that is not what the declaration wants.
+        """
+        async with await self.connection("installer") as owner:
+            return await install(owner, self.records, self.schema)
+
+    async def check_installed(self) -> None:
+        """Raise SchemaError unless the schema was installed from this very declaration."""
+        async with await self.connection("installer") as owner:
+            await check_installed(owner, self.records, self.schema)
+
+    async def _configure(self, connection: Connection) -> None:
+        """A worker's connection: short transactions, and a role that owns nothing."""
+        await connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'".encode())
+        await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'".encode())
+        await connection.execute(query("take_role", self.schema), {"role": worker_role(self.schema)})

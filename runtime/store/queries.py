@@ -1,0 +1,16 @@
+"""The hand-written statements: one a file in runtime/queries, read once."""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+from .. import queries
+
+FOUNDING = re.compile(r"\bapp\.")
+
+
+@cache
+def query(name: str, schema: str) -> bytes:
+    """The statement in `name`.sql, with the schema `app` replaced by `schema`."""
+    text = files(queries).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    return FOUNDING.sub(f"{schema}.", text).encode()

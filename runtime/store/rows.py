@@ -1,0 +1,93 @@
+"""Rows as the flow sees them."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from .session import Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedTask:
+    """A task that this worker holds, until its lease runs out."""
+
+    key: str
+    job_id: str
+    stage_id: int
+    stage: int
+    task_index: int
+    task_number: int
+    task_type: str
+    item: Any
+    attempt: int
+    max_attempts: int
+    lease_number: int
+    deadline_at: datetime | None
+    lease_owner: str
+    rescues: int
+    max_rescues: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedCallback:
+    """A callback that this worker holds, until its lease runs out."""
+
+    key: str
+    job_id: str
+    job_type: str
+    name: str
+    attempt: int
+    max_attempts: int
+    lease_number: int
+    lease_owner: str
+    rescues: int
+    max_rescues: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobMessage:
+    """A job message that this worker is handling. The lease number fences it."""
+
+    job_id: str
+    job_type: str
+    lease_number: int
+
+
+@dataclass(slots=True)
+class StageRow:
+    """A stage as it stands under its lock, and as it will stand when the transaction ends."""
+
+    stage_id: int
+    job_id: str
+    stage: int
+    name: str
+    task_type: str
+    status: str
+    definition: dict[str, Any]
+    tasks_total: int
+    tasks_completed: int
+    tasks_failed: int
+    tasks_cancelled: int
+    stop_reason: str | None
+    extra: Row = field(default_factory=dict[str, Any])
+
+    @classmethod
+    def of(cls, row: Row) -> "StageRow":
+        """From a row of lock_stages or load_stages."""
+        known = {name: row[name] for name in cls.__slots__ if name in row}
+        return cls(**known, extra={name: value for name, value in row.items() if name not in known})
+
+    @property
+    def still_open(self) -> int:
+        """Tasks that have not ended."""
+        return self.tasks_total - self.tasks_completed - self.tasks_failed - self.tasks_cancelled
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """The counters as the values of a move."""
+        return {
+            "tasks_total": self.tasks_total,
+            "tasks_completed": self.tasks_completed,
+            "tasks_failed": self.tasks_failed,
+            "tasks_cancelled": self.tasks_cancelled,
+        }

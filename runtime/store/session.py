@@ -1,0 +1,143 @@
+"""A session: one connection, on which moves are applied, notes are written and queries run."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from ...sql_generator.claims import claim_statement
+from ...sql_generator.moves import move_statement
+from ...sql_generator.sweeps import sweep_statement
+from ...statemachine.errors import LostRaceError
+from ...statemachine.lifecycles import NOTES
+from ...statemachine.machine import Move, WrittenEvent
+from ...statemachine.records import Record
+from .queries import query
+
+Row = dict[str, Any]
+Connection = psycopg.AsyncConnection[Row]
+STATUS_OF_NOTE = {note.type: note.status for note in NOTES}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """An event that tells of a deed, not of a change of state. Its status is the declared one unless given."""
+
+    type: str
+    job_id: str
+    data: Mapping[str, object]
+    status: str | None = None
+    task_id: str | None = None
+    stage: int | None = None
+    attempt: int | None = None
+    lease_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Up to `limit` due rows of a record, of these kinds, for `owner`, for `lease` seconds, told by one event."""
+
+    record: Record
+    event: WrittenEvent | None
+    kinds: Sequence[str]
+    limit: int
+    owner: str
+    lease: float
+
+
+class Session:
+    """Statements on one connection, in whatever transaction is open on it."""
+
+    def __init__(self, connection: Connection, schema: str) -> None:
+        self.connection = connection
+        self.schema = schema
+
+    async def fetch(self, name: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
+        """Run the query in `name`.sql and return its rows."""
+        return await self._run(query(name, self.schema), parameters or {})
+
+    async def run(self, name: str, parameters: Mapping[str, object] | None = None) -> None:
+        """Run the statement in `name`.sql, which returns nothing."""
+        await self.connection.execute(query(name, self.schema), parameters or {})
+
+    async def apply(self, record: Record, moves: Sequence[Move]) -> set[str]:
+        """Write moves of one trigger and return the keys of the rows they won.
+
+        The others were lost to somebody: the caller must say what that means.
+        """
+        if not moves:
+            return set()
+        statement = move_statement(record, moves[0].trigger, self.schema)
+        columns: dict[str, list[object]] = {
+            record.key.name: [move.key for move in moves],
+            "event_type": [move.event and move.event.type for move in moves],
+            "event_status": [move.event and move.event.status for move in moves],
+            "event_data": [event_json(move.event) for move in moves],
+        }
+        for name in statement.inputs:
+            if name not in columns:
+                columns[name] = [_plain(move.values.get(name)) for move in moves]
+        return {row["key"] for row in await self._run(statement.sql.encode(), columns)}
+
+    async def must_apply(self, record: Record, move: Move) -> None:
+        """Write one move that has to win. Raises LostRaceError where it does not."""
+        if move.key not in await self.apply(record, [move]):
+            raise LostRaceError(record.machine, move.trigger, [move.key])
+
+    async def sweep(self, record: Record, move: Move, column: str, value: object) -> int:
+        """Apply one move to every row whose `column` is `value` and that is in the move's source state.
+
+        Returns how many rows moved; none is no error.
+        """
+        sql = sweep_statement(record, move.trigger, move.source, column, self.schema)
+        values = {name: _plain(given) for name, given in move.values.items()}
+        rows = await self._run(sql.encode(), {**values, **event_parameters(move.event), "value": value})
+        return int(rows[0]["moved"])
+
+    async def claim(self, claim: Claim) -> list[Row]:
+        """Claim due rows and return those won."""
+        parameters = {
+            "kinds": list(claim.kinds),
+            "limit": claim.limit,
+            "lease_owner": claim.owner,
+            "lease": claim.lease,
+            **event_parameters(claim.event),
+        }
+        return await self._run(claim_statement(claim.record, self.schema).encode(), parameters)
+
+    async def note(self, notes: Iterable[Note]) -> None:
+        """Write notes into the event log, in their order."""
+        listed = list(notes)
+        if listed:
+            names = ("type", "job_id", "task_id", "stage", "attempt", "lease_number")
+            columns: dict[str, object] = {name: [getattr(note, name) for note in listed] for name in names}
+            columns["status"] = [note.status or STATUS_OF_NOTE[note.type] for note in listed]
+            columns["data"] = [json.dumps(note.data) for note in listed]
+            await self.run("write_notes", columns)
+
+    async def _run(self, sql: bytes, parameters: Mapping[str, object]) -> list[Row]:
+        async with self.connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(sql, parameters)
+            return await cursor.fetchall()
+
+
+def event_json(event: WrittenEvent | None) -> str | None:
+    """The data of an event as JSON text."""
+    return None if event is None else json.dumps(dict(event.data), allow_nan=False, default=str)
+
+
+def event_parameters(event: WrittenEvent | None) -> dict[str, object]:
+    """An event as the parameters of a statement that moves many rows with the same one."""
+    return {
+        "event_type": event and event.type,
+        "event_status": event and event.status,
+        "event_data": event_json(event),
+    }
+
+
+def _plain(value: object) -> object:
+    """JSON columns travel as text; text that is JSON already stays as it is."""
+    return json.dumps(value) if isinstance(value, Mapping | list) else value

@@ -1,0 +1,49 @@
+"""Text that PostgreSQL can always keep, so that a failure can always be written."""
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+ERROR_LIMIT = 2_000
+TRACEBACK_LIMIT = 8_000
+OURS = Path(__file__).resolve().parents[1]
+
+
+def cleaned(text: str, most: int = ERROR_LIMIT) -> str:
+    """`text` without NUL and lone surrogates, cut in the middle to at most `most` characters."""
+    safe = text.replace("\x00", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode("utf-8")
+    if len(safe) <= most:
+        return safe
+    half = most // 2
+    return f"{safe[:half]} … {len(safe) - 2 * half} characters left out … {safe[-half:]}"
+
+
+def error_data(error: BaseException) -> dict[str, object]:
+    """An exception as the data of an event: type, message and traceback, cleaned and capped."""
+    told = "".join(traceback.format_exception(type(error), error, _theirs(error)))
+    return {
+        "type": type(error).__name__,
+        "message": cleaned(_words(error)),
+        "traceback": cleaned(told, TRACEBACK_LIMIT),
+    }
+
+
+def _theirs(error: BaseException) -> TracebackType | None:
+    """The traceback from the first frame that is not CoreMachine's own; all of it where every frame is."""
+    frame = error.__traceback__
+    while frame is not None and Path(frame.tb_frame.f_code.co_filename).resolve().is_relative_to(OURS):
+        frame = frame.tb_next
+    return frame or error.__traceback__
+
+
+def brief(error: Mapping[str, object]) -> dict[str, object]:
+    """An error without its traceback: that stands with the task or the note that it came from."""
+    return {name: value for name, value in error.items() if name != "traceback"}
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error) or repr(error)
+    except Exception as failure:  # noqa: BLE001 - an error whose own text fails must still be told
+        return f"{type(error).__name__} (its text could not be had: {type(failure).__name__})"

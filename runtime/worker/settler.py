@@ -1,0 +1,113 @@
+"""The settler: gathers the outcomes of concurrent handlers and writes them together.
+
+It never waits for a batch: while one transaction is under way, further outcomes gather and form the next one. An
+outcome is held, and its lease kept, until its own commit (GAP-1).
+"""
+
+import asyncio
+from collections import deque
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from ...statemachine.errors import CoreMachineError
+from ...statemachine.retry import Backoff
+from ..bus.port import Bus
+from ..flow.outcome import Outcome
+from ..flow.run_task import settle
+from ..logs import logger
+from ..store.database import Database
+from ..store.session import Note
+from ..store.text import error_data
+from .held import Held
+
+log = logger("settler")
+BATCH = 500
+
+
+class Settler:
+    """Writes outcomes and notes in the order in which they came."""
+
+    def __init__(self, database: Database, bus: Bus, held: Held, owner: str) -> None:
+        self._database = database
+        self._bus = bus
+        self._held = held
+        self._owner = owner
+        self._outcomes: deque[Outcome] = deque()
+        self._notes: deque[Note] = deque()
+        self._more = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._backoff = Backoff(first=0.1, most=5)
+        self._closing = False
+
+    def put(self, outcome: Outcome) -> None:
+        """Have an outcome written. Called on the loop."""
+        self._outcomes.append(outcome)
+        self._more.set()
+
+    def tell(self, note: Note) -> None:
+        """Have a note written. May be called from any thread."""
+        self._notes.append(note)
+        self._loop.call_soon_threadsafe(self._more.set)
+
+    def close(self) -> None:
+        """Let `run` end once everything is written."""
+        self._closing = True
+        self._more.set()
+
+    async def run(self) -> None:
+        """Write until closed and empty."""
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            while self._outcomes or self._notes:
+                await self._write_some()
+            if self._closing:
+                return
+
+    async def _write_some(self) -> None:
+        notes = [self._notes.popleft() for _ in range(min(BATCH, len(self._notes)))]
+        outcomes = [self._outcomes.popleft() for _ in range(min(BATCH, len(self._outcomes)))]
+        await self._write(notes, outcomes)
+
+    async def _write(self, notes: list[Note], outcomes: list[Outcome]) -> None:
+        failures = 0
+        while True:
+            try:
+                async with self._database.transaction() as session:
+                    await session.note(notes)
+                    if outcomes:
+                        await settle(session, self._bus, outcomes, self._owner)
+            except (psycopg.OperationalError, PoolTimeout) as error:
+                failures += 1
+                if failures == 1:
+                    log.warning("outcomes are held; trying to write them again", error=str(error).strip())
+                await asyncio.sleep(self._backoff.delay(failures))
+            except (psycopg.Error, CoreMachineError, LookupError) as error:
+                await self._write_apart(notes, outcomes, error)
+                return
+            else:
+                break
+        for outcome in outcomes:
+            self._held.drop_task(outcome.task.key)
+
+    async def _write_apart(self, notes: list[Note], outcomes: list[Outcome], error: Exception) -> None:
+        """One of them cannot be written: write each alone, so that the others do not suffer, and tell of the one."""
+        if len(notes) + len(outcomes) > 1:
+            for note in notes:
+                await self._write([note], [])
+            for outcome in outcomes:
+                await self._write([], [outcome])
+            return
+        if notes:
+            log.error("a note could not be written", note=notes[0].type, job=notes[0].job_id, error=str(error).strip())
+            return
+        outcome = outcomes[0]
+        if outcome.kind == "completed":
+            refused = Outcome(task=outcome.task, kind="failed", error=error_data(error), retryable=False)
+            await self._write([], [refused])
+            return
+        log.error(
+            "an outcome could not be written; its lease will end", task=outcome.task.key, error=str(error).strip()
+        )
+        self._held.drop_task(outcome.task.key)

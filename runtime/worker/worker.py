@@ -1,0 +1,250 @@
+"""The worker: claims job messages, tasks and callbacks, and brings each to its recorded end."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Any, cast
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from ...statemachine.context import TaskContext
+from ...statemachine.job import Job
+from ...statemachine.lifecycles import CALLBACK, TASK
+from ...statemachine.machine import Subject, WrittenEvent, machine_of
+from ...statemachine.records import Record
+from ...statemachine.tables import CALLBACKS, TASKS
+from ...statemachine.task import Task
+from ..bus.port import Bus, Kind
+from ..flow.callback import run_callback
+from ..flow.flow import Flow
+from ..flow.handle_job import handle_job_message
+from ..flow.message import put_off
+from ..flow.outcome import Outcome
+from ..handlers.runner import Runner, context_of
+from ..logs import logger
+from ..reconciler import Reconciler
+from ..settings import Settings
+from ..store.database import Database
+from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage
+from ..store.session import Claim, Note, Row
+from .cancelling import cancel_all
+from .feed import Feed
+from .held import Held
+from .leases import LeaseKeeper
+from .settler import Settler
+
+log = logger("worker")
+JOB_PLACES = 4
+CALLBACK_PLACES = 4
+CLAIM_SECONDS = 5.0
+_numbers = count(1)
+
+
+class Worker:
+    """Runs the given jobs' handlers. It claims only the task types and job types that it declares."""
+
+    def __init__(
+        self,
+        database: Database,
+        bus: Bus,
+        jobs: Sequence[Job],
+        settings: Settings,
+        more: Mapping[str, object] | None = None,
+    ) -> None:
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{next(_numbers)}"
+        self._database = database
+        self._bus = bus
+        self._jobs = {job.name: job for job in jobs}
+        self._tasks: dict[str, Task[..., Any]] = {name: task for job in jobs for name, task in job.tasks.items()}
+        self._settings = settings
+        self._more = more or {}
+        self._held = Held()
+        self._stopping = asyncio.Event()
+        self._turn = 0
+        self._waiting: set[asyncio.Task[object]] = set()
+
+    def stop(self) -> None:
+        """Ask the worker to end: it claims nothing more, waits `grace` seconds, and releases what has not finished."""
+        self._stopping.set()
+
+    async def run(self, *, until_idle: bool = False) -> None:
+        """Work until `stop` is called, or until nothing that this worker could do is left, if `until_idle`."""
+        settings = self._settings
+        self._runner = Runner(self._database, self._tasks, settings.concurrency)
+        self._flow = Flow(self._database, self._bus, self.name, self._runner.call)
+        self._settler = Settler(self._database, self._bus, self._held, self.name)
+        self._places = asyncio.Semaphore(settings.concurrency)
+        keeper = LeaseKeeper(self._database, self._held, self.name, settings.lease)
+        places = settings.concurrency + settings.prefetch
+        self._feeds: dict[Kind, Feed[Any]] = {
+            "job": Feed("jobs", JOB_PLACES, settings.poll, self._claim_jobs, self._handle_job),
+            "task": Feed("tasks", places, settings.poll, self._claim_tasks, self._run_task),
+            "callback": Feed("callbacks", CALLBACK_PLACES, settings.poll, self._claim_callbacks, self._run_callback),
+        }
+        keeper.start()
+        settling = asyncio.create_task(self._settler.run())
+        feeding = [asyncio.create_task(feed.run()) for feed in self._feeds.values()]
+        reconciler = Reconciler(self._database, self._bus, self.name, settings.reconcile)
+        loops = [asyncio.create_task(self._bus.listen(self._wake)), asyncio.create_task(reconciler.run())]
+        if until_idle:
+            loops.append(asyncio.create_task(self._stop_when_idle()))
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([*feeding, *loops, settling, stopped], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._stopping.set()
+            await self._end_feeds(feeding)
+            await cancel_all([*loops, stopped])
+            await asyncio.gather(*(feed.drain(settings.grace) for feed in self._feeds.values()))
+            self._settler.close()
+            await settling
+            keeper.stop()
+            await self._runner.close()
+        for ended in (*feeding, *loops):
+            if not ended.cancelled() and (error := ended.exception()) is not None:
+                raise error
+        await reconciler.stopped()
+
+    async def _end_feeds(self, feeding: Sequence[asyncio.Task[None]]) -> None:
+        """Let claims under way come to their end, then give back at once what has no place yet."""
+        for feed in self._feeds.values():
+            feed.close()
+        _, late = await asyncio.wait(feeding, timeout=CLAIM_SECONDS)
+        await cancel_all(late)
+        for waiting in tuple(self._waiting):
+            waiting.cancel()
+
+    def _wake(self, kind: Kind) -> None:
+        self._feeds[kind].wake()
+
+    async def _stop_when_idle(self) -> None:
+        """End once no job or callback that this worker declares is open, wherever it is being worked on."""
+        while True:
+            for feed in self._feeds.values():
+                await feed.idle.wait()
+            if self._held.empty and await self._nothing_left():
+                self._stopping.set()
+                return
+            await asyncio.sleep(self._settings.poll / 10)
+
+    async def _nothing_left(self) -> bool:
+        """Whether no declared job or callback is open; not as long as the database does not say so."""
+        try:
+            async with self._database.session() as session:
+                (row,) = await session.fetch("unfinished", {"kinds": list(self._jobs)})
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            log.info("whether work is left could not be read; asking again", error=str(error).strip())
+            return False
+        return not row["unfinished"]
+
+    async def _claim_jobs(self, limit: int) -> list[JobMessage]:
+        parameters = {
+            "kinds": self._rotated(self._jobs),
+            "limit": limit,
+            "owner": self.name,
+            "lease": self._settings.lease,
+        }
+        async with self._database.session() as session:
+            rows = await session.fetch("claim_job_messages", parameters)
+        messages = [JobMessage(row["job_id"], row["job_type"], row["lease_number"]) for row in rows]
+        for message in messages:
+            self._held.hold("job", message.job_id, message.lease_number)
+        return messages
+
+    async def _claim_tasks(self, limit: int) -> list[ClaimedTask]:
+        rows = await self._claim(TASKS, _claiming(TASK.name, self.name), self._rotated(self._tasks), limit)
+        return [ClaimedTask(**row) for row in rows]
+
+    async def _claim_callbacks(self, limit: int) -> list[ClaimedCallback]:
+        rows = await self._claim(CALLBACKS, _claiming(CALLBACK.name, self.name), self._rotated(self._jobs), limit)
+        return [ClaimedCallback(**row) for row in rows]
+
+    async def _claim(self, record: Record, event: WrittenEvent | None, kinds: list[str], limit: int) -> list[Row]:
+        async with self._database.session() as session:
+            return await self._bus.claim(
+                session,
+                Claim(
+                    record=record,
+                    event=event,
+                    kinds=kinds,
+                    limit=limit,
+                    owner=self.name,
+                    lease=self._settings.lease,
+                ),
+            )
+
+    def _rotated(self, kinds: Mapping[str, object]) -> list[str]:
+        """The kinds, beginning with another one each time, so that none starves behind a long queue of the first."""
+        names = list(kinds)
+        self._turn += 1
+        start = self._turn % len(names) if names else 0
+        return names[start:] + names[:start]
+
+    async def _handle_job(self, message: JobMessage) -> None:
+        try:
+            done = await handle_job_message(self._flow, self._jobs, message)
+            log.debug("job message handled", job=message.job_id, done=done)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            log.warning("a job message comes again", job=message.job_id, error=str(error).strip())
+        except Exception as error:
+            log.exception("a job message could not be handled; it comes again", job=message.job_id)
+            await put_off(self._database, message, error)
+        finally:
+            self._held.drop("job", message.job_id)
+
+    async def _run_task(self, task: ClaimedTask) -> None:
+        context = context_of(task, lambda kind, data: self._tell(task, kind, data))
+        self._held.hold_task(task.key, task.lease_number, context.ask_to_stop)
+        try:
+            outcome = await self._in_its_place(task, context)
+        except asyncio.CancelledError:
+            outcome = Outcome(task=task, kind="released", reason="worker stopping")
+        self._settler.put(outcome)
+
+    async def _in_its_place(self, task: ClaimedTask, context: TaskContext) -> Outcome:
+        """Run the handler once there is a place for it. A task that still waits for one is given back at once."""
+        if self._stopping.is_set():
+            raise asyncio.CancelledError
+        waiting = asyncio.current_task()
+        if waiting is not None:
+            self._waiting.add(waiting)
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting.discard(cast("asyncio.Task[object]", waiting))
+        try:
+            return await self._runner.run(task, context)
+        finally:
+            self._places.release()
+
+    def _tell(self, task: ClaimedTask, kind: str, data: Mapping[str, object]) -> None:
+        self._settler.tell(
+            Note(
+                type=kind,
+                job_id=task.job_id,
+                task_id=task.key,
+                stage=task.stage,
+                attempt=task.attempt,
+                lease_number=task.lease_number,
+                data=data,
+            )
+        )
+
+    async def _run_callback(self, callback: ClaimedCallback) -> None:
+        self._held.hold("callback", callback.key, callback.lease_number)
+        try:
+            await run_callback(self._flow, self._jobs[callback.job_type], callback, self._more)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            log.warning("a callback comes again", job=callback.job_id, error=str(error).strip())
+        finally:
+            self._held.drop("callback", callback.key)
+
+
+def _claiming(machine: str, owner: str) -> WrittenEvent | None:
+    """The event that every row of a claim writes, fired once: the rows are not known before the claim."""
+    lifecycle = TASK if machine == TASK.name else CALLBACK
+    move = machine_of(lifecycle).fire(Subject("*", lifecycle.initial.name), "claim", data={"worker": owner})
+    return move.event

@@ -1,0 +1,8 @@
+"""The declaration as SQL: tables, constraints, guards and moves. No connection."""
+
+from .claims import claim_statement
+from .moves import MoveStatement, move_statement
+from .schema import ddl, digests, script
+from .sweeps import sweep_statement
+
+__all__ = ["MoveStatement", "claim_statement", "ddl", "digests", "move_statement", "script", "sweep_statement"]

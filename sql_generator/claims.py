@@ -1,0 +1,68 @@
+"""Claims: the move into a leased state, which picks its own rows.
+
+The pick reads, for each name the claimer knows, one range of one index in the index's own order, and stops when it has
+enough: no plan can sort or scan the queue, whatever the statistics say. Rows that others are claiming are skipped.
+"""
+
+from functools import cache
+
+from ..statemachine.errors import DefinitionError
+from ..statemachine.lifecycle import Transition
+from ..statemachine.records import Queue, Record
+from .moves import assignments, cast_given, element_type, moment_of
+from .text import listed, parse, render
+
+CLAIM = "claim"
+
+
+@cache
+def claim_statement(record: Record, schema: str = "app") -> str:
+    """Claim up to %(limit)s due rows whose kind is one of %(kinds)s, in the order of the kinds given.
+
+    Further parameters: lease_owner, lease (seconds), event_type, event_status, event_data. Returns the rows won.
+    """
+    queue, transition = _leasing(record)
+    key, sources = record.key.name, listed(transition.sources)
+    order = ", ".join(f"t.{column}" for column in queue.order)
+    picked = (
+        f"SELECT q.{key} FROM UNNEST(CAST(%(kinds)s AS VARCHAR[])) AS k(kind) CROSS JOIN LATERAL ("
+        f"SELECT t.{key} FROM {schema}.{record.table} AS t WHERE t.status IN ({sources}) AND t.{queue.by} = k.kind"
+        f" AND t.due_at <= {schema}.clock() ORDER BY {order} LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED"
+        ") AS q LIMIT %(limit)s"
+    )
+    return _claim(record, queue, transition, picked, schema)
+
+
+@cache
+def claim_by_key_statement(record: Record, schema: str = "app") -> str:
+    """Claim the rows named by %(keys)s, as far as they are due and nobody else has them."""
+    queue, transition = _leasing(record)
+    key, sources = record.key.name, listed(transition.sources)
+    keys = f"CAST(%(keys)s AS {element_type(record.key.type)}[])"
+    picked = (
+        f"SELECT t.{key} FROM {schema}.{record.table} AS t WHERE t.{key} = ANY({keys})"
+        f" AND t.status IN ({sources}) AND t.{queue.by} = ANY(CAST(%(kinds)s AS VARCHAR[]))"
+        f" AND t.due_at <= {schema}.clock() ORDER BY t.{key} FOR NO KEY UPDATE SKIP LOCKED"
+    )
+    return _claim(record, queue, transition, picked, schema)
+
+
+def _leasing(record: Record) -> tuple[Queue, Transition]:
+    found = tuple(record.lifecycle.transitions_of(CLAIM))
+    if record.queue is None or len(found) != 1:
+        raise DefinitionError(f"{record.table} is not a queue: it needs a Queue and one transition called {CLAIM}")
+    return record.queue, found[0]
+
+
+def _claim(record: Record, queue: Queue, transition: Transition, picked: str, schema: str) -> str:
+    key = record.key.name
+    changes = assignments(record, transition, "n.moment", "%({})s")
+    sets = ", ".join(f"{column} = {cast_given(record, column, value)}" for column, value in changes.items())
+    returns = ", ".join(f"r.{column}" for column in queue.returns)
+    return render(
+        parse(
+            f"UPDATE {schema}.{record.table} AS r SET {sets} FROM {moment_of(schema)}"
+            f" WHERE r.{key} = ANY(ARRAY({picked})) AND r.status IN ({listed(transition.sources)})"
+            f" RETURNING CAST(r.{key} AS VARCHAR) AS key, {returns}",
+        ),
+    )

@@ -1,0 +1,183 @@
+"""The event logs: their tables, and the triggers that write a row for every change of state.
+
+The event of a move stands on the moved row, put there by the machine's callback; the trigger copies it into the log
+in the same statement. So no client, whatever it runs, can change a state without leaving an event.
+"""
+
+from sqlglot import exp
+
+from ..statemachine.errors import DefinitionError
+from ..statemachine.lifecycles import NOTES
+from ..statemachine.records import Column, Index, Record, Schema
+from ..statemachine.tables import JOB_EVENTS
+from .tables import column_definition, create_index
+from .text import listed, parse
+
+STATUSES = ("success", "failure", "warning", "info")
+
+REFUSE_TELLING = """\
+CREATE OR REPLACE FUNCTION {schema}.refuse_telling() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  RAISE EXCEPTION 'event % tells of a move that did not happen', NEW.event_type
+    USING ERRCODE = '{told_without_move}', HINT = 'Move the row: its event is written with it.';
+END $body$"""
+
+REFUSE_REWRITE = """\
+CREATE OR REPLACE FUNCTION {schema}.refuse_rewrite() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  IF TG_OP = 'DELETE' AND current_setting('coremachine.retiring', true) = 'on' THEN
+    RETURN NULL;
+  END IF;
+  RAISE EXCEPTION '% of %: what has happened is not rewritten', TG_OP, TG_TABLE_NAME
+    USING ERRCODE = '{rewritten}', HINT = 'Whole finished jobs go by {schema}.retire_jobs().';
+END $body$"""
+
+TOLD_WITHOUT_MOVE = "CM005"
+REWRITTEN = "CM006"
+
+COMMON = (
+    Column(name="event_type", type="VARCHAR(50)"),
+    Column(name="event_status", type="VARCHAR(20)", nullable=True),
+    Column(name="event_data", type="JSONB", default="'{}'"),
+    Column(name="created_at", type="TIMESTAMPTZ", default="{schema}.clock()"),
+    Column(
+        name="transaction_id",
+        type="XID8",
+        default="PG_CURRENT_XACT_ID()",
+        text="a follower must not pass an event while an older transaction is open",
+    ),
+)
+
+WRITER = """\
+CREATE OR REPLACE FUNCTION {schema}.write_{machine}_events() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  happened timestamptz := {schema}.clock();
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO {schema}.{log} ({columns}, event_type, event_status, event_data, created_at)
+    SELECT {born}, a.event_type, a.event_status, a.event_data, happened
+    FROM after_move AS a WHERE a.event_type IS NOT NULL;
+  ELSE
+    INSERT INTO {schema}.{log} ({columns}, event_type, event_status, event_data, created_at)
+    SELECT {moved}, a.event_type, a.event_status, a.event_data, happened
+    FROM after_move AS a JOIN before_move AS b USING ({key})
+    WHERE a.status <> b.status;
+  END IF;
+  RETURN NULL;
+END $body$"""
+
+
+def create_logs(schema_of: Schema, schema: str) -> list[exp.Expr]:
+    """CREATE TABLE and indexes for each event log that the records name."""
+    logs: dict[str, list[Record]] = {}
+    for record in schema_of.records:
+        logs.setdefault(record.log.table, []).append(record)
+    return [statement for table, records in logs.items() for statement in _create_log(table, records, schema)]
+
+
+def event_writer(record: Record, schema: str) -> str:
+    """The function that copies the events of moved rows into the log."""
+    log = record.log
+    columns = (*log.carries, *log.carries_before)
+    return WRITER.format(
+        schema=schema,
+        machine=record.machine,
+        log=log.table,
+        columns=", ".join(columns),
+        born=", ".join(f"a.{column}" for column in columns),
+        moved=", ".join([*(f"a.{c}" for c in log.carries), *(f"b.{c}" for c in log.carries_before)]),
+        key=record.key.name,
+    )
+
+
+def event_triggers(record: Record, schema: str) -> list[exp.Expr]:
+    """The statement-level triggers that call the event writer."""
+    table = f"{schema}.{record.table}"
+    call = f"FOR EACH STATEMENT EXECUTE FUNCTION {schema}.write_{record.machine}_events()"
+    moves = parse(
+        f"CREATE OR REPLACE TRIGGER {record.table}_write_events AFTER UPDATE ON {table}"
+        f" REFERENCING OLD TABLE AS before_move NEW TABLE AS after_move {call}",
+    )
+    if record.lifecycle.created is None:
+        return [moves]
+    births = parse(
+        f"CREATE OR REPLACE TRIGGER {record.table}_write_births AFTER INSERT ON {table}"
+        f" REFERENCING NEW TABLE AS after_move {call}",
+    )
+    return [moves, births]
+
+
+def _create_log(table: str, records: list[Record], schema: str) -> list[exp.Expr]:
+    founding = table == JOB_EVENTS
+    subject = "job_id" if founding else records[0].key.name
+    carried = {c: record.column(c) for record in records for c in (*record.log.carries, *record.log.carries_before)}
+    columns = [
+        Column(name="event_id", type="BIGINT", identity=True),
+        *(Column(name=name, type=column.type, nullable=name != subject) for name, column in carried.items()),
+        *COMMON,
+    ]
+    owner = next(record for record in records if record.key.name == subject)
+    fk_name = "fk_job" if founding else f"fk_{table}_{subject}"
+    constraints = [
+        _part(f"CONSTRAINT {table}_pkey PRIMARY KEY (event_id)"),
+        _part(
+            f"CONSTRAINT {fk_name} FOREIGN KEY ({subject}) REFERENCES {schema}.{owner.table} ({owner.key.name})",
+        ),
+        _part(f"CONSTRAINT {table}_status CHECK (event_status IN ({listed(STATUSES)}))"),
+        _part(f"CONSTRAINT {table}_type CHECK (event_type IN ({listed(event_types(records))}))"),
+    ]
+    create = exp.Create(
+        this=exp.Schema(
+            this=exp.to_table(f"{schema}.{table}"),
+            expressions=[*(column_definition(column, schema) for column in columns), *constraints],
+        ),
+        kind="TABLE",
+        exists=True,
+    )
+    short = "job" if founding else subject.removesuffix("_id")
+    indexes = (
+        Index(name=f"idx_{table}_{short}", columns=(subject, "event_id")),
+        Index(name=f"idx_{table}_time", columns=("created_at",)),
+    )
+    return [create, *(create_index(index, table, schema) for index in indexes)]
+
+
+def log_guard_functions(schema: str) -> list[str]:
+    """The functions behind the guards of the logs."""
+    codes = {"told_without_move": TOLD_WITHOUT_MOVE, "rewritten": REWRITTEN}
+    return [template.format(schema=schema, **codes) for template in (REFUSE_TELLING, REFUSE_REWRITE)]
+
+
+def event_types(records: list[Record]) -> tuple[str, ...]:
+    """Every event type that may stand in a log: those of its lifecycles and, in job_events, the notes."""
+    types = {event_type for record in records for event_type in record.lifecycle.event_types}
+    if any(record.log.table == JOB_EVENTS for record in records):
+        types |= {note.type for note in NOTES}
+    return tuple(sorted(types))
+
+
+def log_guards(log: str, schema: str) -> list[exp.Expr]:
+    """The triggers of a log: what has happened is not rewritten, and no transition is told that did not happen.
+
+    Events of transitions come from the event writer, so inside a trigger; anywhere else only notes may be inserted.
+    """
+    notes = listed(tuple(note.type for note in NOTES)) if log == JOB_EVENTS else "''"
+    on = f"ON {schema}.{log}"
+    refuse = f"EXECUTE FUNCTION {schema}.refuse_rewrite()"
+    return [
+        parse(
+            f"CREATE OR REPLACE TRIGGER {log}_1_told BEFORE INSERT {on} FOR EACH ROW"
+            f" WHEN (PG_TRIGGER_DEPTH() = 0 AND NOT NEW.event_type IN ({notes}))"
+            f" EXECUTE FUNCTION {schema}.refuse_telling()",
+        ),
+        parse(f"CREATE OR REPLACE TRIGGER {log}_2_kept BEFORE UPDATE OR DELETE {on} FOR EACH STATEMENT {refuse}"),
+        parse(f"CREATE OR REPLACE TRIGGER {log}_3_kept BEFORE TRUNCATE {on} FOR EACH STATEMENT {refuse}"),
+    ]
+
+
+def _part(constraint: str) -> exp.Expr:
+    found = parse(f"CREATE TABLE t (c INT, {constraint})").find(exp.Constraint)
+    if found is None:
+        raise DefinitionError(f"not a constraint: {constraint}")
+    return found

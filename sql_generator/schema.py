@@ -1,0 +1,148 @@
+"""The whole schema in the order in which it must be made, as one idempotent script."""
+
+from functools import cache
+from hashlib import sha256
+
+from sqlglot import exp
+
+from ..statemachine.checks import check_name
+from ..statemachine.errors import DefinitionError
+from ..statemachine.records import MOVE_COLUMNS, Record, Schema
+from ..statemachine.tables import JOB_EVENTS, SCHEMA
+from .events import COMMON, create_logs, event_triggers, event_writer, log_guard_functions, log_guards
+from .guards import guard_functions, guard_triggers, legal_rows, legal_table
+from .roles import create_role, grants, role_and_functions, worker_role
+from .tables import create_index, create_table
+from .text import parse, quoted, render
+
+CLOCK = """\
+CREATE OR REPLACE FUNCTION {schema}.clock() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
+AS $body$ SELECT pg_catalog.clock_timestamp() $body$"""
+
+INSTALLED = """\
+CREATE TABLE IF NOT EXISTS {schema}.installed (
+  part VARCHAR(40) NOT NULL,
+  digest VARCHAR(64) NOT NULL,
+  CONSTRAINT installed_pkey PRIMARY KEY (part)
+)"""
+
+WORKERS = """\
+CREATE TABLE IF NOT EXISTS {schema}.workers (
+  worker VARCHAR(100) NOT NULL,
+  started_at TIMESTAMPTZ NOT NULL DEFAULT {schema}.clock(),
+  seen_at TIMESTAMPTZ NOT NULL,
+  stopped_at TIMESTAMPTZ,
+  runs BIGINT NOT NULL,
+  failures BIGINT NOT NULL,
+  last_error JSONB,
+  found JSONB NOT NULL,
+  CONSTRAINT workers_pkey PRIMARY KEY (worker)
+)"""
+
+
+CORE = "coremachine"
+
+
+def ddl(records: Schema = SCHEMA, schema: str = "app") -> list[str]:
+    """Every statement that installs `records` into `schema`, in order, without a trailing semicolon.
+
+    Applying them twice changes nothing the second time. Raises DefinitionError for a schema name that would need
+    quoting, and for records without those of CoreMachine, which they stand on.
+    """
+    made: list[str] = []
+    for part, statements in parts(records, schema).items():
+        made += [*statements, _remember(part, _digest(statements), schema)]
+    return made
+
+
+def digests(records: Schema = SCHEMA, schema: str = "app") -> dict[str, str]:
+    """What an installed schema must remember for this declaration to run on it: a SHA-256 for each part."""
+    return {part: _digest(statements) for part, statements in parts(records, schema).items()}
+
+
+def script(records: Schema = SCHEMA, schema: str = "app") -> str:
+    """The statements of `ddl` as text for psql."""
+    return "SET client_min_messages = warning;\n\n" + "".join(f"{statement};\n\n" for statement in ddl(records, schema))
+
+
+@cache
+def parts(records: Schema, schema: str) -> dict[str, list[str]]:
+    """The statements by part: CoreMachine's own, then each record of the user's, by the name of its lifecycle.
+
+    Each part is remembered on its own, so that an application need not declare another's records.
+    """
+    check_name("schema", schema)
+    check_types(records)
+    if not set(SCHEMA.records) <= set(records.records):
+        raise DefinitionError("records of your own stand on those of CoreMachine: Schema((*SCHEMA.records, …))")
+    own = [record for record in records.records if record not in SCHEMA.records]
+    for record in own:
+        if record.log.table == JOB_EVENTS:
+            raise DefinitionError(
+                f"{record.table}: events of your own belong in a log of their own, not in {JOB_EVENTS}"
+            )
+    made = {CORE: [*_foundation(schema), *_tables(SCHEMA, schema), *role_and_functions(SCHEMA, schema)]}
+    made |= {record.machine: _tables(Schema((record,)), schema) for record in own}
+    return {part: [one if isinstance(one, str) else render(one) for one in some] for part, some in made.items()}
+
+
+def _foundation(schema: str) -> list[exp.Expr | str]:
+    return [
+        parse(f"CREATE SCHEMA IF NOT EXISTS {schema}"),
+        create_role(schema),
+        f"GRANT USAGE ON SCHEMA {schema} TO {worker_role(schema)}",
+        CLOCK.format(schema=schema),
+        parse(INSTALLED.format(schema=schema)),
+        parse(WORKERS.format(schema=schema)),
+        legal_table(schema),
+        *guard_functions(schema),
+        *log_guard_functions(schema),
+    ]
+
+
+def _tables(records: Schema, schema: str) -> list[exp.Expr | str]:
+    logs = dict.fromkeys(record.log.table for record in records.records)
+    return [
+        *legal_rows(records, schema),
+        *(create_table(record, schema) for record in records.records),
+        *(create_index(index, record.table, schema) for record in records.records for index in record.indexes),
+        *create_logs(records, schema),
+        *(trigger for record in records.records for trigger in guard_triggers(record, schema)),
+        *(event_writer(record, schema) for record in records.records),
+        *(trigger for record in records.records for trigger in event_triggers(record, schema)),
+        *(guard for log in logs for guard in log_guards(log, schema)),
+        *grants(records, schema),
+        *(comment for record in records.records for comment in _comments(record, schema)),
+    ]
+
+
+def _digest(statements: list[str]) -> str:
+    return sha256("\n".join(statements).encode()).hexdigest()
+
+
+def _remember(part: str, digest: str, schema: str) -> str:
+    return render(
+        parse(
+            f"INSERT INTO {schema}.installed AS i (part, digest) VALUES ({quoted(part)}, {quoted(digest)})"
+            " ON CONFLICT (part) DO UPDATE SET digest = EXCLUDED.digest WHERE i.digest <> EXCLUDED.digest",
+        ),
+    )
+
+
+def check_types(records: Schema) -> None:
+    """Raise DefinitionError where a record's column carries a name that SQL would need quoted."""
+    for record in records.records:
+        for column in (record.key, *record.columns):
+            check_name("column", column.name)
+
+
+def _comments(record: Record, schema: str) -> list[exp.Expr]:
+    table = f"{schema}.{record.table}"
+    states = ", ".join(record.lifecycle.by_name)
+    about = " ".join(part for part in (record.lifecycle.text, f"States: {states}.") if part)
+    logged = [(f"{schema}.{record.log.table}", column) for column in COMMON if column.text]
+    told = [(table, column) for column in (*record.columns, *MOVE_COLUMNS) if column.text] + logged
+    return [
+        parse(f"COMMENT ON TABLE {table} IS {quoted(about)}"),
+        *(parse(f"COMMENT ON COLUMN {where}.{column.name} IS {quoted(column.text)}") for where, column in told),
+    ]

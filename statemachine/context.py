@@ -1,0 +1,84 @@
+"""What a handler may know and say while it runs."""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event
+
+from .errors import OperationError
+
+Tell = Callable[[str, Mapping[str, object]], None]
+StopListener = Callable[[str], None]
+
+
+class TaskCancelledError(OperationError):
+    """Raised inside a handler by `TaskContext.raise_if_cancelled`. Carries `reason`."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"this task was asked to stop: {reason}")
+
+
+def _unheard(_kind: str, _data: Mapping[str, object]) -> None:
+    """In a unit test nobody listens to a handler."""
+
+
+@dataclass(kw_only=True)
+class TaskContext:
+    """Given to a handler that has a parameter annotated `TaskContext`. In a unit test, make one yourself.
+
+    Every method may be called from the handler's thread, its event loop or its process.
+    """
+
+    job_id: str = ""
+    task_id: str = ""
+    stage: str = ""
+    index: int = 0
+    attempt: int = 1
+    tell: Tell = field(default=_unheard, repr=False)
+    _stop: Event = field(default_factory=Event, repr=False)
+    _reason: str = ""
+    _listeners: list[StopListener] = field(default_factory=list[StopListener], init=False, repr=False, compare=False)
+
+    def checkpoint(self, name: str, **data: object) -> None:
+        """Write an event that says how far the handler has come. `data` must be JSON."""
+        self.tell("checkpoint", {"name": name, **data})
+
+    def progress(self, done: float, total: float) -> None:
+        """Say how much of the work is done. Written at most once a second, the last one always."""
+        self.tell("progress", {"done": done, "total": total})
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the handler was asked to stop."""
+        return self._stop.is_set()
+
+    def raise_if_cancelled(self) -> None:
+        """Raise TaskCancelledError if the handler was asked to stop."""
+        if self._stop.is_set():
+            raise TaskCancelledError(self._reason)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, but no longer than until the handler is asked to stop; True if it was."""
+        return self._stop.wait(seconds)
+
+    def ask_to_stop(self, reason: str) -> None:
+        """Called by the worker: the handler should end soon."""
+        self._reason = reason
+        self._stop.set()
+        for listener in tuple(self._listeners):
+            listener(reason)
+
+    @contextmanager
+    def heard_by(self, listener: StopListener) -> Generator[None, None, None]:
+        """Used by the worker: while it lasts, `listener(reason)` is called in the thread that asks to stop.
+
+        It is called at once if that has happened already; it may be called twice.
+        """
+        self._listeners.append(listener)
+        try:
+            if self._stop.is_set():
+                listener(self._reason)
+            yield
+        finally:
+            self._listeners.remove(listener)

@@ -1,0 +1,137 @@
+"""What a lifecycle is: states, transitions and the events they write, as frozen data."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+from .checks import check_lifecycle
+from .errors import ReplayError
+from .gaps import GapCheck
+
+EventStatus = Literal["success", "failure", "warning", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a transition writes: a type of at most 50 characters, and whether it is good news."""
+
+    type: str
+    status: EventStatus = "success"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """One state of a lifecycle.
+
+    `terminal` marks a state in which nothing is waited for; edges may leave it, but only because somebody
+    decides so (a resume, a revocation). `leased` marks a state in which a worker holds the row for a limited
+    time. `waits_for` names who brings a non-terminal row on, `deadline` the column that says until when.
+    `failure` marks a state that is bad news, for pictures and pages.
+    """
+
+    name: str
+    initial: bool = False
+    terminal: bool = False
+    leased: bool = False
+    failure: bool = False
+    waits_for: str = ""
+    deadline: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One trigger: from any of `sources` to `target`, writing `event`, guarded by `gap_checks`."""
+
+    trigger: str
+    sources: tuple[str, ...]
+    target: str
+    event: Event
+    gap_checks: tuple[GapCheck, ...] = ()
+    text: str = ""
+
+
+class Edge(NamedTuple):
+    """A transition seen from one of its sources."""
+
+    source: str
+    transition: Transition
+
+    @property
+    def target(self) -> str:
+        """The state that the transition leads to."""
+        return self.transition.target
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    """A named set of states and the transitions between them, checked when it is made.
+
+    `created` is the event that tells of a new record, where creation has one of its own.
+
+    Raises DefinitionError, naming machine, state and trigger, for an unreachable state, a state with no way to a
+    terminal one, an ambiguous trigger or event, and a non-terminal state with no owner and no deadline.
+    """
+
+    name: str
+    states: tuple[State, ...]
+    transitions: tuple[Transition, ...]
+    created: Event | None = None
+    text: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_lifecycle(self)
+
+    @cached_property
+    def by_name(self) -> dict[str, State]:
+        """The states, keyed by name."""
+        return {state.name: state for state in self.states}
+
+    @cached_property
+    def initial(self) -> State:
+        """The one state in which a record is born."""
+        return next(state for state in self.states if state.initial)
+
+    @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        """Every transition once for each of its sources, in the order of declaration."""
+        return tuple(Edge(source, transition) for transition in self.transitions for source in transition.sources)
+
+    @cached_property
+    def legal_pairs(self) -> frozenset[tuple[str, str]]:
+        """The (source, target) pairs that some transition allows."""
+        return frozenset((edge.source, edge.target) for edge in self.edges)
+
+    @cached_property
+    def event_types(self) -> frozenset[str]:
+        """Every event type that this lifecycle writes, that of creation included."""
+        born = {self.created.type} if self.created else set[str]()
+        return frozenset(born | {transition.event.type for transition in self.transitions})
+
+    def triggers_from(self, state: str) -> tuple[str, ...]:
+        """The triggers that are legal in `state`."""
+        return tuple(edge.transition.trigger for edge in self.edges if edge.source == state)
+
+    def transitions_of(self, trigger: str) -> Iterator[Transition]:
+        """The transitions that `trigger` may mean; which one is settled by the state it is fired in."""
+        return (transition for transition in self.transitions if transition.trigger == trigger)
+
+    def replay(self, event_types: Iterable[str]) -> str:
+        """Fold events, oldest first, into the state they lead to.
+
+        Raises ReplayError at the first event that does not leave the state reached so far.
+        """
+        state = self.initial.name
+        for position, event_type in enumerate(event_types):
+            if position == 0 and self.created is not None and event_type == self.created.type:
+                continue
+            target = self._after.get((state, event_type))
+            if target is None:
+                raise ReplayError(self.name, state, event_type, position)
+            state = target
+        return state
+
+    @cached_property
+    def _after(self) -> dict[tuple[str, str], str]:
+        return {(edge.source, edge.transition.event.type): edge.target for edge in self.edges}

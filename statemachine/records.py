@@ -1,0 +1,209 @@
+"""What a record is: a table whose rows live through a lifecycle, as frozen data.
+
+From a record come its DDL and its moves. A *tie* says in which states a column has a value; so that no move
+has to repeat which columns it sets and clears, and the table refuses a row that breaks the rule.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from .checks import check_name
+from .errors import DefinitionError
+from .lifecycle import Lifecycle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column. `type`, `default` and `check` are PostgreSQL text; {schema} in `default` stands for the schema."""
+
+    name: str
+    type: str
+    nullable: bool = False
+    default: str | None = None
+    identity: bool = False
+    unique: bool = False
+    check: str | None = None
+    references: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A CHECK constraint over several columns, as PostgreSQL text."""
+
+    name: str
+    expression: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """An index. `where` makes it partial, `include` makes it covering."""
+
+    name: str
+    columns: tuple[str, ...]
+    where: str | None = None
+    include: tuple[str, ...] = ()
+    unique: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tie:
+    """Ties a column to states: it has a value in `required`, may have one in `allowed`, and is NULL elsewhere.
+
+    Entering a required state from one in which it was not required fills it: from the move's values, from the
+    clock (`clock=True`), or from the clock plus a number of seconds that the move gives under the name `after`.
+    A column with a `span` is filled with the clock plus that interval column of the row on entering any of its
+    states. Entering an allowed state leaves it as it is; entering any other state clears it.
+    """
+
+    column: str
+    required: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    clock: bool = False
+    after: str | None = None
+    span: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventLog:
+    """The table that holds a record's events, and which columns of the row each event carries.
+
+    `carries` are taken from the row after the move, `carries_before` from the row before it: a retry's event tells
+    of the attempt that failed, not of the one to come.
+    """
+
+    table: str
+    carries: tuple[str, ...]
+    carries_before: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """How rows are claimed: only those whose column `by` is among the claimer's names, in `order`.
+
+    `returns` are the columns that a claim hands to the claimer.
+    """
+
+    by: str
+    order: tuple[str, ...]
+    returns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Record:
+    """A table whose rows live through a lifecycle. Two records are equal only if they are the same one.
+
+    `sets` names, for each trigger, further columns that take a value from the move; `counts` those that rise by
+    one, `adds` those that rise by the value given. `fence` is a column that must still hold the value the move names
+    when it leaves a leased state.
+    """
+
+    lifecycle: Lifecycle
+    table: str
+    key: Column
+    columns: tuple[Column, ...]
+    log: EventLog
+    ties: tuple[Tie, ...] = ()
+    checks: tuple[Check, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    counts: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    adds: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    fence: str | None = None
+    queue: Queue | None = None
+    storage: str = ""
+
+    def __post_init__(self) -> None:
+        check_name("table", self.table)
+        self._check_columns()
+        self._check_triggers()
+
+    def column(self, name: str) -> Column:
+        """The column called `name`. Raises DefinitionError where there is none."""
+        for column in (self.key, *self.columns, *MOVE_COLUMNS):
+            if column.name == name:
+                return column
+        raise DefinitionError(f"{self.table}: column {name} is not declared")
+
+    @property
+    def machine(self) -> str:
+        """The name of the lifecycle."""
+        return self.lifecycle.name
+
+    def _check_columns(self) -> None:
+        states = set(self.lifecycle.by_name)
+        for tie in self.ties:
+            if not self.column(tie.column).nullable:
+                raise DefinitionError(f"{self.table}.{tie.column} is tied to states, so it must be nullable")
+            if tie.span is not None:
+                self.column(tie.span)
+            unknown = {*tie.required, *tie.allowed} - states
+            if unknown:
+                raise DefinitionError(
+                    f"{self.table}.{tie.column} is tied to {sorted(unknown)}, which no state is called"
+                )
+        tied = {(tie.column, state) for tie in self.ties for state in tie.required}
+        for state in self.lifecycle.states:
+            for column in (LEASE_COLUMNS if state.leased else ()) + ((state.deadline,) if state.deadline else ()):
+                if (column, state.name) not in tied:
+                    raise DefinitionError(f"{self.machine}.{state.name}: column {column} must be tied to this state")
+
+    def _check_triggers(self) -> None:
+        triggers = {transition.trigger for transition in self.lifecycle.transitions}
+        for trigger, names in (*self.sets.items(), *self.counts.items(), *self.adds.items()):
+            if trigger not in triggers:
+                raise DefinitionError(f"{self.table}: {self.machine} has no trigger {trigger}")
+            for name in names:
+                self.column(name)
+        if self.fence is not None:
+            self.column(self.fence)
+        for name in (*self.log.carries, *self.log.carries_before):
+            self.column(name)
+        for tie in self.ties:
+            for transition in self.lifecycle.transitions:
+                held = {source in tie.required for source in transition.sources}
+                if transition.target in tie.required and len(held) > 1:
+                    raise DefinitionError(
+                        f"{self.table}.{tie.column}: {transition.trigger} enters {transition.target} from states with"
+                        " and without it; declare one transition for each",
+                    )
+
+
+LEASE_COLUMNS = ("lease_owner", "lease_expires_at")
+
+MOVE_COLUMNS = (
+    Column(name="status", type="VARCHAR(20)"),
+    Column(name="created_at", type="TIMESTAMPTZ", default="{schema}.clock()"),
+    Column(name="move_number", type="INT", default="0", text="how often this row has moved"),
+    Column(name="event_type", type="VARCHAR(50)", nullable=True, text="the event of the last move"),
+    Column(name="event_status", type="VARCHAR(20)", nullable=True),
+    Column(name="event_data", type="JSONB", nullable=True),
+)
+"""The columns that every record has: its state, and the event of its last move, from which a trigger writes the log."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Records that are installed together. Raises DefinitionError where two of them claim one name."""
+
+    records: tuple[Record, ...]
+
+    def __post_init__(self) -> None:
+        tables = [record.table for record in self.records]
+        machines = [record.machine for record in self.records]
+        for kind, names in (("table", tables), ("machine", machines)):
+            twice = {name for name in names if names.count(name) > 1}
+            if twice:
+                raise DefinitionError(f"{kind} {', '.join(sorted(twice))} is declared twice")
+        owners: dict[tuple[str, str], str] = {}
+        for record in self.records:
+            for event_type in record.lifecycle.event_types:
+                other = owners.setdefault((record.log.table, event_type), record.machine)
+                if other != record.machine:
+                    raise DefinitionError(f"event type {event_type} is written by {other} and by {record.machine}")
+
+    @cached_property
+    def by_machine(self) -> dict[str, Record]:
+        """The records, keyed by the name of their lifecycle."""
+        return {record.machine: record for record in self.records}

@@ -1,0 +1,244 @@
+"""The records of CoreMachine: jobs, stages, tasks and callbacks, each tied to its lifecycle."""
+
+from .lifecycles import CALLBACK, JOB, STAGE, TASK
+from .records import Check, Column, EventLog, Index, Queue, Record, Schema, Tie
+
+JOB_EVENTS = "job_events"
+OPEN = ("queued", "processing")
+ENDED = ("completed", "failed", "cancelled")
+
+QUEUE_STORAGE = (
+    "fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,"
+    " autovacuum_analyze_scale_factor = 0.05"
+)
+
+LEASE = (
+    Column(name="lease_owner", type="VARCHAR(100)", nullable=True, text="the worker that holds the row"),
+    Column(name="lease_number", type="INT", default="0", text="rises with every claim, and fences"),
+    Column(name="lease_expires_at", type="TIMESTAMPTZ", nullable=True),
+    Column(name="due_at", type="TIMESTAMPTZ", nullable=True, default="{schema}.clock()", text="when it may be claimed"),
+)
+ATTEMPTS = (
+    Column(name="attempt", type="INT", default="1", text="counts towards retries"),
+    Column(name="max_attempts", type="INT", default="1"),
+    Column(name="rescues", type="INT", default="0", text="leases that ran out"),
+    Column(name="max_rescues", type="INT", default="3"),
+    Column(name="timeout", type="INTERVAL", nullable=True),
+    Column(name="deadline_at", type="TIMESTAMPTZ", nullable=True, text="when the attempt under way must have ended"),
+)
+TIMES = (
+    Column(name="started_at", type="TIMESTAMPTZ", nullable=True),
+    Column(name="finished_at", type="TIMESTAMPTZ", nullable=True),
+)
+LEASE_TIES = (
+    Tie(column="due_at", required=("queued",), after="delay"),
+    Tie(column="lease_owner", required=("processing",)),
+    Tie(column="lease_expires_at", required=("processing",), after="lease"),
+    Tie(column="deadline_at", allowed=("processing",), span="timeout"),
+)
+ATTEMPT_CHECKS = (
+    Check(name="attempts", expression="attempt BETWEEN 1 AND max_attempts"),
+    Check(name="rescues_counted", expression="rescues BETWEEN 0 AND max_rescues"),
+)
+LEASE_COUNTS = {"claim": ("lease_number",), "retry": ("attempt",), "rescue": ("rescues",)}
+
+JOBS = Record(
+    lifecycle=JOB,
+    table="jobs",
+    key=Column(name="job_id", type="VARCHAR(64)", check="job_id ~ '^[0-9a-f]{64}$'"),
+    columns=(
+        Column(name="job_type", type="VARCHAR(100)"),
+        Column(name="parameters", type="JSON", default="'{}'"),
+        Column(name="submission_key", type="VARCHAR(200)", nullable=True, text="tells apart runs of the same work"),
+        Column(name="definition", type="JSONB", default="'{}'", text="the job's shape, fixed when it was submitted"),
+        Column(name="stage_count", type="INT", check="stage_count >= 1"),
+        Column(name="tasks_total", type="INT", default="0", text="tasks created so far, for their numbers"),
+        Column(name="result", type="JSON", nullable=True),
+        Column(name="error", type="JSONB", nullable=True),
+        *LEASE,
+        *TIMES,
+    ),
+    log=EventLog(table=JOB_EVENTS, carries=("job_id",)),
+    ties=(
+        Tie(column="due_at", required=("queued",), allowed=("processing",), after="delay"),
+        Tie(column="lease_owner", allowed=OPEN),
+        Tie(column="lease_expires_at", allowed=OPEN),
+        Tie(
+            column="started_at",
+            required=("processing", "completed"),
+            allowed=("queued", "failed", "cancelled"),
+            clock=True,
+        ),
+        Tie(column="finished_at", required=ENDED, clock=True),
+        Tie(column="result", required=("completed",)),
+        Tie(column="error", required=("failed",)),
+    ),
+    checks=(Check(name="message_lease", expression="(lease_owner IS NULL) = (lease_expires_at IS NULL)"),),
+    indexes=(
+        Index(name="jobs_due", columns=("job_type", "due_at"), where="due_at IS NOT NULL"),
+        Index(name="jobs_under_way", columns=("job_id",), where="status = 'processing'"),
+        Index(name="jobs_recent", columns=("created_at", "job_id")),
+    ),
+    storage=QUEUE_STORAGE,
+)
+
+STAGES = Record(
+    lifecycle=STAGE,
+    table="stages",
+    key=Column(name="stage_id", type="BIGINT", identity=True),
+    columns=(
+        Column(name="job_id", type="VARCHAR(64)", references="jobs(job_id)"),
+        Column(name="stage", type="INT", check="stage >= 1", text="counted from 1"),
+        Column(name="name", type="VARCHAR(100)"),
+        Column(name="task_type", type="VARCHAR(100)"),
+        Column(name="definition", type="JSONB", default="'{}'"),
+        Column(name="tasks_total", type="INT", default="0"),
+        Column(name="tasks_completed", type="INT", default="0", check="tasks_completed >= 0"),
+        Column(name="tasks_failed", type="INT", default="0", check="tasks_failed >= 0"),
+        Column(name="tasks_cancelled", type="INT", default="0", check="tasks_cancelled >= 0"),
+        Column(name="stop_reason", type="VARCHAR(20)", nullable=True, text="why running tasks were asked to stop"),
+        Column(name="error", type="JSONB", nullable=True),
+        *TIMES,
+    ),
+    log=EventLog(table=JOB_EVENTS, carries=("job_id", "stage")),
+    ties=(
+        Tie(column="started_at", required=("processing", "completed", "failed"), allowed=("cancelled",), clock=True),
+        Tie(column="finished_at", required=ENDED, clock=True),
+        Tie(column="error", required=("failed",)),
+        Tie(column="stop_reason", allowed=("processing",)),
+    ),
+    checks=(
+        Check(
+            name="counters_add_up",
+            expression="tasks_completed + tasks_failed + tasks_cancelled <= tasks_total",
+        ),
+        Check(
+            name="closed_when_counted",
+            expression=(
+                "status IN ('pending', 'processing') OR tasks_completed + tasks_failed + tasks_cancelled = tasks_total"
+            ),
+        ),
+        Check(name="completed_whole", expression="status <> 'completed' OR tasks_completed = tasks_total"),
+    ),
+    indexes=(
+        Index(name="stages_in_order", columns=("job_id", "stage"), unique=True),
+        Index(name="stages_open", columns=("stage_id",), where="status = 'processing'"),
+        Index(name="stages_by_name", columns=("job_id", "name"), unique=True),
+    ),
+    sets={
+        "open": ("tasks_total", "tasks_completed", "tasks_failed", "tasks_cancelled"),
+        "complete": ("tasks_completed", "tasks_failed", "tasks_cancelled"),
+        "fail": ("tasks_completed", "tasks_failed", "tasks_cancelled"),
+        "cancel": ("tasks_completed", "tasks_failed", "tasks_cancelled"),
+    },
+    storage="fillfactor = 70",
+)
+
+TASKS = Record(
+    lifecycle=TASK,
+    table="tasks",
+    key=Column(name="task_id", type="VARCHAR(64)", text="stage id and index: unique by construction"),
+    columns=(
+        Column(name="job_id", type="VARCHAR(64)"),
+        Column(name="stage_id", type="BIGINT", references="stages(stage_id)"),
+        Column(name="stage", type="INT"),
+        Column(name="task_index", type="INT", check="task_index >= 0", text="the order of results"),
+        Column(name="task_number", type="INT", check="task_number >= 1", text="counts a job's tasks"),
+        Column(name="task_type", type="VARCHAR(100)"),
+        Column(name="item", type="JSON", nullable=True, text="what the fan-out gave this task"),
+        Column(name="result", type="JSON", nullable=True),
+        Column(name="error", type="JSONB", nullable=True),
+        *LEASE,
+        *ATTEMPTS,
+        *TIMES,
+    ),
+    log=EventLog(table=JOB_EVENTS, carries=("job_id", "task_id", "stage", "lease_number"), carries_before=("attempt",)),
+    ties=(
+        *LEASE_TIES,
+        Tie(
+            column="started_at",
+            required=("processing", "completed", "failed"),
+            allowed=("queued", "cancelled"),
+            clock=True,
+        ),
+        Tie(column="finished_at", required=ENDED, clock=True),
+        Tie(column="result", required=("completed",)),
+        Tie(column="error", required=("failed",)),
+    ),
+    checks=ATTEMPT_CHECKS,
+    indexes=(
+        Index(name="tasks_in_order", columns=("stage_id", "task_index"), unique=True),
+        Index(name="tasks_due", columns=("task_type", "due_at", "task_number"), where="status = 'queued'"),
+        Index(name="tasks_leased", columns=("lease_expires_at",), where="status = 'processing'"),
+    ),
+    adds={"resume": ("max_attempts",)},
+    counts={**LEASE_COUNTS, "resume": ("attempt",)},
+    fence="lease_number",
+    queue=Queue(
+        by="task_type",
+        order=("due_at", "task_number"),
+        returns=(
+            "job_id",
+            "stage_id",
+            "stage",
+            "task_index",
+            "task_number",
+            "task_type",
+            "item",
+            "attempt",
+            "max_attempts",
+            "lease_number",
+            "lease_owner",
+            "deadline_at",
+            "rescues",
+            "max_rescues",
+        ),
+    ),
+    storage=QUEUE_STORAGE,
+)
+
+CALLBACKS = Record(
+    lifecycle=CALLBACK,
+    table="callbacks",
+    key=Column(name="callback_id", type="BIGINT", identity=True),
+    columns=(
+        Column(name="job_id", type="VARCHAR(64)", references="jobs(job_id)"),
+        Column(name="job_type", type="VARCHAR(100)"),
+        Column(name="name", type="VARCHAR(100)"),
+        *LEASE,
+        *ATTEMPTS,
+        *TIMES,
+    ),
+    log=EventLog(table=JOB_EVENTS, carries=("job_id", "lease_number"), carries_before=("attempt",)),
+    ties=(
+        *LEASE_TIES,
+        Tie(column="started_at", required=("processing", "completed", "failed"), allowed=("queued",), clock=True),
+        Tie(column="finished_at", required=("completed", "failed"), clock=True),
+    ),
+    checks=ATTEMPT_CHECKS,
+    indexes=(
+        Index(name="callbacks_once", columns=("job_id", "name"), unique=True),
+        Index(name="callbacks_due", columns=("job_type", "due_at", "callback_id"), where="status = 'queued'"),
+        Index(name="callbacks_leased", columns=("lease_expires_at",), where="status = 'processing'"),
+    ),
+    counts=LEASE_COUNTS,
+    fence="lease_number",
+    queue=Queue(
+        by="job_type",
+        order=("due_at", "callback_id"),
+        returns=(
+            "job_id",
+            "job_type",
+            "name",
+            "attempt",
+            "max_attempts",
+            "lease_number",
+            "lease_owner",
+            "rescues",
+            "max_rescues",
+        ),
+    ),
+    storage=QUEUE_STORAGE,
+)
+
+SCHEMA = Schema((JOBS, STAGES, TASKS, CALLBACKS))

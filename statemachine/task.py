@@ -1,0 +1,108 @@
+"""`@task`: a plain function, and how it is to be run."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, update_wrapper
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
+
+from .errors import DefinitionError
+from .retry import Backoff
+from .signature import Signature, signature_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Isolation = Literal["thread", "process", "loop"]
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """How a task is run: attempts after the first, seconds an attempt may take, where it runs, when it is retried."""
+
+    retries: int = 0
+    timeout: float | None = None
+    isolation: Isolation = "thread"
+    backoff: Backoff = field(default_factory=Backoff)
+    max_rescues: int = 3
+
+    def __post_init__(self) -> None:
+        if self.retries < 0 or self.max_rescues < 0:
+            raise DefinitionError(f"retries and max_rescues count from 0, not {self.retries} and {self.max_rescues}")
+        if self.timeout is not None and self.timeout <= 0:
+            raise DefinitionError(f"a timeout is a positive number of seconds, not {self.timeout}")
+
+
+class Task(Generic[P, R]):
+    """A handler: calling it calls the function, with no database and no worker.
+
+    `name` is its task type, by which workers claim it; it is the function's name unless `@task(name=…)` says
+    otherwise.
+    """
+
+    def __init__(self, function: Callable[P, R], name: str, options: TaskOptions) -> None:
+        update_wrapper(self, function)
+        self.function = function
+        self.name = name
+        self.options = options
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function, as a unit test would."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<task {self.name}>"
+
+    @cached_property
+    def signature(self) -> Signature:
+        """What the function takes."""
+        return signature_of(self.function)
+
+
+@overload
+def task(function: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(
+    *,
+    name: str | None = None,
+    retries: int = 0,
+    timeout: float | None = None,
+    process: bool = False,
+    backoff: Backoff | None = None,
+    max_rescues: int = 3,
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+
+def task(  # noqa: PLR0913 - every option has a name of its own
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    retries: int = 0,
+    timeout: float | None = None,
+    process: bool = False,
+    backoff: Backoff | None = None,
+    max_rescues: int = 3,
+) -> Any:
+    """Make a handler of a function, sync or async.
+
+    `retries` counts attempts after the first; `timeout` is in seconds for each attempt. A sync function runs in a
+    thread, which cannot be killed; with `process=True` it runs in a child process, which is killed on timeout and
+    when its worker dies. An async function runs on the worker's event loop.
+
+        @task(retries=3, timeout=600)
+        def hillshade(window: dict) -> dict: ...
+
+    Raises DefinitionError for options that make no sense and signatures that no job could call.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Task[..., Any]:
+        asynchronous = inspect.iscoroutinefunction(function)
+        if asynchronous and process:
+            raise DefinitionError(f"{function.__qualname__}: an async function cannot run in a process of its own")
+        isolation: Isolation = "loop" if asynchronous else "process" if process else "thread"
+        options = TaskOptions(retries, timeout, isolation, backoff or Backoff(), max_rescues)
+        made = Task(function, name or function.__name__, options)
+        _ = made.signature
+        return made
+
+    return decorate if function is None else decorate(function)

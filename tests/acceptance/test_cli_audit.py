@@ -1,0 +1,154 @@
+"""`coremachine audit` and `coremachine why`: what a person reads, and what a monitor goes by."""
+
+from typing import Any
+
+import pytest
+
+from coremachine.runtime.app import AsyncCoreMachine
+from tests.acceptance.commands import error_of, run, run_json
+from tests.acceptance.declared_jobs import failing, sums, thanked
+from tests.databases import OpenApp
+from tests.integration.rows import open_session
+from tests.integration.rows import run as execute
+
+WAITS_LONG = "UPDATE app.jobs SET due_at = app.clock() - interval '1 hour' WHERE status = 'queued'"
+COUNTS_TOO_MANY = "UPDATE app.jobs SET stage_count = 7"
+MENDED = """INSERT INTO app.job_events (job_id, event_type, event_status, event_data)
+SELECT job_id, 'gap_found', 'warning', '{"gap": "no message"}' FROM app.jobs"""
+
+
+async def as_owner(url: str, statement: str) -> None:
+    """Run a statement as the owner of the schema."""
+    async with open_session(url) as session:
+        await execute(session, statement)
+
+
+async def submitted(app: AsyncCoreMachine) -> str:
+    return (await app.submit(sums, first=1)).id
+
+
+async def test_a_clean_database_exits_with_0(url: str, open_app: OpenApp) -> None:
+    app = await open_app(sums, failing, thanked)
+    await submitted(app)
+    await app.submit(failing, count=3)
+    await app.submit(thanked, first=2)
+    await app.work(until_idle=True)
+    told = run("audit", url=url).stdout
+    assert told.endswith(" checks: all is well\n")
+    assert run_json("audit", "--json", url=url) | {"checked": []} == {"trouble": None, "checked": [], "findings": []}
+
+
+async def test_a_critical_finding_exits_with_3_and_names_rows_and_remedy(url: str, open_app: OpenApp) -> None:
+    app = await open_app(sums)
+    job = await submitted(app)
+    await as_owner(url, COUNTS_TOO_MANY)
+    header, finding, example, last = run("audit", url=url, code=3).stdout.splitlines()
+    assert header.split() == ["id", "severity", "rows", "gap", "remedy"]
+    assert finding.split()[:3] == ["GAP-10", "critical", "1"]
+    assert "coremachine cancel JOB" in finding
+    assert example == f"  GAP-10: job {job[:12]}, job: stages, tasks: says 7, 0; has 1, 0"
+    assert last.endswith("the worst is critical")
+
+
+async def test_a_medium_finding_alone_exits_with_4(url: str, open_app: OpenApp) -> None:
+    app = await open_app(sums)
+    await submitted(app)
+    await as_owner(url, WAITS_LONG)
+    assert run("audit", url=url, code=4).stdout.splitlines()[-1].endswith("the worst is medium")
+
+
+async def test_what_is_only_worth_knowing_exits_with_0(url: str, open_app: OpenApp) -> None:
+    app = await open_app(sums)
+    await submitted(app)
+    await as_owner(url, MENDED)
+    told = run("audit", url=url).stdout
+    assert "GAP-24" in told
+    assert told.endswith("all is well\n")
+
+
+async def test_findings_as_json_hold_their_rows(url: str, open_app: OpenApp) -> None:
+    app = await open_app(sums)
+    job = await submitted(app)
+    await as_owner(url, COUNTS_TOO_MANY)
+    told: dict[str, Any] = run_json("audit", "--json", url=url, code=3)
+    assert told["trouble"] == "critical"
+    assert "GAP-11" in told["checked"]
+    (found,) = told["findings"]
+    assert (found["id"], found["severity"], found["count"]) == ("GAP-10", "critical", 1)
+    assert found["remedy"]
+    assert found["examples"][0]["job_id"] == job
+
+
+async def test_one_check_alone_is_run_by_its_id_in_any_case(url: str, open_app: OpenApp) -> None:
+    app = await open_app(sums)
+    await submitted(app)
+    await as_owner(url, COUNTS_TOO_MANY)
+    assert run("audit", "--only", "gap-11", url=url).stdout == "1 checks: all is well\n"
+    run("audit", "--only", "GAP-11", "--only", "GAP-10", url=url, code=3)
+
+
+def test_a_check_that_does_not_exist_is_an_error_that_lists_those_that_do(url: str) -> None:
+    assert error_of("audit", "--only", "GAP-99", url=url).startswith("the audit has no check GAP-99; it has GAP-8, ")
+
+
+async def test_findings_are_recorded_where_that_is_asked_for(url: str, open_app: OpenApp) -> None:
+    app = await open_app(sums)
+    job = await submitted(app)
+    await as_owner(url, COUNTS_TOO_MANY)
+    run("audit", "--record", url=url, code=3)
+    assert "gap_found" in await app.timeline(job)
+
+
+async def test_a_drifted_schema_is_a_finding_and_no_schema_an_error(url: str, empty_url: str) -> None:
+    await as_owner(url, "UPDATE app.installed SET digest = repeat('0', 64)")
+    (found,) = run_json("audit", "--json", url=url, code=3)["findings"]
+    assert (found["id"], found["severity"]) == ("GAP-16", "critical")
+    assert "is not installed" in error_of("audit", url=empty_url)
+
+
+async def test_why_tells_all_in_eight_lines(url: str, open_app: OpenApp) -> None:
+    app = await open_app(sums)
+    job = await submitted(app)
+    lines = run("why", job, "--utc", url=url).stdout.splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
+        f"Job: {job[:6]} - sums",
+        "verdict",
+        "last successful",
+        "first failure",
+        "waits for",
+        "held by",
+        "until",
+        "next",
+    ]
+    assert lines[1].split() == ["verdict", "waiting", "(the", "job", "is", "queued)"]
+    assert "no worker is alive" in lines[4]
+
+
+@pytest.mark.parametrize(("damage", "code", "verdict"), [(WAITS_LONG, 3, "stalled"), ("SELECT 1", 0, "waiting")])
+async def test_why_exits_with_3_where_a_job_is_stalled(
+    url: str, open_app: OpenApp, damage: str, code: int, verdict: str
+) -> None:
+    app = await open_app(sums)
+    job = await submitted(app)
+    await as_owner(url, damage)
+    assert run_json("why", job[:8], "--json", url=url, code=code)["verdict"] == verdict
+
+
+async def test_why_exits_with_4_for_a_job_that_failed_or_was_cancelled_and_0_once_completed(
+    url: str, open_app: OpenApp
+) -> None:
+    app = await open_app(sums, failing)
+    cancelled = await app.submit(sums, first=1)
+    await app.cancel(cancelled.id)
+    failed, completed = await app.submit(failing, count=3), await app.submit(sums, first=2)
+    await app.work(until_idle=True)
+    told: dict[str, Any] = run_json("why", failed.id, "--json", url=url, code=4)
+    assert (told["verdict"], told["error"]) == ("failed", "one is too many")
+    assert told["next_steps"] == [f"coremachine resume {told['short_id']}"]
+    assert "task_failed (task-003) at " in run("why", failed.id, url=url, code=4).stdout
+    assert run_json("why", cancelled.id, "--json", url=url, code=4)["verdict"] == "cancelled"
+    assert run_json("why", completed.id, "--json", url=url)["verdict"] == "completed"
+
+
+def test_why_of_a_job_that_nobody_knows_is_an_error(url: str) -> None:
+    assert error_of("why", "abc", url=url) == "no job has the id abc; `coremachine jobs` lists them"

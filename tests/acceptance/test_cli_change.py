@@ -1,0 +1,42 @@
+from coremachine.runtime.app import AsyncCoreMachine
+from tests.acceptance.commands import error_of, run, run_json
+from tests.acceptance.declared_jobs import failing, sums
+from tests.databases import OpenApp
+
+
+async def failed_job(app: AsyncCoreMachine) -> str:
+    submitted = await app.submit(failing, count=3)
+    await app.work(until_idle=True)
+    return submitted.id
+
+
+async def test_a_failed_job_is_resumed_after_a_look_at_what_that_would_do(url: str, open_app: OpenApp) -> None:
+    app = await open_app(failing)
+    job_id = await failed_job(app)
+    plan = run_json("resume", job_id[:8], "--dry-run", "--json", url=url)
+    assert plan["dry_run"] is True
+    assert plan["job_id"] == job_id
+    assert (await app.job(job_id))["status"] == "failed"
+    told = run("resume", job_id[:8], url=url).stdout
+    assert told.startswith(
+        f"{job_id[:12]} goes on from stage {plan['from_stage']}: {plan['tasks_again']} tasks run again"
+    )
+    assert (await app.job(job_id))["status"] == "queued"
+
+
+async def test_a_queued_job_is_cancelled_and_its_reason_is_told(url: str, open_app: OpenApp) -> None:
+    app = await open_app(sums)
+    submitted = await app.submit(sums, first=1)
+    assert run("cancel", submitted.id, "--reason", "no longer wanted", url=url).stdout == (
+        f"{submitted.id[:12]} is cancelled\n"
+    )
+    assert "no longer wanted" in run("timeline", submitted.id, "--json", url=url).stdout
+
+
+async def test_what_cannot_be_resumed_or_cancelled_is_refused(url: str, open_app: OpenApp) -> None:
+    app = await open_app(failing, sums)
+    job_id = await failed_job(app)
+    assert f"job {job_id}: cannot cancel from failed" in error_of("cancel", job_id, url=url)
+    queued = await app.submit(sums, first=1)
+    assert f"job {queued.id}: cannot resume from queued" in error_of("resume", queued.id, url=url)
+    assert "no job has the id 123456" in error_of("resume", "123456", url=url)

@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+
+from coremachine.diagrams import lifecycle_graph, render
+from coremachine.statemachine import JOB
+from coremachine.statemachine.lifecycles import LIFECYCLES
+from tests.acceptance.commands import JOBS, error_of, run
+
+
+@pytest.mark.parametrize("picture_format", ["dot", "mermaid"])
+def test_a_lifecycle_goes_to_standard_output(picture_format: str) -> None:
+    told = run("diagram", "job", "--format", picture_format).stdout
+    assert told == render(lifecycle_graph(JOB), picture_format).decode()  # type: ignore[arg-type]
+
+
+def test_all_are_drawn_into_a_directory_with_no_dot_on_path(tmp_path: Path) -> None:
+    told = run("diagram", "all", "--format", "svg", "-o", str(tmp_path / "out"), PATH=str(tmp_path)).stdout
+    written = {tmp_path / "out" / f"{lifecycle.name}.svg" for lifecycle in LIFECYCLES}
+    assert {Path(line.removeprefix("wrote ")) for line in told.splitlines()} == written
+    assert all("<svg" in file.read_text() for file in written)
+
+
+def test_a_job_is_drawn_by_module_and_by_file(tmp_path: Path) -> None:
+    run("diagram", f"{JOBS}:failing", "--format", "dot", "-o", str(tmp_path / "failing.dot"))
+    assert "refuse" in (tmp_path / "failing.dot").read_text()
+    assert "approve" in run("diagram", "coremachine.examples.approval:APPROVAL", "--format", "mermaid").stdout
+
+
+def test_what_cannot_be_drawn_is_told() -> None:
+    assert "it is none of job, stage, task, callback, all" in error_of("diagram", "jobb")
+    assert "nowhere: there is no such module" in error_of("diagram", "nowhere:X")
+    assert "Usage: coremachine diagram" in run("diagram", "job", "--format", "gif", code=2).stderr

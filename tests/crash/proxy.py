@@ -1,0 +1,188 @@
+"""A proxy between one worker and PostgreSQL, which counts what the worker asks and strikes at a given point.
+
+A request is what the server acts on at once: the messages up to a Sync, a simple query, a step of the log-in. Each has
+two points: the request is lost (odd), and it is carried out and its answer is lost (even).
+"""
+
+import asyncio
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+LOOPBACK = "127.0.0.1"
+CHUNK = 65536
+READY = b"Z\x00\x00\x00\x05"
+ASKING = frozenset({b"Q", b"S", b"p", b"F", b"c", b"f"})
+LOGGING_IN = frozenset({b"", b"p"})
+FAREWELL = b"X"
+Fate = Literal["passes", "lost", "answer lost"]
+
+
+@dataclass
+class Request:
+    """Messages that the server acts on together. `kind` is the type of the last one, empty for a startup packet."""
+
+    kind: bytes
+    data: bytes
+    texts: dict[bytes, bytes]
+    words: str = "log in"
+
+
+@dataclass(eq=False)
+class Line:
+    """One connection of the worker: its two ends, and what it is to suffer."""
+
+    client: asyncio.StreamReader
+    to_client: asyncio.StreamWriter
+    server: asyncio.StreamReader
+    to_server: asyncio.StreamWriter
+    doomed: Request | None = None
+    texts: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+
+    def cut(self) -> None:
+        """End it as a broken network does, without a farewell."""
+        self.to_client.transport.abort()
+        self.to_server.transport.abort()
+
+
+class Proxy:
+    """Listens on a port of its own, for as long as the block lasts, and passes on to the server of `url`."""
+
+    def __init__(self, url: str) -> None:
+        self._parts = conninfo_to_dict(url)
+        self._given = url
+        self._lines: set[Line] = set()
+        self._serving: set[asyncio.Task[None]] = set()
+        self._point = 0
+        self._strike: Callable[[], object] = self.cut
+        self._armed = False
+        self.requests = 0
+        self.struck: str | None = None
+
+    async def __aenter__(self) -> Self:
+        self._listener = await asyncio.start_server(self._accept, LOOPBACK, 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listener.close()
+        self.cut()
+        while self._serving:
+            await asyncio.wait(set(self._serving))
+        await self._listener.wait_closed()
+
+    @property
+    def url(self) -> str:
+        """The URL for the worker."""
+        port = self._listener.sockets[0].getsockname()[1]
+        return make_conninfo(self._given, host=LOOPBACK, port=port, sslmode="disable", gssencmode="disable")
+
+    def arm(self, point: int, strike: Callable[[], object]) -> None:
+        """Count from here, and call `strike` at `point`, once. Point 0 never comes."""
+        self._point, self._strike, self._armed = point, strike, True
+
+    def cut(self) -> None:
+        """Cut every connection. New ones are let in."""
+        for line in tuple(self._lines):
+            line.cut()
+
+    def _accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        serving = asyncio.ensure_future(self._serve(client, to_client))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+
+    async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        host, port = str(self._parts.get("host", "localhost")), int(str(self._parts.get("port", 5432)))
+        if host.startswith("/"):
+            server, to_server = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        else:
+            server, to_server = await asyncio.open_connection(host, port)
+        line = Line(client, to_client, server, to_server)
+        self._lines.add(line)
+        pumps = [asyncio.ensure_future(pump(line)) for pump in (self._requests, self._answers)]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._lines.discard(line)
+            line.cut()
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            for writer in (to_client, to_server):
+                with suppress(OSError):
+                    await writer.wait_closed()
+
+    async def _requests(self, line: Line) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            request = await _startup(line.client)
+            while request.kind != FAREWELL:
+                fate = self._fate()
+                if fate == "lost":
+                    self._hit(request, fate)
+                    return
+                if fate == "answer lost":
+                    line.doomed = request
+                line.to_server.write(request.data)
+                await line.to_server.drain()
+                request = await _request(line)
+
+    async def _answers(self, line: Line) -> None:
+        with suppress(OSError):
+            tail = b""
+            while data := await line.server.read(CHUNK):
+                if line.doomed is None:
+                    line.to_client.write(data)
+                    await line.to_client.drain()
+                    continue
+                if line.doomed.kind in LOGGING_IN or READY in tail + data:
+                    self._hit(line.doomed, "answer lost")
+                    return
+                tail = data[-len(READY) :]
+
+    def _fate(self) -> Fate:
+        if not self._armed:
+            return "passes"
+        self.requests += 1
+        if (self._point + 1) // 2 != self.requests:
+            return "passes"
+        return "lost" if self._point % 2 else "answer lost"
+
+    def _hit(self, request: Request, fate: Fate) -> None:
+        self.struck = f"{fate}: {request.words}"
+        self._strike()
+
+
+async def _startup(reader: asyncio.StreamReader) -> Request:
+    head = await reader.readexactly(4)
+    (length,) = struct.unpack("!i", head)
+    return Request(b"", head + await reader.readexactly(length - 4), {})
+
+
+async def _request(line: Line) -> Request:
+    """The messages up to the one that the server answers."""
+    request = Request(b"", b"", line.texts)
+    while request.kind not in ASKING and request.kind != FAREWELL:
+        head = await line.client.readexactly(5)
+        kind, length = struct.unpack("!ci", head)
+        body = await line.client.readexactly(length - 4)
+        request.data += head + body
+        request.kind = kind
+        _read_words(request, kind, body)
+    return request
+
+
+def _read_words(request: Request, kind: bytes, body: bytes) -> None:
+    """Keep the first line of the statement, for whoever reads the table."""
+    if kind == b"Q":
+        text = body
+    elif kind == b"P":
+        name, text, *_ = body.split(b"\x00")
+        request.texts[name] = text
+    elif kind == b"B":
+        text = request.texts.get(body.split(b"\x00")[1], b"")
+    else:
+        return
+    request.words = " ".join(text.strip(b"\x00").decode(errors="replace").strip().splitlines()[0:1])[:70]

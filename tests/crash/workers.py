@@ -1,0 +1,92 @@
+"""Workers as processes of their own, forked from a server that has imported everything: a start takes milliseconds."""
+
+import asyncio
+import multiprocessing
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from coremachine import AsyncCoreMachine
+from coremachine.runtime.logs import configure
+from tests.crash.crashing_job import CRASHING, SETTINGS
+
+LONGEST = 45.0
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([__name__])
+
+
+class Worker:
+    """A worker that begins when it is told to, and ends once nothing is left to do. It logs into a file."""
+
+    def __init__(self, url: str, log: Path) -> None:
+        self._pipe, self._theirs = FORKS.Pipe()
+        self._process = FORKS.Process(target=_run, args=(url, str(log), self._theirs))
+
+    async def ready(self) -> None:
+        """Start it, and wait until it has opened the database. Raises AssertionError where it has not."""
+        self._process.start()
+        self._theirs.close()
+        await _readable(self._pipe.fileno(), "the worker was not ready")
+        try:
+            self._pipe.recv()
+        except EOFError:
+            raise AssertionError("the worker could not begin") from None
+
+    async def ended(self) -> int:
+        """Let it begin, and return its exit code. Raises TimeoutError where its work never ends."""
+        self._pipe.send("begin")
+        await _readable(self._process.sentinel, "the job was not over")
+        self._process.join()
+        return self._process.exitcode or 0
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        self._process.kill()
+
+    def clear_away(self) -> None:
+        """Leave nothing of it."""
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+        self._pipe.close()
+
+
+async def _readable(file: int, otherwise: str) -> None:
+    loop, there = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(file, there.set)
+    try:
+        async with asyncio.timeout(LONGEST):
+            await there.wait()
+    except TimeoutError:
+        raise TimeoutError(f"{otherwise} within {LONGEST:g} s") from None
+    finally:
+        loop.remove_reader(file)
+
+
+@asynccontextmanager
+async def worker(url: str, log: Path) -> AsyncGenerator[Worker]:
+    """A worker that is ready, and has not begun. What is left of it at the end of the block is killed."""
+    one = Worker(url, log)
+    try:
+        await one.ready()
+        yield one
+    finally:
+        one.clear_away()
+
+
+def _run(url: str, log: str, pipe: Connection) -> None:
+    """The program of the process."""
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), sys.stderr.fileno())
+    configure("WARNING")
+    asyncio.run(_work(url, pipe))
+
+
+async def _work(url: str, pipe: Connection) -> None:
+    async with AsyncCoreMachine(url, jobs=[CRASHING], settings=SETTINGS) as app:
+        pipe.send("ready")
+        await asyncio.to_thread(pipe.recv)
+        await app.work(until_idle=True)

@@ -1,0 +1,90 @@
+"""The tables in the documentation that follow from the code; `python -m tests.docs.tables` writes them."""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from coremachine.runtime.settings import Settings
+from coremachine.statemachine.gaps import Gap
+from coremachine.statemachine.lifecycles import HEADLINES, LIFECYCLES, NOTES
+from coremachine.statemachine.register import GAPS
+from tests.docs.pages import DOCS
+
+TABLE = "<!-- {0}: written by `python -m tests.docs.tables` -->\n\n{1}\n\n<!-- end -->"
+
+
+def register() -> str:
+    """The gap register: the moves that a check guards, or the query, constraint or code that it rests on."""
+    head = ("id", "severity", "gap", "what happens now", "event", "enforced by")
+    rows = ((gap.id, gap.severity, gap.gap, gap.response, f"`{gap.event}`", _enforced(gap)) for gap in GAPS)
+    return table(head, rows)
+
+
+def events() -> str:
+    """Every event type: what writes it, its status, and whether the default timeline shows it."""
+    written: dict[tuple[str, str], list[str]] = {}
+    for lifecycle in LIFECYCLES:
+        if lifecycle.created:
+            born = lifecycle.created
+            written[born.type, born.status] = [f"{lifecycle.name} created"]
+        for transition in lifecycle.transitions:
+            moves = written.setdefault((transition.event.type, transition.event.status), [])
+            moves.append(f"{lifecycle.name}.{transition.trigger}")
+    for note in NOTES:
+        written.setdefault((note.type, note.status), []).append("note")
+    rows = (
+        (f"`{kind}`", ", ".join(by), status, "yes" if kind in HEADLINES or status == "warning" else "no")
+        for (kind, status), by in written.items()
+    )
+    return table(("event", "written by", "status", "in the default timeline"), rows)
+
+
+def settings() -> str:
+    """Every setting: its field, its environment variable, its default and what it says."""
+    rows = (
+        (f"`{name}`", f"`COREMACHINE_{name.upper()}`", _default(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    )
+    return table(("field", "environment variable", "default", "meaning"), rows)
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A table in Markdown."""
+    lines = (head, tuple("---" for _ in head), *rows)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
+    "register": (DOCS / "explanation" / "gap-checks.md", register),
+    "events": (DOCS / "explanation" / "events.md", events),
+    "settings": (DOCS / "reference" / "settings.md", settings),
+}
+
+
+def current(name: str) -> str:
+    """The page of a table as it should read."""
+    page, make = TABLES[name]
+    old = re.compile(TABLE.format(name, "").split(":", maxsplit=1)[0] + r":.*?<!-- end -->", re.DOTALL)
+    return old.sub(lambda _: TABLE.format(name, make()), page.read_text(encoding="utf-8"))
+
+
+def _enforced(gap: Gap) -> str:
+    """Where a gap is closed: on moves, or by name."""
+    moves = ", ".join(_guarded(gap.id))
+    return f"a condition of {moves}" if moves else f"`{gap.enforced_by.rpartition(':')[2]}`"
+
+
+def _guarded(gap_id: str) -> Iterable[str]:
+    for lifecycle in LIFECYCLES:
+        for transition in lifecycle.transitions:
+            if any(gap.id == gap_id for gap in transition.gap_checks):
+                yield f"{lifecycle.name}.{transition.trigger}"
+
+
+def _default(value: object) -> str:
+    return "none" if value is None else f"`{value}`"
+
+
+if __name__ == "__main__":
+    for one, (path, _) in TABLES.items():
+        path.write_text(current(one), encoding="utf-8")

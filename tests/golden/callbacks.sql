@@ -1,0 +1,255 @@
+-- move: claim
+WITH input AS (
+  SELECT
+    i.*,
+    n.moment
+  FROM UNNEST(CAST(%(callback_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_owner)s AS VARCHAR[]), CAST(%(lease)s AS DOUBLE PRECISION[])) AS i(callback_id, event_type, event_status, event_data, lease_owner, lease)
+  CROSS JOIN (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+)
+UPDATE app.callbacks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = NULL, lease_owner = i.lease_owner, lease_expires_at = i.moment + MAKE_INTERVAL(secs => i.lease), deadline_at = i.moment + r.timeout, started_at = i.moment, finished_at = NULL, lease_number = r.lease_number + 1
+FROM input AS i
+WHERE
+  r.callback_id = CAST(i.callback_id AS BIGINT)
+  AND r.status IN ('queued')
+  AND r.callback_id = ANY(
+    ARRAY(SELECT
+      t.callback_id
+    FROM app.callbacks AS t
+    WHERE
+      t.callback_id = ANY(
+        CAST(%(callback_id)s AS BIGINT[])
+      )
+      AND t.status IN ('queued')
+    ORDER BY
+      t.callback_id   FOR NO KEY UPDATE)
+  )
+RETURNING CAST(r.callback_id AS VARCHAR) AS key;
+
+-- move: complete
+WITH input AS (
+  SELECT
+    i.*,
+    n.moment
+  FROM UNNEST(CAST(%(callback_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[])) AS i(callback_id, event_type, event_status, event_data, lease_number)
+  CROSS JOIN (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+)
+UPDATE app.callbacks AS r SET status = 'completed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = NULL, lease_owner = NULL, lease_expires_at = NULL, deadline_at = NULL, finished_at = i.moment
+FROM input AS i
+WHERE
+  (
+    r.callback_id = CAST(i.callback_id AS BIGINT)
+    AND r.status IN ('processing')
+    AND r.callback_id = ANY(
+      ARRAY(SELECT
+        t.callback_id
+      FROM app.callbacks AS t
+      WHERE
+        t.callback_id = ANY(
+          CAST(%(callback_id)s AS BIGINT[])
+        )
+        AND t.status IN ('processing')
+      ORDER BY
+        t.callback_id   FOR NO KEY UPDATE)
+    )
+  )
+  AND r.lease_number = i.lease_number
+RETURNING CAST(r.callback_id AS VARCHAR) AS key;
+
+-- move: fail
+WITH input AS (
+  SELECT
+    i.*,
+    n.moment
+  FROM UNNEST(CAST(%(callback_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[])) AS i(callback_id, event_type, event_status, event_data, lease_number)
+  CROSS JOIN (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+)
+UPDATE app.callbacks AS r SET status = 'failed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = NULL, lease_owner = NULL, lease_expires_at = NULL, deadline_at = NULL, finished_at = i.moment
+FROM input AS i
+WHERE
+  (
+    r.callback_id = CAST(i.callback_id AS BIGINT)
+    AND r.status IN ('processing')
+    AND r.callback_id = ANY(
+      ARRAY(SELECT
+        t.callback_id
+      FROM app.callbacks AS t
+      WHERE
+        t.callback_id = ANY(
+          CAST(%(callback_id)s AS BIGINT[])
+        )
+        AND t.status IN ('processing')
+      ORDER BY
+        t.callback_id   FOR NO KEY UPDATE)
+    )
+  )
+  AND r.lease_number = i.lease_number
+RETURNING CAST(r.callback_id AS VARCHAR) AS key;
+
+-- move: retry
+WITH input AS (
+  SELECT
+    i.*,
+    n.moment
+  FROM UNNEST(CAST(%(callback_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[]), CAST(%(delay)s AS DOUBLE PRECISION[])) AS i(callback_id, event_type, event_status, event_data, lease_number, delay)
+  CROSS JOIN (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+)
+UPDATE app.callbacks AS r SET status = 'queued', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = i.moment + MAKE_INTERVAL(secs => i.delay), lease_owner = NULL, lease_expires_at = NULL, deadline_at = NULL, finished_at = NULL, attempt = r.attempt + 1
+FROM input AS i
+WHERE
+  (
+    r.callback_id = CAST(i.callback_id AS BIGINT)
+    AND r.status IN ('processing')
+    AND r.callback_id = ANY(
+      ARRAY(SELECT
+        t.callback_id
+      FROM app.callbacks AS t
+      WHERE
+        t.callback_id = ANY(
+          CAST(%(callback_id)s AS BIGINT[])
+        )
+        AND t.status IN ('processing')
+      ORDER BY
+        t.callback_id   FOR NO KEY UPDATE)
+    )
+  )
+  AND r.lease_number = i.lease_number
+RETURNING CAST(r.callback_id AS VARCHAR) AS key;
+
+-- move: release
+WITH input AS (
+  SELECT
+    i.*,
+    n.moment
+  FROM UNNEST(CAST(%(callback_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[]), CAST(%(delay)s AS DOUBLE PRECISION[])) AS i(callback_id, event_type, event_status, event_data, lease_number, delay)
+  CROSS JOIN (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+)
+UPDATE app.callbacks AS r SET status = 'queued', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = i.moment + MAKE_INTERVAL(secs => i.delay), lease_owner = NULL, lease_expires_at = NULL, deadline_at = NULL, finished_at = NULL
+FROM input AS i
+WHERE
+  (
+    r.callback_id = CAST(i.callback_id AS BIGINT)
+    AND r.status IN ('processing')
+    AND r.callback_id = ANY(
+      ARRAY(SELECT
+        t.callback_id
+      FROM app.callbacks AS t
+      WHERE
+        t.callback_id = ANY(
+          CAST(%(callback_id)s AS BIGINT[])
+        )
+        AND t.status IN ('processing')
+      ORDER BY
+        t.callback_id   FOR NO KEY UPDATE)
+    )
+  )
+  AND r.lease_number = i.lease_number
+RETURNING CAST(r.callback_id AS VARCHAR) AS key;
+
+-- move: rescue
+WITH input AS (
+  SELECT
+    i.*,
+    n.moment
+  FROM UNNEST(CAST(%(callback_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[]), CAST(%(delay)s AS DOUBLE PRECISION[])) AS i(callback_id, event_type, event_status, event_data, lease_number, delay)
+  CROSS JOIN (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+)
+UPDATE app.callbacks AS r SET status = 'queued', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = i.moment + MAKE_INTERVAL(secs => i.delay), lease_owner = NULL, lease_expires_at = NULL, deadline_at = NULL, finished_at = NULL, rescues = r.rescues + 1
+FROM input AS i
+WHERE
+  (
+    r.callback_id = CAST(i.callback_id AS BIGINT)
+    AND r.status IN ('processing')
+    AND r.callback_id = ANY(
+      ARRAY(SELECT
+        t.callback_id
+      FROM app.callbacks AS t
+      WHERE
+        t.callback_id = ANY(
+          CAST(%(callback_id)s AS BIGINT[])
+        )
+        AND t.status IN ('processing')
+      ORDER BY
+        t.callback_id   FOR NO KEY UPDATE)
+    )
+  )
+  AND r.lease_number = i.lease_number
+RETURNING CAST(r.callback_id AS VARCHAR) AS key;
+
+-- claim
+UPDATE app.callbacks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, lease_number = r.lease_number + 1
+FROM (
+  SELECT
+    app.clock() AS moment
+  OFFSET 0
+) AS n
+WHERE
+  r.callback_id = ANY(
+    ARRAY(SELECT
+      q.callback_id
+    FROM UNNEST(CAST(%(kinds)s AS VARCHAR[])) AS k(kind)
+    CROSS JOIN LATERAL (
+      SELECT
+        t.callback_id
+      FROM app.callbacks AS t
+      WHERE
+        t.status IN ('queued') AND t.job_type = k.kind AND t.due_at <= app.clock()
+      ORDER BY
+        t.due_at,
+        t.callback_id
+      LIMIT %(limit)s   FOR NO KEY UPDATE SKIP LOCKED
+    ) AS q
+    LIMIT %(limit)s)
+  )
+  AND r.status IN ('queued')
+RETURNING CAST(r.callback_id AS VARCHAR) AS key, r.job_id, r.job_type, r.name, r.attempt, r.max_attempts, r.lease_number, r.lease_owner, r.rescues, r.max_rescues;
+
+-- claim by key
+UPDATE app.callbacks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, lease_number = r.lease_number + 1
+FROM (
+  SELECT
+    app.clock() AS moment
+  OFFSET 0
+) AS n
+WHERE
+  r.callback_id = ANY(
+    ARRAY(SELECT
+      t.callback_id
+    FROM app.callbacks AS t
+    WHERE
+      t.callback_id = ANY(
+        CAST(%(keys)s AS BIGINT[])
+      )
+      AND t.status IN ('queued')
+      AND t.job_type = ANY(
+        CAST(%(kinds)s AS VARCHAR[])
+      )
+      AND t.due_at <= app.clock()
+    ORDER BY
+      t.callback_id   FOR NO KEY UPDATE SKIP LOCKED)
+  )
+  AND r.status IN ('queued')
+RETURNING CAST(r.callback_id AS VARCHAR) AS key, r.job_id, r.job_type, r.name, r.attempt, r.max_attempts, r.lease_number, r.lease_owner, r.rescues, r.max_rescues;

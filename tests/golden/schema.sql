@@ -1,0 +1,1176 @@
+SET client_min_messages = warning;
+
+CREATE SCHEMA IF NOT EXISTS app;
+
+DO $body$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'coremachine_app') THEN
+    CREATE ROLE coremachine_app NOLOGIN;
+  END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN
+  NULL; -- another installation on this server was first
+END $body$;
+
+GRANT USAGE ON SCHEMA app TO coremachine_app;
+
+CREATE OR REPLACE FUNCTION app.clock() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
+AS $body$ SELECT pg_catalog.clock_timestamp() $body$;
+
+CREATE TABLE IF NOT EXISTS app.installed (
+  part VARCHAR(40) NOT NULL,
+  digest VARCHAR(64) NOT NULL,
+  CONSTRAINT installed_pkey PRIMARY KEY (part)
+);
+
+CREATE TABLE IF NOT EXISTS app.workers (
+  worker VARCHAR(100) NOT NULL,
+  started_at TIMESTAMPTZ NOT NULL DEFAULT app.clock(),
+  seen_at TIMESTAMPTZ NOT NULL,
+  stopped_at TIMESTAMPTZ,
+  runs BIGINT NOT NULL,
+  failures BIGINT NOT NULL,
+  last_error JSONB,
+  found JSONB NOT NULL,
+  CONSTRAINT workers_pkey PRIMARY KEY (worker)
+);
+
+CREATE TABLE IF NOT EXISTS app.legal_transitions (
+  machine VARCHAR(40) NOT NULL,
+  trigger VARCHAR(40) NOT NULL,
+  source VARCHAR(20) NOT NULL,
+  target VARCHAR(20) NOT NULL,
+  event_type VARCHAR(50) NOT NULL,
+  event_status VARCHAR(20) NOT NULL,
+  CONSTRAINT legal_transitions_pkey PRIMARY KEY (machine, trigger, source)
+);
+
+CREATE OR REPLACE FUNCTION app.refuse_move() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE
+  subject text := TG_ARGV[0] || ' ' || (to_jsonb(NEW) ->> TG_ARGV[1]);
+  legal text;
+  event_fits boolean;
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    RAISE EXCEPTION '% cannot be born % with event %', subject, NEW.status, coalesce(NEW.event_type, 'none')
+      USING ERRCODE = 'CM002',
+            HINT = format('A %s is born %s, before its first move.', TG_ARGV[0], TG_ARGV[2]);
+  END IF;
+  SELECT string_agg(format('%s (%s)', t.target, t.trigger), ', ' ORDER BY t.target, t.trigger),
+         coalesce(bool_or(t.target = NEW.status), false)
+    INTO legal, event_fits
+    FROM app.legal_transitions AS t WHERE t.machine = TG_ARGV[0] AND t.source = OLD.status;
+  IF event_fits THEN
+    RAISE EXCEPTION '%: % → % cannot be told by event % number %', subject, OLD.status, NEW.status,
+      coalesce(NEW.event_type, 'none'), NEW.move_number
+      USING ERRCODE = 'CM001', DETAIL = format('The last move was number %s.', OLD.move_number),
+      HINT = 'Leave the event columns alone, or set them as the move of the lifecycle does.';
+  END IF;
+  RAISE EXCEPTION '%: % → % is not a legal move; legal from %: %', subject, OLD.status, NEW.status, OLD.status,
+    coalesce(legal, 'nothing') USING ERRCODE = 'CM001';
+END $body$;
+
+CREATE OR REPLACE FUNCTION app.stamp_move() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  SELECT t.event_type INTO NEW.event_type FROM app.legal_transitions AS t
+    WHERE t.machine = TG_ARGV[0] AND t.source = OLD.status AND t.target = NEW.status
+    ORDER BY t.trigger LIMIT 1;
+  IF FOUND THEN
+    NEW.move_number := OLD.move_number + 1;
+    NEW.event_status := 'warning';
+    NEW.event_data := jsonb_build_object('reason', 'moved by a client that gave no event', 'source', OLD.status,
+      'target', NEW.status, 'client', current_setting('application_name'), 'user', session_user);
+  END IF;
+  RETURN NEW;
+END $body$;
+
+CREATE OR REPLACE FUNCTION app.refuse_event() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  RAISE EXCEPTION '% %: an event (% number %) without a move; the row stays %', TG_ARGV[0],
+    to_jsonb(NEW) ->> TG_ARGV[1], coalesce(NEW.event_type, 'none'), NEW.move_number, OLD.status
+    USING ERRCODE = 'CM003', HINT = 'Events are written by moves alone.';
+END $body$;
+
+CREATE OR REPLACE FUNCTION app.refuse_key() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  RAISE EXCEPTION '% %: its key cannot become %', TG_ARGV[0], to_jsonb(OLD) ->> TG_ARGV[1], to_jsonb(NEW) ->> TG_ARGV[1]
+    USING ERRCODE = 'CM004', HINT = 'Events find their row by its key. Make another row.';
+END $body$;
+
+CREATE OR REPLACE FUNCTION app.refuse_telling() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  RAISE EXCEPTION 'event % tells of a move that did not happen', NEW.event_type
+    USING ERRCODE = 'CM005', HINT = 'Move the row: its event is written with it.';
+END $body$;
+
+CREATE OR REPLACE FUNCTION app.refuse_rewrite() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  IF TG_OP = 'DELETE' AND current_setting('coremachine.retiring', true) = 'on' THEN
+    RETURN NULL;
+  END IF;
+  RAISE EXCEPTION '% of %: what has happened is not rewritten', TG_OP, TG_TABLE_NAME
+    USING ERRCODE = 'CM006', HINT = 'Whole finished jobs go by app.retire_jobs().';
+END $body$;
+
+DELETE FROM app.legal_transitions
+WHERE
+  machine IN ('job', 'stage', 'task', 'callback')
+  AND NOT (machine, trigger, source) IN (
+    ('job', 'start', 'queued'),
+    ('job', 'complete', 'processing'),
+    ('job', 'fail', 'queued'),
+    ('job', 'fail', 'processing'),
+    ('job', 'cancel', 'queued'),
+    ('job', 'cancel', 'processing'),
+    ('job', 'resume', 'failed'),
+    ('job', 'resume', 'cancelled'),
+    ('stage', 'open', 'pending'),
+    ('stage', 'complete', 'processing'),
+    ('stage', 'fail', 'processing'),
+    ('stage', 'cancel', 'processing'),
+    ('stage', 'skip', 'pending'),
+    ('stage', 'resume', 'failed'),
+    ('stage', 'resume', 'cancelled'),
+    ('task', 'claim', 'queued'),
+    ('task', 'complete', 'processing'),
+    ('task', 'fail', 'processing'),
+    ('task', 'cancel', 'queued'),
+    ('task', 'cancel', 'processing'),
+    ('task', 'retry', 'processing'),
+    ('task', 'release', 'processing'),
+    ('task', 'rescue', 'processing'),
+    ('task', 'resume', 'failed'),
+    ('task', 'resume', 'cancelled'),
+    ('callback', 'claim', 'queued'),
+    ('callback', 'complete', 'processing'),
+    ('callback', 'fail', 'processing'),
+    ('callback', 'retry', 'processing'),
+    ('callback', 'release', 'processing'),
+    ('callback', 'rescue', 'processing')
+  );
+
+INSERT INTO app.legal_transitions AS t (
+  machine,
+  trigger,
+  source,
+  target,
+  event_type,
+  event_status
+)
+VALUES
+  ('job', 'start', 'queued', 'processing', 'job_started', 'success'),
+  ('job', 'complete', 'processing', 'completed', 'job_completed', 'success'),
+  ('job', 'fail', 'queued', 'failed', 'job_failed', 'failure'),
+  ('job', 'fail', 'processing', 'failed', 'job_failed', 'failure'),
+  ('job', 'cancel', 'queued', 'cancelled', 'job_cancelled', 'warning'),
+  ('job', 'cancel', 'processing', 'cancelled', 'job_cancelled', 'warning'),
+  ('job', 'resume', 'failed', 'queued', 'job_resumed', 'warning'),
+  ('job', 'resume', 'cancelled', 'queued', 'job_resumed', 'warning'),
+  ('stage', 'open', 'pending', 'processing', 'stage_started', 'success'),
+  ('stage', 'complete', 'processing', 'completed', 'stage_completed', 'success'),
+  ('stage', 'fail', 'processing', 'failed', 'stage_failed', 'failure'),
+  ('stage', 'cancel', 'processing', 'cancelled', 'stage_cancelled', 'warning'),
+  ('stage', 'skip', 'pending', 'cancelled', 'stage_cancelled', 'warning'),
+  ('stage', 'resume', 'failed', 'pending', 'stage_resumed', 'warning'),
+  ('stage', 'resume', 'cancelled', 'pending', 'stage_resumed', 'warning'),
+  ('task', 'claim', 'queued', 'processing', 'task_started', 'success'),
+  ('task', 'complete', 'processing', 'completed', 'task_completed', 'success'),
+  ('task', 'fail', 'processing', 'failed', 'task_failed', 'failure'),
+  ('task', 'cancel', 'queued', 'cancelled', 'task_cancelled', 'warning'),
+  ('task', 'cancel', 'processing', 'cancelled', 'task_cancelled', 'warning'),
+  ('task', 'retry', 'processing', 'queued', 'task_retry_scheduled', 'warning'),
+  ('task', 'release', 'processing', 'queued', 'task_released', 'warning'),
+  ('task', 'rescue', 'processing', 'queued', 'task_rescued', 'warning'),
+  ('task', 'resume', 'failed', 'queued', 'task_resumed', 'warning'),
+  ('task', 'resume', 'cancelled', 'queued', 'task_resumed', 'warning'),
+  ('callback', 'claim', 'queued', 'processing', 'callback_started', 'info'),
+  ('callback', 'complete', 'processing', 'completed', 'callback_completed', 'info'),
+  ('callback', 'fail', 'processing', 'failed', 'callback_failed', 'failure'),
+  (
+    'callback',
+    'retry',
+    'processing',
+    'queued',
+    'callback_retry_scheduled',
+    'warning'
+  ),
+  ('callback', 'release', 'processing', 'queued', 'callback_released', 'warning'),
+  ('callback', 'rescue', 'processing', 'queued', 'callback_rescued', 'warning') ON CONFLICT(machine, trigger, source) DO UPDATE SET target = EXCLUDED.target, event_type = EXCLUDED.event_type, event_status = EXCLUDED.event_status
+WHERE
+  (t.target, t.event_type, t.event_status) IS DISTINCT FROM (EXCLUDED.target, EXCLUDED.event_type, EXCLUDED.event_status);
+
+CREATE TABLE IF NOT EXISTS app.jobs (
+  job_id VARCHAR(64) NOT NULL CHECK (job_id ~ '^[0-9a-f]{64}$'),
+  job_type VARCHAR(100) NOT NULL,
+  parameters JSON DEFAULT '{}' NOT NULL,
+  submission_key VARCHAR(200),
+  definition JSONB DEFAULT '{}' NOT NULL,
+  stage_count INT NOT NULL CHECK (stage_count >= 1),
+  tasks_total INT DEFAULT 0 NOT NULL,
+  result JSON,
+  error JSONB,
+  lease_owner VARCHAR(100),
+  lease_number INT DEFAULT 0 NOT NULL,
+  lease_expires_at TIMESTAMPTZ,
+  due_at TIMESTAMPTZ DEFAULT app.clock(),
+  started_at TIMESTAMPTZ,
+  finished_at TIMESTAMPTZ,
+  status VARCHAR(20) DEFAULT 'queued' NOT NULL,
+  created_at TIMESTAMPTZ DEFAULT app.clock() NOT NULL,
+  move_number INT DEFAULT 0 NOT NULL,
+  event_type VARCHAR(50),
+  event_status VARCHAR(20),
+  event_data JSONB,
+  CONSTRAINT jobs_pkey PRIMARY KEY (job_id),
+  CONSTRAINT jobs_status CHECK (status IN ('queued', 'processing', 'completed', 'failed', 'cancelled')),
+  CONSTRAINT jobs_due_at_tied CHECK ((
+    NOT status IN ('queued') OR due_at IS NOT NULL
+  )
+  AND (
+    status IN ('queued', 'processing') OR due_at IS NULL
+  )),
+  CONSTRAINT jobs_lease_owner_tied CHECK ((
+    status IN ('queued', 'processing') OR lease_owner IS NULL
+  )),
+  CONSTRAINT jobs_lease_expires_at_tied CHECK ((
+    status IN ('queued', 'processing') OR lease_expires_at IS NULL
+  )),
+  CONSTRAINT jobs_started_at_tied CHECK ((
+    NOT status IN ('processing', 'completed') OR started_at IS NOT NULL
+  )
+  AND (
+    status IN ('processing', 'completed', 'queued', 'failed', 'cancelled')
+    OR started_at IS NULL
+  )),
+  CONSTRAINT jobs_finished_at_tied CHECK ((
+    status IN ('completed', 'failed', 'cancelled')
+  ) = (
+    finished_at IS NOT NULL
+  )),
+  CONSTRAINT jobs_result_tied CHECK ((
+    status IN ('completed')
+  ) = (
+    result IS NOT NULL
+  )),
+  CONSTRAINT jobs_error_tied CHECK ((
+    status IN ('failed')
+  ) = (
+    error IS NOT NULL
+  )),
+  CONSTRAINT jobs_message_lease CHECK ((
+    lease_owner IS NULL
+  ) = (
+    lease_expires_at IS NULL
+  )),
+  CONSTRAINT jobs_event_told CHECK ((
+    event_type IS NOT NULL AND event_status IS NOT NULL AND event_data IS NOT NULL
+  ))
+)
+WITH (
+  fillfactor=80,
+  autovacuum_vacuum_scale_factor=0.02,
+  autovacuum_vacuum_threshold=1000,
+  autovacuum_analyze_scale_factor=0.05
+);
+
+CREATE TABLE IF NOT EXISTS app.stages (
+  stage_id BIGINT GENERATED ALWAYS AS IDENTITY NOT NULL,
+  job_id VARCHAR(64) NOT NULL,
+  stage INT NOT NULL CHECK (stage >= 1),
+  name VARCHAR(100) NOT NULL,
+  task_type VARCHAR(100) NOT NULL,
+  definition JSONB DEFAULT '{}' NOT NULL,
+  tasks_total INT DEFAULT 0 NOT NULL,
+  tasks_completed INT DEFAULT 0 NOT NULL CHECK (tasks_completed >= 0),
+  tasks_failed INT DEFAULT 0 NOT NULL CHECK (tasks_failed >= 0),
+  tasks_cancelled INT DEFAULT 0 NOT NULL CHECK (tasks_cancelled >= 0),
+  stop_reason VARCHAR(20),
+  error JSONB,
+  started_at TIMESTAMPTZ,
+  finished_at TIMESTAMPTZ,
+  status VARCHAR(20) DEFAULT 'pending' NOT NULL,
+  created_at TIMESTAMPTZ DEFAULT app.clock() NOT NULL,
+  move_number INT DEFAULT 0 NOT NULL,
+  event_type VARCHAR(50),
+  event_status VARCHAR(20),
+  event_data JSONB,
+  CONSTRAINT stages_pkey PRIMARY KEY (stage_id),
+  CONSTRAINT fk_stages_job_id FOREIGN KEY (job_id) REFERENCES app.jobs (
+    job_id
+  ),
+  CONSTRAINT stages_status CHECK (status IN ('pending', 'processing', 'completed', 'failed', 'cancelled')),
+  CONSTRAINT stages_started_at_tied CHECK ((
+    NOT status IN ('processing', 'completed', 'failed') OR started_at IS NOT NULL
+  )
+  AND (
+    status IN ('processing', 'completed', 'failed', 'cancelled')
+    OR started_at IS NULL
+  )),
+  CONSTRAINT stages_finished_at_tied CHECK ((
+    status IN ('completed', 'failed', 'cancelled')
+  ) = (
+    finished_at IS NOT NULL
+  )),
+  CONSTRAINT stages_error_tied CHECK ((
+    status IN ('failed')
+  ) = (
+    error IS NOT NULL
+  )),
+  CONSTRAINT stages_stop_reason_tied CHECK ((
+    status IN ('processing') OR stop_reason IS NULL
+  )),
+  CONSTRAINT stages_counters_add_up CHECK (tasks_completed + tasks_failed + tasks_cancelled <= tasks_total),
+  CONSTRAINT stages_closed_when_counted CHECK (status IN ('pending', 'processing')
+  OR tasks_completed + tasks_failed + tasks_cancelled = tasks_total),
+  CONSTRAINT stages_completed_whole CHECK (status <> 'completed' OR tasks_completed = tasks_total),
+  CONSTRAINT stages_event_told CHECK (move_number = 0
+  OR (
+    event_type IS NOT NULL AND event_status IS NOT NULL AND event_data IS NOT NULL
+  ))
+)
+WITH (
+  fillfactor=70
+);
+
+CREATE TABLE IF NOT EXISTS app.tasks (
+  task_id VARCHAR(64) NOT NULL,
+  job_id VARCHAR(64) NOT NULL,
+  stage_id BIGINT NOT NULL,
+  stage INT NOT NULL,
+  task_index INT NOT NULL CHECK (task_index >= 0),
+  task_number INT NOT NULL CHECK (task_number >= 1),
+  task_type VARCHAR(100) NOT NULL,
+  item JSON,
+  result JSON,
+  error JSONB,
+  lease_owner VARCHAR(100),
+  lease_number INT DEFAULT 0 NOT NULL,
+  lease_expires_at TIMESTAMPTZ,
+  due_at TIMESTAMPTZ DEFAULT app.clock(),
+  attempt INT DEFAULT 1 NOT NULL,
+  max_attempts INT DEFAULT 1 NOT NULL,
+  rescues INT DEFAULT 0 NOT NULL,
+  max_rescues INT DEFAULT 3 NOT NULL,
+  timeout INTERVAL,
+  deadline_at TIMESTAMPTZ,
+  started_at TIMESTAMPTZ,
+  finished_at TIMESTAMPTZ,
+  status VARCHAR(20) DEFAULT 'queued' NOT NULL,
+  created_at TIMESTAMPTZ DEFAULT app.clock() NOT NULL,
+  move_number INT DEFAULT 0 NOT NULL,
+  event_type VARCHAR(50),
+  event_status VARCHAR(20),
+  event_data JSONB,
+  CONSTRAINT tasks_pkey PRIMARY KEY (task_id),
+  CONSTRAINT fk_tasks_stage_id FOREIGN KEY (stage_id) REFERENCES app.stages (
+    stage_id
+  ),
+  CONSTRAINT tasks_status CHECK (status IN ('queued', 'processing', 'completed', 'failed', 'cancelled')),
+  CONSTRAINT tasks_due_at_tied CHECK ((
+    status IN ('queued')
+  ) = (
+    due_at IS NOT NULL
+  )),
+  CONSTRAINT tasks_lease_owner_tied CHECK ((
+    status IN ('processing')
+  ) = (
+    lease_owner IS NOT NULL
+  )),
+  CONSTRAINT tasks_lease_expires_at_tied CHECK ((
+    status IN ('processing')
+  ) = (
+    lease_expires_at IS NOT NULL
+  )),
+  CONSTRAINT tasks_deadline_at_tied CHECK ((
+    status IN ('processing') OR deadline_at IS NULL
+  )),
+  CONSTRAINT tasks_started_at_tied CHECK ((
+    NOT status IN ('processing', 'completed', 'failed') OR started_at IS NOT NULL
+  )
+  AND (
+    status IN ('processing', 'completed', 'failed', 'queued', 'cancelled')
+    OR started_at IS NULL
+  )),
+  CONSTRAINT tasks_finished_at_tied CHECK ((
+    status IN ('completed', 'failed', 'cancelled')
+  ) = (
+    finished_at IS NOT NULL
+  )),
+  CONSTRAINT tasks_result_tied CHECK ((
+    status IN ('completed')
+  ) = (
+    result IS NOT NULL
+  )),
+  CONSTRAINT tasks_error_tied CHECK ((
+    status IN ('failed')
+  ) = (
+    error IS NOT NULL
+  )),
+  CONSTRAINT tasks_attempts CHECK (attempt BETWEEN 1 AND max_attempts),
+  CONSTRAINT tasks_rescues_counted CHECK (rescues BETWEEN 0 AND max_rescues),
+  CONSTRAINT tasks_event_told CHECK (move_number = 0
+  OR (
+    event_type IS NOT NULL AND event_status IS NOT NULL AND event_data IS NOT NULL
+  ))
+)
+WITH (
+  fillfactor=80,
+  autovacuum_vacuum_scale_factor=0.02,
+  autovacuum_vacuum_threshold=1000,
+  autovacuum_analyze_scale_factor=0.05
+);
+
+CREATE TABLE IF NOT EXISTS app.callbacks (
+  callback_id BIGINT GENERATED ALWAYS AS IDENTITY NOT NULL,
+  job_id VARCHAR(64) NOT NULL,
+  job_type VARCHAR(100) NOT NULL,
+  name VARCHAR(100) NOT NULL,
+  lease_owner VARCHAR(100),
+  lease_number INT DEFAULT 0 NOT NULL,
+  lease_expires_at TIMESTAMPTZ,
+  due_at TIMESTAMPTZ DEFAULT app.clock(),
+  attempt INT DEFAULT 1 NOT NULL,
+  max_attempts INT DEFAULT 1 NOT NULL,
+  rescues INT DEFAULT 0 NOT NULL,
+  max_rescues INT DEFAULT 3 NOT NULL,
+  timeout INTERVAL,
+  deadline_at TIMESTAMPTZ,
+  started_at TIMESTAMPTZ,
+  finished_at TIMESTAMPTZ,
+  status VARCHAR(20) DEFAULT 'queued' NOT NULL,
+  created_at TIMESTAMPTZ DEFAULT app.clock() NOT NULL,
+  move_number INT DEFAULT 0 NOT NULL,
+  event_type VARCHAR(50),
+  event_status VARCHAR(20),
+  event_data JSONB,
+  CONSTRAINT callbacks_pkey PRIMARY KEY (callback_id),
+  CONSTRAINT fk_callbacks_job_id FOREIGN KEY (job_id) REFERENCES app.jobs (
+    job_id
+  ),
+  CONSTRAINT callbacks_status CHECK (status IN ('queued', 'processing', 'completed', 'failed')),
+  CONSTRAINT callbacks_due_at_tied CHECK ((
+    status IN ('queued')
+  ) = (
+    due_at IS NOT NULL
+  )),
+  CONSTRAINT callbacks_lease_owner_tied CHECK ((
+    status IN ('processing')
+  ) = (
+    lease_owner IS NOT NULL
+  )),
+  CONSTRAINT callbacks_lease_expires_at_tied CHECK ((
+    status IN ('processing')
+  ) = (
+    lease_expires_at IS NOT NULL
+  )),
+  CONSTRAINT callbacks_deadline_at_tied CHECK ((
+    status IN ('processing') OR deadline_at IS NULL
+  )),
+  CONSTRAINT callbacks_started_at_tied CHECK ((
+    NOT status IN ('processing', 'completed', 'failed') OR started_at IS NOT NULL
+  )
+  AND (
+    status IN ('processing', 'completed', 'failed', 'queued') OR started_at IS NULL
+  )),
+  CONSTRAINT callbacks_finished_at_tied CHECK ((
+    status IN ('completed', 'failed')
+  ) = (
+    finished_at IS NOT NULL
+  )),
+  CONSTRAINT callbacks_attempts CHECK (attempt BETWEEN 1 AND max_attempts),
+  CONSTRAINT callbacks_rescues_counted CHECK (rescues BETWEEN 0 AND max_rescues),
+  CONSTRAINT callbacks_event_told CHECK (move_number = 0
+  OR (
+    event_type IS NOT NULL AND event_status IS NOT NULL AND event_data IS NOT NULL
+  ))
+)
+WITH (
+  fillfactor=80,
+  autovacuum_vacuum_scale_factor=0.02,
+  autovacuum_vacuum_threshold=1000,
+  autovacuum_analyze_scale_factor=0.05
+);
+
+CREATE INDEX IF NOT EXISTS jobs_due ON app.jobs(job_type, due_at)
+WHERE
+  due_at IS NOT NULL;
+
+CREATE INDEX IF NOT EXISTS jobs_under_way ON app.jobs(job_id)
+WHERE
+  status = 'processing';
+
+CREATE INDEX IF NOT EXISTS jobs_recent ON app.jobs(created_at, job_id);
+
+CREATE UNIQUE INDEX IF NOT EXISTS stages_in_order ON app.stages(job_id, stage);
+
+CREATE INDEX IF NOT EXISTS stages_open ON app.stages(stage_id)
+WHERE
+  status = 'processing';
+
+CREATE UNIQUE INDEX IF NOT EXISTS stages_by_name ON app.stages(job_id, name);
+
+CREATE UNIQUE INDEX IF NOT EXISTS tasks_in_order ON app.tasks(stage_id, task_index);
+
+CREATE INDEX IF NOT EXISTS tasks_due ON app.tasks(task_type, due_at, task_number)
+WHERE
+  status = 'queued';
+
+CREATE INDEX IF NOT EXISTS tasks_leased ON app.tasks(lease_expires_at)
+WHERE
+  status = 'processing';
+
+CREATE UNIQUE INDEX IF NOT EXISTS callbacks_once ON app.callbacks(job_id, name);
+
+CREATE INDEX IF NOT EXISTS callbacks_due ON app.callbacks(job_type, due_at, callback_id)
+WHERE
+  status = 'queued';
+
+CREATE INDEX IF NOT EXISTS callbacks_leased ON app.callbacks(lease_expires_at)
+WHERE
+  status = 'processing';
+
+CREATE TABLE IF NOT EXISTS app.job_events (
+  event_id BIGINT GENERATED ALWAYS AS IDENTITY NOT NULL,
+  job_id VARCHAR(64) NOT NULL,
+  stage INT,
+  task_id VARCHAR(64),
+  lease_number INT,
+  attempt INT,
+  event_type VARCHAR(50) NOT NULL,
+  event_status VARCHAR(20),
+  event_data JSONB DEFAULT '{}' NOT NULL,
+  created_at TIMESTAMPTZ DEFAULT app.clock() NOT NULL,
+  transaction_id XID8 DEFAULT PG_CURRENT_XACT_ID() NOT NULL,
+  CONSTRAINT job_events_pkey PRIMARY KEY (event_id),
+  CONSTRAINT fk_job FOREIGN KEY (job_id) REFERENCES app.jobs (
+    job_id
+  ),
+  CONSTRAINT job_events_status CHECK (event_status IN ('success', 'failure', 'warning', 'info')),
+  CONSTRAINT job_events_type CHECK (event_type IN (
+    'callback_completed',
+    'callback_executed',
+    'callback_failed',
+    'callback_released',
+    'callback_rescued',
+    'callback_retry_scheduled',
+    'callback_started',
+    'checkpoint',
+    'finalizer_failed',
+    'gap_found',
+    'job_cancelled',
+    'job_completed',
+    'job_created',
+    'job_failed',
+    'job_queued',
+    'job_resumed',
+    'job_started',
+    'message_dead_lettered',
+    'progress',
+    'stage_cancelled',
+    'stage_completed',
+    'stage_empty',
+    'stage_failed',
+    'stage_resumed',
+    'stage_started',
+    'stale_result_rejected',
+    'stop_requested',
+    'task_cancelled',
+    'task_completed',
+    'task_failed',
+    'task_released',
+    'task_rescued',
+    'task_resumed',
+    'task_retry_scheduled',
+    'task_started'
+  ))
+);
+
+CREATE INDEX IF NOT EXISTS idx_job_events_job ON app.job_events(job_id, event_id);
+
+CREATE INDEX IF NOT EXISTS idx_job_events_time ON app.job_events(created_at);
+
+CREATE OR REPLACE TRIGGER jobs_0_key BEFORE UPDATE OF job_id
+ON
+app.jobs
+FOR EACH ROW
+WHEN (OLD.job_id <> NEW.job_id)
+EXECUTE FUNCTION app.refuse_key('job', 'job_id');
+
+CREATE OR REPLACE TRIGGER jobs_1_stamp BEFORE UPDATE OF status
+ON
+app.jobs
+FOR EACH ROW
+WHEN (OLD.status <> NEW.status AND NEW.move_number = OLD.move_number)
+EXECUTE FUNCTION app.stamp_move('job');
+
+CREATE OR REPLACE TRIGGER jobs_2_guard BEFORE UPDATE OF status
+ON
+app.jobs
+FOR EACH ROW
+WHEN (NOT (
+  (
+    OLD.status = 'cancelled'
+    AND NEW.status = 'queued'
+    AND NEW.event_type = 'job_resumed'
+  )
+  OR (
+    OLD.status = 'failed' AND NEW.status = 'queued' AND NEW.event_type = 'job_resumed'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'cancelled'
+    AND NEW.event_type = 'job_cancelled'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'completed'
+    AND NEW.event_type = 'job_completed'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'failed'
+    AND NEW.event_type = 'job_failed'
+  )
+  OR (
+    OLD.status = 'queued'
+    AND NEW.status = 'cancelled'
+    AND NEW.event_type = 'job_cancelled'
+  )
+  OR (
+    OLD.status = 'queued' AND NEW.status = 'failed' AND NEW.event_type = 'job_failed'
+  )
+  OR (
+    OLD.status = 'queued'
+    AND NEW.status = 'processing'
+    AND NEW.event_type = 'job_started'
+  )
+)
+OR NEW.move_number <> OLD.move_number + 1)
+EXECUTE FUNCTION app.refuse_move('job', 'job_id');
+
+CREATE OR REPLACE TRIGGER jobs_3_event BEFORE UPDATE
+ON
+app.jobs
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND (NEW.move_number, NEW.event_type, NEW.event_status, NEW.event_data) IS DISTINCT FROM (OLD.move_number, OLD.event_type, OLD.event_status, OLD.event_data))
+EXECUTE FUNCTION app.refuse_event('job', 'job_id');
+
+CREATE OR REPLACE TRIGGER jobs_4_birth BEFORE INSERT
+ON
+app.jobs
+FOR EACH ROW
+WHEN (NEW.status <> 'queued'
+OR NEW.move_number <> 0
+OR NEW.event_type IS DISTINCT FROM 'job_created')
+EXECUTE FUNCTION app.refuse_move('job', 'job_id', 'queued');
+
+CREATE OR REPLACE TRIGGER stages_0_key BEFORE UPDATE OF stage_id
+ON
+app.stages
+FOR EACH ROW
+WHEN (OLD.stage_id <> NEW.stage_id)
+EXECUTE FUNCTION app.refuse_key('stage', 'stage_id');
+
+CREATE OR REPLACE TRIGGER stages_1_stamp BEFORE UPDATE OF status
+ON
+app.stages
+FOR EACH ROW
+WHEN (OLD.status <> NEW.status AND NEW.move_number = OLD.move_number)
+EXECUTE FUNCTION app.stamp_move('stage');
+
+CREATE OR REPLACE TRIGGER stages_2_guard BEFORE UPDATE OF status
+ON
+app.stages
+FOR EACH ROW
+WHEN (NOT (
+  (
+    OLD.status = 'cancelled'
+    AND NEW.status = 'pending'
+    AND NEW.event_type = 'stage_resumed'
+  )
+  OR (
+    OLD.status = 'failed'
+    AND NEW.status = 'pending'
+    AND NEW.event_type = 'stage_resumed'
+  )
+  OR (
+    OLD.status = 'pending'
+    AND NEW.status = 'cancelled'
+    AND NEW.event_type = 'stage_cancelled'
+  )
+  OR (
+    OLD.status = 'pending'
+    AND NEW.status = 'processing'
+    AND NEW.event_type = 'stage_started'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'cancelled'
+    AND NEW.event_type = 'stage_cancelled'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'completed'
+    AND NEW.event_type = 'stage_completed'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'failed'
+    AND NEW.event_type = 'stage_failed'
+  )
+)
+OR NEW.move_number <> OLD.move_number + 1)
+EXECUTE FUNCTION app.refuse_move('stage', 'stage_id');
+
+CREATE OR REPLACE TRIGGER stages_3_event BEFORE UPDATE
+ON
+app.stages
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND (NEW.move_number, NEW.event_type, NEW.event_status, NEW.event_data) IS DISTINCT FROM (OLD.move_number, OLD.event_type, OLD.event_status, OLD.event_data))
+EXECUTE FUNCTION app.refuse_event('stage', 'stage_id');
+
+CREATE OR REPLACE TRIGGER stages_4_birth BEFORE INSERT
+ON
+app.stages
+FOR EACH ROW
+WHEN (NEW.status <> 'pending'
+OR NEW.move_number <> 0
+OR NEW.event_type IS DISTINCT FROM NULL)
+EXECUTE FUNCTION app.refuse_move('stage', 'stage_id', 'pending');
+
+CREATE OR REPLACE TRIGGER tasks_0_key BEFORE UPDATE OF task_id
+ON
+app.tasks
+FOR EACH ROW
+WHEN (OLD.task_id <> NEW.task_id)
+EXECUTE FUNCTION app.refuse_key('task', 'task_id');
+
+CREATE OR REPLACE TRIGGER tasks_1_stamp BEFORE UPDATE OF status
+ON
+app.tasks
+FOR EACH ROW
+WHEN (OLD.status <> NEW.status AND NEW.move_number = OLD.move_number)
+EXECUTE FUNCTION app.stamp_move('task');
+
+CREATE OR REPLACE TRIGGER tasks_2_guard BEFORE UPDATE OF status
+ON
+app.tasks
+FOR EACH ROW
+WHEN (NOT (
+  (
+    OLD.status = 'cancelled'
+    AND NEW.status = 'queued'
+    AND NEW.event_type = 'task_resumed'
+  )
+  OR (
+    OLD.status = 'failed'
+    AND NEW.status = 'queued'
+    AND NEW.event_type = 'task_resumed'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'cancelled'
+    AND NEW.event_type = 'task_cancelled'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'completed'
+    AND NEW.event_type = 'task_completed'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'failed'
+    AND NEW.event_type = 'task_failed'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'queued'
+    AND NEW.event_type = 'task_released'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'queued'
+    AND NEW.event_type = 'task_rescued'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'queued'
+    AND NEW.event_type = 'task_retry_scheduled'
+  )
+  OR (
+    OLD.status = 'queued'
+    AND NEW.status = 'cancelled'
+    AND NEW.event_type = 'task_cancelled'
+  )
+  OR (
+    OLD.status = 'queued'
+    AND NEW.status = 'processing'
+    AND NEW.event_type = 'task_started'
+  )
+)
+OR NEW.move_number <> OLD.move_number + 1)
+EXECUTE FUNCTION app.refuse_move('task', 'task_id');
+
+CREATE OR REPLACE TRIGGER tasks_3_event BEFORE UPDATE
+ON
+app.tasks
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND (NEW.move_number, NEW.event_type, NEW.event_status, NEW.event_data) IS DISTINCT FROM (OLD.move_number, OLD.event_type, OLD.event_status, OLD.event_data))
+EXECUTE FUNCTION app.refuse_event('task', 'task_id');
+
+CREATE OR REPLACE TRIGGER tasks_4_birth BEFORE INSERT
+ON
+app.tasks
+FOR EACH ROW
+WHEN (NEW.status <> 'queued'
+OR NEW.move_number <> 0
+OR NEW.event_type IS DISTINCT FROM NULL)
+EXECUTE FUNCTION app.refuse_move('task', 'task_id', 'queued');
+
+CREATE OR REPLACE TRIGGER callbacks_0_key BEFORE UPDATE OF callback_id
+ON
+app.callbacks
+FOR EACH ROW
+WHEN (OLD.callback_id <> NEW.callback_id)
+EXECUTE FUNCTION app.refuse_key('callback', 'callback_id');
+
+CREATE OR REPLACE TRIGGER callbacks_1_stamp BEFORE UPDATE OF status
+ON
+app.callbacks
+FOR EACH ROW
+WHEN (OLD.status <> NEW.status AND NEW.move_number = OLD.move_number)
+EXECUTE FUNCTION app.stamp_move('callback');
+
+CREATE OR REPLACE TRIGGER callbacks_2_guard BEFORE UPDATE OF status
+ON
+app.callbacks
+FOR EACH ROW
+WHEN (NOT (
+  (
+    OLD.status = 'processing'
+    AND NEW.status = 'completed'
+    AND NEW.event_type = 'callback_completed'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'failed'
+    AND NEW.event_type = 'callback_failed'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'queued'
+    AND NEW.event_type = 'callback_released'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'queued'
+    AND NEW.event_type = 'callback_rescued'
+  )
+  OR (
+    OLD.status = 'processing'
+    AND NEW.status = 'queued'
+    AND NEW.event_type = 'callback_retry_scheduled'
+  )
+  OR (
+    OLD.status = 'queued'
+    AND NEW.status = 'processing'
+    AND NEW.event_type = 'callback_started'
+  )
+)
+OR NEW.move_number <> OLD.move_number + 1)
+EXECUTE FUNCTION app.refuse_move('callback', 'callback_id');
+
+CREATE OR REPLACE TRIGGER callbacks_3_event BEFORE UPDATE
+ON
+app.callbacks
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND (NEW.move_number, NEW.event_type, NEW.event_status, NEW.event_data) IS DISTINCT FROM (OLD.move_number, OLD.event_type, OLD.event_status, OLD.event_data))
+EXECUTE FUNCTION app.refuse_event('callback', 'callback_id');
+
+CREATE OR REPLACE TRIGGER callbacks_4_birth BEFORE INSERT
+ON
+app.callbacks
+FOR EACH ROW
+WHEN (NEW.status <> 'queued'
+OR NEW.move_number <> 0
+OR NEW.event_type IS DISTINCT FROM NULL)
+EXECUTE FUNCTION app.refuse_move('callback', 'callback_id', 'queued');
+
+CREATE OR REPLACE FUNCTION app.write_job_events() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  happened timestamptz := app.clock();
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO app.job_events (job_id, event_type, event_status, event_data, created_at)
+    SELECT a.job_id, a.event_type, a.event_status, a.event_data, happened
+    FROM after_move AS a WHERE a.event_type IS NOT NULL;
+  ELSE
+    INSERT INTO app.job_events (job_id, event_type, event_status, event_data, created_at)
+    SELECT a.job_id, a.event_type, a.event_status, a.event_data, happened
+    FROM after_move AS a JOIN before_move AS b USING (job_id)
+    WHERE a.status <> b.status;
+  END IF;
+  RETURN NULL;
+END $body$;
+
+CREATE OR REPLACE FUNCTION app.write_stage_events() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  happened timestamptz := app.clock();
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO app.job_events (job_id, stage, event_type, event_status, event_data, created_at)
+    SELECT a.job_id, a.stage, a.event_type, a.event_status, a.event_data, happened
+    FROM after_move AS a WHERE a.event_type IS NOT NULL;
+  ELSE
+    INSERT INTO app.job_events (job_id, stage, event_type, event_status, event_data, created_at)
+    SELECT a.job_id, a.stage, a.event_type, a.event_status, a.event_data, happened
+    FROM after_move AS a JOIN before_move AS b USING (stage_id)
+    WHERE a.status <> b.status;
+  END IF;
+  RETURN NULL;
+END $body$;
+
+CREATE OR REPLACE FUNCTION app.write_task_events() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  happened timestamptz := app.clock();
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO app.job_events (job_id, task_id, stage, lease_number, attempt, event_type, event_status, event_data, created_at)
+    SELECT a.job_id, a.task_id, a.stage, a.lease_number, a.attempt, a.event_type, a.event_status, a.event_data, happened
+    FROM after_move AS a WHERE a.event_type IS NOT NULL;
+  ELSE
+    INSERT INTO app.job_events (job_id, task_id, stage, lease_number, attempt, event_type, event_status, event_data, created_at)
+    SELECT a.job_id, a.task_id, a.stage, a.lease_number, b.attempt, a.event_type, a.event_status, a.event_data, happened
+    FROM after_move AS a JOIN before_move AS b USING (task_id)
+    WHERE a.status <> b.status;
+  END IF;
+  RETURN NULL;
+END $body$;
+
+CREATE OR REPLACE FUNCTION app.write_callback_events() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  happened timestamptz := app.clock();
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO app.job_events (job_id, lease_number, attempt, event_type, event_status, event_data, created_at)
+    SELECT a.job_id, a.lease_number, a.attempt, a.event_type, a.event_status, a.event_data, happened
+    FROM after_move AS a WHERE a.event_type IS NOT NULL;
+  ELSE
+    INSERT INTO app.job_events (job_id, lease_number, attempt, event_type, event_status, event_data, created_at)
+    SELECT a.job_id, a.lease_number, b.attempt, a.event_type, a.event_status, a.event_data, happened
+    FROM after_move AS a JOIN before_move AS b USING (callback_id)
+    WHERE a.status <> b.status;
+  END IF;
+  RETURN NULL;
+END $body$;
+
+CREATE OR REPLACE TRIGGER jobs_write_events AFTER UPDATE
+ON
+app.jobs
+REFERENCING OLD TABLE AS before_move NEW TABLE AS after_move
+FOR EACH STATEMENT
+EXECUTE FUNCTION app.write_job_events();
+
+CREATE OR REPLACE TRIGGER jobs_write_births AFTER INSERT
+ON
+app.jobs
+REFERENCING NEW TABLE AS after_move
+FOR EACH STATEMENT
+EXECUTE FUNCTION app.write_job_events();
+
+CREATE OR REPLACE TRIGGER stages_write_events AFTER UPDATE
+ON
+app.stages
+REFERENCING OLD TABLE AS before_move NEW TABLE AS after_move
+FOR EACH STATEMENT
+EXECUTE FUNCTION app.write_stage_events();
+
+CREATE OR REPLACE TRIGGER tasks_write_events AFTER UPDATE
+ON
+app.tasks
+REFERENCING OLD TABLE AS before_move NEW TABLE AS after_move
+FOR EACH STATEMENT
+EXECUTE FUNCTION app.write_task_events();
+
+CREATE OR REPLACE TRIGGER callbacks_write_events AFTER UPDATE
+ON
+app.callbacks
+REFERENCING OLD TABLE AS before_move NEW TABLE AS after_move
+FOR EACH STATEMENT
+EXECUTE FUNCTION app.write_callback_events();
+
+CREATE OR REPLACE TRIGGER job_events_1_told BEFORE INSERT
+ON
+app.job_events
+FOR EACH ROW
+WHEN (PG_TRIGGER_DEPTH() = 0
+AND NOT NEW.event_type IN (
+  'job_queued',
+  'callback_executed',
+  'checkpoint',
+  'progress',
+  'finalizer_failed',
+  'stage_empty',
+  'stop_requested',
+  'stale_result_rejected',
+  'message_dead_lettered',
+  'gap_found'
+))
+EXECUTE FUNCTION app.refuse_telling();
+
+CREATE OR REPLACE TRIGGER job_events_2_kept BEFORE UPDATE OR DELETE
+ON
+app.job_events
+FOR EACH STATEMENT
+EXECUTE FUNCTION app.refuse_rewrite();
+
+CREATE OR REPLACE TRIGGER job_events_3_kept BEFORE TRUNCATE
+ON
+app.job_events
+FOR EACH STATEMENT
+EXECUTE FUNCTION app.refuse_rewrite();
+
+GRANT SELECT ON app.jobs, app.stages, app.tasks, app.callbacks, app.job_events TO coremachine_app;
+
+GRANT INSERT, UPDATE ON app.jobs, app.stages, app.tasks, app.callbacks TO coremachine_app;
+
+COMMENT ON TABLE app.jobs IS 'Runs its stages in order. Between stages it stays processing. States: queued, processing, completed, failed, cancelled.';
+
+COMMENT ON COLUMN app.jobs.submission_key IS 'tells apart runs of the same work';
+
+COMMENT ON COLUMN app.jobs.definition IS 'the job''s shape, fixed when it was submitted';
+
+COMMENT ON COLUMN app.jobs.tasks_total IS 'tasks created so far, for their numbers';
+
+COMMENT ON COLUMN app.jobs.lease_owner IS 'the worker that holds the row';
+
+COMMENT ON COLUMN app.jobs.lease_number IS 'rises with every claim, and fences';
+
+COMMENT ON COLUMN app.jobs.due_at IS 'when it may be claimed';
+
+COMMENT ON COLUMN app.jobs.move_number IS 'how often this row has moved';
+
+COMMENT ON COLUMN app.jobs.event_type IS 'the event of the last move';
+
+COMMENT ON COLUMN app.job_events.transaction_id IS 'a follower must not pass an event while an older transaction is open';
+
+COMMENT ON TABLE app.stages IS 'Fans out into tasks. Its last task closes it, in its own transaction. States: pending, processing, completed, failed, cancelled.';
+
+COMMENT ON COLUMN app.stages.stage IS 'counted from 1';
+
+COMMENT ON COLUMN app.stages.stop_reason IS 'why running tasks were asked to stop';
+
+COMMENT ON COLUMN app.stages.move_number IS 'how often this row has moved';
+
+COMMENT ON COLUMN app.stages.event_type IS 'the event of the last move';
+
+COMMENT ON COLUMN app.job_events.transaction_id IS 'a follower must not pass an event while an older transaction is open';
+
+COMMENT ON TABLE app.tasks IS 'One call of a handler. An attempt counts towards retries; a lease number fences. States: queued, processing, completed, failed, cancelled.';
+
+COMMENT ON COLUMN app.tasks.task_index IS 'the order of results';
+
+COMMENT ON COLUMN app.tasks.task_number IS 'counts a job''s tasks';
+
+COMMENT ON COLUMN app.tasks.item IS 'what the fan-out gave this task';
+
+COMMENT ON COLUMN app.tasks.lease_owner IS 'the worker that holds the row';
+
+COMMENT ON COLUMN app.tasks.lease_number IS 'rises with every claim, and fences';
+
+COMMENT ON COLUMN app.tasks.due_at IS 'when it may be claimed';
+
+COMMENT ON COLUMN app.tasks.attempt IS 'counts towards retries';
+
+COMMENT ON COLUMN app.tasks.rescues IS 'leases that ran out';
+
+COMMENT ON COLUMN app.tasks.deadline_at IS 'when the attempt under way must have ended';
+
+COMMENT ON COLUMN app.tasks.move_number IS 'how often this row has moved';
+
+COMMENT ON COLUMN app.tasks.event_type IS 'the event of the last move';
+
+COMMENT ON COLUMN app.job_events.transaction_id IS 'a follower must not pass an event while an older transaction is open';
+
+COMMENT ON TABLE app.callbacks IS 'What runs after a job has completed. Its failure never changes the job. States: queued, processing, completed, failed.';
+
+COMMENT ON COLUMN app.callbacks.lease_owner IS 'the worker that holds the row';
+
+COMMENT ON COLUMN app.callbacks.lease_number IS 'rises with every claim, and fences';
+
+COMMENT ON COLUMN app.callbacks.due_at IS 'when it may be claimed';
+
+COMMENT ON COLUMN app.callbacks.attempt IS 'counts towards retries';
+
+COMMENT ON COLUMN app.callbacks.rescues IS 'leases that ran out';
+
+COMMENT ON COLUMN app.callbacks.deadline_at IS 'when the attempt under way must have ended';
+
+COMMENT ON COLUMN app.callbacks.move_number IS 'how often this row has moved';
+
+COMMENT ON COLUMN app.callbacks.event_type IS 'the event of the last move';
+
+COMMENT ON COLUMN app.job_events.transaction_id IS 'a follower must not pass an event while an older transaction is open';
+
+CREATE OR REPLACE FUNCTION app.write_notes(job_ids varchar[], task_ids varchar[], stages int[], attempts int[],
+  lease_numbers int[], types varchar[], statuses varchar[], notes jsonb[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+  INSERT INTO app.job_events (job_id, task_id, stage, attempt, lease_number, event_type, event_status, event_data,
+    created_at)
+  SELECT n.job_id, n.task_id, n.stage, n.attempt, n.lease_number, n.type, n.status, n.data, app.clock()
+  FROM unnest(job_ids, task_ids, stages, attempts, lease_numbers, types, statuses, notes)
+    AS n(job_id, task_id, stage, attempt, lease_number, type, status, data);
+END $body$;
+
+CREATE OR REPLACE FUNCTION app.retire_jobs(finished_before timestamptz, most int) RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  retired varchar[];
+BEGIN
+  retired := ARRAY(
+    SELECT j.job_id FROM app.jobs AS j
+    WHERE j.finished_at < finished_before AND j.status IN ('completed', 'failed', 'cancelled')
+      AND NOT EXISTS (SELECT FROM app.callbacks AS c
+                      WHERE c.job_id = j.job_id AND c.status NOT IN ('completed', 'failed'))
+    ORDER BY j.job_id LIMIT most FOR UPDATE SKIP LOCKED);
+  PERFORM set_config('coremachine.retiring', 'on', true);
+  DELETE FROM app.job_events WHERE job_id = ANY(retired);
+  DELETE FROM app.callbacks WHERE job_id = ANY(retired);
+  DELETE FROM app.tasks WHERE stage_id IN
+    (SELECT s.stage_id FROM app.stages AS s WHERE s.job_id = ANY(retired));
+  DELETE FROM app.stages WHERE job_id = ANY(retired);
+  DELETE FROM app.jobs WHERE job_id = ANY(retired);
+  PERFORM set_config('coremachine.retiring', '', true);
+  RETURN cardinality(retired);
+END $body$;
+
+GRANT SELECT ON app.installed, app.legal_transitions TO coremachine_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON app.workers TO coremachine_app;
+
+REVOKE ALL ON FUNCTION app.write_notes(varchar[], varchar[], int[], int[], int[], varchar[], varchar[], jsonb[]) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION app.write_notes(varchar[], varchar[], int[], int[], int[], varchar[], varchar[], jsonb[]) TO coremachine_app;
+
+REVOKE ALL ON FUNCTION app.retire_jobs(timestamptz, int) FROM PUBLIC;
+
+INSERT INTO app.installed AS i (
+  part,
+  digest
+)
+VALUES
+  (
+    'coremachine',
+    'b7d9a3a1b8d57d69ecd71f7a015b2f6d5b38c3b3e802d8f5deadffe98752c55d'
+  ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
+WHERE
+  i.digest <> EXCLUDED.digest;
+

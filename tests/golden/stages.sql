@@ -1,0 +1,208 @@
+-- move: open
+WITH input AS (
+  SELECT
+    i.*,
+    n.moment
+  FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(tasks_total)s AS INT[]), CAST(%(tasks_completed)s AS INT[]), CAST(%(tasks_failed)s AS INT[]), CAST(%(tasks_cancelled)s AS INT[])) AS i(stage_id, event_type, event_status, event_data, tasks_total, tasks_completed, tasks_failed, tasks_cancelled)
+  CROSS JOIN (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+)
+UPDATE app.stages AS r SET status = 'processing', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, started_at = i.moment, finished_at = NULL, error = NULL, tasks_total = i.tasks_total, tasks_completed = i.tasks_completed, tasks_failed = i.tasks_failed, tasks_cancelled = i.tasks_cancelled
+FROM input AS i
+WHERE
+  r.stage_id = CAST(i.stage_id AS BIGINT)
+  AND r.status IN ('pending')
+  AND r.stage_id = ANY(
+    ARRAY(SELECT
+      t.stage_id
+    FROM app.stages AS t
+    WHERE
+      t.stage_id = ANY(
+        CAST(%(stage_id)s AS BIGINT[])
+      ) AND t.status IN ('pending')
+    ORDER BY
+      t.stage_id   FOR NO KEY UPDATE)
+  )
+RETURNING CAST(r.stage_id AS VARCHAR) AS key;
+
+-- move: complete
+WITH input AS (
+  SELECT
+    i.*,
+    n.moment
+  FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(tasks_completed)s AS INT[]), CAST(%(tasks_failed)s AS INT[]), CAST(%(tasks_cancelled)s AS INT[])) AS i(stage_id, event_type, event_status, event_data, tasks_completed, tasks_failed, tasks_cancelled)
+  CROSS JOIN (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+)
+UPDATE app.stages AS r SET status = 'completed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = NULL, stop_reason = NULL, tasks_completed = i.tasks_completed, tasks_failed = i.tasks_failed, tasks_cancelled = i.tasks_cancelled
+FROM input AS i
+WHERE
+  r.stage_id = CAST(i.stage_id AS BIGINT)
+  AND r.status IN ('processing')
+  AND r.stage_id = ANY(
+    ARRAY(SELECT
+      t.stage_id
+    FROM app.stages AS t
+    WHERE
+      t.stage_id = ANY(
+        CAST(%(stage_id)s AS BIGINT[])
+      )
+      AND t.status IN ('processing')
+    ORDER BY
+      t.stage_id   FOR NO KEY UPDATE)
+  )
+RETURNING CAST(r.stage_id AS VARCHAR) AS key;
+
+-- move: fail
+WITH input AS (
+  SELECT
+    i.*,
+    n.moment
+  FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(error)s AS JSONB[]), CAST(%(tasks_completed)s AS INT[]), CAST(%(tasks_failed)s AS INT[]), CAST(%(tasks_cancelled)s AS INT[])) AS i(stage_id, event_type, event_status, event_data, error, tasks_completed, tasks_failed, tasks_cancelled)
+  CROSS JOIN (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+)
+UPDATE app.stages AS r SET status = 'failed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = i.error, stop_reason = NULL, tasks_completed = i.tasks_completed, tasks_failed = i.tasks_failed, tasks_cancelled = i.tasks_cancelled
+FROM input AS i
+WHERE
+  r.stage_id = CAST(i.stage_id AS BIGINT)
+  AND r.status IN ('processing')
+  AND r.stage_id = ANY(
+    ARRAY(SELECT
+      t.stage_id
+    FROM app.stages AS t
+    WHERE
+      t.stage_id = ANY(
+        CAST(%(stage_id)s AS BIGINT[])
+      )
+      AND t.status IN ('processing')
+    ORDER BY
+      t.stage_id   FOR NO KEY UPDATE)
+  )
+RETURNING CAST(r.stage_id AS VARCHAR) AS key;
+
+-- move: cancel
+WITH input AS (
+  SELECT
+    i.*,
+    n.moment
+  FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(tasks_completed)s AS INT[]), CAST(%(tasks_failed)s AS INT[]), CAST(%(tasks_cancelled)s AS INT[])) AS i(stage_id, event_type, event_status, event_data, tasks_completed, tasks_failed, tasks_cancelled)
+  CROSS JOIN (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+)
+UPDATE app.stages AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = NULL, stop_reason = NULL, tasks_completed = i.tasks_completed, tasks_failed = i.tasks_failed, tasks_cancelled = i.tasks_cancelled
+FROM input AS i
+WHERE
+  r.stage_id = CAST(i.stage_id AS BIGINT)
+  AND r.status IN ('processing')
+  AND r.stage_id = ANY(
+    ARRAY(SELECT
+      t.stage_id
+    FROM app.stages AS t
+    WHERE
+      t.stage_id = ANY(
+        CAST(%(stage_id)s AS BIGINT[])
+      )
+      AND t.status IN ('processing')
+    ORDER BY
+      t.stage_id   FOR NO KEY UPDATE)
+  )
+RETURNING CAST(r.stage_id AS VARCHAR) AS key;
+
+-- move: skip
+WITH input AS (
+  SELECT
+    i.*,
+    n.moment
+  FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[])) AS i(stage_id, event_type, event_status, event_data)
+  CROSS JOIN (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+)
+UPDATE app.stages AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = NULL, stop_reason = NULL
+FROM input AS i
+WHERE
+  r.stage_id = CAST(i.stage_id AS BIGINT)
+  AND r.status IN ('pending')
+  AND r.stage_id = ANY(
+    ARRAY(SELECT
+      t.stage_id
+    FROM app.stages AS t
+    WHERE
+      t.stage_id = ANY(
+        CAST(%(stage_id)s AS BIGINT[])
+      ) AND t.status IN ('pending')
+    ORDER BY
+      t.stage_id   FOR NO KEY UPDATE)
+  )
+RETURNING CAST(r.stage_id AS VARCHAR) AS key;
+
+-- move: resume
+WITH input AS (
+  SELECT
+    i.*,
+    n.moment
+  FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[])) AS i(stage_id, event_type, event_status, event_data)
+  CROSS JOIN (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+)
+UPDATE app.stages AS r SET status = 'pending', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, started_at = NULL, finished_at = NULL, error = NULL, stop_reason = NULL
+FROM input AS i
+WHERE
+  r.stage_id = CAST(i.stage_id AS BIGINT)
+  AND r.status IN ('failed', 'cancelled')
+  AND r.stage_id = ANY(
+    ARRAY(SELECT
+      t.stage_id
+    FROM app.stages AS t
+    WHERE
+      t.stage_id = ANY(
+        CAST(%(stage_id)s AS BIGINT[])
+      )
+      AND t.status IN ('failed', 'cancelled')
+    ORDER BY
+      t.stage_id   FOR NO KEY UPDATE)
+  )
+RETURNING CAST(r.stage_id AS VARCHAR) AS key;
+
+-- sweep: skip from pending by job_id
+WITH moved AS (
+  UPDATE app.stages AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), finished_at = n.moment, error = NULL, stop_reason = NULL
+  FROM (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+  WHERE
+    r.status = 'pending'
+    AND r.stage_id = ANY(
+      ARRAY(SELECT
+        t.stage_id
+      FROM app.stages AS t
+      WHERE
+        t.job_id = CAST(%(value)s AS VARCHAR(64)) AND t.status = 'pending'
+      ORDER BY
+        t.stage_id   FOR NO KEY UPDATE)
+    )
+  RETURNING 1
+)
+SELECT
+  COUNT(*) AS moved
+FROM moved;

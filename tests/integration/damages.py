@@ -1,0 +1,337 @@
+"""Damages done to a database by hand, each with the one gap of the register that the audit must find in it."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from coremachine.runtime.store.session import Session
+from coremachine.statemachine.tables import CALLBACKS, JOBS, STAGES, TASKS
+from tests.integration.rows import born, move, row_in, run
+
+ALIVE = """INSERT INTO {schema}.workers (worker, seen_at, runs, failures, last_error, found)
+VALUES ('w-1', app.clock(), 1, 0, 'null', '{"tasks_rescued": 0}')"""
+Damage = Callable[[Session], Awaitable[object]]
+DAMAGES: list[tuple[str, Damage]] = []
+
+
+def damage(gap: str) -> Callable[[Damage], Damage]:
+    """Marks what `gap`, and no other check, must find."""
+
+    def mark(function: Damage) -> Damage:
+        DAMAGES.append((gap, function))
+        return function
+
+    return mark
+
+
+@asynccontextmanager
+async def unguarded(session: Session) -> AsyncGenerator[None]:
+    """What nobody but the owner can do: statements with the guards out of the way."""
+    await run(session, "SET session_replication_role = replica")
+    yield
+    await run(session, "SET session_replication_role = origin")
+
+
+async def by_hand(session: Session, *statements: str) -> None:
+    """Run statements with the guards out of the way."""
+    async with unguarded(session):
+        for statement in statements:
+            await run(session, statement)
+
+
+async def open_stage(session: Session, tasks: int = 1, stages: int = 1) -> str:
+    """A job under way whose first stage is open, with that many queued tasks, as the flow would leave it."""
+    job = await born(session, JOBS, stage_count=stages)
+    await move(session, JOBS, job, "start")
+    await run(session, "UPDATE {schema}.jobs SET due_at = NULL WHERE job_id = %(job)s", {"job": job.key})
+    for stage in range(1, stages + 1):
+        opened = await born(session, STAGES, job_id=job.key, stage=stage, name=f"stage {stage}")
+        if stage == 1:
+            await move(session, STAGES, opened, "open")
+            for index in range(tasks):
+                given = {"stage_id": int(opened.key), "task_index": index, "task_number": index + 1}
+                await born(session, TASKS, job_id=job.key, **given)
+            count = "UPDATE {schema}.stages SET tasks_total = %(n)s WHERE stage_id = %(stage)s"
+            await run(session, count, {"n": tasks, "stage": int(opened.key)})
+            count = "UPDATE {schema}.jobs SET tasks_total = %(n)s WHERE job_id = %(job)s"
+            await run(session, count, {"n": tasks, "job": job.key})
+    return job.key
+
+
+async def completed_job(session: Session, definition: str = "{}") -> str:
+    """A job that has completed, as the flow would leave it."""
+    job = await row_in(session, JOBS, "completed", definition=definition)
+    stage = await born(session, STAGES, job_id=job.key)
+    await move(session, STAGES, stage, "open")
+    await move(session, STAGES, stage, "complete")
+    return job.key
+
+
+async def leased_task(session: Session) -> None:
+    """A task that runs under a live lease."""
+    await open_stage(session)
+    update = "UPDATE {schema}.tasks SET status = 'processing', due_at = NULL, lease_owner = 'w-1', lease_number = 1,"
+    await run(session, update + " started_at = app.clock(), lease_expires_at = app.clock() + interval '1 minute'")
+
+
+@damage("GAP-8")
+async def a_task_waits_too_long(session: Session) -> None:
+    await open_stage(session)
+    await run(session, ALIVE)
+    await run(session, "UPDATE {schema}.tasks SET due_at = app.clock() - interval '1 hour'")
+
+
+@damage("GAP-8")
+async def a_job_message_waits_too_long(session: Session) -> None:
+    job = await born(session, JOBS)
+    await born(session, STAGES, job_id=job.key)
+    await run(session, "UPDATE {schema}.jobs SET due_at = app.clock() - interval '1 hour'")
+
+
+@damage("GAP-8")
+async def a_callback_waits_too_long(session: Session) -> None:
+    await born(session, CALLBACKS, job_id=await completed_job(session))
+    await run(session, "UPDATE {schema}.callbacks SET due_at = app.clock() - interval '1 hour'")
+
+
+@damage("GAP-9")
+async def a_job_has_ended_before_its_stage(session: Session) -> None:
+    await open_stage(session)
+    await run(session, "UPDATE {schema}.jobs SET status = 'cancelled', finished_at = app.clock()")
+
+
+@damage("GAP-9")
+async def a_job_has_ended_and_a_stage_still_waits(session: Session) -> None:
+    job = await row_in(session, JOBS, "cancelled")
+    await born(session, STAGES, job_id=job.key)
+
+
+@damage("GAP-9")
+async def a_task_belongs_to_another_job_than_its_stage(session: Session) -> None:
+    await open_stage(session)
+    other = await open_stage(session)
+    await by_hand(session, f"UPDATE {{schema}}.tasks SET job_id = '{other}'")  # noqa: S608 - an id of ours
+
+
+@damage("GAP-9")
+async def a_task_is_queued_before_its_stage_is_open(session: Session) -> None:
+    job = await born(session, JOBS, tasks_total=1)
+    stage = await born(session, STAGES, job_id=job.key, tasks_total=1)
+    await born(session, TASKS, job_id=job.key, stage_id=int(stage.key))
+
+
+@damage("GAP-9")
+async def a_task_has_lost_its_stage(session: Session) -> None:
+    job = await born(session, JOBS)
+    await born(session, STAGES, job_id=job.key)
+    stage = await born(session, STAGES, job_id=job.key, stage=2, name="lost", tasks_total=1)
+    await born(session, TASKS, job_id=job.key, stage_id=int(stage.key), stage=2)
+    await by_hand(session, "DELETE FROM {schema}.stages WHERE name = 'lost'")
+
+
+@damage("GAP-9")
+async def a_stage_has_lost_its_job(session: Session) -> None:
+    await born(session, STAGES)
+    await by_hand(session, "DELETE FROM {schema}.job_events", "DELETE FROM {schema}.jobs")
+
+
+@damage("GAP-9")
+async def a_callback_belongs_to_a_job_that_goes_on(session: Session) -> None:
+    await born(session, CALLBACKS, job_id=await open_stage(session))
+
+
+@damage("GAP-10")
+async def a_stage_counts_a_task_too_many(session: Session) -> None:
+    await open_stage(session, tasks=2)
+    await run(session, "UPDATE {schema}.stages SET tasks_completed = 1")
+
+
+@damage("GAP-10")
+async def a_job_counts_a_stage_too_few(session: Session) -> None:
+    await open_stage(session, stages=2)
+    await run(session, "UPDATE {schema}.jobs SET stage_count = 1")
+
+
+@damage("GAP-11")
+async def a_state_has_changed_without_its_event(session: Session) -> None:
+    await leased_task(session)
+    update = "UPDATE {schema}.tasks SET status = 'queued', due_at = app.clock(),"
+    await by_hand(session, update + " lease_owner = NULL, lease_expires_at = NULL")
+
+
+@damage("GAP-11")
+async def an_event_has_been_deleted(session: Session) -> None:
+    await leased_task(session)
+    await by_hand(session, "DELETE FROM {schema}.job_events WHERE event_type = 'stage_started'")
+
+
+@damage("GAP-11")
+async def an_event_has_been_told_twice(session: Session) -> None:
+    job = await open_stage(session)
+    insert = "INSERT INTO {schema}.job_events (job_id, event_type, event_status) VALUES "
+    await by_hand(session, insert + f"('{job}', 'job_started', 'success')")
+
+
+@damage("GAP-11")
+async def an_event_does_not_leave_the_state_before_it(session: Session) -> None:
+    await leased_task(session)
+    again = """INSERT INTO {schema}.job_events (job_id, stage, task_id, event_type, event_status)
+SELECT job_id, stage, task_id, event_type, event_status FROM {schema}.job_events WHERE event_type = 'task_started'"""
+    await by_hand(session, again, "UPDATE {schema}.tasks SET move_number = move_number + 1")
+
+
+@damage("GAP-11")
+async def a_history_begins_in_the_middle(session: Session) -> None:
+    await completed_job(session)
+    delete = "DELETE FROM {schema}.job_events WHERE event_type = 'stage_started'"
+    await by_hand(session, delete, "UPDATE {schema}.stages SET move_number = move_number - 1")
+
+
+@damage("GAP-11")
+async def a_task_has_gone_and_left_its_events(session: Session) -> None:
+    job = await open_stage(session)
+    insert = "INSERT INTO {schema}.job_events (job_id, stage, task_id, event_type, event_status) VALUES "
+    await by_hand(session, insert + f"('{job}', 1, '0-7', 'task_started', 'success')")
+
+
+@damage("GAP-11")
+async def a_move_number_counts_a_move_that_nobody_made(session: Session) -> None:
+    await open_stage(session)
+    await by_hand(session, "UPDATE {schema}.jobs SET move_number = move_number + 1")
+
+
+@damage("GAP-12")
+async def a_callback_has_been_forgotten(session: Session) -> None:
+    await completed_job(session, '{"on_job_complete": true}')
+
+
+@damage("GAP-13")
+async def a_callback_has_failed(session: Session) -> None:
+    job = await completed_job(session, '{"on_job_complete": true}')
+    await row_in(session, CALLBACKS, "failed", job_id=job)
+
+
+@damage("GAP-14")
+async def a_lease_has_expired_and_nobody_rescues(session: Session) -> None:
+    await leased_task(session)
+    await run(session, "UPDATE {schema}.tasks SET lease_expires_at = app.clock() - interval '1 hour'")
+
+
+@damage("GAP-14")
+async def a_lease_never_ends(session: Session) -> None:
+    await leased_task(session)
+    await run(session, "UPDATE {schema}.tasks SET lease_expires_at = 'infinity'")
+
+
+@damage("GAP-14")
+async def an_attempt_goes_on_past_its_deadline(session: Session) -> None:
+    await leased_task(session)
+    await run(session, "UPDATE {schema}.tasks SET deadline_at = app.clock() - interval '1 hour'")
+
+
+@damage("GAP-14")
+async def the_lease_of_a_callback_has_expired(session: Session) -> None:
+    await row_in(session, CALLBACKS, "processing", job_id=await completed_job(session))
+    await run(session, "UPDATE {schema}.callbacks SET lease_expires_at = app.clock() - interval '1 hour'")
+
+
+@damage("GAP-16")
+async def another_declaration_is_installed(session: Session) -> None:
+    await run(session, "UPDATE {schema}.installed SET digest = repeat('0', 64)")
+
+
+@damage("GAP-16")
+async def a_legal_transition_has_been_added(session: Session) -> None:
+    insert = """INSERT INTO {schema}.legal_transitions (machine, trigger, source, target, event_type, event_status)
+SELECT machine, 'revive', 'completed', target, event_type, event_status
+FROM {schema}.legal_transitions WHERE machine = 'job' AND trigger = 'start'"""
+    await run(session, insert)
+
+
+@damage("GAP-16")
+async def a_legal_transition_has_been_removed(session: Session) -> None:
+    await run(session, "DELETE FROM {schema}.legal_transitions WHERE trigger = 'rescue'")
+
+
+@damage("GAP-17")
+async def a_stage_is_open_though_all_is_counted(session: Session) -> None:
+    await open_stage(session, tasks=0)
+
+
+@damage("GAP-18")
+async def a_job_under_way_has_lost_its_message(session: Session) -> None:
+    job = await row_in(session, JOBS, "processing")
+    await born(session, STAGES, job_id=job.key)
+    await run(session, "UPDATE {schema}.jobs SET due_at = NULL")
+
+
+@damage("GAP-19")
+async def a_job_goes_on_though_its_stage_has_failed(session: Session) -> None:
+    job = await row_in(session, JOBS, "processing")
+    await row_in(session, STAGES, "failed", job_id=job.key)
+
+
+@damage("GAP-20")
+async def every_reconciler_is_silent(session: Session) -> None:
+    await open_stage(session)
+    await run(session, ALIVE)
+    await run(session, "UPDATE {schema}.workers SET seen_at = app.clock() - interval '1 hour'")
+
+
+@damage("GAP-20")
+async def a_reconciler_fails(session: Session) -> None:
+    await run(session, ALIVE)
+    error = '{"message": "permission denied"}'
+    await run(
+        session, "UPDATE {schema}.workers SET failures = 7, found = '{}', last_error = %(error)s", {"error": error}
+    )
+
+
+@damage("GAP-21")
+async def a_guard_is_switched_off(session: Session) -> None:
+    await run(session, "ALTER TABLE {schema}.tasks DISABLE TRIGGER tasks_2_guard")
+
+
+@damage("GAP-21")
+async def a_guard_fires_for_replicas_only(session: Session) -> None:
+    await run(session, "ALTER TABLE {schema}.jobs ENABLE REPLICA TRIGGER jobs_2_guard")
+
+
+async def note(session: Session, event_type: str, data: str) -> None:
+    job = await completed_job(session)
+    insert = """INSERT INTO {schema}.job_events (job_id, event_type, event_status, event_data)
+VALUES (%(job)s, %(type)s, 'warning', %(data)s)"""
+    async with unguarded(session):
+        await run(session, insert, {"job": job, "type": event_type, "data": data})
+
+
+@damage("GAP-22")
+async def a_message_was_dead_lettered(session: Session) -> None:
+    await note(session, "message_dead_lettered", '{"reason": "no such job"}')
+
+
+@damage("GAP-23")
+async def a_result_came_too_late(session: Session) -> None:
+    await note(session, "stale_result_rejected", '{"outcome": "completed", "worker": "w-1"}')
+
+
+@damage("GAP-24")
+async def a_reconciler_has_mended_something(session: Session) -> None:
+    await note(session, "gap_found", '{"gap": "no open stage and no message"}')
+
+
+@damage("GAP-25")
+async def a_lease_needs_no_owner_any_more(session: Session) -> None:
+    await run(session, "ALTER TABLE {schema}.tasks DROP CONSTRAINT tasks_lease_owner_tied")
+
+
+@damage("GAP-26")
+async def a_stage_may_close_before_its_tasks_are_counted(session: Session) -> None:
+    check = "status IN ('pending', 'processing') OR tasks_completed + tasks_failed + tasks_cancelled = tasks_total"
+    await run(session, "ALTER TABLE {schema}.stages DROP CONSTRAINT stages_closed_when_counted")
+    add = "ALTER TABLE {schema}.stages ADD CONSTRAINT stages_closed_when_counted"
+    await run(session, f"{add} CHECK ({check}) NOT VALID")
+
+
+@damage("GAP-27")
+async def a_stage_may_open_twice(session: Session) -> None:
+    await run(session, "ALTER TABLE {schema}.tasks DROP CONSTRAINT tasks_pkey")

@@ -1,0 +1,141 @@
+"""The operations of the flow, each as a worker, a reconciler or a user does it, and what each says that it did."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from coremachine.runtime.bus.postgres import PostgresBus
+from coremachine.runtime.flow.cancel import cancel
+from coremachine.runtime.flow.flow import Flow
+from coremachine.runtime.flow.handle_job import handle_job_message
+from coremachine.runtime.flow.outcome import Outcome
+from coremachine.runtime.flow.rescue import rescue_tasks
+from coremachine.runtime.flow.resume import resume
+from coremachine.runtime.flow.run_task import settle
+from coremachine.runtime.store.rows import ClaimedTask
+from coremachine.runtime.store.session import Row
+from tests.integration.interleavings.starts import COURIER, LADDER, Start, call, claim_messages, claim_tasks
+from tests.integration.interleavings.stepper import SteppedDatabase
+
+Said = Counter[str]
+"""What an operation says it did, in the words of `seen`."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who does it, with which connection, and which of the tasks of the start is its own."""
+
+    name: str
+    database: SteppedDatabase
+    start: Start
+    task: ClaimedTask | None
+
+    @property
+    def bus(self) -> PostgresBus:
+        """A bus on the same connection."""
+        return PostgresBus(self.database)
+
+
+Operation = Callable[[Actor], Awaitable[Said]]
+
+
+def settling(**ended: object) -> Operation:
+    """The end of an attempt at the actor's task."""
+
+    async def settle_one(actor: Actor) -> Said:
+        assert actor.task is not None
+        outcome = Outcome(task=actor.task, **ended)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        async with actor.database.transaction() as session:
+            won = await settle(session, actor.bus, [outcome], actor.name)
+        return Counter(
+            [_settled(actor.name, actor.task.key, actor.task.lease_number) if won else f"{actor.name} was too late"]
+        )
+
+    return settle_one
+
+
+async def rescued(actor: Actor) -> Said:
+    """What a reconciler does with a task whose lease ran out."""
+    assert actor.task is not None
+    won = await rescue_tasks(actor.database, actor.bus, [actor.task], actor.name)
+    return Counter([_settled(actor.name, actor.task.key, actor.task.lease_number)] if won else [])
+
+
+async def claimed(actor: Actor) -> Said:
+    """What a worker does that has free places: it claims tasks, then job messages."""
+    async with actor.database.session() as session:
+        tasks = await claim_tasks(session, actor.name, 10)
+        await claim_messages(session, actor.name)
+    return Counter([f"{actor.name} claimed" for _ in tasks])
+
+
+async def cancelled(actor: Actor) -> Said:
+    """What a user asks for."""
+    state = await cancel(actor.database, actor.bus, actor.start.job_id, "nobody wants it")
+    return Counter(["asked to stop" if state != "cancelled" else "cancelled"])
+
+
+async def resumed(actor: Actor) -> Said:
+    """What a user asks for after a failure."""
+    await resume(actor.database, actor.bus, actor.start.job_id)
+    return Counter(["resumed"])
+
+
+async def handled(actor: Actor) -> Said:
+    """What a job message leads to: the next stage is opened, or the job finalized, or nothing is done."""
+    flow = Flow(actor.database, actor.bus, COURIER, call)
+    done = await handle_job_message(flow, {LADDER.name: LADDER}, actor.start.message)
+    return Counter([done.split()[0]] if done.startswith(("opened", "finalized")) else [])
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An operation by name, and the starts at which it has something to do."""
+
+    name: str
+    run: Operation
+    starts: tuple[str, ...]
+
+
+COMPLETED = settling(kind="completed", result="1")
+FAILED = settling(kind="failed", error={"message": "boom"}, retryable=False)
+RETRIED = settling(kind="failed", error={"message": "boom"})
+RELEASED = settling(kind="released", reason="worker stopping")
+
+KINDS = (
+    Kind("claim", claimed, ("opened",)),
+    Kind("complete", COMPLETED, ("opened",)),
+    Kind("fail", FAILED, ("opened", "last")),
+    Kind("retry", RETRIED, ("opened",)),
+    Kind("rescue", rescued, ("opened",)),
+    Kind("release", RELEASED, ("opened",)),
+    Kind("cancel", cancelled, ("opened", "between")),
+    Kind("resume", resumed, ("failed",)),
+    Kind("open", handled, ("submitted", "between", "requeued")),
+    Kind("advance", COMPLETED, ("last", "last two")),
+    Kind("finalize", handled, ("done",)),
+)
+SETTLING = {"complete", "fail", "retry", "rescue", "release", "advance"}
+ENDS = ("task_completed", "task_failed", "task_retry_scheduled", "task_released", "task_rescued", "task_cancelled")
+DEEDS: Mapping[str, str] = {"stage_started": "opened", "job_completed": "finalized", "job_resumed": "resumed"}
+
+
+def seen(events: Iterable[Row]) -> Said:
+    """What the events tell of the same deeds. Both actors may have done one; each event tells of one."""
+    return Counter(word for event in events for word in _words(event))
+
+
+def _words(event: Row) -> list[str]:
+    kind, data = event["event_type"], event["event_data"]
+    who = data.get("worker") or data.get("found_by")
+    if kind in DEEDS:
+        return [DEEDS[kind]]
+    if kind == "task_started":
+        return [f"{who} claimed"]
+    if kind == "stale_result_rejected":
+        return [f"{who} was too late"]
+    return [_settled(who, event["task_id"], event["lease_number"])] if kind in ENDS and who else []
+
+
+def _settled(who: str, key: str, lease: int) -> str:
+    return f"{who} settled {key} under lease {lease}"

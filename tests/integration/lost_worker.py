@@ -1,0 +1,47 @@
+"""What a worker that is gone leaves behind: an open stage, and tasks that nobody renews."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from coremachine.runtime.app import AsyncCoreMachine
+from coremachine.runtime.flow.flow import Flow
+from coremachine.runtime.flow.handle_job import handle_job_message
+from coremachine.runtime.store.rows import JobMessage
+from coremachine.runtime.store.session import Claim
+from coremachine.statemachine.lifecycles import TASK
+from coremachine.statemachine.machine import Subject, machine_of
+from coremachine.statemachine.tables import TASKS
+from tests.observing import rows
+
+GONE = "gone"
+EXPIRE = "UPDATE app.tasks SET lease_expires_at = now() - interval '1 second', lease_owner = 'gone' RETURNING task_id"
+
+
+async def handle_messages(app: AsyncCoreMachine) -> None:
+    """Handle every job message that is due, once, as the worker that will be gone."""
+    parameters = {"kinds": list(app.jobs), "limit": 100, "owner": GONE, "lease": 10.0}
+    async with app.database.session() as session:
+        due = await session.fetch("claim_job_messages", parameters)
+    for row in due:
+        message = JobMessage(row["job_id"], row["job_type"], row["lease_number"])
+        await handle_job_message(Flow(app.database, app.bus, GONE, _call), app.jobs, message)
+
+
+async def claim_tasks(app: AsyncCoreMachine) -> int:
+    """Claim every task that is due, as the worker that will be gone. Returns how many there were."""
+    event = machine_of(TASK).fire(Subject("*", "queued"), "claim", data={"worker": GONE}).event
+    kinds = [name for job in app.jobs.values() for name in job.tasks]
+    async with app.database.session() as session:
+        claim = Claim(record=TASKS, event=event, kinds=kinds, limit=100, owner=GONE, lease=10.0)
+        return len(await session.claim(claim))
+
+
+async def lose(app: AsyncCoreMachine) -> None:
+    """Open what is due, claim its tasks, and let their leases run out."""
+    await handle_messages(app)
+    assert await claim_tasks(app)
+    await rows(app, EXPIRE)
+
+
+async def _call(_function: object, _given: Mapping[str, object]) -> Any:
+    raise AssertionError("these jobs have no code of a user's to call")

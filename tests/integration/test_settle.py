@@ -1,0 +1,206 @@
+"""What became of tasks is written once, whole, and by whoever still holds them."""
+
+from threading import Barrier, Event
+from typing import Any
+
+import pytest
+
+from coremachine import AsyncCoreMachine, Job, Stage, task
+from coremachine.runtime.store.session import Claim, Row
+from coremachine.statemachine.lifecycles import TASK
+from coremachine.statemachine.machine import Subject, machine_of
+from coremachine.statemachine.tables import TASKS
+from tests.databases import OpenApp
+from tests.observing import events_of, rows, tasks_of
+from tests.running import finished, working
+from tests.waiting import until_event, until_status
+
+CUT_OFF = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'coremachine' AND pid <> pg_backend_pid()
+"""
+AUDIT = """
+CREATE TABLE public.changes (n BIGINT GENERATED ALWAYS AS IDENTITY, stage INT, was TEXT, became TEXT, ended INT,
+                             transaction_id XID8 DEFAULT pg_current_xact_id());
+CREATE FUNCTION public.audit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+  INSERT INTO public.changes (stage, was, became, ended)
+  VALUES (NEW.stage, OLD.status, NEW.status, NEW.tasks_completed + NEW.tasks_failed + NEW.tasks_cancelled);
+  RETURN NULL; END $$;
+CREATE TRIGGER z_audit AFTER UPDATE ON app.stages FOR EACH ROW EXECUTE FUNCTION public.audit()
+"""
+
+
+@task
+def give(value: Any) -> Any:
+    return value
+
+
+@task
+def double(number: int) -> int:
+    return 2 * number
+
+
+@task
+def gather(items: list[Any]) -> list[Any]:
+    return items
+
+
+async def take_over(app: AsyncCoreMachine, one: Row) -> None:
+    """What happens to a task whose worker seems lost: it is rescued, and another worker claims it."""
+    machine, subject = machine_of(TASK), Subject(one["task_id"], "processing")
+    rescue = machine.fire(subject, "rescue", {"lease_number": one["lease_number"], "delay": 0.0})
+    event = machine.fire(subject, "claim", data={"worker": "another"}).event
+    claim = Claim(record=TASKS, event=event, kinds=[one["task_type"]], limit=1, owner="another", lease=60)
+    async with app.database.transaction() as session:
+        await session.must_apply(TASKS, rescue)
+        (claimed,) = await session.claim(claim)
+    assert claimed["lease_number"] == one["lease_number"] + 1
+
+
+@pytest.mark.parametrize("succeeds", [True, False], ids=["a result", "a failure"])
+async def test_f05_f06_a_late_outcome_overwrites_nothing_and_is_kept_as_an_event(
+    open_app: OpenApp,
+    succeeds: bool,  # noqa: FBT001 - pytest gives it
+) -> None:
+    gate = Event()
+
+    @task
+    def be_late() -> str:
+        assert gate.wait(30)
+        if not succeeds:
+            raise ValueError("too late")
+        return "too late"
+
+    job = Job("late", [Stage("late", be_late)])
+    app = await open_app(job)
+    async with working(app):
+        submitted = await app.submit(job)
+        await until_event(app, submitted.id, "task_started")
+        await take_over(app, (await tasks_of(app, submitted.id))[0])
+        before = await tasks_of(app, submitted.id)
+        gate.set()
+        stale = await until_event(app, submitted.id, "stale_result_rejected")
+        after, row = await tasks_of(app, submitted.id), await app.job(submitted.id)
+    assert after == before
+    assert (after[0]["status"], after[0]["lease_owner"], after[0]["result"]) == ("processing", "another", None)
+    assert (row["status"], row["stages"][0]["tasks_completed"], row["stages"][0]["tasks_failed"]) == (
+        "processing",
+        0,
+        0,
+    )
+    assert (stale["event_status"], stale["lease_number"], stale["attempt"]) == ("warning", 1, 1)
+    assert stale["event_data"]["outcome"] == ("completed" if succeeds else "failed")
+
+
+async def test_gap_1_a_connection_lost_while_a_result_is_written_loses_nothing(open_app: OpenApp) -> None:
+    gate = Event()
+
+    @task
+    def wait_at_the_gate(number: int) -> int:
+        assert gate.wait(30)
+        return number
+
+    job = Job("gated", [Stage("wait", wait_at_the_gate, each="numbers"), Stage("all", gather, gather="wait")])
+    app = await open_app(job)
+    async with working(app):
+        submitted = await app.submit(job, numbers=[1, 2, 3])
+        await until_event(app, submitted.id, "task_started", number=3)
+        cut = await rows(app, CUT_OFF)
+        gate.set()
+        ended = await until_status(app, submitted.id, "completed", "failed")
+    assert cut
+    assert (ended["status"], ended["result"]) == ("completed", [1, 2, 3])
+    completed = await events_of(app, submitted.id, "task_completed")
+    assert [event["lease_number"] for event in completed] == [1] * 4
+
+
+async def test_gap_1_a_result_is_held_while_the_database_refuses_to_answer(open_app: OpenApp) -> None:
+    """The transaction that writes it is cut off again and again, in its midst; the lease is kept all the while."""
+    job = Job("held", [Stage("double", double, each="numbers"), Stage("all", gather, gather="double")])
+    app = await open_app(job, lease=0.6)
+    await rows(app, "CREATE SEQUENCE public.tries")
+    await rows(
+        app,
+        """
+        CREATE FUNCTION public.cut() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+          IF nextval('public.tries') <= 3 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+          RETURN NEW; END $$;
+        CREATE TRIGGER a_cut BEFORE UPDATE ON app.tasks FOR EACH ROW WHEN (NEW.status = 'completed')
+        EXECUTE FUNCTION public.cut()
+        """,
+    )
+    row = await finished(app, job, numbers=[1, 2, 3])
+    assert (row["status"], row["result"]) == ("completed", [2, 4, 6])
+    (tries,) = await rows(app, "SELECT last_value FROM public.tries")
+    assert tries["last_value"] > 3
+    assert {one["lease_number"] for one in await tasks_of(app, row["job_id"])} == {1}
+
+
+async def test_one_outcome_that_cannot_be_written_does_not_hurt_the_others(open_app: OpenApp) -> None:
+    barrier = Barrier(6)
+
+    @task
+    def meet(number: int) -> int:
+        barrier.wait(30)
+        return number
+
+    stages = [Stage("meet", meet, each="numbers", policy="finish_siblings"), Stage("all", gather, gather="meet")]
+    job = Job("poisoned", stages)
+    app = await open_app(job, concurrency=6)
+    await rows(app, "ALTER TABLE app.tasks ADD CONSTRAINT poison CHECK (result::text <> '13')")
+    row = await finished(app, job, numbers=[10, 11, 12, 13, 14, 15])
+    tasks = await tasks_of(app, row["job_id"], 1)
+    assert [one["status"] for one in tasks] == ["completed"] * 3 + ["failed"] + ["completed"] * 2
+    assert [one["result"] for one in tasks] == [10, 11, 12, None, 14, 15]
+    assert "poison" in tasks[3]["error"]["message"]
+    assert (row["status"], row["error"]["task_number"]) == ("failed", 4)
+    assert row["stages"][0]["tasks_completed"] == 5
+
+
+async def test_f02_gap_2_the_stage_closes_and_sends_for_the_next_in_the_transaction_of_its_last_task(
+    open_app: OpenApp,
+) -> None:
+    job = Job("two", [Stage("double", double, each="numbers"), Stage("all", gather, gather="double")])
+    app = await open_app(job, concurrency=1)
+    row = await finished(app, job, numbers=[1, 2, 3])
+    told = [event for event in await events_of(app, row["job_id"]) if event["stage"] == 1]
+    last_task = [event for event in told if event["event_type"] == "task_completed"][-1]
+    with_it = [event for event in told if event["transaction_id"] == last_task["transaction_id"]]
+    names = [event["event_type"] for event in with_it if event["event_type"] != "task_completed"]
+    assert names == ["checkpoint", "stage_completed"]
+    assert with_it[-2]["event_data"] == {"name": "closing stage", "tasks": 3}
+    checkpoints = await events_of(app, row["job_id"], "checkpoint")
+    assert [(event["stage"], event["event_data"]["name"]) for event in checkpoints] == [
+        (1, "opened stage"),
+        (1, "closing stage"),
+        (2, "opened stage"),
+        (2, "closing stage"),
+    ]
+
+
+async def test_f02_gap_2_a_stage_that_cannot_close_does_not_lose_its_last_task_in_silence(open_app: OpenApp) -> None:
+    job = Job("stuck", [Stage("give", give), Stage("again", give)])
+    app = await open_app(job)
+    await rows(app, "ALTER TABLE app.stages ADD CONSTRAINT open_for_ever CHECK (status <> 'completed')")
+    row = await finished(app, job, value=1)
+    assert (row["status"], row["stages"][0]["status"], row["stages"][1]["status"]) == ("failed", "failed", "cancelled")
+    assert "open_for_ever" in row["error"]["message"]
+    (one,) = await tasks_of(app, row["job_id"])
+    assert (one["status"], one["result"]) == ("failed", None)
+
+
+async def test_f47_counting_and_closing_are_one_update_of_the_stage(open_app: OpenApp) -> None:
+    job = Job("counted", [Stage("double", double, each="numbers"), Stage("all", gather, gather="double")])
+    app = await open_app(job, concurrency=3)
+    await rows(app, AUDIT)
+    row = await finished(app, job, numbers=list(range(40)))
+    assert row["status"] == "completed"
+    changes = await rows(app, "SELECT * FROM public.changes ORDER BY n")
+    once = {(change["stage"], change["transaction_id"]) for change in changes}
+    assert len(once) == len(changes), "a stage changes at most once in a transaction"
+    first = [change for change in changes if change["stage"] == 1]
+    assert (first[0]["was"], first[0]["became"], first[0]["ended"]) == ("pending", "processing", 0)
+    assert (first[-1]["was"], first[-1]["became"], first[-1]["ended"]) == ("processing", "completed", 40)
+    counted = [change["ended"] for change in first]
+    assert counted == sorted(counted)
+    assert [change["became"] for change in first].count("completed") == 1

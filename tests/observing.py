@@ -1,0 +1,38 @@
+"""What a job left behind in the database."""
+
+from collections import Counter
+
+from coremachine.runtime.app import AsyncCoreMachine
+from coremachine.runtime.store.session import Row
+
+
+async def rows(app: AsyncCoreMachine, statement: str, *given: object) -> list[Row]:
+    """The rows that a statement returns; none for one that returns nothing. It is run as the schema's owner."""
+    async with await app.database.connection("observer") as connection:
+        cursor = await connection.execute(statement.encode(), given or None)
+        return [] if cursor.description is None else await cursor.fetchall()
+
+
+async def events_of(app: AsyncCoreMachine, job_id: str, *types: str) -> list[Row]:
+    """The job's events in their order: all of them, or those of these types."""
+    statement = "SELECT * FROM app.job_events WHERE job_id = %s AND (%s OR event_type = ANY(%s)) ORDER BY event_id"
+    return await rows(app, statement, job_id, not types, list(types))
+
+
+async def counted_events(app: AsyncCoreMachine, job_id: str) -> Counter[str]:
+    """How many events of each type the job has."""
+    return Counter(event["event_type"] for event in await events_of(app, job_id))
+
+
+async def tasks_of(app: AsyncCoreMachine, job_id: str, stage: int | None = None) -> list[Row]:
+    """The job's tasks, or those of one stage, in the order of their numbers."""
+    statement = "SELECT * FROM app.tasks WHERE job_id = %s AND (%s::int IS NULL OR stage = %s) ORDER BY task_number"
+    return await rows(app, statement, job_id, stage, stage)
+
+
+async def everything(app: AsyncCoreMachine) -> dict[str, list[Row]]:
+    """Every row of every table, to see that nothing has changed."""
+    return {
+        table: await rows(app, f"SELECT * FROM app.{table} AS t ORDER BY 1")  # noqa: S608 - the names stand below
+        for table in ("jobs", "stages", "tasks", "callbacks", "job_events")
+    }

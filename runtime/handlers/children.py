@@ -50,7 +50,9 @@ class ChildCall:
         module, main_path = task.function.__module__, None
         if module == "__main__":
             module, main_path = _place_of_main(task)
-        facts = {name: getattr(context, name) for name in ("job_id", "task_id", "stage", "index", "attempt")}
+        facts = {
+            name: getattr(context, name) for name in ("job_id", "task_id", "stage", "index", "attempt", "lease_number")
+        }
         reference = f"{module}:{task.function.__qualname__}"
         if "<locals>" in reference or "<lambda>" in reference:
             raise DefinitionError(f"{task!r} is {reference}; to run in a process of its own, define it at module level")

@@ -1,5 +1,6 @@
 """`coremachine soak`: whether it holds while workers are killed and PostgreSQL is restarted."""
 
+import logging
 import sys
 from pathlib import Path
 from random import SystemRandom
@@ -36,7 +37,8 @@ def soak(  # noqa: PLR0913 - one parameter for each option
     open_jobs: Annotated[int, typer.Option("--open", min=1, help="Jobs that are kept open at a time.")] = 30,
     seed: Annotated[int | None, typer.Option("--seed", help="Of all that is random; else one is drawn.")] = None,
     keep: Annotated[
-        Path | None, typer.Option("--keep", metavar="DIR", help="A directory for data, logs and report, which stays.")
+        Path | None,
+        typer.Option("--keep", metavar="DIR", help="Keeps report, logs and what handlers left."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -46,6 +48,8 @@ def soak(  # noqa: PLR0913 - one parameter for each option
     output; the last line is the number of violations. Exits with 0 only where there is none, else with 3.
     """
     configure_logs("error")
+    # the pool tells of every connection that a restart has cost
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     options = Options(
         minutes=minutes,
         workers=workers,

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from ...statemachine.errors import IllegalMoveError
 from ...statemachine.identity import job_id_of
@@ -21,7 +23,7 @@ from .judge import judge, log_of
 
 WEIGHTS = {FAN: 4, SIBLINGS: 2, CHILDREN: 1, WAVES: 3, SLOW: 2}
 CANCELLED_SHARE = 0.08
-CANCEL_WITHIN = 6.0
+CANCEL_WITHIN = 3.0
 RESUMED_SHARE = 0.6
 MOST_RESUMES = 2
 AT_ANY_TIME = ("GAP-9", "GAP-10", "GAP-11", "GAP-12", "GAP-17", "GAP-18", "GAP-19")
@@ -34,7 +36,7 @@ class Submitted:
     """A job that has not been judged yet. Times are of the monotonic clock."""
 
     job: Job
-    parameters: dict[str, object]
+    parameters: dict[str, Any]
     file: Path
     since: float
     cancel_at: float | None
@@ -45,7 +47,7 @@ class Submitted:
 
 
 class Driver:
-    """One look after another, each of which may find the database gone: then nothing is lost but time."""
+    """Looks again and again. A look may find the database gone: then nothing is lost but time."""
 
     def __init__(self, app: AsyncCoreMachine, folder: Path, figures: Figures, random: Random, quiet: float) -> None:
         self._app = app
@@ -155,20 +157,16 @@ class Driver:
 
     async def _cancel(self, job_id: str, one: Submitted) -> None:
         one.deeds.cancels += 1
-        try:
+        with suppress(IllegalMoveError):  # it has ended meanwhile
             await self._app.cancel(job_id, "the soak wants it so")
-        except IllegalMoveError:  # it has ended meanwhile
-            pass
         one.cancel_at = None
 
     async def _resume(self, job_id: str, one: Submitted) -> None:
         one.deeds.resumes += 1
         one.resumes_left -= 1
         one.open = True
-        try:
+        with suppress(IllegalMoveError):  # asked before, and the answer was lost
             await self._app.resume(job_id)
-        except IllegalMoveError:  # asked before, and the answer was lost
-            pass
 
     async def _judge(self, job_id: str, one: Submitted) -> None:
         evidence = await read_evidence(self._app.database, job_id, one.file, one.deeds)

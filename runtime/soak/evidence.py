@@ -1,4 +1,4 @@
-"""All that is known of one job that has ended: its rows, its events, the lines outside, and what the driver did to it."""
+"""All that is known of one job that has ended: rows, events, the lines outside, and what the driver did to it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

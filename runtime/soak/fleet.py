@@ -62,6 +62,7 @@ class Fleet:
     working: list[WorkerProcess] = field(default_factory=list[WorkerProcess])
     leaving: list[WorkerProcess] = field(default_factory=list[WorkerProcess])
     ended: dict[int, float] = field(default_factory=dict[int, float])
+    logs_stay: bool = False
     _made: int = 0
     _failed_in_row: int = 0
 
@@ -145,7 +146,8 @@ class Fleet:
         self.figures.worker_errors += len(errors)
         self.figures.errors_logged.extend(error[:TAIL] for error in errors)
         self._judge(worker, said)
-        worker.log.unlink()
+        if not self.logs_stay:
+            worker.log.unlink()
 
     def _judge(self, worker: WorkerProcess, said: str) -> None:
         code = worker.process.returncode
@@ -164,5 +166,5 @@ class Fleet:
 
 
 def _parent(words: str) -> int:
-    last = words.split()[-1]
+    last = words.rsplit(maxsplit=1)[-1]
     return int(last) if last.isdecimal() else 0

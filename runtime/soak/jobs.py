@@ -25,25 +25,23 @@ DIES = 9
 def endure(seed: int, file: str, context: TaskContext) -> None:
     """What every handler does, in a thread or in a process."""
     leave_line(file, "start", context)
-    place = (seed, context.stage, context.index, context.attempt)
-    context.wait(planned_seconds(*place))
+    context.wait(planned_seconds(seed, context.stage, context.index, context.attempt))
     context.raise_if_cancelled()
-    _end_as_planned(file, context, *place)
+    _end_as_planned(seed, file, context)
 
 
 async def endure_on_the_loop(seed: int, file: str, context: TaskContext) -> None:
     """The same for an async handler."""
     leave_line(file, "start", context)
-    place = (seed, context.stage, context.index, context.attempt)
-    await asyncio.sleep(planned_seconds(*place))
+    await asyncio.sleep(planned_seconds(seed, context.stage, context.index, context.attempt))
     context.raise_if_cancelled()
-    _end_as_planned(file, context, *place)
+    _end_as_planned(seed, file, context)
 
 
-def _end_as_planned(file: str, context: TaskContext, seed: int, stage: str, index: int, attempt: int) -> None:
-    match ending(seed, stage, index, attempt):
+def _end_as_planned(seed: int, file: str, context: TaskContext) -> None:
+    match ending(seed, context.stage, context.index, context.attempt):
         case "fail":
-            raise PlannedError(f"attempt {attempt} of {stage} {index}")
+            raise PlannedError(f"attempt {context.attempt} of {context.stage} {context.index}")
         case "hang":
             context.wait(HANGS)
             context.raise_if_cancelled()

@@ -13,8 +13,8 @@ GRACE = 3.0
 class Options:
     """How long, how hard, with which leases. Times are in seconds, but for `minutes`.
 
-    `kill_every` and `restart_every` are means. `open_jobs` are kept open at a time. `keep` is a directory that stays,
-    with the report, the logs and the data; without it nothing stays.
+    `kill_every` and `restart_every` are means. `open_jobs` are kept open at a time. `keep` is a directory for the
+    report, the logs and what the handlers have left; without it nothing stays.
     """
 
     minutes: float

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ...statemachine.lifecycles import TASK
 from ..store.session import Row
 from .evidence import Evidence
-from .plan import ERROR_TYPES, ending
+from .plan import ERROR_TYPES, Ending, ending
 
 CLAIM = "task_started"
 TAKEN_BACK = ("task_retry_scheduled", "task_released", "task_rescued", "task_failed", "task_cancelled")
@@ -84,7 +84,7 @@ def _wrong_failure(evidence: Evidence, task: Row, failure: Row) -> Iterator[str]
         yield f"attempt {failure['attempt']} was taken for the last, of {failure['event_data']['of']}"
 
 
-def _planned(evidence: Evidence, task: Row, event: Row) -> str:
+def _planned(evidence: Evidence, task: Row, event: Row) -> Ending:
     stage = evidence.stages[task["stage"] - 1]["name"]
     return ending(evidence.seed, stage, task["task_index"], event["attempt"])
 

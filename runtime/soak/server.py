@@ -26,6 +26,11 @@ class Server:
         """The URL of the owner's database. The same after each restart."""
         return self._held.url
 
+    @property
+    def log(self) -> Path:
+        """What the server has said."""
+        return self._data_dir / "server.log"
+
     async def restart(self, kind: str, random: Random) -> None:
         """End the server as `kind` says, leave it down for a moment, and bring it up again."""
         before = self._postmaster()

@@ -43,26 +43,24 @@ class Soak:
 
     def run(self) -> None:
         """Run it to its end; `figures` say what came of it."""
-        place = self.options.keep or Path(tempfile.mkdtemp(prefix="cm-soak-"))
-        place.mkdir(parents=True, exist_ok=True)
-        if self.options.keep is None:
-            place.chmod(0o755)  # PostgreSQL may run as another account, and has a directory of its own in here
+        place = Path(tempfile.mkdtemp(prefix="cm-soak-")).resolve()
+        place.chmod(0o755)  # PostgreSQL may run as another account, and has a directory of its own in here
         try:
-            asyncio.run(self._run(place.resolve()))
+            asyncio.run(self._run(place, (self.options.keep or place).resolve()))
         finally:
-            if self.options.keep is None:
-                shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(place, ignore_errors=True)
 
-    async def _run(self, place: Path) -> None:
-        effects, logs = place / "effects", place / "logs"
+    async def _run(self, place: Path, kept: Path) -> None:
+        effects, logs = kept / "effects", kept / "logs"
         for folder in (effects, logs):
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         random = Random(self.options.seed)  # noqa: S311 - no secret
         settings = self.options.settings
         server = await asyncio.to_thread(Server, place / "data")
         try:
             app = AsyncCoreMachine(server.url, jobs=JOBS, settings=settings, install=True)
             fleet = Fleet(self.command, server.url, settings, logs, self.options.workers, self.figures)
+            fleet.logs_stay = self.options.keep is not None
             async with app:
                 await self._describe(app)
                 driver = Driver(app, effects, self.figures, random, quiet=2 * settings.lease + 5)
@@ -78,6 +76,7 @@ class Soak:
                     fleet.kill_all()
         finally:
             await asyncio.to_thread(server.stop)
+            shutil.copyfile(server.log, logs / "postgresql.log")
 
     @asynccontextmanager
     async def _fleet_kept(self, chaos: Chaos) -> AsyncGenerator[None]:

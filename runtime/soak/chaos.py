@@ -4,18 +4,21 @@ import asyncio
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from random import Random
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from ..embedded import EmbeddedServerError
 from ..store.database import Database
 from .figures import Figures
 from .fleet import Fleet
 from .server import ENDINGS, Server
 
-LOST = (psycopg.OperationalError, PoolTimeout)
+LOST = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 LOOK = 0.2
+MOST_STARTS = 5
 ORPHANS_EVERY = 20.0
 
 
@@ -57,9 +60,22 @@ class Chaos:
         self._random.shuffle(kinds)
         while not await self._passed(every * (0.5 + self._random.random())):
             kind = kinds[sum(self._figures.restarts.values()) % len(kinds)]
-            await self._server.restart(kind, self._random)
+            await self._server.end(kind, self._random)
+            await self._bring_up()
             self._figures.restarts[kind] += 1
             await self._measure_progress()
+
+    async def _bring_up(self) -> None:
+        """A server that does not come up is a violation; one that never does ends the soak."""
+        for failures in count(1):
+            try:
+                await self._server.begin()
+            except EmbeddedServerError as error:
+                self._figures.violate(f"PostgreSQL did not come up: {error}")
+                if failures >= MOST_STARTS:
+                    raise
+            else:
+                return
 
     async def _passed(self, seconds: float) -> bool:
         """Wait; True where the end has come meanwhile."""

@@ -54,7 +54,7 @@ class Driver:
         self._folder = folder
         self._figures = figures
         self._random = random
-        self._quiet = quiet
+        self.quiet = quiet
         self.jobs: dict[str, Submitted] = {}
         self._judged: dict[str, Path] = {}
 
@@ -76,7 +76,7 @@ class Driver:
             for job_id, one in self.jobs.items():
                 if not one.sent:
                     await self._send(job_id, one)
-            states = await self._states()
+            states = await self.states()
             for job_id, (status, settled) in states.items():
                 await self._see_to(job_id, self.jobs[job_id], status, settled)
         except LOST:
@@ -130,7 +130,8 @@ class Driver:
         if submission.id != job_id:
             self._figures.violate(f"job {job_id} was submitted as {submission.id}")
 
-    async def _states(self) -> dict[str, tuple[str, float | None]]:
+    async def states(self) -> dict[str, tuple[str, float | None]]:
+        """Status of each job that is not judged, and for how many seconds it has been settled, callbacks and all."""
         async with self._app.database.session() as session:
             rows = await session.fetch("soak/job_states", {"job_ids": list(self.jobs)})
         states = {row["job_id"]: (row["status"], row["settled"]) for row in rows}
@@ -152,7 +153,7 @@ class Driver:
                 await self._cancel(job_id, one)
         elif state.failure and one.resumes_left:
             await self._resume(job_id, one)
-        elif settled is not None and settled > self._quiet:
+        elif settled is not None and settled > self.quiet:
             await self._judge(job_id, one)
 
     async def _cancel(self, job_id: str, one: Submitted) -> None:

@@ -43,6 +43,11 @@ class Evidence:
             if event["event_type"] in types and (task_id is None or event["task_id"] == task_id)
         ]
 
+    def stage_of(self, task: Row) -> Row:
+        """The stage of a task."""
+        number: int = task["stage"]
+        return self.stages[number - 1]
+
     def count(self, what: str) -> int:
         """How many lines say this."""
         return sum(line.what == what for line in self.lines)

@@ -190,7 +190,10 @@ JOBS = (FAN, SIBLINGS, CHILDREN, WAVES, SLOW)
 
 def parameters_of(job: Job, seed: int, file: str) -> dict[str, object]:
     """What a job of this seed is submitted with."""
-    return {"seed": seed, "file": file} | ({"numbers": planned_numbers(seed)} if job is CHILDREN else {})
+    parameters: dict[str, object] = {"seed": seed, "file": file}
+    if job is CHILDREN:
+        parameters["numbers"] = planned_numbers(seed)
+    return parameters
 
 
 def expected_result(job_type: str, seed: int) -> object:

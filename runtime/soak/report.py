@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol
+from typing import cast
 
 from .figures import Figures, Violation
 from .options import Options
@@ -16,24 +16,12 @@ CALLBACKS = ("callback_executed", "callback_retry_scheduled", "callback_rescued"
 LATE = ("stale_result_rejected", "gap_found", "finalizer_failed", "stage_empty", "job_resumed")
 
 
-class UnderWay(Protocol):
-    """What a line of progress needs to know of the driver."""
-
-    @property
-    def open_jobs(self) -> int:
-        """Jobs that have not ended."""
-
-    @property
-    def oldest(self) -> float:
-        """Seconds since the oldest of them was submitted."""
-
-
-def progress_line(seconds: float, driver: UnderWay, figures: Figures) -> str:
+def progress_line(seconds: float, open_jobs: int, oldest: float, figures: Figures) -> str:
     """One line on how far it has come."""
     return (
         f"{seconds / 60:5.1f} min  {sum(figures.kills.values())} kills  {sum(figures.restarts.values())} restarts"
-        f"  {figures.submitted} jobs submitted, {sum(figures.ends.values())} judged, {driver.open_jobs} open,"
-        f" the oldest {driver.oldest:.0f} s  {len(figures.violations)} violations"
+        f"  {figures.submitted} jobs submitted, {sum(figures.ends.values())} judged, {open_jobs} open,"
+        f" the oldest {oldest:.0f} s  {len(figures.violations)} violations"
     )
 
 
@@ -147,4 +135,6 @@ def _counted(counter: Counter[str]) -> str:
 
 
 def _words(value: object) -> str:
-    return ", ".join(f"{name} {one}" for name, one in value.items()) if isinstance(value, Mapping) else str(value)
+    if not isinstance(value, Mapping):
+        return str(value)
+    return ", ".join(f"{name} {one}" for name, one in cast("Mapping[str, object]", value).items())

@@ -85,13 +85,12 @@ def _wrong_failure(evidence: Evidence, task: Row, failure: Row) -> Iterator[str]
 
 
 def _planned(evidence: Evidence, task: Row, event: Row) -> Ending:
-    stage = evidence.stages[task["stage"] - 1]["name"]
-    return ending(evidence.seed, stage, task["task_index"], event["attempt"])
+    return ending(evidence.seed, evidence.stage_of(task)["name"], task["task_index"], event["attempt"])
 
 
 def _was_slow(evidence: Evidence, task: Row, failure: Row) -> bool:
     """Whether it has had all of its time: on a machine that is busy enough anything may take too long."""
-    timeout = evidence.stages[task["stage"] - 1]["definition"]["timeout"]
+    timeout = evidence.stage_of(task)["definition"]["timeout"]
     begun = [
         event["created_at"]
         for event in evidence.events_of(CLAIM, task_id=task["task_id"])

@@ -11,6 +11,7 @@ from ..embedded import EmbeddedServer
 
 ENDINGS: Final = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT, "killed": signal.SIGKILL}
 """What PostgreSQL makes of a signal to its first process: cut everybody off and write; end at once; nothing at all."""
+SHORTEST_PAUSE = 0.5
 LONGEST_PAUSE = 3.0
 
 
@@ -20,6 +21,7 @@ class Server:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._held = EmbeddedServer.open(data_dir)
+        self._before = 0
 
     @property
     def url(self) -> str:
@@ -31,17 +33,20 @@ class Server:
         """What the server has said."""
         return self._data_dir / "server.log"
 
-    async def restart(self, kind: str, random: Random) -> None:
-        """End the server as `kind` says, leave it down for a moment, and bring it up again."""
-        before = self._postmaster()
-        os.kill(before, ENDINGS[kind])
-        await asyncio.sleep(0.5 + random.random() * LONGEST_PAUSE)
+    async def end(self, kind: str, random: Random) -> None:
+        """End the server as `kind` says, and leave it down for a moment. `begin` must follow."""
+        self._before = self._postmaster()
+        os.kill(self._before, ENDINGS[kind])
+        await asyncio.sleep(SHORTEST_PAUSE + random.random() * LONGEST_PAUSE)
+
+    async def begin(self) -> None:
+        """Bring the server up again. Raises EmbeddedServerError; it may be called again then."""
         while True:
             left, self._held = self._held, await asyncio.to_thread(EmbeddedServer.open, self._data_dir)
             await asyncio.to_thread(left.close)
-            if self._postmaster() != before:
+            if self._postmaster() != self._before:
                 return
-            await asyncio.sleep(0.5)  # it answered once more before it heard the signal
+            await asyncio.sleep(SHORTEST_PAUSE)  # it answered once more before it heard the signal
 
     def stop(self) -> None:
         """End the server."""

@@ -2,9 +2,11 @@
 
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -47,10 +49,17 @@ class Soak:
         place.chmod(0o755)  # PostgreSQL may run as another account, and has a directory of its own in here
         try:
             asyncio.run(self._run(place, (self.options.keep or place).resolve()))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+        except Exception as error:  # noqa: BLE001 - an hour's figures are told, and the failure is the first of them
+            self.figures.violate(f"the soak itself failed: {error}", log=tuple(traceback.format_exception(error)))
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
     async def _run(self, place: Path, kept: Path) -> None:
+        whole = asyncio.current_task()
+        if whole is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, whole.cancel)
         effects, logs = kept / "effects", kept / "logs"
         for folder in (effects, logs):
             folder.mkdir(parents=True, exist_ok=True)
@@ -95,16 +104,14 @@ class Soak:
 
     async def _work(self, driver: Driver, chaos: Chaos) -> None:
         began = time.monotonic()
-        blows = [
-            asyncio.create_task(chaos.kill_workers(self.options.kill_every)),
-            asyncio.create_task(chaos.restart_server(self.options.restart_every)),
-        ]
-        try:
-            await self._look_again_and_again(driver, self.options.open_jobs, began + 60 * self.options.minutes)
-        finally:
-            chaos.stopped.set()
-            await asyncio.gather(*blows)
-            self.seconds = time.monotonic() - began
+        async with asyncio.TaskGroup() as blows:
+            blows.create_task(chaos.kill_workers(self.options.kill_every))
+            blows.create_task(chaos.restart_server(self.options.restart_every))
+            try:
+                await self._look_again_and_again(driver, self.options.open_jobs, began + 60 * self.options.minutes)
+            finally:
+                chaos.stopped.set()
+                self.seconds = time.monotonic() - began
 
     async def _look_again_and_again(self, driver: Driver, wanted: int, end: float) -> None:
         let_go = told = began = time.monotonic()
@@ -115,7 +122,7 @@ class Soak:
                 let_go = now
             if now - told >= TELL_EVERY:
                 told = now
-                _say(progress_line(now - began, driver, self.figures))
+                _say(progress_line(now - began, driver.open_jobs, driver.oldest, self.figures))
             await asyncio.sleep(LOOK_EVERY)
 
     async def _drain(self, driver: Driver) -> None:

@@ -24,13 +24,13 @@ async def ended(app: AsyncCoreMachine, folder: Path, seed: int = 3) -> tuple[Dri
 
     async def none_is_open() -> bool:
         await driver.look(0)
-        states = await driver._states()
+        states = await driver.states()
         return all(settled is not None for _, settled in states.values()) and not driver.open_jobs
 
     async with working(app):
         await driver.look(JOBS_RUN)
         await until(none_is_open, "every job has ended", LONG)
-    driver._quiet = -1.0
+    driver.quiet = -1.0
     return driver, figures
 
 

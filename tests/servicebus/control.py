@@ -57,7 +57,7 @@ class Control(ABC):
         self._do("configure", name=name, **settings)
 
     def purge(self, name: str) -> None:
-        """Detach a queue's links, and empty it: messages, dead letters, counters, history of duplicates."""
+        """Empty a queue: messages, dead letters, counters, history of duplicates. Its links stay."""
         self._do("purge", name=name)
 
     def counters(self, name: str) -> Counts:

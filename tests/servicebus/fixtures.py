@@ -5,6 +5,7 @@
 | `broker` | the broker of the test run; its faults are forgotten after each test that has a queue |
 | `new_queue` | makes queues with names of their own: `new_queue(max_delivery_count=2)` |
 | `queue` | one of them, with the settings that a queue has by default |
+| `bench` | one queue for a module, emptied and reset after each test, with a sender and a receiver on it |
 | `bus` | the real SDK's client, sync: `bus.sender(queue)`, `bus.receiver(queue, prefetch_count=10)` |
 | `aio_bus` | the same for asyncio |
 
@@ -20,12 +21,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .brokers import Broker
+from .entities import QueueSettings
 
 if TYPE_CHECKING:
     from azure.servicebus import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
     from azure.servicebus.aio import ServiceBusClient as AioClient
     from azure.servicebus.aio import ServiceBusReceiver as AioReceiver
     from azure.servicebus.aio import ServiceBusSender as AioSender
+
+    from .bench import Bench
 
 QUICK: dict[str, Any] = {"retry_total": 3, "retry_backoff_factor": 0.02, "retry_backoff_max": 0.2}
 NUMBERS = count(1)
@@ -121,3 +125,19 @@ async def aio_bus(broker: Broker) -> AsyncIterator[AioBus]:
     yield opened
     broker.heal()
     await opened.close()
+
+
+@pytest.fixture(scope="module")
+def shared_bench(broker: Broker, bus: Bus) -> "Bench":
+    from .bench import Bench
+
+    queue = broker.create_queue(f"queue-{next(NUMBERS)}")
+    return Bench(broker, queue, bus.sender(queue), bus.receiver(queue))
+
+
+@pytest.fixture
+def bench(shared_bench: "Bench") -> Iterator["Bench"]:
+    yield shared_bench
+    shared_bench.broker.heal()
+    shared_bench.broker.purge(shared_bench.queue)
+    shared_bench.broker.configure(shared_bench.queue, **vars(QueueSettings()))

@@ -296,12 +296,14 @@ class Queue:
             self._set_alarm(self._due[0][0])
         self.pump()
 
-    def close(self) -> None:
-        """Nothing more happens by itself."""
+    def clear(self) -> None:
+        """Forget all messages, locks, counters and the history of duplicates."""
         if self._alarm:
             self._alarm.cancel()
-        self._due.clear()
-        self.consumers.clear()
+            self._alarm = None
+        for kept in (self._due, self._ready, self._seen, self.locked, self.messages):
+            kept.clear()
+        self.counters = Counters()
 
 
 def with_dead_letters(name: str, settings: QueueSettings) -> tuple[Queue, Queue]:

@@ -136,12 +136,9 @@ class Server:
         return [asdict(queue.messages[number].told()) for number in sorted(queue.messages)]
 
     def purge(self, name: str) -> None:
-        """Empty a queue and its dead letter queue, with counters and history."""
-        settings = self._known(name).settings
-        for kept in (name, f"{name}/{DEAD_LETTERS}"):
-            self._known(kept).close()
-        self.detach_links(name)
-        self.create_queue(name, **asdict(settings))
+        """Empty a queue and its dead letter queue, with counters and history; links stay."""
+        for emptied in (name, f"{name}/{DEAD_LETTERS}"):
+            self._known(emptied).clear()
 
     def expire_locks(self, name: str) -> int:
         """End the locks of a queue's messages; how many they were."""
@@ -184,7 +181,7 @@ class Server:
     def close(self) -> None:
         """End: also the connections that carry commands, and every timer."""
         for queue in self._queues.values():
-            queue.close()
+            queue.clear()
         for door in self.doors:
             door.transport.abort()
 
@@ -192,8 +189,7 @@ class Server:
         """Listen again on the same port; without `keep`, the queues have lost all they held."""
         if not keep:
             for queue in list(self._queues.values()):
-                queue.close()
-                if queue.dead_letters:
-                    self.create_queue(queue.name, **asdict(queue.settings))
-                    self._known(queue.name).counters = queue.counters
+                counted = queue.counters
+                queue.clear()
+                queue.counters = counted
         await self.listen(self.port)

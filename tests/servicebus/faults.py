@@ -2,8 +2,8 @@
 
 | kind | at | what happens |
 |---|---|---|
-| `drop` | any | the TCP connection is reset, and what was asked is not done |
-| `detach` | attach, send, deliver, settle, manage | the link is closed with `condition`, and what was asked is not done |
+| `drop` | any | the TCP connection is reset, and nothing is done |
+| `detach` | attach, send, deliver, settle, manage | the link is closed with `condition`, and nothing is done |
 | `stall` | any | the connection stays open and is never answered again |
 | `lose_reply` | send, settle, manage | what was asked is done, the reply is lost; with `drop`, the connection too |
 | `throttle` | attach, send, manage | refused with `condition`, `com.microsoft:server-busy` unless told otherwise |
@@ -42,7 +42,9 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS or self.at not in POINTS:
-            raise ValueError(f"no fault {self.kind!r} at {self.at!r}: kinds are {sorted(KINDS)}, points {sorted(POINTS)}")
+            raise ValueError(
+                f"no fault {self.kind!r} at {self.at!r}: kinds are {sorted(KINDS)}, points {sorted(POINTS)}"
+            )
 
 
 class FrameLostError(Exception):

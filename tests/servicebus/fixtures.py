@@ -95,7 +95,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Pardon the SDK: where a connection breaks, it drops the socket without closing it."""
     for item in items:
         if isinstance(item, pytest.Function) and {"broker", "own_broker"} & set(item.fixturenames):
-            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed (<socket|transport):ResourceWarning"))
 
 
 @pytest.fixture(scope="session")

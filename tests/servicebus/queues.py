@@ -101,7 +101,8 @@ class Queue:
 
     def _activate(self, message: Message) -> None:
         """A scheduled message whose time has come is enqueued anew, under another number."""
-        if message.state == SCHEDULED and self.messages.pop(message.sequence, None):
+        if message.state == SCHEDULED and self.messages.get(message.sequence) is message:
+            del self.messages[message.sequence]
             message.sequence, message.enqueued_at = next(self._sequence), time.time()
             self.messages[message.sequence] = message
             self._make_ready(message)

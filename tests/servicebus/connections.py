@@ -59,7 +59,7 @@ class Connection:
         """The length of what starts at `at`; 0 where that cannot be told yet."""
         if len(self._buffer) - at < frames.FIXED:
             return 0
-        if self._buffer[at : at + 4] == b"AMQP":
+        if self._buffer.startswith(b"AMQP", at):
             return frames.FIXED
         return int.from_bytes(self._buffer[at : at + 4], "big")
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 QUICK: dict[str, Any] = {"retry_total": 3, "retry_backoff_factor": 0.02, "retry_backoff_max": 0.2}
 NUMBERS = count(1)
+PARDONED = "ignore:unclosed (<socket|<StreamWriter|transport):ResourceWarning"
 NewQueue = Callable[..., str]
 
 
@@ -60,9 +61,13 @@ class Bus:
     def close(self) -> None:
         """Close all of them at once."""
         with ThreadPoolExecutor(max_workers=max(1, len(self._opened))) as pool:
-            list(pool.map(lambda opened: opened.close(), self._opened))
+            list(pool.map(_closed, self._opened))
         self.client.close()
         gc.collect()
+
+
+def _closed(opened: "ServiceBusSender | ServiceBusReceiver") -> None:
+    opened.close()
 
 
 class AioBus:
@@ -95,7 +100,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Pardon the SDK: where a connection breaks, it drops the socket without closing it."""
     for item in items:
         if isinstance(item, pytest.Function) and {"broker", "own_broker"} & set(item.fixturenames):
-            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed (<socket|transport):ResourceWarning"))
+            item.add_marker(pytest.mark.filterwarnings(PARDONED))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import count
 from os import urandom
@@ -309,6 +309,6 @@ class Queue:
 
 def with_dead_letters(name: str, settings: QueueSettings) -> tuple[Queue, Queue]:
     """A queue and the one of its dead letters, which keeps what it has: it has none of its own."""
-    plain = QueueSettings(**asdict(settings) | {"requires_duplicate_detection": False, "default_ttl": None})
+    plain = replace(settings, requires_duplicate_detection=False, default_ttl=None)
     grave = Queue(f"{name}/{DEAD_LETTERS}", plain)
     return Queue(name, settings, grave), grave

@@ -55,7 +55,7 @@ class Door(asyncio.Protocol):
     async def _command(self, line: bytes) -> None:
         self.transport.write(json.dumps(await self.server.answer(json.loads(line))).encode() + b"\n")
 
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio gives it
         """The other side went away."""
         self.server.doors.discard(self)
         self.gone.set_result(None)

@@ -211,14 +211,3 @@ def test_a_stalled_broker_accepts_and_never_answers(own_broker: Broker) -> None:
             assert another.recv(8) == AMQP_HEADER
         with pytest.raises(TimeoutError):
             line.recv(8)
-
-
-def test_a_client_of_a_stalled_broker_gives_up_after_the_time_it_was_given(own_broker: Broker) -> None:
-    own_broker.create_queue("tasks")
-    with ServiceBusClient.from_connection_string(own_broker.connection_string, retry_total=0) as client:
-        sender = client.get_queue_sender("tasks")
-        sender.send_messages(ServiceBusMessage("one", message_id="one"))
-        own_broker.stall()
-        with pytest.raises(OperationTimeoutError):
-            sender.send_messages(ServiceBusMessage("two"), timeout=0.5)
-    assert [told.message_id for told in own_broker.messages("tasks")] == ["one"]

@@ -114,6 +114,16 @@ def large(connection: Any, queue: str) -> dict[str, Any]:
     return {"whole": whole}
 
 
+def drained(connection: Any, queue: str) -> dict[str, Any]:
+    """Credit that a receiver takes back from an empty queue is used up."""
+    receiver = connection.create_receiver(queue, credit=0)
+    receiver.link.drain(7)
+    connection.wait(lambda: not receiver.link.draining(), timeout=PATIENCE)
+    left = receiver.link.credit
+    receiver.close()
+    return {"credit": left}
+
+
 def many(connection: Any, queue: str, count: int = 3000) -> dict[str, Any]:
     """More messages than the credit of a link, so that it has to be renewed."""
     sender = connection.create_sender(queue)
@@ -170,6 +180,7 @@ def main(address: str, queue: str, small: str) -> None:
         "token": token(connection, queue),
         "outcomes": outcomes(connection, queue),
         "large": large(connection, queue),
+        "drained": drained(connection, small),
         "many": many(connection, queue),
         "management": management(connection, queue),
         "refusals": refusals(connection, small),

@@ -73,6 +73,10 @@ def test_proton_sends_and_receives_more_than_its_first_credit_in_order(seen: dic
     assert seen["many"] == {"ordered": True}
 
 
+def test_credit_that_proton_takes_back_is_used_up(seen: dict[str, Any]) -> None:
+    assert seen["drained"] == {"credit": 0}
+
+
 def test_proton_peeks_and_renews_through_management(seen: dict[str, Any]) -> None:
     found = seen["management"]
     assert (found["peek"], found["peeked"]["id"], found["peeked"]["locked"]) == (200, "peeked", False)

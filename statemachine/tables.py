@@ -55,6 +55,8 @@ JOBS = Record(
         Column(name="tasks_total", type="INT", default="0", text="tasks created so far, for their numbers"),
         Column(name="result", type="JSON", nullable=True),
         Column(name="error", type="JSONB", nullable=True),
+        Column(name="deadline", type="INTERVAL", nullable=True, text="how long it may take, from submission or resume"),
+        Column(name="deadline_at", type="TIMESTAMPTZ", nullable=True, text="when it fails unless it has ended"),
         *LEASE,
         *TIMES,
     ),
@@ -72,11 +74,19 @@ JOBS = Record(
         Tie(column="finished_at", required=ENDED, clock=True),
         Tie(column="result", required=("completed",)),
         Tie(column="error", required=("failed",)),
+        Tie(column="deadline_at", allowed=OPEN, span="deadline"),
     ),
-    checks=(Check(name="message_lease", expression="(lease_owner IS NULL) = (lease_expires_at IS NULL)"),),
+    checks=(
+        Check(name="message_lease", expression="(lease_owner IS NULL) = (lease_expires_at IS NULL)"),
+        Check(
+            name="deadline_set",
+            expression="deadline IS NULL OR deadline_at IS NOT NULL OR status NOT IN ('queued', 'processing')",
+        ),
+    ),
     indexes=(
         Index(name="jobs_due", columns=("job_type", "due_at"), where="due_at IS NOT NULL"),
         Index(name="jobs_under_way", columns=("job_id",), where="status = 'processing'"),
+        Index(name="jobs_with_deadline", columns=("deadline_at",), where="deadline_at IS NOT NULL"),
         Index(name="jobs_recent", columns=("created_at", "job_id")),
     ),
     storage=QUEUE_STORAGE,
@@ -97,6 +107,8 @@ STAGES = Record(
         Column(name="tasks_failed", type="INT", default="0", check="tasks_failed >= 0"),
         Column(name="tasks_cancelled", type="INT", default="0", check="tasks_cancelled >= 0"),
         Column(name="stop_reason", type="VARCHAR(20)", nullable=True, text="why running tasks were asked to stop"),
+        Column(name="stop_why", type="TEXT", nullable=True, text="the same in words, for the events of its end"),
+        Column(name="stopped_at", type="TIMESTAMPTZ", nullable=True, text="when they were asked"),
         Column(name="error", type="JSONB", nullable=True),
         *TIMES,
     ),
@@ -106,6 +118,8 @@ STAGES = Record(
         Tie(column="finished_at", required=ENDED, clock=True),
         Tie(column="error", required=("failed",)),
         Tie(column="stop_reason", allowed=("processing",)),
+        Tie(column="stop_why", allowed=("processing",)),
+        Tie(column="stopped_at", allowed=("processing",)),
     ),
     checks=(
         Check(

@@ -124,10 +124,12 @@ def _statement(gap: GapQuery | GapConstraint) -> tuple[str, Mapping[str, object]
 def _given(database: Database, settings: Settings) -> dict[str, object]:
     """What the statements take: limits in seconds, and what this program declares."""
     edges = [(record.machine, edge) for record in database.records.records for edge in record.lifecycle.edges]
+    unrescued = max(UNRESCUED_S, 5 * settings.reconcile)
     return {
         "examples": EXAMPLES,
         "overdue": OVERDUE_S,
-        "unrescued": max(UNRESCUED_S, 5 * settings.reconcile),
+        "unrescued": unrescued,
+        "overrun": unrescued + settings.overrun,
         "alive": alive_within(settings),
         "schema": database.schema,
         "digests": json.dumps(digests(database.records, database.schema)),

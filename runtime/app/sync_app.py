@@ -45,9 +45,11 @@ class CoreMachine:
         self.aio = AsyncCoreMachine(url, jobs=jobs, records=records, settings=settings, install=install)
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def submit(self, job: Job | str, /, key: str | None = None, **parameters: Any) -> Submission:
+    def submit(
+        self, job: Job | str, /, key: str | None = None, deadline: float | None = None, **parameters: Any
+    ) -> Submission:
         """Submit a job, or find it where it was submitted before. See `AsyncCoreMachine.submit`."""
-        return self.run(self.aio.submit(job, key=key, **parameters))
+        return self.run(self.aio.submit(job, key=key, deadline=deadline, **parameters))
 
     def work(self, *, until_idle: bool = False) -> None:
         """Run a worker in this process until it is interrupted, or until nothing is left to do.

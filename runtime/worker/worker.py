@@ -87,7 +87,7 @@ class Worker:
         keeper.start()
         settling = asyncio.create_task(self._settler.run())
         feeding = [asyncio.create_task(feed.run()) for feed in self._feeds.values()]
-        reconciler = Reconciler(self._database, self._bus, self.name, settings.reconcile)
+        reconciler = Reconciler(self._database, self._bus, self.name, settings)
         loops = [asyncio.create_task(self._bus.listen(self._wake)), asyncio.create_task(reconciler.run())]
         if until_idle:
             loops.append(asyncio.create_task(self._stop_when_idle()))
@@ -215,6 +215,7 @@ class Worker:
             await self._places.acquire()
         finally:
             self._waiting.discard(cast("asyncio.Task[object]", waiting))
+        self._held.begin_task(task.key)
         try:
             return await self._runner.run(task, context)
         finally:

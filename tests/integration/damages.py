@@ -229,6 +229,14 @@ async def an_attempt_goes_on_past_its_deadline(session: Session) -> None:
 
 
 @damage("GAP-14")
+async def a_task_goes_on_though_it_was_asked_to_stop(session: Session) -> None:
+    await leased_task(session)
+    await run(
+        session, "UPDATE {schema}.stages SET stop_reason = 'cancel', stopped_at = app.clock() - interval '1 hour'"
+    )
+
+
+@damage("GAP-14")
 async def the_lease_of_a_callback_has_expired(session: Session) -> None:
     await row_in(session, CALLBACKS, "processing", job_id=await completed_job(session))
     await run(session, "UPDATE {schema}.callbacks SET lease_expires_at = app.clock() - interval '1 hour'")
@@ -284,6 +292,13 @@ async def a_reconciler_fails(session: Session) -> None:
     await run(
         session, "UPDATE {schema}.workers SET failures = 7, found = '{}', last_error = %(error)s", {"error": error}
     )
+
+
+@damage("GAP-29")
+async def a_job_is_past_its_deadline(session: Session) -> None:
+    await open_stage(session)
+    past = "UPDATE {schema}.jobs SET deadline = '1 hour', deadline_at = app.clock() - interval '10 minutes'"
+    await run(session, past)
 
 
 @damage("GAP-21")

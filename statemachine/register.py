@@ -159,10 +159,11 @@ FOUND: tuple[GapQuery, ...] = (
     GapQuery(
         id="GAP-21",
         severity="critical",
-        gap="a guard of the schema is switched off",
-        response="guards are triggers that only the owner can switch off",
+        gap="a guard of the schema is switched off, or gone",
+        response="guards are triggers that only the owner can switch off or drop",
         event="gap_found",
-        remedy="`ALTER TABLE … ENABLE TRIGGER …` as the owner, then `coremachine audit` for what happened meanwhile",
+        remedy="as the owner `ALTER TABLE … ENABLE TRIGGER …`, or make it again as `coremachine ddl` prints it; then"
+        " `coremachine audit` for what happened meanwhile",
         query="guards_off",
     ),
     GapQuery(

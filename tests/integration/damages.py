@@ -307,6 +307,16 @@ async def a_guard_is_switched_off(session: Session) -> None:
 
 
 @damage("GAP-21")
+async def a_guard_is_gone(session: Session) -> None:
+    await run(session, "DROP TRIGGER tasks_2_guard ON {schema}.tasks")
+
+
+@damage("GAP-21")
+async def the_log_may_be_rewritten(session: Session) -> None:
+    await run(session, "DROP TRIGGER job_events_2_kept ON {schema}.job_events")
+
+
+@damage("GAP-21")
 async def a_guard_fires_for_replicas_only(session: Session) -> None:
     await run(session, "ALTER TABLE {schema}.jobs ENABLE REPLICA TRIGGER jobs_2_guard")
 

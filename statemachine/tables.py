@@ -55,6 +55,7 @@ JOBS = Record(
         Column(name="tasks_total", type="INT", default="0", text="tasks created so far, for their numbers"),
         Column(name="result", type="JSON", nullable=True),
         Column(name="error", type="JSONB", nullable=True),
+        Column(name="put_offs", type="INT", nullable=True, text="how often in a row its message could not be handled"),
         Column(name="deadline", type="INTERVAL", nullable=True, text="how long it may take, from submission or resume"),
         Column(name="deadline_at", type="TIMESTAMPTZ", nullable=True, text="when it fails unless it has ended"),
         *LEASE,
@@ -75,6 +76,7 @@ JOBS = Record(
         Tie(column="result", required=("completed",)),
         Tie(column="error", required=("failed",)),
         Tie(column="deadline_at", allowed=OPEN, span="deadline"),
+        Tie(column="put_offs", allowed=OPEN),
     ),
     checks=(
         Check(name="message_lease", expression="(lease_owner IS NULL) = (lease_expires_at IS NULL)"),

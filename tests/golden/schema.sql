@@ -208,6 +208,7 @@ CREATE TABLE IF NOT EXISTS app.jobs (
   tasks_total INT DEFAULT 0 NOT NULL,
   result JSON,
   error JSONB,
+  put_offs INT,
   deadline INTERVAL,
   deadline_at TIMESTAMPTZ,
   lease_owner VARCHAR(100),
@@ -260,6 +261,9 @@ CREATE TABLE IF NOT EXISTS app.jobs (
   )),
   CONSTRAINT jobs_deadline_at_tied CHECK ((
     status IN ('queued', 'processing') OR deadline_at IS NULL
+  )),
+  CONSTRAINT jobs_put_offs_tied CHECK ((
+    status IN ('queued', 'processing') OR put_offs IS NULL
   )),
   CONSTRAINT jobs_message_lease CHECK ((
     lease_owner IS NULL
@@ -1069,6 +1073,8 @@ COMMENT ON COLUMN app.jobs.definition IS 'the job''s shape, fixed when it was su
 
 COMMENT ON COLUMN app.jobs.tasks_total IS 'tasks created so far, for their numbers';
 
+COMMENT ON COLUMN app.jobs.put_offs IS 'how often in a row its message could not be handled';
+
 COMMENT ON COLUMN app.jobs.deadline IS 'how long it may take, from submission or resume';
 
 COMMENT ON COLUMN app.jobs.deadline_at IS 'when it fails unless it has ended';
@@ -1197,7 +1203,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '420a75e40de05bf48c882b40a7987fb0987a53e8a3702c39cddcfe3e583ab483'
+    '78d0002debef1824ee362b4997016d2cc188c72c72913ead74fb8f30019c5945'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

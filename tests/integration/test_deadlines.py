@@ -113,7 +113,8 @@ async def test_past_the_deadline_queued_tasks_are_cancelled_at_once_and_running_
     assert (status, kind) == ("failed", "DeadlineExceeded")
     assert message.endswith("stage 1 (double) was under way, 0 of its 3 tasks had completed")
     assert [one["status"] for one in (await app.job(job.id))["stages"]] == ["failed", "cancelled"]
-    assert (await counted_events(app, job.id))["job_failed"] == 1
+    counted = await counted_events(app, job.id)
+    assert (counted["job_failed"], counted["stop_requested"]) == (1, 1)
     assert (await app.audit()).findings == ()
 
 
@@ -201,8 +202,10 @@ async def test_cancelling_a_job_that_was_stopped_at_its_deadline_cancels_it(open
 
 
 @asynccontextmanager
-async def worker_on_a_thread(app: AsyncCoreMachine, job: Job) -> AsyncGenerator[None]:
+async def worker_on_a_thread(app: AsyncCoreMachine, job: Job, gate: Event) -> AsyncGenerator[None]:
     """A worker on a thread and a loop of its own, which a handler may block: its lease keeper goes on all the same.
+
+    `gate` is opened before it is asked to end, so that it can.
 
     It reconciles nothing in the time of a test, and has room for one handler and one task more.
     """
@@ -220,6 +223,7 @@ async def worker_on_a_thread(app: AsyncCoreMachine, job: Job) -> AsyncGenerator[
     try:
         yield
     finally:
+        gate.set()
         (await asyncio.wrap_future(ending))()
         await asyncio.to_thread(thread.join, LONGEST)
         assert not thread.is_alive()
@@ -246,17 +250,14 @@ async def test_an_attempt_that_its_stuck_worker_does_not_end_is_ended_and_tried_
 
     job = Job("blocking", [Stage("block", block)])
     app = await open_app(job, lease=LEASE, reconcile=0.1, poll=0.05)
-    try:
-        async with worker_on_a_thread(app, job):
-            submitted = await app.submit(job)
-            started = await until_event(app, submitted.id, "task_started")
-            await renewed(app, submitted.id)
-            async with working(app):
-                row = await until_status(app, submitted.id, "completed", "failed")
-            gate.set()
-            stale = await until_event(app, submitted.id, "stale_result_rejected")
-    finally:
+    async with worker_on_a_thread(app, job, gate):
+        submitted = await app.submit(job)
+        started = await until_event(app, submitted.id, "task_started")
+        await renewed(app, submitted.id)
+        async with working(app):
+            row = await until_status(app, submitted.id, "completed", "failed")
         gate.set()
+        stale = await until_event(app, submitted.id, "stale_result_rejected")
     assert (row["status"], row["result"], attempts) == ("completed", "attempt 2", [1, 2])
     (retry,) = await events_of(app, submitted.id, "task_retry_scheduled")
     assert (retry["attempt"], retry["event_data"]["error"]["type"]) == (1, "HandlerTimeoutError")
@@ -276,16 +277,13 @@ async def test_whoever_was_asked_to_stop_and_has_no_timeout_is_cancelled_in_time
 
     job = Job("deaf", [Stage("ignore", ignore, each="numbers"), Stage("sum", total, gather="ignore")])
     app = await open_app(job, stop_grace=0.3, reconcile=0.1, poll=0.05)
-    try:
-        async with working(app):
-            submitted = await app.submit(job, numbers=[1, 2])
-            await until_event(app, submitted.id, "task_started", number=2)
-            assert await app.cancel(submitted.id, "no longer wanted") == "processing"
-            await until_status(app, submitted.id, "cancelled")
-            gate.set()
-            await until_event(app, submitted.id, "stale_result_rejected", number=2)
-    finally:
+    async with working(app):
+        submitted = await app.submit(job, numbers=[1, 2])
+        await until_event(app, submitted.id, "task_started", number=2)
+        assert await app.cancel(submitted.id, "no longer wanted") == "processing"
+        await until_status(app, submitted.id, "cancelled")
         gate.set()
+        await until_event(app, submitted.id, "stale_result_rejected", number=2)
     assert [stage["status"] for stage in (await app.job(submitted.id))["stages"]] == ["cancelled", "cancelled"]
     told = await events_of(app, submitted.id, "task_cancelled")
     assert [event["event_data"]["reason"] for event in told] == ["cancel", "cancel"]
@@ -356,14 +354,10 @@ async def test_the_time_of_a_task_that_waits_for_its_place_in_a_worker_has_not_b
 
     job = Job("queueing", [Stage("block", block, each="numbers")])
     app = await open_app(job)
-    try:
-        async with worker_on_a_thread(app, job):
-            submitted = await app.submit(job, numbers=[1, 2])
-            await until_event(app, submitted.id, "task_started", number=2)
-            await renewed(app, submitted.id)
-            assert (await reconciler(app).run_once())["tasks_overdue"] == 1
-            statuses = [one["status"] for one in await tasks_of(app, submitted.id)]
-            gate.set()
-    finally:
-        gate.set()
+    async with worker_on_a_thread(app, job, gate):
+        submitted = await app.submit(job, numbers=[1, 2])
+        await until_event(app, submitted.id, "task_started", number=2)
+        await renewed(app, submitted.id)
+        assert (await reconciler(app).run_once())["tasks_overdue"] == 1
+        statuses = [one["status"] for one in await tasks_of(app, submitted.id)]
     assert statuses == ["failed", "processing"]

@@ -1,7 +1,7 @@
 """Deadlines: a job, an attempt, and whoever was asked to stop, each ends in time, whatever its worker does."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from threading import Event, Thread
@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from coremachine import AsyncCoreMachine, Job, Stage, TaskContext, task
+from coremachine.runtime.flow.deadline import end_overdue_jobs
 from coremachine.runtime.reconciler import Reconciler
 from coremachine.runtime.settings import Settings
-from coremachine.runtime.store.session import Row
+from coremachine.runtime.store.session import Row, Session
 from coremachine.statemachine.errors import DefinitionError
 from coremachine.statemachine.retry import Backoff
 from tests.databases import OpenApp
@@ -361,3 +362,23 @@ async def test_the_time_of_a_task_that_waits_for_its_place_in_a_worker_has_not_b
         assert (await reconciler(app).run_once())["tasks_overdue"] == 1
         statuses = [one["status"] for one in await tasks_of(app, submitted.id)]
     assert statuses == ["failed", "processing"]
+
+
+async def test_of_two_reconcilers_that_found_the_same_job_one_asks_it_to_stop(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = await open_app(SUMS)
+    job_id, _ = await held(app, SUMS, numbers=[1])
+    await rows(app, PASSED)
+    fetch, first = Session.fetch, [True]
+
+    async def fetch_late(self: Session, name: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
+        found = await fetch(self, name, parameters)
+        if name == "overdue_jobs" and first:
+            first.clear()
+            assert await end_overdue_jobs(app.database, app.bus, 10) == 1
+        return found
+
+    monkeypatch.setattr(Session, "fetch", fetch_late)
+    assert await end_overdue_jobs(app.database, app.bus, 10) == 0
+    assert (await counted_events(app, job_id))["stop_requested"] == 1

@@ -297,3 +297,26 @@ async def test_a_job_that_nobody_knows_is_an_error(open_app: OpenApp) -> None:
     app = await open_app()
     with pytest.raises(UnknownJobError, match="no job has the id abc"):
         await app.why("abc")
+
+
+async def test_a_job_with_a_deadline_tells_it_and_past_it_waits_for_a_reconciler(open_app: OpenApp) -> None:
+    app = await open_app(COUNT)
+    job = await app.submit(COUNT, deadline=1800, n=3)
+    (row,) = await rows(app, "SELECT deadline_at FROM app.jobs")
+    why = await app.why(job.id)
+    assert (why.deadline, why.until) == (row["deadline_at"], row["deadline_at"])
+    await rows(app, "UPDATE app.jobs SET deadline_at = app.clock() - interval '5 s'")
+    await rows(app, ALIVE)
+    assert re.search(r"its end: its deadline passed \d+ s ago; within 3.75 s", told(await app.why(job.id)))
+
+
+async def test_a_task_that_was_asked_to_stop_runs_until_its_grace_is_over(open_app: OpenApp) -> None:
+    app = await open_app(HANGING, grace=0.0)
+    async with working(app):
+        job = await app.submit(HANGING, n=1)
+        await until_event(app, job.id, "task_started", number=2)
+        await app.cancel(job.id)
+        (stage,) = await rows(app, "SELECT stopped_at FROM app.stages WHERE stage = 2")
+        why = await app.why(job.id)
+    assert why.until is not None
+    assert (why.until - stage["stopped_at"]).total_seconds() == app.settings.stop_grace

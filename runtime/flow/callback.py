@@ -11,6 +11,7 @@ from ...statemachine.lifecycles import CALLBACK
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.retry import Backoff
 from ...statemachine.tables import CALLBACKS
+from ..bus.port import Message
 from ..logs import logger
 from ..store.outage import passes
 from ..store.rows import ClaimedCallback
@@ -39,9 +40,28 @@ async def run_callback(flow: Flow, job: Job, claimed: ClaimedCallback, more: Map
         known = {**row["parameters"], "job_id": row["job_id"], "result": row["result"], **more}
         try:
             await flow.call(job.on_job_complete, arguments(job.callback_signature, known))
+        except asyncio.CancelledError:
+            await _release(flow, claimed)
+            raise
         except Exception as failure:  # noqa: BLE001 - whatever user code raises is the callback's event (GAP-7)
             error = error_data(failure)
     return await _write(flow, job, claimed, error)
+
+
+async def _release(flow: Flow, claimed: ClaimedCallback) -> None:
+    """A worker that stops gives its callback back, once: what cannot be written ends with the lease."""
+    values: dict[str, object] = {"lease_number": claimed.lease_number, "delay": 0.0}
+    data: dict[str, object] = {"worker": claimed.lease_owner, "reason": "worker stopping"}
+    move = machine_of(CALLBACK).fire(Subject(claimed.key, "processing"), "release", values, data)
+    try:
+        async with flow.database.transaction() as session:
+            won = await session.apply(CALLBACKS, [move])
+            if won:
+                await flow.bus.announce(session, [Message("callback", claimed.job_id)])
+    except (psycopg.OperationalError, PoolTimeout) as lost:
+        log.warning(
+            "a callback could not be given back; its lease will end", job=claimed.job_id, error=str(lost).strip()
+        )
 
 
 async def _write(flow: Flow, job: Job, claimed: ClaimedCallback, error: Row | None) -> str | None:

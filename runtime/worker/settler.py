@@ -88,8 +88,7 @@ class Settler:
                 return
             else:
                 break
-        for outcome in outcomes:
-            self._held.drop_task(outcome.task.key)
+        self._held.drop("task", [outcome.task.key for outcome in outcomes])
 
     async def _write_apart(self, notes: list[Note], outcomes: list[Outcome], error: Exception) -> None:
         """One of them cannot be written: write each alone, so that the others do not suffer, and tell of the one."""
@@ -110,4 +109,4 @@ class Settler:
         log.error(
             "an outcome could not be written; its lease will end", task=outcome.task.key, error=str(error).strip()
         )
-        self._held.drop_task(outcome.task.key)
+        self._held.drop("task", [outcome.task.key])

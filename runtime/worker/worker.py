@@ -147,34 +147,34 @@ class Worker:
             "owner": self.name,
             "lease": self._settings.lease,
         }
-        async with self._database.session() as session:
-            rows = await session.fetch("claim_job_messages", parameters)
-        messages = [JobMessage(row["job_id"], row["job_type"], row["lease_number"]) for row in rows]
-        for message in messages:
-            self._held.hold("job", message.job_id, message.lease_number)
-        return messages
+        with self._held.claiming("job") as won:
+            async with self._database.session() as session:
+                rows = await session.fetch("claim_job_messages", parameters)
+            won.update({row["job_id"]: row["lease_number"] for row in rows})
+        return [JobMessage(row["job_id"], row["job_type"], row["lease_number"]) for row in rows]
 
     async def _claim_tasks(self, limit: int) -> list[ClaimedTask]:
-        rows = await self._claim(TASKS, _claiming(TASK.name, self.name), self._rotated(self._tasks), limit)
+        rows = await self._claim("task", TASKS, self._rotated(self._tasks), limit)
         return [ClaimedTask(**row) for row in rows]
 
     async def _claim_callbacks(self, limit: int) -> list[ClaimedCallback]:
-        rows = await self._claim(CALLBACKS, _claiming(CALLBACK.name, self.name), self._rotated(self._jobs), limit)
+        rows = await self._claim("callback", CALLBACKS, self._rotated(self._jobs), limit)
         return [ClaimedCallback(**row) for row in rows]
 
-    async def _claim(self, record: Record, event: WrittenEvent | None, kinds: list[str], limit: int) -> list[Row]:
-        async with self._database.session() as session:
-            return await self._bus.claim(
-                session,
-                Claim(
-                    record=record,
-                    event=event,
-                    kinds=kinds,
-                    limit=limit,
-                    owner=self.name,
-                    lease=self._settings.lease,
-                ),
-            )
+    async def _claim(self, kind: Kind, record: Record, kinds: list[str], limit: int) -> list[Row]:
+        claim = Claim(
+            record=record,
+            event=_claiming(record.machine, self.name),
+            kinds=kinds,
+            limit=limit,
+            owner=self.name,
+            lease=self._settings.lease,
+        )
+        with self._held.claiming(kind) as won:
+            async with self._database.session() as session:
+                rows = await self._bus.claim(session, claim)
+            won.update({row["key"]: row["lease_number"] for row in rows})
+        return rows
 
     def _rotated(self, kinds: Mapping[str, object]) -> list[str]:
         """The kinds, beginning with another one each time, so that none starves behind a long queue of the first."""
@@ -193,11 +193,11 @@ class Worker:
             log.exception("a job message could not be handled; it comes again", job=message.job_id)
             await put_off(self._database, message, error)
         finally:
-            self._held.drop("job", message.job_id)
+            self._held.drop("job", [message.job_id])
 
     async def _run_task(self, task: ClaimedTask) -> None:
         context = context_of(task, lambda kind, data: self._tell(task, kind, data))
-        self._held.hold_task(task.key, task.lease_number, context.ask_to_stop)
+        self._held.heard_by(task.key, context.ask_to_stop)
         try:
             outcome = await self._in_its_place(task, context)
         except asyncio.CancelledError:
@@ -234,13 +234,12 @@ class Worker:
         )
 
     async def _run_callback(self, callback: ClaimedCallback) -> None:
-        self._held.hold("callback", callback.key, callback.lease_number)
         try:
             await run_callback(self._flow, self._jobs[callback.job_type], callback, self._more)
         except (psycopg.OperationalError, PoolTimeout) as error:
             log.warning("a callback comes again", job=callback.job_id, error=str(error).strip())
         finally:
-            self._held.drop("callback", callback.key)
+            self._held.drop("callback", [callback.key])
 
 
 def _claiming(machine: str, owner: str) -> WrittenEvent | None:

@@ -5,6 +5,7 @@ The keeper is a process, for a handler may hold the interpreter, and with it eve
 Hazard: on Linux the keeper dies as soon as the thread that started it ends. That thread waits for it here.
 """
 
+import asyncio
 import json
 import os
 import select
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +44,8 @@ class LeaseKeeper:
         self._held = held
         self._owner = owner
         self._lease = lease
+        self._party = database.outage.party()
+        self._loop = asyncio.get_running_loop()
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = threading.Event()
         self._begun = threading.Event()
@@ -103,8 +107,12 @@ class LeaseKeeper:
     def _hear(self, message: Mapping[str, str]) -> None:
         if message["kind"] == "stop":
             self._held.ask_to_stop(message["key"], message["reason"])
-        elif message["kind"] == "lost":
-            log.warning("leases could not be renewed; trying again", error=message["error"])
+            return
+        with suppress(RuntimeError):  # the loop has ended, and its worker with it
+            if message["kind"] == "lost":
+                self._loop.call_soon_threadsafe(self._party.failed, message["error"])
+            else:
+                self._loop.call_soon_threadsafe(self._party.through)
 
 
 class _Wire:

@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any, cast
 
-import psycopg
-from psycopg_pool import PoolTimeout
-
 from ...statemachine.context import TaskContext
 from ...statemachine.job import Job
 from ...statemachine.lifecycles import CALLBACK, TASK
@@ -72,7 +69,7 @@ class Worker:
 
     async def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop` is called, or until nothing that this worker could do is left, if `until_idle`."""
-        settings = self._settings
+        settings, outage = self._settings, self._database.outage
         self._runner = Runner(self._database, self._tasks, settings.concurrency)
         self._flow = Flow(self._database, self._bus, self.name, self._runner.call)
         self._settler = Settler(self._database, self._bus, self._held, self.name)
@@ -80,14 +77,16 @@ class Worker:
         keeper = LeaseKeeper(self._database, self._held, self.name, settings.lease)
         places = settings.concurrency + settings.prefetch
         self._feeds: dict[Kind, Feed[Any]] = {
-            "job": Feed("jobs", JOB_PLACES, settings.poll, self._claim_jobs, self._handle_job),
-            "task": Feed("tasks", places, settings.poll, self._claim_tasks, self._run_task),
-            "callback": Feed("callbacks", CALLBACK_PLACES, settings.poll, self._claim_callbacks, self._run_callback),
+            "job": Feed("jobs", JOB_PLACES, settings.poll, self._claim_jobs, self._handle_job, outage.party()),
+            "task": Feed("tasks", places, settings.poll, self._claim_tasks, self._run_task, outage.party()),
+            "callback": Feed(
+                "callbacks", CALLBACK_PLACES, settings.poll, self._claim_callbacks, self._run_callback, outage.party()
+            ),
         }
         keeper.start()
         settling = asyncio.create_task(self._settler.run())
         feeding = [asyncio.create_task(feed.run()) for feed in self._feeds.values()]
-        reconciler = Reconciler(self._database, self._bus, self.name, settings.reconcile)
+        reconciler = Reconciler(self._database, self._bus, self.name, settings.reconcile, settings.lease)
         loops = [asyncio.create_task(self._bus.listen(self._wake)), asyncio.create_task(reconciler.run())]
         if until_idle:
             loops.append(asyncio.create_task(self._stop_when_idle()))
@@ -131,13 +130,9 @@ class Worker:
             await asyncio.sleep(self._settings.poll / 10)
 
     async def _nothing_left(self) -> bool:
-        """Whether no declared job or callback is open; not as long as the database does not say so."""
-        try:
-            async with self._database.session() as session:
-                (row,) = await session.fetch("unfinished", {"kinds": list(self._jobs)})
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            log.info("whether work is left could not be read; asking again", error=str(error).strip())
-            return False
+        """Whether no declared job or callback is open."""
+        kinds = {"kinds": list(self._jobs)}
+        (row,) = await self._database.read(lambda session: session.fetch("unfinished", kinds))
         return not row["unfinished"]
 
     async def _claim_jobs(self, limit: int) -> list[JobMessage]:
@@ -184,14 +179,14 @@ class Worker:
         return names[start:] + names[:start]
 
     async def _handle_job(self, message: JobMessage) -> None:
+        outage = self._database.outage
         try:
-            done = await handle_job_message(self._flow, self._jobs, message)
+            done = await outage.endure(lambda: handle_job_message(self._flow, self._jobs, message))
             log.debug("job message handled", job=message.job_id, done=done)
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            log.warning("a job message comes again", job=message.job_id, error=str(error).strip())
-        except Exception as error:
+        except Exception as failure:
+            error = failure
             log.exception("a job message could not be handled; it comes again", job=message.job_id)
-            await put_off(self._database, message, error)
+            await outage.endure(lambda: put_off(self._database, message, error))
         finally:
             self._held.drop("job", [message.job_id])
 
@@ -236,8 +231,6 @@ class Worker:
     async def _run_callback(self, callback: ClaimedCallback) -> None:
         try:
             await run_callback(self._flow, self._jobs[callback.job_type], callback, self._more)
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            log.warning("a callback comes again", job=callback.job_id, error=str(error).strip())
         finally:
             self._held.drop("callback", [callback.key])
 

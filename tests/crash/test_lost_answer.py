@@ -9,7 +9,7 @@ from tests.databases import OpenApp
 from tests.observing import counted_events, events_of
 from tests.running import work
 
-LOST = 4
+FEWEST = 3  # half of: a stage, three tasks, the job, the callback
 
 
 @task
@@ -27,13 +27,13 @@ NOTED = Job("noted", [Stage("note", note_twice, each="numbers")], on_job_complet
 
 
 class Deaf(Proxy):
-    """Loses the answers to the first COMMITs that are carried out, every other one, and the connection with it."""
+    """Loses the answer to every other COMMIT, which is carried out, and the connection with it."""
 
     lost = 0
     commits = 0
 
     def _fate(self, request: Request) -> Fate:
-        if not self._armed or not request.words.startswith("COMMIT") or self.lost == LOST:
+        if not self._armed or not request.words.startswith("COMMIT"):
             return "passes"
         self.commits += 1
         if not self.commits % 2:
@@ -49,7 +49,7 @@ async def test_gap_1_an_outcome_whose_commit_was_not_answered_is_told_once(url: 
     async with Deaf(url) as proxy, AsyncCoreMachine(proxy.url, jobs=[NOTED], settings=quick) as app:
         proxy.arm(0, str)  # the other connections stay
         await work(app)
-        assert proxy.lost == LOST
+        assert proxy.lost >= FEWEST
     told = await counted_events(looking_on, submitted.id)
     notes = await events_of(looking_on, submitted.id, "checkpoint")
     by_task = Counter((note["task_id"], note["event_data"]["name"]) for note in notes if note["task_id"])

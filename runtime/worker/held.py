@@ -71,11 +71,14 @@ class Held:
             if key in self._leases["task"]:
                 self._stops[key] = stop
 
-    def ask_to_stop(self, key: str, reason: str) -> None:
-        """Pass on a wish to stop. It comes again with each renewal, should nobody listen yet."""
+    def ask_to_stop(self, reasons: Mapping[str, str]) -> None:
+        """Pass on wishes to stop. They come again with each renewal, should nobody listen yet.
+
+        The latest comes first: it may still wait for the place of an earlier one, and must know before that one ends.
+        """
         with self._lock:
-            stop = self._stops.get(key)
-        if stop is not None:
+            stops = [(stop, reasons[key]) for key, stop in reversed(self._stops.items()) if key in reasons]
+        for stop, reason in stops:
             stop(reason)
 
     def _say(self, message: Mapping[str, object]) -> None:

@@ -10,7 +10,7 @@ Messages are lines of JSON. From the worker:
 
 and to the worker:
 
-    {"kind": "stop", "key": …, "reason": …}            a task whose stage asks it to stop
+    {"kind": "stop", "reasons": {key: reason}}         tasks whose stages ask them to stop
     {"kind": "lost", "error": …}, {"kind": "renewed"}  what came of a turn
 
 A worker that hangs is not told from one that is busy: both keep their leases as long as they live.
@@ -123,14 +123,17 @@ class _Keeper:
                 leases |= {row["key"]: row["lease_number"] for row in found}
             if leases:
                 listed = {"keys": list(leases), "lease_numbers": list(leases.values())}
-                for row in connection.execute(renew.encode(), common | listed).fetchall():
-                    if row["stop_reason"]:
-                        _say({"kind": "stop", "key": row["key"], "reason": row["stop_reason"]})
+                rows = connection.execute(renew.encode(), common | listed).fetchall()
+                reasons = {row["key"]: row["stop_reason"] for row in rows if row["stop_reason"]}
+                if reasons:
+                    _say({"kind": "stop", "reasons": reasons})
 
 
 def _say(message: Mapping[str, object]) -> None:
     with suppress(BrokenPipeError):  # the worker is gone, and the reader is about to see it
-        os.write(1, json.dumps(message).encode("ascii") + b"\n")
+        rest = memoryview(json.dumps(message).encode("ascii") + b"\n")
+        while rest:
+            rest = rest[os.write(1, rest) :]
 
 
 def _end_unless_child_of(worker: int) -> None:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ...sql_generator.roles import worker_role
 from ...statemachine.retry import Backoff
@@ -104,9 +104,9 @@ class LeaseKeeper:
             "find": {kind: query(name, schema).decode() for kind, name in _FIND.items()},
         }
 
-    def _hear(self, message: Mapping[str, str]) -> None:
+    def _hear(self, message: Mapping[str, Any]) -> None:
         if message["kind"] == "stop":
-            self._held.ask_to_stop(message["key"], message["reason"])
+            self._held.ask_to_stop(message["reasons"])
             return
         with suppress(RuntimeError):  # the loop has ended, and its worker with it
             if message["kind"] == "lost":

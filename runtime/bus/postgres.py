@@ -1,17 +1,12 @@
 """The PostgreSQL bus: the row that can be claimed is the message, and NOTIFY wakes those who sleep."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 import psycopg
 
-from ...statemachine.retry import Backoff
-from ..logs import logger
 from ..store.database import Database
 from ..store.session import Claim, Note, Row, Session
 from .port import KINDS, Kind, Message
-
-log = logger("bus")
 
 
 class PostgresBus:
@@ -20,7 +15,6 @@ class PostgresBus:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.channel = f"coremachine_{database.schema}"
-        self._backoff = Backoff(first=0.2, most=10)
 
     async def announce(self, session: Session, messages: Sequence[Message]) -> None:
         """One NOTIFY for each kind: it is delivered at commit. `job_queued` is told in the same transaction."""
@@ -32,12 +26,12 @@ class PostgresBus:
 
     async def listen(self, wake: Callable[[Kind], None]) -> None:
         """LISTEN until cancelled. After a lost connection every kind is woken once: a hint may have been missed."""
-        failures = 0
+        party = self.database.outage.party()
         while True:
             try:
                 async with await self.database.connection("listener") as connection:
                     await connection.execute(f"LISTEN {self.channel}".encode())
-                    failures = 0
+                    party.through()
                     for kind in KINDS:
                         wake(kind)
                     async for notification in connection.notifies():
@@ -45,10 +39,7 @@ class PostgresBus:
                             if notification.payload == kind:
                                 wake(kind)
             except psycopg.OperationalError as error:
-                failures += 1
-                if failures == 1:
-                    log.warning("listening was interrupted; polling until it works again", error=str(error).strip())
-                await asyncio.sleep(self._backoff.delay(failures))
+                await party.wait(error)
 
     async def claim(self, session: Session, claim: Claim) -> list[Row]:
         """Claim straight from the table."""

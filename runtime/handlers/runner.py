@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
 from ...statemachine.context import TaskCancelledError, TaskContext, Tell
@@ -68,7 +67,7 @@ class Runner:
         started = time.monotonic()
         try:
             prepared = await self._prepare(task, context)
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             return _ended(task, "released", started, reason=f"its input could not be read: {cleaned(str(error))}")
         context.tell = telling = Telling(context.tell)
         try:

@@ -1,8 +1,8 @@
 """The database of a process: one small pool, and the transactions on it."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -14,9 +14,12 @@ from ...statemachine.records import Schema
 from ...statemachine.tables import SCHEMA
 from ..errors import DatabaseUnreachableError
 from .installation import check_installed, install
+from .outage import Outage
 from .queries import query
 from .session import Connection, Row, Session
 
+T = TypeVar("T")
+RECONNECTING = 10.0  # seconds after which the pool begins its back-off anew: it would grow to minutes
 STATEMENT_TIMEOUT = "300s"
 IDLE_TIMEOUT = "60s"
 
@@ -39,7 +42,10 @@ class Database:
             timeout=30,
             kwargs={"autocommit": True, "row_factory": dict_row, "application_name": "coremachine"},
             configure=self._configure,
+            reconnect_timeout=RECONNECTING,
+            reconnect_failed=lambda pool: pool.check(),
         )
+        self.outage = Outage(self._pool.check)
 
     async def reach(self) -> None:
         """Connect once, to see that it can be done. Raises DatabaseUnreachableError, without the password."""
@@ -78,6 +84,51 @@ class Database:
         """A connection inside one transaction, which ends with the block."""
         async with self._pool.connection() as connection, connection.transaction():
             yield Session(connection, self.schema)
+
+    async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Do `work`, which changes nothing, on a session, as often as it takes to get an answer."""
+
+        async def attempt() -> T:
+            async with self.session() as session:
+                return await work(session)
+
+        return await self.outage.endure(attempt)
+
+    async def commit_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Do `work` in a transaction as often as it takes until it is committed, which happens once.
+
+        Where the connection is lost on COMMIT, the server is asked whether that was carried out before `work` is done
+        again. Returns what `work` returned when it was committed.
+        """
+        tried: list[tuple[str, T]] = []
+
+        async def attempt() -> T:
+            if tried and await self._was_committed(tried[0][0]):
+                return tried[0][1]
+            tried.clear()
+            async with self._numbered_transaction() as (session, number):
+                done = await work(session)
+                tried.append((number, done))
+            return done
+
+        return await self.outage.endure(attempt)
+
+    @asynccontextmanager
+    async def _numbered_transaction(self) -> AsyncGenerator[tuple[Session, str]]:
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(self._pool.connection())
+            session = Session(connection, self.schema)
+            async with connection.pipeline():  # BEGIN and the question travel together
+                await stack.enter_async_context(connection.transaction())
+                (row,) = await session.fetch("transaction_id")
+            yield session, row["transaction_id"]
+
+    async def _was_committed(self, number: str) -> bool:
+        async with self.session() as session:
+            (row,) = await session.fetch("transaction_status", {"transaction_id": number})
+        if row["status"] == "in progress":
+            raise psycopg.OperationalError(f"transaction {number} is still under way")
+        return bool(row["status"] == "committed")
 
     async def connection(self, purpose: str) -> psycopg.AsyncConnection[Row]:
         """A connection outside the pool, with all that the login may do."""

@@ -5,10 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
-from ...statemachine.retry import Backoff
 from ..logs import logger
+from ..store.outage import Party
 from .cancelling import cancel_all
 
 T = TypeVar("T")
@@ -21,13 +20,14 @@ class Feed(Generic[T]):
     When nothing can be claimed it sleeps until it is woken, a place becomes free, or `poll` seconds have passed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it claims, how much, and what it does with it
         self,
         name: str,
         places: int,
         poll: float,
         claim: Callable[[int], Awaitable[list[T]]],
         handle: Callable[[T], Awaitable[None]],
+        party: Party,
     ) -> None:
         self.name = name
         self._places = places
@@ -36,7 +36,7 @@ class Feed(Generic[T]):
         self._handle = handle
         self._running: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
-        self._backoff = Backoff(first=0.2, most=10)
+        self._party = party
         self._closed = False
         self.idle = asyncio.Event()
 
@@ -51,19 +51,15 @@ class Feed(Generic[T]):
 
     async def run(self) -> None:
         """Claim and start until closed. What is under way goes on."""
-        failures = 0
         while not self._closed:
             self._woken.clear()
             free = self._places - len(self._running)
             try:
                 claimed = await self._claim(free) if free > 0 else []
-                failures = 0
-            except (psycopg.Error, PoolTimeout) as error:
-                failures += 1
-                if failures == 1:
-                    log.warning("nothing can be claimed; trying again", feed=self.name, error=str(error).strip())
-                await asyncio.sleep(self._backoff.delay(failures))
+            except psycopg.Error as error:
+                await self._party.wait(error)
                 continue
+            self._party.through()
             for work in claimed:
                 self._start(work)
             if free <= 0 or len(claimed) < free:

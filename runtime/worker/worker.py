@@ -8,7 +8,6 @@ from itertools import count
 from typing import Any, cast
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from ...statemachine.context import TaskContext
 from ...statemachine.job import Job
@@ -28,7 +27,6 @@ from ..logs import logger
 from ..reconciler import Reconciler
 from ..settings import Settings
 from ..store.database import Database
-from ..store.outage import passes
 from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage
 from ..store.session import Claim, Note, Row
 from .cancelling import cancel_all
@@ -73,7 +71,7 @@ class Worker:
 
     async def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop` is called, or until nothing that this worker could do is left, if `until_idle`."""
-        settings = self._settings
+        settings, outage = self._settings, self._database.outage
         self._runner = Runner(self._database, self._tasks, settings.concurrency)
         self._flow = Flow(self._database, self._bus, self.name, self._runner.call)
         self._settler = Settler(self._database, self._bus, self._held, self.name)
@@ -81,14 +79,16 @@ class Worker:
         keeper = LeaseKeeper(self._database, self._held, self.name, settings.lease)
         places = settings.concurrency + settings.prefetch
         self._feeds: dict[Kind, Feed[Any]] = {
-            "job": Feed("jobs", JOB_PLACES, settings.poll, self._claim_jobs, self._handle_job),
-            "task": Feed("tasks", places, settings.poll, self._claim_tasks, self._run_task),
-            "callback": Feed("callbacks", CALLBACK_PLACES, settings.poll, self._claim_callbacks, self._run_callback),
+            "job": Feed("jobs", JOB_PLACES, settings.poll, self._claim_jobs, self._handle_job, outage.party()),
+            "task": Feed("tasks", places, settings.poll, self._claim_tasks, self._run_task, outage.party()),
+            "callback": Feed(
+                "callbacks", CALLBACK_PLACES, settings.poll, self._claim_callbacks, self._run_callback, outage.party()
+            ),
         }
         keeper.start()
         settling = asyncio.create_task(self._settler.run())
         feeding = [asyncio.create_task(feed.run()) for feed in self._feeds.values()]
-        reconciler = Reconciler(self._database, self._bus, self.name, settings)
+        reconciler = Reconciler(self._database, self._bus, self.name, settings, settings.lease)
         loops = [asyncio.create_task(self._bus.listen(self._wake)), asyncio.create_task(reconciler.run())]
         if until_idle:
             loops.append(asyncio.create_task(self._stop_when_idle()))
@@ -132,13 +132,9 @@ class Worker:
             await asyncio.sleep(self._settings.poll / 10)
 
     async def _nothing_left(self) -> bool:
-        """Whether no declared job or callback is open; not as long as the database does not say so."""
-        try:
-            async with self._database.session() as session:
-                (row,) = await session.fetch("unfinished", {"kinds": list(self._jobs)})
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            log.info("whether work is left could not be read; asking again", error=str(error).strip())
-            return False
+        """Whether no declared job or callback is open."""
+        kinds = {"kinds": list(self._jobs)}
+        (row,) = await self._database.read(lambda session: session.fetch("unfinished", kinds))
         return not row["unfinished"]
 
     async def _claim_jobs(self, limit: int) -> list[JobMessage]:
@@ -148,34 +144,34 @@ class Worker:
             "owner": self.name,
             "lease": self._settings.lease,
         }
-        async with self._database.session() as session:
-            rows = await session.fetch("claim_job_messages", parameters)
-        messages = [JobMessage(row["job_id"], row["job_type"], row["lease_number"]) for row in rows]
-        for message in messages:
-            self._held.hold("job", message.job_id, message.lease_number)
-        return messages
+        with self._held.claiming("job") as won:
+            async with self._database.session() as session:
+                rows = await session.fetch("claim_job_messages", parameters)
+            won.update({row["job_id"]: row["lease_number"] for row in rows})
+        return [JobMessage(row["job_id"], row["job_type"], row["lease_number"]) for row in rows]
 
     async def _claim_tasks(self, limit: int) -> list[ClaimedTask]:
-        rows = await self._claim(TASKS, _claiming(TASK.name, self.name), self._rotated(self._tasks), limit)
+        rows = await self._claim("task", TASKS, self._rotated(self._tasks), limit)
         return [ClaimedTask(**row) for row in rows]
 
     async def _claim_callbacks(self, limit: int) -> list[ClaimedCallback]:
-        rows = await self._claim(CALLBACKS, _claiming(CALLBACK.name, self.name), self._rotated(self._jobs), limit)
+        rows = await self._claim("callback", CALLBACKS, self._rotated(self._jobs), limit)
         return [ClaimedCallback(**row) for row in rows]
 
-    async def _claim(self, record: Record, event: WrittenEvent | None, kinds: list[str], limit: int) -> list[Row]:
-        async with self._database.session() as session:
-            return await self._bus.claim(
-                session,
-                Claim(
-                    record=record,
-                    event=event,
-                    kinds=kinds,
-                    limit=limit,
-                    owner=self.name,
-                    lease=self._settings.lease,
-                ),
-            )
+    async def _claim(self, kind: Kind, record: Record, kinds: list[str], limit: int) -> list[Row]:
+        claim = Claim(
+            record=record,
+            event=_claiming(record.machine, self.name),
+            kinds=kinds,
+            limit=limit,
+            owner=self.name,
+            lease=self._settings.lease,
+        )
+        with self._held.claiming(kind) as won:
+            async with self._database.session() as session:
+                rows = await self._bus.claim(session, claim)
+            won.update({row["key"]: row["lease_number"] for row in rows})
+        return rows
 
     def _rotated(self, kinds: Mapping[str, object]) -> list[str]:
         """The kinds, beginning with another one each time, so that none starves behind a long queue of the first."""
@@ -185,28 +181,26 @@ class Worker:
         return names[start:] + names[:start]
 
     async def _handle_job(self, message: JobMessage) -> None:
+        outage = self._database.outage
         try:
-            done = await handle_job_message(self._flow, self._jobs, message)
+            done = await outage.endure(lambda: handle_job_message(self._flow, self._jobs, message))
             log.debug("job message handled", job=message.job_id, done=done)
-        except Exception as error:  # noqa: BLE001 - logged, told by an event, and counted in put_off
-            if isinstance(error, psycopg.Error | PoolTimeout) and passes(error):
-                log.warning("a job message comes again", job=message.job_id, error=str(error).strip())
-            else:
-                await self._put_off(message, error)
+        except Exception as failure:  # noqa: BLE001 - logged, told by an event, and counted in put_off
+            await self._put_off(message, failure)
         finally:
-            self._held.drop("job", message.job_id)
+            self._held.drop("job", [message.job_id])
 
     async def _put_off(self, message: JobMessage, error: Exception) -> None:
         """Where not even that can be written, the message comes again when its lease has run out."""
         try:
             done = await put_off(self._flow, message, error)
-        except (psycopg.Error, PoolTimeout) as lost:
+        except psycopg.Error as lost:
             done = f"it comes again with its lease: {str(lost).strip()}"
         log.error("a job message could not be handled", job=message.job_id, done=done, exc_info=error)
 
     async def _run_task(self, task: ClaimedTask) -> None:
         context = context_of(task, lambda kind, data: self._tell(task, kind, data))
-        self._held.hold_task(task.key, task.lease_number, context.ask_to_stop)
+        self._held.heard_by(task.key, context.ask_to_stop)
         try:
             outcome = await self._in_its_place(task, context)
         except asyncio.CancelledError:
@@ -224,7 +218,8 @@ class Worker:
             await self._places.acquire()
         finally:
             self._waiting.discard(cast("asyncio.Task[object]", waiting))
-        self._held.begin_task(task.key)
+        if task.deadline_at is not None:
+            self._held.begin_task(task.key)
         try:
             return await self._runner.run(task, context)
         finally:
@@ -244,13 +239,10 @@ class Worker:
         )
 
     async def _run_callback(self, callback: ClaimedCallback) -> None:
-        self._held.hold("callback", callback.key, callback.lease_number)
         try:
             await run_callback(self._flow, self._jobs[callback.job_type], callback, self._more)
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            log.warning("a callback comes again", job=callback.job_id, error=str(error).strip())
         finally:
-            self._held.drop("callback", callback.key)
+            self._held.drop("callback", [callback.key])
 
 
 def _claiming(machine: str, owner: str) -> WrittenEvent | None:

@@ -12,7 +12,7 @@ import pytest
 from coremachine import AsyncCoreMachine, Job, Stage, task
 from tests.databases import OpenApp
 from tests.observing import counted_events, events_of, rows, tasks_of
-from tests.running import LONGEST, finished, work, working
+from tests.running import LONGEST, finished, finished_with_short_leases, work, working
 from tests.waiting import until_event, until_row, until_status
 
 FAR = 30.0
@@ -269,7 +269,7 @@ async def test_f40_a_handler_that_blocks_the_loop_keeps_its_lease(open_app: Open
 
     job = Job("blocking", [Stage("block", block)])
     app = await open_app(job, lease=lease)
-    row = await finished(app, job)
+    row = await finished_with_short_leases(app, job)
     assert row["result"] is True
     (one,) = await tasks_of(app, row["job_id"])
     assert (one["lease_number"], one["attempt"]) == (1, 1)

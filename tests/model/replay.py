@@ -217,7 +217,7 @@ class Replay:
     async def _renew_task(self, action: Action) -> None:
         key = (await self._row(action))["key"]
         ((at, one),) = ((a, one) for a, one in self.busy.items() if isinstance(one, ClaimedTask) and one.key == key)
-        held = {"task_ids": [key], "lease_numbers": [one.lease_number], "owner": f"worker {at}"}
+        held = {"task_ids": [key], "lease_numbers": [one.lease_number], "begun": [True], "owner": f"worker {at}"}
         await self._renewed("renew_task_leases", held)
 
     async def _claim_callback(self, action: Action) -> None:

@@ -63,12 +63,21 @@ def statements() -> Iterator[Statement]:
 def broken(statement: Statement) -> Iterator[Broken]:
     """Every mutant of a statement. A condition that stands twice, for a row and for its lock, is one condition."""
     tree = parse(statement.sql)
-    seen: set[str] = set()
+    seen = {f"SET {column}" for column in _cleared_for_nothing(statement)}
     for node in tree.walk():
         for out, lock, change in _changes(node):
             if out not in seen:
                 seen.add(out)
                 yield Broken(f"{statement.name} without {out}", _changed(statement, change), lock)
+
+
+def _cleared_for_nothing(statement: Statement) -> Iterator[str]:
+    """Columns that the statement clears though its rows cannot hold anything in them."""
+    sources = {statement.source} if statement.source else {*statement.transition.sources}
+    for tie in statement.record.ties:
+        may = {*tie.required, *tie.allowed}
+        if not may & {*sources, statement.transition.target}:
+            yield tie.column
 
 
 def _changed(statement: Statement, change: Callable[[exp.Expr], None]) -> Statement:
@@ -100,8 +109,7 @@ def _of_clause(node: exp.Expr) -> Iterator[tuple[str, bool, Callable[[exp.Expr],
         yield "its limit", False, _drop(exp.Limit)
     if isinstance(node, exp.Update):
         for one in node.expressions:
-            if not isinstance(one.expression, exp.Null):
-                yield f"SET {one.this.name}", False, _without_set(one.this.name)
+            yield f"SET {one.this.name}", False, _without_set(one.this.name)
 
 
 def _of_condition(said: str) -> Iterator[tuple[str, bool, Callable[[exp.Expr], None]]]:

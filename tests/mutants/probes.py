@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 
 from coremachine.statemachine.lifecycle import Edge
-from coremachine.statemachine.records import Record
+from coremachine.statemachine.records import Record, Tie
 from tests.integration.rows import tied_columns
 from tests.mutants.attempt import Probe
 from tests.mutants.ground import Ground
@@ -15,6 +15,8 @@ SAMPLES: Mapping[str, str] = {
     "JSONB": "'[]'::jsonb",
     "VARCHAR(100)": "'someone'",
     "VARCHAR(20)": "'why'",
+    "TEXT": "'why'",
+    "INT": "1",
 }
 ON_A_ROW: Mapping[str, str] = {
     "move_number": "move_number + 1",
@@ -22,6 +24,11 @@ ON_A_ROW: Mapping[str, str] = {
     "event_status": "CASE event_status WHEN 'failure' THEN 'warning' ELSE 'failure' END",
     "event_data": """'{"forged": true}'""",
 }
+
+
+def sample_of(record: Record, tie: Tie) -> str:
+    """Any value for a tied column."""
+    return SAMPLES[record.column(tie.column).type]
 
 
 def update(record: Record, key: str, changes: Mapping[str, str]) -> str:

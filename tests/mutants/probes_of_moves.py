@@ -5,15 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import psycopg
 
-from coremachine.statemachine.records import Record
+from coremachine.statemachine.records import Record, Tie
 from tests.integration.rows import GIVEN
 from tests.mutants.attempt import Probe
 from tests.mutants.ground import Ground
 from tests.mutants.of_moves import Statement
+from tests.mutants.probes import sample_of
 
 UNSORTED = "".join(f"SET LOCAL enable_{way} = off; " for way in ("indexscan", "indexonlyscan", "bitmapscan"))
 """No index gives the rows in an order that only ORDER BY may promise."""
 OTHER_LEASES = (-1, 1)
+SPAN = 90
+"""How long after the move what it limits must end, in seconds."""
 ENDED = {"tasks_completed": 1, "tasks_failed": 2, "tasks_cancelled": 0}
 COUNTERS: Mapping[str, Mapping[str, int]] = {
     "open": {"tasks_total": 5, "tasks_completed": 2, "tasks_failed": 0, "tasks_cancelled": 0},
@@ -90,6 +93,7 @@ def _tied(statement: Statement) -> Iterator[str]:
     target, sources = statement.transition.target, set(statement.transition.sources)
     for tie in statement.record.ties:
         entered = target in tie.required and not sources <= set(tie.required)
+        may = {*tie.required, *tie.allowed}
         if entered and tie.clock:
             yield f"r.{tie.column} > b.created_at AND r.{tie.column} IS DISTINCT FROM b.{tie.column}"
         elif entered and tie.after:
@@ -97,10 +101,12 @@ def _tied(statement: Statement) -> Iterator[str]:
             yield f"r.{tie.column} - app.clock() BETWEEN interval '{seconds - 10} s' AND interval '{seconds} s'"
         elif entered and tie.column == "lease_owner":
             yield "r.lease_owner = 'a worker'"
-        elif tie.span and target in (*tie.required, *tie.allowed):
-            yield f"r.{tie.column} - r.started_at = r.{tie.span}"
-        elif target not in (*tie.required, *tie.allowed):
+        elif tie.span and target in may and not sources <= may:
+            yield f"r.{tie.column} - app.clock() BETWEEN interval '{SPAN - 10} s' AND interval '{SPAN} s'"
+        elif target not in may:
             yield f"r.{tie.column} IS NULL"
+        elif not entered:
+            yield f"r.{tie.column} IS NOT DISTINCT FROM b.{tie.column}"
 
 
 def _values(statement: Statement, key: str, ground: Ground) -> dict[str, object]:
@@ -131,14 +137,29 @@ def _plain(value: object) -> object:
 
 
 def _prepared(statement: Statement) -> str:
-    """What must be so before: a timeout, that a deadline comes from, or counters that are not what they will be."""
+    """What must be so before: whatever a row may hold it holds, and counters are not what they will be."""
     record = statement.record
+    sets = {
+        tie.column: f"CASE WHEN {_stands_in((*tie.required, *tie.allowed))} THEN {_held(record, tie)} END"
+        for tie in record.ties
+        if tie.allowed
+    }
+    sets |= {tie.span: f"interval '{SPAN} s'" for tie in record.ties if tie.span}
     if record.sets.get(statement.transition.trigger):
-        counted = "tasks_total = 3, tasks_failed = 1, tasks_cancelled = 1"
-        return f"UPDATE app.{record.table} SET {counted} WHERE status IN ('pending', 'processing'); "  # noqa: S608
-    if not any(tie.span for tie in record.ties):
-        return ""
-    return f"UPDATE app.{record.table} SET timeout = interval '90 s'; "  # noqa: S608 - test SQL
+        counted = {"tasks_total": 3, "tasks_failed": 1, "tasks_cancelled": 1}
+        still = _stands_in(("pending", "processing"))
+        sets |= {name: f"CASE WHEN {still} THEN {number} ELSE {name} END" for name, number in counted.items()}
+    changes = ", ".join(f"{name} = {value}" for name, value in sets.items())
+    return f"UPDATE app.{record.table} SET {changes}; " if changes else ""  # noqa: S608 - test SQL
+
+
+def _stands_in(states: Sequence[str]) -> str:
+    return f"status IN ({', '.join(map(repr, states))})"
+
+
+def _held(record: Record, tie: Tie) -> str:
+    """A value that the move would not give: an old deadline, or any sample."""
+    return "app.clock() + interval '1 day'" if tie.span else f"COALESCE({tie.column}, {sample_of(record, tie)})"
 
 
 def _of_move(statement: Statement, ground: Ground) -> Iterator[Probe]:
@@ -222,7 +243,7 @@ def _of_sweep(statement: Statement, ground: Ground) -> Iterator[Probe]:
         sql = literal(sql, _event(statement))
         name = f"{statement.name} in {state}"
         holds = moved(statement, key, {"n": 1}) if state == statement.source else unchanged(record, key)
-        yield Probe(name, before(record, key) + sql, holds)
+        yield Probe(name, _prepared(statement) + before(record, key) + sql, holds)
         yield Probe(f"{name}, of another", _prepared(statement) + before(record, other) + sql, unchanged(record, other))
 
 

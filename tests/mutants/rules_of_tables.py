@@ -24,6 +24,10 @@ BOUNDS: Mapping[str, tuple[tuple[str, Changes, bool], ...]] = {
         ("queued", {"stage_count": "1"}, False),
         ("queued", {"lease_owner": "'someone'"}, True),
         ("queued", {"lease_expires_at": "now()"}, True),
+        *((state, {"deadline": "'1 hour'"}, True) for state in ("queued", "processing")),
+        *((state, {"deadline": "'1 hour'", "deadline_at": "now()"}, False) for state in ("queued", "processing")),
+        ("queued", {"deadline_at": "now()"}, False),
+        *((state, {"deadline": "'1 hour'"}, False) for state in ("completed", "failed", "cancelled")),
     ),
     "stage": (
         ("processing", {"stage": "0"}, True),

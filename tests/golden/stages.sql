@@ -206,3 +206,53 @@ WITH moved AS (
 SELECT
   COUNT(*) AS moved
 FROM moved;
+
+-- sweep: resume from failed by job_id
+WITH moved AS (
+  UPDATE app.stages AS r SET status = 'pending', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), started_at = NULL, finished_at = NULL, error = NULL, stop_reason = NULL, stop_why = NULL, stopped_at = NULL
+  FROM (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+  WHERE
+    r.status = 'failed'
+    AND r.stage_id = ANY(
+      ARRAY(SELECT
+        t.stage_id
+      FROM app.stages AS t
+      WHERE
+        t.job_id = CAST(%(value)s AS VARCHAR(64)) AND t.status = 'failed'
+      ORDER BY
+        t.stage_id   FOR NO KEY UPDATE)
+    )
+  RETURNING 1
+)
+SELECT
+  COUNT(*) AS moved
+FROM moved;
+
+-- sweep: resume from cancelled by job_id
+WITH moved AS (
+  UPDATE app.stages AS r SET status = 'pending', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), started_at = NULL, finished_at = NULL, error = NULL, stop_reason = NULL, stop_why = NULL, stopped_at = NULL
+  FROM (
+    SELECT
+      app.clock() AS moment
+    OFFSET 0
+  ) AS n
+  WHERE
+    r.status = 'cancelled'
+    AND r.stage_id = ANY(
+      ARRAY(SELECT
+        t.stage_id
+      FROM app.stages AS t
+      WHERE
+        t.job_id = CAST(%(value)s AS VARCHAR(64)) AND t.status = 'cancelled'
+      ORDER BY
+        t.stage_id   FOR NO KEY UPDATE)
+    )
+  RETURNING 1
+)
+SELECT
+  COUNT(*) AS moved
+FROM moved;

@@ -20,7 +20,11 @@ HERE = Path(__file__).parent
 UPDATE = os.environ.get("COREMACHINE_UPDATE_GOLDEN", "") not in {"", "0"}
 
 SWEEPS = {
-    "stage": [("skip", "pending", "job_id")],
+    "stage": [
+        ("skip", "pending", "job_id"),
+        ("resume", "failed", "job_id"),
+        ("resume", "cancelled", "job_id"),
+    ],
     "task": [
         ("cancel", "queued", "stage_id"),
         ("resume", "failed", "stage_id"),

@@ -150,7 +150,7 @@ class Replay:
 
     async def _renew_message(self, _: Action) -> None:
         ((at, message),) = ((at, one) for at, one in self.busy.items() if isinstance(one, JobMessage))
-        held = {"job_ids": [self.job_id], "lease_numbers": [message.lease_number], "owner": f"worker {at}"}
+        held = {"keys": [self.job_id], "lease_numbers": [message.lease_number], "owner": f"worker {at}"}
         await self._renewed("renew_job_messages", held)
 
     async def _renewed(self, query: str, held: Mapping[str, object]) -> None:
@@ -217,7 +217,7 @@ class Replay:
     async def _renew_task(self, action: Action) -> None:
         key = (await self._row(action))["key"]
         ((at, one),) = ((a, one) for a, one in self.busy.items() if isinstance(one, ClaimedTask) and one.key == key)
-        held = {"task_ids": [key], "lease_numbers": [one.lease_number], "begun": [True], "owner": f"worker {at}"}
+        held = {"keys": [key], "lease_numbers": [one.lease_number], "begun": [True], "owner": f"worker {at}"}
         await self._renewed("renew_task_leases", held)
 
     async def _claim_callback(self, action: Action) -> None:

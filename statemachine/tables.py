@@ -187,6 +187,7 @@ TASKS = Record(
         Index(name="tasks_due", columns=("task_type", "due_at", "task_number"), where="status = 'queued'"),
         Index(name="tasks_leased", columns=("lease_expires_at",), where="status = 'processing'"),
     ),
+    sets={"resume": ("rescues",)},
     adds={"resume": ("max_attempts",)},
     counts={**LEASE_COUNTS, "resume": ("attempt",)},
     fence="lease_number",

@@ -124,7 +124,7 @@ def _task_parameters(job: Row, stage: StageRow, items: Sequence[str | None]) -> 
 
 
 async def _queue_again(session: Session, stage: StageRow, expected: int) -> None:
-    values = {"delay": 0.0, "max_attempts": stage.definition["max_attempts"]}
+    values = {"delay": 0.0, "max_attempts": stage.definition["max_attempts"], "rescues": 0}
     moved = 0
     for state in ("failed", "cancelled"):
         move = machine_of(TASK).fire(Subject("*", state), "resume", values, {"stage": stage.name})

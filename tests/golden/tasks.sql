@@ -239,14 +239,14 @@ WITH input AS (
   SELECT
     i.*,
     n.moment
-  FROM UNNEST(CAST(%(task_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(delay)s AS DOUBLE PRECISION[]), CAST(%(max_attempts)s AS INT[])) AS i(task_id, event_type, event_status, event_data, delay, max_attempts)
+  FROM UNNEST(CAST(%(task_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(delay)s AS DOUBLE PRECISION[]), CAST(%(rescues)s AS INT[]), CAST(%(max_attempts)s AS INT[])) AS i(task_id, event_type, event_status, event_data, delay, rescues, max_attempts)
   CROSS JOIN (
     SELECT
       app.clock() AS moment
     OFFSET 0
   ) AS n
 )
-UPDATE app.tasks AS r SET status = 'queued', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = i.moment + MAKE_INTERVAL(secs => i.delay), lease_owner = NULL, lease_expires_at = NULL, deadline_at = NULL, finished_at = NULL, result = NULL, error = NULL, attempt = r.attempt + 1, max_attempts = r.max_attempts + i.max_attempts
+UPDATE app.tasks AS r SET status = 'queued', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = i.moment + MAKE_INTERVAL(secs => i.delay), lease_owner = NULL, lease_expires_at = NULL, deadline_at = NULL, finished_at = NULL, result = NULL, error = NULL, attempt = r.attempt + 1, max_attempts = r.max_attempts + i.max_attempts, rescues = i.rescues
 FROM input AS i
 WHERE
   r.task_id = CAST(i.task_id AS VARCHAR(64))
@@ -347,7 +347,7 @@ FROM moved;
 
 -- sweep: resume from failed by stage_id
 WITH moved AS (
-  UPDATE app.tasks AS r SET status = 'queued', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = n.moment + MAKE_INTERVAL(secs => %(delay)s), lease_owner = NULL, lease_expires_at = NULL, deadline_at = NULL, finished_at = NULL, result = NULL, error = NULL, attempt = r.attempt + 1, max_attempts = r.max_attempts + %(max_attempts)s
+  UPDATE app.tasks AS r SET status = 'queued', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = n.moment + MAKE_INTERVAL(secs => %(delay)s), lease_owner = NULL, lease_expires_at = NULL, deadline_at = NULL, finished_at = NULL, result = NULL, error = NULL, attempt = r.attempt + 1, max_attempts = r.max_attempts + %(max_attempts)s, rescues = CAST(%(rescues)s AS INT)
   FROM (
     SELECT
       app.clock() AS moment
@@ -372,7 +372,7 @@ FROM moved;
 
 -- sweep: resume from cancelled by stage_id
 WITH moved AS (
-  UPDATE app.tasks AS r SET status = 'queued', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = n.moment + MAKE_INTERVAL(secs => %(delay)s), lease_owner = NULL, lease_expires_at = NULL, deadline_at = NULL, finished_at = NULL, result = NULL, error = NULL, attempt = r.attempt + 1, max_attempts = r.max_attempts + %(max_attempts)s
+  UPDATE app.tasks AS r SET status = 'queued', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = n.moment + MAKE_INTERVAL(secs => %(delay)s), lease_owner = NULL, lease_expires_at = NULL, deadline_at = NULL, finished_at = NULL, result = NULL, error = NULL, attempt = r.attempt + 1, max_attempts = r.max_attempts + %(max_attempts)s, rescues = CAST(%(rescues)s AS INT)
   FROM (
     SELECT
       app.clock() AS moment

@@ -35,6 +35,7 @@ GIVEN: Mapping[str, object] = {
     "tasks_failed": 0,
     "tasks_cancelled": 0,
     "max_attempts": 1,
+    "rescues": 0,
     "decided_by": "a reviewer",
 }
 """A value for every input that some move wants, the lease number apart."""

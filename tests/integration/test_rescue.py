@@ -73,6 +73,20 @@ async def test_f44_a_task_that_outlives_too_many_workers_fails_with_its_job(open
     assert "its worker was lost 4 times, 3 rescues are allowed" in job["error"]["message"]
 
 
+async def test_f44_a_resumed_task_may_outlive_as_many_workers_again(open_app: OpenApp) -> None:
+    app = await open_app(SUMS)
+    job_id = await claimed_by_a_lost_worker(app, numbers=[1])
+    await rows(app, "UPDATE app.tasks SET rescues = max_rescues")
+    await reconciler(app).run_once()
+    await app.resume(job_id)
+    await lose(app)
+    (task,) = await tasks_of(app, job_id)
+    assert (task["rescues"], task["max_rescues"]) == (0, 3)
+    await reconciler(app).run_once()
+    (task,) = await tasks_of(app, job_id)
+    assert (task["status"], task["rescues"]) == ("queued", 1)
+
+
 async def test_f06_a_rescued_task_cannot_be_completed_by_its_lost_worker(open_app: OpenApp) -> None:
     gate = Flag()
 

@@ -89,12 +89,13 @@ class Draft:
         self.tasks[stage] = (*rows[:index], row, *rows[index + 1 :])
 
     def move_tasks(self, stage: int, source: str, trigger: str, more: int = 0) -> int:
-        """Move every task of a stage that is in `source`; `more` attempts are allowed then. Returns how many moved."""
+        """Move every task of a stage that is in `source`; with `more` attempts each begins anew. Returns how many moved."""
         moved = 0
         for index, row in enumerate(self.tasks[stage]):
             if row.status == source:
                 status = self.fired("task", row.status, trigger)
-                attempts = (row.attempt + 1, row.max_attempts + more) if more else (row.attempt, row.max_attempts)
-                self.put_task(stage, index, TaskRow(status, *attempts, row.rescues))
+                kept = (row.attempt, row.max_attempts, row.rescues)
+                again = (row.attempt + 1, row.max_attempts + more, 0)
+                self.put_task(stage, index, TaskRow(status, *(again if more else kept)))
                 moved += 1
         return moved

@@ -18,13 +18,19 @@ OTHER_LEASES = (-1, 1)
 SPAN = 90
 """How long after the move what it limits must end, in seconds."""
 ENDED = {"tasks_completed": 1, "tasks_failed": 2, "tasks_cancelled": 0}
-COUNTERS: Mapping[str, Mapping[str, int]] = {
+SET_TO: Mapping[str, Mapping[str, int]] = {
+    "resume": {"rescues": 0},
     "open": {"tasks_total": 5, "tasks_completed": 2, "tasks_failed": 0, "tasks_cancelled": 0},
     "complete": {"tasks_completed": 3, "tasks_failed": 0, "tasks_cancelled": 0},
     "fail": ENDED,
     "cancel": ENDED,
 }
-"""What a stage's counters are set to: none is what it was."""
+"""What columns are set to: none is what it was."""
+BEFORE: Mapping[str, tuple[Sequence[str], Mapping[str, int]]] = {
+    "stage": (("pending", "processing"), {"tasks_total": 3, "tasks_failed": 1, "tasks_cancelled": 1}),
+    "task": (("failed", "cancelled"), {"rescues": 2}),
+}
+"""What they were, and in which states."""
 
 
 def literal(sql: str, parameters: Mapping[str, object]) -> str:
@@ -79,7 +85,7 @@ def moved(statement: Statement, key: str, data: Mapping[str, object]) -> str:
         f"e.event_data = '{json.dumps(data)}'",
         *(f"r.{column} = b.{column} + 1" for column in record.counts.get(trigger, ())),
         *(f"r.{column} = b.{column} + 7" for column in record.adds.get(trigger, ())),
-        *(f"r.{column} = {COUNTERS[trigger][column]}" for column in record.sets.get(trigger, ())),
+        *(f"r.{column} = {SET_TO[trigger][column]}" for column in record.sets.get(trigger, ())),
         *_tied(statement),
     ]
     return (
@@ -112,7 +118,7 @@ def _tied(statement: Statement) -> Iterator[str]:
 def _values(statement: Statement, key: str, ground: Ground) -> dict[str, object]:
     record = statement.record
     trigger = statement.transition.trigger
-    counters: Mapping[str, int] = COUNTERS[trigger] if record.sets.get(trigger) else {}
+    counters: Mapping[str, int] = SET_TO[trigger] if record.sets.get(trigger) else {}
     given = {**GIVEN, "delay": 50.0, "max_attempts": 7, **counters}
     return given if record.fence is None else {**given, record.fence: ground.leases[key]}
 
@@ -137,7 +143,7 @@ def _plain(value: object) -> object:
 
 
 def _prepared(statement: Statement) -> str:
-    """What must be so before: whatever a row may hold it holds, and counters are not what they will be."""
+    """What must be so before: whatever a row may hold it holds, and numbers are not what they will be."""
     record = statement.record
     sets = {
         tie.column: f"CASE WHEN {_stands_in((*tie.required, *tie.allowed))} THEN {_held(record, tie)} END"
@@ -146,9 +152,9 @@ def _prepared(statement: Statement) -> str:
     }
     sets |= {tie.span: f"interval '{SPAN} s'" for tie in record.ties if tie.span}
     if record.sets.get(statement.transition.trigger):
-        counted = {"tasks_total": 3, "tasks_failed": 1, "tasks_cancelled": 1}
-        still = _stands_in(("pending", "processing"))
-        sets |= {name: f"CASE WHEN {still} THEN {number} ELSE {name} END" for name, number in counted.items()}
+        states, numbers = BEFORE[record.machine]
+        here = _stands_in(states)
+        sets |= {name: f"CASE WHEN {here} THEN {number} ELSE {name} END" for name, number in numbers.items()}
     changes = ", ".join(f"{name} = {value}" for name, value in sets.items())
     return f"UPDATE app.{record.table} SET {changes}; " if changes else ""  # noqa: S608 - test SQL
 

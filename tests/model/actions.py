@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from tests.model import flow
 from tests.model.draft import Draft, ViolationError
-from tests.model.state import State, Worker, World, holders, still_open
+from tests.model.state import State, Worker, World, holders, is_over, still_open
 
-LATE = ("completed", "failed", "released", "expired")
+LATE = ("completed", "failed", "released", "expired", "overdue")
 
 
 class Action(NamedTuple):
@@ -33,6 +33,7 @@ def actions(world: World, state: State) -> Iterator[Action]:
     free = next((at for at, one in enumerate(state.workers) if one is None), -1)
     yield from _of_users(world, state)
     yield from _of_reconciler(world, state)
+    yield from _of_time(world, state)
     yield from _of_message(world, state, free)
     yield from _of_tasks(world, state, free)
     yield from _of_callback(world, state, free)
@@ -66,6 +67,26 @@ def _of_reconciler(world: World, state: State) -> Iterator[Action]:
             yield Action("close counted", stage=number)
 
 
+def _of_time(world: World, state: State) -> Iterator[Action]:
+    number = flow.open_stage(state)
+    stopped = number is not None and state.stages[number].stop
+    if state.job.deadline == "ahead":
+        yield Action("pass deadline")
+    if world.deadline and world.keeps("deadline"):
+        yield Action("end overdue job", fair=state.job.deadline == "past" and not stopped)
+    if number is not None and stopped and not state.stages[number].waited and not world.timeouts:
+        yield Action("pass grace", stage=number)
+
+
+def _of_time_of_task(world: World, state: State, number: int, index: int) -> Iterator[Action]:
+    row, over = state.tasks[number][index], is_over(world, state, number, index)
+    if world.timeouts and not row.over:
+        yield Action("pass timeout", stage=number, task=index)
+    ends = world.keeps("timeout" if world.timeouts else "stop grace")
+    if (over and ends) or not world.keeps("in time"):
+        yield Action("end overdue task", stage=number, task=index, fair=over and not row.expired)
+
+
 def _of_message(world: World, state: State, free: int) -> Iterator[Action]:
     message = state.job.message
     held = any(one and one.kind == "message" for one in state.workers)
@@ -90,6 +111,7 @@ def _of_tasks(world: World, state: State, free: int) -> Iterator[Action]:
             if claimable and free >= 0 and state.noticed:
                 yield Action("claim task", free, number, index)
             if row.status == "processing":
+                yield from _of_time_of_task(world, state, number, index)
                 held = any(holders(state, number, index))
                 if not row.expired:
                     yield Action("expire task", stage=number, task=index, fair=not held)
@@ -138,7 +160,7 @@ def _of_worker(world: World, state: State, at: int, worker: Worker) -> Iterator[
     else:
         stopped = ("cancelled",) if state.stages[worker.stage].stop else ()
         for outcome in ("completed", "failed", "hopeless", "released", *stopped):
-            yield Action("settle", at, how=outcome, fair=outcome != "released")
+            yield Action("settle", at, how=outcome, fair=outcome != "released" and not world.stuck)
 
 
 def after(world: World, state: State, action: Action) -> State:
@@ -178,7 +200,7 @@ def _claim_task(draft: Draft, action: Action) -> None:
     if draft.stages[action.stage].stop:
         raise ViolationError("started late", "a task was started in a stage that had been stopped")
     status = draft.fired("task", row.status, "claim")
-    draft.put_task(action.stage, action.task, row._replace(status=status, expired=False))
+    draft.put_task(action.stage, action.task, row._replace(status=status, expired=False, over=False))
     draft.free("task", action.stage, action.task)
     draft.workers[action.worker] = Worker("task", stage=action.stage, task=action.task)
 
@@ -223,6 +245,25 @@ def _rescue_task(draft: Draft, action: Action) -> None:
     flow.settle(draft, Worker("task", stage=action.stage, task=action.task), "expired")
 
 
+def _end_overdue_task(draft: Draft, action: Action) -> None:
+    if not is_over(draft.world, draft.before, action.stage, action.task):
+        raise ViolationError("too soon", "a task was taken from a worker that had time left")
+    flow.settle(draft, Worker("task", stage=action.stage, task=action.task), "overdue")
+
+
+def _pass_timeout(draft: Draft, action: Action) -> None:
+    row = draft.task(action.stage, action.task)
+    draft.put_task(action.stage, action.task, row._replace(over=True))
+
+
+def _pass_grace(draft: Draft, action: Action) -> None:
+    draft.stages[action.stage] = draft.stages[action.stage]._replace(waited=True)
+
+
+def _pass_deadline(draft: Draft, _: Action) -> None:
+    draft.job = draft.job._replace(deadline="past")
+
+
 def _lease(draft: Draft, action: Action) -> None:
     row = draft.task(action.stage, action.task)
     draft.put_task(action.stage, action.task, row._replace(expired=action.name == "expire task"))
@@ -260,6 +301,11 @@ _DEEDS: Mapping[str, Callable[[Draft, Action], None]] = {
     "lose notice": _set_notice,
     "repost": lambda draft, _: draft.post("due"),
     "close counted": lambda draft, action: flow.close(draft, action.stage),
+    "pass deadline": _pass_deadline,
+    "pass timeout": _pass_timeout,
+    "pass grace": _pass_grace,
+    "end overdue job": lambda draft, _: flow.end_overdue(draft),
+    "end overdue task": _end_overdue_task,
     "claim message": _claim_message,
     "message late": _set_message,
     "renew message": _set_message,

@@ -16,6 +16,7 @@ class Draft:
 
     def __init__(self, world: World, state: State) -> None:
         self.world = world
+        self.before = state
         self.job: JobRow = state.job
         self.stages: list[StageRow] = list(state.stages)
         self.tasks: list[tuple[TaskRow, ...]] = list(state.tasks)
@@ -51,6 +52,7 @@ class Draft:
         self.job = self.job._replace(status=status)
         if status in self.world.ends["job"]:
             self.post(None)
+            self.job = self.job._replace(deadline=None)
 
     def post(self, message: str | None) -> None:
         """Set the job's message. Who held the one before holds it no more."""
@@ -67,9 +69,12 @@ class Draft:
         """Move a stage; opening and closing are counted."""
         before = self.stages[number]
         status = self.fired("stage", before.status, trigger)
+        if trigger == "complete" and before.stop:
+            raise ViolationError("went on", f"a stage that was asked to stop for {before.stop} completed")
         openings = before.openings + (trigger == "open") - (trigger in {"complete", "fail", "cancel"})
-        stop = before.stop if status not in self.world.ends["stage"] else None
-        self.stages[number] = before._replace(status=status, openings=openings, stop=stop)
+        ended = status in self.world.ends["stage"]
+        stop, waited = (None, False) if ended else (before.stop, before.waited)
+        self.stages[number] = before._replace(status=status, openings=openings, stop=stop, waited=waited)
 
     def move_stages(self, source: str, trigger: str) -> None:
         """Move every stage that is in `source`."""
@@ -89,7 +94,7 @@ class Draft:
         self.tasks[stage] = (*rows[:index], row, *rows[index + 1 :])
 
     def move_tasks(self, stage: int, source: str, trigger: str, more: int = 0) -> int:
-        """Move every task of a stage that is in `source`; with `more` attempts each begins anew. Returns how many moved."""
+        """Move each task of a stage in `source`; with `more` attempts it begins anew. Returns how many moved."""
         moved = 0
         for index, row in enumerate(self.tasks[stage]):
             if row.status == source:

@@ -79,6 +79,8 @@ def decide(draft: Draft, row: TaskRow, stage: StageRow, outcome: str) -> str:
     world = draft.world
     if outcome == "completed":
         return "complete"
+    if outcome == "overdue":
+        outcome = "failed" if world.timeouts else "cancelled"
     if outcome == "failed":
         left = row.attempt < row.max_attempts or not world.keeps("max attempts")
         return "retry" if left and not stage.stop else "fail"
@@ -135,6 +137,8 @@ def advance(draft: Draft, number: int, ended: str, seen: tuple[int, ...] | None 
 
 def stop(draft: Draft, number: int, reason: str) -> None:
     """Cancel what has not started, and ask the rest to stop."""
+    if draft.stages[number].stop == "cancel":
+        raise ViolationError("wish forgotten", f"a stage that was asked to stop for a cancel stops for {reason}")
     moved = draft.move_tasks(number, "queued", "cancel") if draft.world.keeps("sweep") else 0
     stage = draft.stages[number]
     draft.stages[number] = stage._replace(cancelled=stage.cancelled + moved, stop=reason)
@@ -145,7 +149,7 @@ def close(draft: Draft, number: int) -> None:
     stage = draft.stages[number]
     if stage.stop == "cancel":
         trigger = "cancel"
-    elif stage.failed:
+    elif stage.failed or (stage.stop == "deadline" and draft.world.keeps("deadline fails")):
         trigger = "fail"
     else:
         trigger = "cancel" if stage.cancelled else "complete"
@@ -166,16 +170,40 @@ def end(draft: Draft, trigger: str) -> None:
 
 def cancel(draft: Draft) -> None:
     """What a user asks for: at once where nothing runs, else as soon as it has ended."""
-    running = [number for number, stage in enumerate(draft.stages) if stage.status == "processing"]
+    number = open_stage(draft)
     draft.cancels -= 1
-    if not running:
+    if number is None:
         end(draft, "cancel")
+    elif draft.stages[number].stop != "cancel":
+        stop_open(draft, number, "cancel")
+
+
+def end_overdue(draft: Draft) -> None:
+    """What a reconciler does with a job that it took to be past its deadline."""
+    world, number = draft.world, open_stage(draft)
+    past = draft.job.deadline == "past"
+    if not past and world.keeps("deadline again"):
         return
-    number = running[0]
-    if draft.stages[number].stop != "cancel":
-        stop(draft, number, "cancel")
-        if not still_open(draft.stages[number]):
-            close(draft, number)
+    if number is not None and draft.stages[number].stop and world.keeps("asked"):
+        return
+    if not past:
+        raise ViolationError("too soon", "a job was ended for a deadline that it has not passed")
+    if number is None:
+        end(draft, "fail")
+    else:
+        stop_open(draft, number, "deadline")
+
+
+def open_stage(state: State | Draft) -> int | None:
+    """The stage that is under way."""
+    return next((number for number, stage in enumerate(state.stages) if stage.status == "processing"), None)
+
+
+def stop_open(draft: Draft, number: int, reason: str) -> None:
+    """Stop an open stage, and close it where nothing of it runs."""
+    stop(draft, number, reason)
+    if not still_open(draft.stages[number]):
+        close(draft, number)
 
 
 def resume(draft: Draft) -> None:
@@ -183,6 +211,8 @@ def resume(draft: Draft) -> None:
     draft.resumes -= 1
     draft.move_job("resume")
     draft.post("due")
+    if draft.world.keeps("new deadline"):
+        draft.job = draft.job._replace(deadline=draft.world.time)
     if draft.world.keeps("resume stages"):
         for state in ("failed", "cancelled"):
             draft.move_stages(state, "resume")

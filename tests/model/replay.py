@@ -1,4 +1,4 @@
-"""The actions of the model, done by the runtime on a real database, and the rows as the model would tell of them."""
+"""The actions of the model, done by the runtime on a real database."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.errors import StaleMessageError
 from coremachine.runtime.flow.callback import run_callback
 from coremachine.runtime.flow.cancel import cancel
+from coremachine.runtime.flow.deadline import end_overdue_jobs, end_overdue_tasks
 from coremachine.runtime.flow.finalize import finalize_job
 from coremachine.runtime.flow.flow import Flow, Found
 from coremachine.runtime.flow.handle_job import next_step
@@ -29,19 +30,19 @@ from coremachine.statemachine.tables import CALLBACKS, TASKS
 from tests.integration.rows import run
 from tests.model import state as model
 from tests.model.actions import Action
+from tests.model.told import rows_of
 
 AT_ONCE = Backoff(first=0, jitter=0)
 LONG = 3600.0
 EXPIRED = "app.clock() - interval '1 second'"
+LONG_AGO = "app.clock() - interval '1 day'"
 EXPIRE_TASK = "UPDATE app.tasks SET lease_expires_at = app.clock() - interval '1 second' WHERE task_id = %(key)s"
 
 
-@task(retries=1, backoff=AT_ONCE)
 def part(number: int) -> int:
     return number
 
 
-@task(retries=1, backoff=AT_ONCE)
 def more(number: int) -> int:
     return number
 
@@ -57,13 +58,18 @@ def tell(result: int) -> None:
 def job_of(world: model.World) -> Job:
     """A job of the world's shape: each of its stages has as many tasks as the one before it."""
     policy: Any = world.policy
-    stages = [Stage("first", part, each="numbers", policy=policy), Stage("second", more, each="first", policy=policy)]
+    made = task(retries=1, backoff=AT_ONCE, timeout=LONG if world.timeouts else None)
+    first, second = (
+        Stage("first", made(part), each="numbers", policy=policy),
+        Stage("second", made(more), each="first", policy=policy),
+    )
     return Job(
         f"modelled_{world.policy}",
-        stages[: world.stages],
+        [first, second][: world.stages],
         finalize=sealed,
         finalize_required=True,
         on_job_complete=tell,
+        deadline=LONG if world.deadline else None,
         callback_retries=1,
         callback_backoff=AT_ONCE,
     )
@@ -82,6 +88,7 @@ class Replay:
     async def submit(self, key: str) -> None:
         """Submit the job, and put off whatever other jobs still wait for."""
         await run(self.owner, "UPDATE app.jobs SET due_at = 'infinity' WHERE due_at IS NOT NULL")
+        await run(self.owner, "UPDATE app.jobs SET deadline_at = 'infinity' WHERE deadline_at IS NOT NULL")
         await run(self.owner, "UPDATE app.callbacks SET due_at = 'infinity' WHERE status = 'queued'")
         await run(self.owner, "UPDATE app.callbacks SET lease_expires_at = 'infinity' WHERE status = 'processing'")
         submitted = await self.app.submit(self.job, numbers=list(range(self.world.tasks)), key=key)
@@ -214,6 +221,25 @@ class Replay:
         given = {"key": (await self._row(action))["key"]}
         await run(self.owner, EXPIRE_TASK, given)
 
+    async def _pass_deadline(self, _: Action) -> None:
+        sets = f"deadline_at = {LONG_AGO}"
+        await run(self.owner, f"UPDATE app.jobs SET {sets} WHERE job_id = %(id)s", {"id": self.job_id})  # noqa: S608
+
+    async def _pass_timeout(self, action: Action) -> None:
+        given = {"key": (await self._row(action))["key"]}
+        await run(self.owner, f"UPDATE app.tasks SET deadline_at = {LONG_AGO} WHERE task_id = %(key)s", given)  # noqa: S608
+
+    async def _pass_grace(self, action: Action) -> None:
+        where = "WHERE job_id = %(id)s AND stage = %(stage)s"
+        given = {"id": self.job_id, "stage": action.stage + 1}
+        await run(self.owner, f"UPDATE app.stages SET stopped_at = {LONG_AGO} {where}", given)  # noqa: S608
+
+    async def _end_overdue_job(self, _: Action) -> None:
+        await end_overdue_jobs(self.app.database, self.app.bus, 10)
+
+    async def _end_overdue_task(self, action: Action) -> None:
+        await end_overdue_tasks(self.app.database, self.app.bus, [await self._task(action)], "a reconciler")
+
     async def _renew_task(self, action: Action) -> None:
         key = (await self._row(action))["key"]
         ((at, one),) = ((a, one) for a, one in self.busy.items() if isinstance(one, ClaimedTask) and one.key == key)
@@ -272,46 +298,4 @@ class Replay:
 
     async def rows(self) -> tuple[object, ...]:
         """The rows as the model tells of them."""
-        given = {"id": self.job_id}
-        (job,) = await run(
-            self.owner,
-            "SELECT status, CASE WHEN due_at IS NULL THEN NULL WHEN lease_owner IS NULL THEN 'due'"
-            " WHEN lease_expires_at <= app.clock() THEN 'late' ELSE 'held' END AS message"
-            " FROM app.jobs WHERE job_id = %(id)s",
-            given,
-        )
-        stages = await run(
-            self.owner,
-            "SELECT status, tasks_total AS total, tasks_completed AS completed, tasks_failed AS failed,"
-            " tasks_cancelled AS cancelled, stop_reason AS stop FROM app.stages WHERE job_id = %(id)s ORDER BY stage",
-            given,
-        )
-        ran = (
-            "SELECT {0} AS place, status, attempt, max_attempts, rescues,"
-            " COALESCE(lease_expires_at <= app.clock(), false) AS expired FROM app.{1}"
-            " WHERE job_id = %(id)s ORDER BY {2}"
-        )
-        tasks = await run(self.owner, ran.format("stage - 1", "tasks", "stage, task_index"), given)
-        callbacks = await run(self.owner, ran.format("0", "callbacks", "callback_id"), given)
-        return told(
-            model.JobRow(**job),
-            [model.StageRow(**one) for one in stages],
-            [(one.pop("place"), model.TaskRow(**one)) for one in tasks],
-            [model.TaskRow(**{k: v for k, v in one.items() if k != "place"}) for one in callbacks],
-        )
-
-
-def told(
-    job: model.JobRow,
-    stages: list[model.StageRow],
-    tasks: list[tuple[int, model.TaskRow]],
-    callbacks: list[model.TaskRow],
-) -> tuple[object, ...]:
-    """Rows side by side, to be compared. How often a stage was opened stands in no row."""
-    return job, [one._replace(openings=0) for one in stages], tasks, callbacks
-
-
-def foretold(state: model.State) -> tuple[object, ...]:
-    """What the model says that the rows are."""
-    tasks = [(number, row) for number, rows in enumerate(state.tasks) for row in rows]
-    return told(state.job, list(state.stages), tasks, [] if state.callback is None else [state.callback])
+        return await rows_of(self.owner, self.job_id)

@@ -1,6 +1,7 @@
 """What the model remembers of a job: its rows, and who is busy with what.
 
-Times are left out: a lease has run out or it has not. Lease numbers are left out but for the one thing that counts:
+Times are left out: a lease has run out or it has not, and so has the time of a job, of an attempt, of whoever was asked
+to stop. Lease numbers are left out but for the one thing that counts:
 whether the number that somebody holds is still that of the row (`current`).
 """
 
@@ -16,14 +17,21 @@ OPEN_TASK = frozenset(state.name for state in TASK.states if not state.terminal)
 
 
 class JobRow(NamedTuple):
-    """`message` is None, due, held (by somebody, under a lease) or late (held, and the lease has run out)."""
+    """`message` is None, due, held (by somebody, under a lease) or late (held, and the lease has run out).
+
+    `deadline` is None, ahead or past.
+    """
 
     status: str
     message: str | None
+    deadline: str | None = None
 
 
 class StageRow(NamedTuple):
-    """A stage with its counters, and how often it was opened less how often it was closed."""
+    """A stage with its counters, and how often it was opened less how often it was closed.
+
+    `waited` tells that those who were asked to stop have had their time to do so.
+    """
 
     status: str
     total: int = 0
@@ -31,17 +39,19 @@ class StageRow(NamedTuple):
     failed: int = 0
     cancelled: int = 0
     stop: str | None = None
+    waited: bool = False
     openings: int = 0
 
 
 class TaskRow(NamedTuple):
-    """A task or a callback. `expired` is about its lease."""
+    """A task or a callback. `expired` is about its lease, `over` about the time that its attempt has."""
 
     status: str
     attempt: int
     max_attempts: int
     rescues: int = 0
     expired: bool = False
+    over: bool = False
 
 
 class Worker(NamedTuple):
@@ -74,7 +84,10 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class World:
-    """What is explored: a size, a policy, bounds, the declaration, and the rules that are dropped."""
+    """What is explored: a size, a policy, bounds, the declaration, and the rules that are dropped.
+
+    `deadline` gives the job one, `timeouts` each attempt. Where handlers may be `stuck`, none need ever end.
+    """
 
     stages: int = 2
     tasks: int = 3
@@ -87,6 +100,9 @@ class World:
     callback: bool = True
     finalizer_fails: bool = False
     losses: bool = True
+    deadline: bool = False
+    timeouts: bool = False
+    stuck: bool = False
     redrives: bool = True
     beyond: bool = False
     lifecycles: tuple[Lifecycle, ...] = LIFECYCLES
@@ -117,10 +133,15 @@ class World:
         """The state in which a row of this lifecycle is born."""
         return self.lifecycle(name).initial.name
 
+    @property
+    def time(self) -> str | None:
+        """The deadline of a job that was submitted or resumed a moment ago."""
+        return "ahead" if self.deadline else None
+
     def start(self) -> State:
         """A job that was submitted a moment ago."""
         return State(
-            job=JobRow(self.born("job"), "due"),
+            job=JobRow(self.born("job"), "due", self.time),
             stages=tuple(StageRow(self.born("stage")) for _ in range(self.stages)),
             tasks=((),) * self.stages,
             workers=(None,) * self.workers,
@@ -134,6 +155,12 @@ class World:
 def still_open(stage: StageRow) -> int:
     """Tasks of a stage that its counters do not count as ended."""
     return stage.total - stage.completed - stage.failed - stage.cancelled
+
+
+def is_over(world: World, state: State, stage: int, task: int) -> bool:
+    """Whether a task is past its time: that of its attempt, or without one that in which it had to stop."""
+    row = state.tasks[stage][task]
+    return row.status == "processing" and (row.over if world.timeouts else state.stages[stage].waited)
 
 
 def holders(state: State, stage: int, task: int) -> Iterator[Worker]:

@@ -12,31 +12,36 @@ import pytest
 from tests.databases import OpenApp
 from tests.integration.rows import open_session
 from tests.model.actions import Action, actions, after
-from tests.model.replay import Replay, foretold, job_of
+from tests.model.replay import Replay, job_of
 from tests.model.state import State, World
+from tests.model.told import foretold
 
 TRACES = int(os.environ.get("COREMACHINE_TRACES", "12"))
 SEED = int(os.environ.get("COREMACHINE_TRACES_SEED", "1"))
 LONGEST = 60
 WORLDS = [
-    World(max_rescues=3, cancels=1, resumes=1, finalizer_fails=True, policy=policy)
-    for policy in ("fail_fast", "finish_siblings")
+    World(max_rescues=3, cancels=1, resumes=1, finalizer_fails=True, policy=policy, deadline=True, timeouts=timeouts)
+    for policy, timeouts in (("fail_fast", False), ("finish_siblings", True))
 ]
 NEVER = {"repost", "close counted"}
 FAIRNESS = 0.7
-LIKELY = {"completed": 8, "fails": 0.3}
+IN_THE_END = {"pass deadline", "pass timeout"}
+"""What happens sooner or later, and would cut short whatever else may happen first."""
+LIKELY = {"completed": 8, "fails": 0.3, "pass deadline": 0.1, "end overdue job": 0.3}
 WANTED = {"claim", "see", "handle", "settle", "stale", "late", "expire", "rescue", "crash", "cancel", "resume", "renew"}
+WANTED |= {"pass", "end"}
 
 
 def chosen(world: World, state: State, random: Random) -> Action | None:
     """What happens next: mostly something that brings the job on, now and then a fault or a late arrival."""
     open_to = [one for one in actions(world, state) if one.name not in NEVER]
-    fair = [one for one in open_to if one.fair]
-    faults = [one for one in open_to if not one.fair]
+    fair = [one for one in open_to if one.fair and one.name not in IN_THE_END]
+    faults = [one for one in open_to if one not in fair]
     if not fair and not any(one.name == "resume" for one in faults):
         return None
     some = fair if fair and random.random() < FAIRNESS else faults or fair
-    name = random.choice(sorted({one.name for one in some}))
+    names = sorted({one.name for one in some})
+    name = random.choices(names, [LIKELY.get(one, 1) for one in names])[0]
     of_that = [one for one in some if one.name == name]
     return random.choices(of_that, [LIKELY.get(one.how, 1) for one in of_that])[0]
 

@@ -1,0 +1,51 @@
+"""`coremachine bench`: what a task costs here, with every guarantee on."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from ..bench.throughput import throughput as measure_throughput
+from .options import AsJson, DataDir, Url, Where, checked_settings
+from .terminal import show_json
+
+bench = typer.Typer(no_args_is_help=True, help="What a task costs on this machine.")
+Tasks = Annotated[int, typer.Option("--tasks", min=1, help="Tasks of one run.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")]
+Runs = Annotated[int, typer.Option("--runs", min=1, help="Runs, of which the median counts.")]
+
+
+@bench.callback()
+def _group() -> None:
+    """Keep the commands in a group, which makes a schema of its own and drops it."""
+
+
+@bench.command()
+def throughput(
+    *,
+    tasks: Tasks = 10_000,
+    workers: Workers = 2,
+    runs: Runs = 3,
+    flat: Annotated[bool, typer.Option("--flat", help="A flat queue instead of a job of 1 → N → 1.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Measure how many tasks a second go through, beside the ceiling: the same rows moved by bare statements."""
+    settings = checked_settings(Where(url, None, data_dir).settings())
+    shape = "flat" if flat else "fan"
+    told = asyncio.run(measure_throughput(settings, tasks=tasks, processes=workers, runs=runs, shape=shape))
+    _show(told, as_json=as_json)
+
+
+def _show(told: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        show_json(told)
+        return
+    for name, value in told.items():
+        if name not in {"runs", "where"}:
+            typer.echo(f"{name.replace('_', ' '):28}{value}")
+    where = told["where"]
+    if isinstance(where, dict):
+        for name, value in where.items():
+            typer.echo(f"{name:28}{value}")

@@ -1,7 +1,7 @@
 """What a worker holds: the claims it must keep alive until their outcome is committed."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 Stop = Callable[[str], None]
@@ -16,10 +16,17 @@ class Held:
     callbacks: dict[str, int] = field(default_factory=dict[str, int])
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def hold_task(self, key: str, lease_number: int, stop: Stop) -> None:
-        """Keep a task's lease; `stop` is called when its stage asks it to stop."""
+    def hold_tasks(self, claimed: Iterable[tuple[str, int, Stop]]) -> None:
+        """Keep the leases of many tasks: key, lease number, and what is called when the task is asked to stop."""
         with self.lock:
-            self.tasks[key] = (lease_number, stop)
+            for key, lease_number, stop in claimed:
+                self.tasks[key] = (lease_number, stop)
+
+    def drop_tasks(self, keys: Iterable[str]) -> None:
+        """The outcomes of these tasks are committed."""
+        with self.lock:
+            for key in keys:
+                self.tasks.pop(key, None)
 
     def drop_task(self, key: str) -> None:
         """The task's outcome is committed, or no longer ours to commit."""

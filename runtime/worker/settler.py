@@ -6,6 +6,7 @@ outcome is held, and its lease kept, until its own commit (GAP-1).
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -40,9 +41,9 @@ class Settler:
         self._backoff = Backoff(first=0.1, most=5)
         self._closing = False
 
-    def put(self, outcome: Outcome) -> None:
-        """Have an outcome written. Called on the loop."""
-        self._outcomes.append(outcome)
+    def put(self, outcomes: Iterable[Outcome]) -> None:
+        """Have outcomes written. Called on the loop."""
+        self._outcomes.extend(outcomes)
         self._more.set()
 
     def tell(self, note: Note) -> None:
@@ -88,8 +89,7 @@ class Settler:
                 return
             else:
                 break
-        for outcome in outcomes:
-            self._held.drop_task(outcome.task.key)
+        self._held.drop_tasks(outcome.task.key for outcome in outcomes)
 
     async def _write_apart(self, notes: list[Note], outcomes: list[Outcome], error: Exception) -> None:
         """One of them cannot be written: write each alone, so that the others do not suffer, and tell of the one."""

@@ -5,12 +5,11 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from ...statemachine.context import TaskContext
 from ...statemachine.job import Job
 from ...statemachine.lifecycles import CALLBACK, TASK
 from ...statemachine.machine import Subject, WrittenEvent, machine_of
@@ -22,8 +21,8 @@ from ..flow.callback import run_callback
 from ..flow.flow import Flow
 from ..flow.handle_job import handle_job_message
 from ..flow.message import put_off
-from ..flow.outcome import Outcome
-from ..handlers.runner import Runner, context_of
+from ..handlers.call import Call
+from ..handlers.runner import Runner
 from ..logs import logger
 from ..reconciler import Reconciler
 from ..settings import Settings
@@ -31,9 +30,11 @@ from ..store.database import Database
 from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage
 from ..store.session import Claim, Note, Row
 from .cancelling import cancel_all
-from .feed import Feed
+from .feed import Apart, Feed
+from .hands import Hands
 from .held import Held
 from .leases import LeaseKeeper
+from .pace import Pace
 from .settler import Settler
 
 log = logger("worker")
@@ -64,7 +65,6 @@ class Worker:
         self._held = Held()
         self._stopping = asyncio.Event()
         self._turn = 0
-        self._waiting: set[asyncio.Task[object]] = set()
 
     def stop(self) -> None:
         """Ask the worker to end: it claims nothing more, waits `grace` seconds, and releases what has not finished."""
@@ -76,13 +76,18 @@ class Worker:
         self._runner = Runner(self._database, self._tasks, settings.concurrency)
         self._flow = Flow(self._database, self._bus, self.name, self._runner.call)
         self._settler = Settler(self._database, self._bus, self._held, self.name)
-        self._places = asyncio.Semaphore(settings.concurrency)
+        pace = Pace(settings.concurrency, settings.prefetch)
+        self._hands = Hands(self._runner, pace, settings.concurrency, self._settler.put)
         keeper = LeaseKeeper(self._database, self._held, self.name, settings.lease)
-        places = settings.concurrency + settings.prefetch
         self._feeds: dict[Kind, Feed[Any]] = {
-            "job": Feed("jobs", JOB_PLACES, settings.poll, self._claim_jobs, self._handle_job),
-            "task": Feed("tasks", places, settings.poll, self._claim_tasks, self._run_task),
-            "callback": Feed("callbacks", CALLBACK_PLACES, settings.poll, self._claim_callbacks, self._run_callback),
+            "job": Feed("jobs", Apart("jobs", JOB_PLACES, self._handle_job), settings.poll, self._claim_jobs),
+            "task": Feed("tasks", self._hands, settings.poll, self._claim_tasks),
+            "callback": Feed(
+                "callbacks",
+                Apart("callbacks", CALLBACK_PLACES, self._run_callback),
+                settings.poll,
+                self._claim_callbacks,
+            ),
         }
         keeper.start()
         settling = asyncio.create_task(self._settler.run())
@@ -114,8 +119,7 @@ class Worker:
             feed.close()
         _, late = await asyncio.wait(feeding, timeout=CLAIM_SECONDS)
         await cancel_all(late)
-        for waiting in tuple(self._waiting):
-            waiting.cancel()
+        self._hands.stop()
 
     def _wake(self, kind: Kind) -> None:
         self._feeds[kind].wake()
@@ -154,9 +158,23 @@ class Worker:
             self._held.hold("job", message.job_id, message.lease_number)
         return messages
 
-    async def _claim_tasks(self, limit: int) -> list[ClaimedTask]:
-        rows = await self._claim(TASKS, _claiming(TASK.name, self.name), self._rotated(self._tasks), limit)
-        return [ClaimedTask(**row) for row in rows]
+    async def _claim_tasks(self, limit: int) -> list[Call]:
+        """Claim up to `limit` tasks: of brief ones a store, of those that last only what can begin at once."""
+        calls: list[Call] = []
+        for kinds, most in self._hands.wanted(self._rotated(self._tasks)):
+            free = min(limit, most) - len(calls)
+            if free <= 0:
+                continue
+            try:
+                rows = await self._claim(TASKS, _claiming(TASK.name, self.name), kinds, free)
+            except (psycopg.Error, PoolTimeout):
+                if not calls:
+                    raise
+                break  # what was won before has to be run; the next claim tells of the error
+            won = [Call(ClaimedTask(**row), self._tell) for row in rows]
+            self._held.hold_tasks((call.task.key, call.task.lease_number, call.ask_to_stop) for call in won)
+            calls += won
+        return calls
 
     async def _claim_callbacks(self, limit: int) -> list[ClaimedCallback]:
         rows = await self._claim(CALLBACKS, _claiming(CALLBACK.name, self.name), self._rotated(self._jobs), limit)
@@ -194,31 +212,6 @@ class Worker:
             await put_off(self._database, message, error)
         finally:
             self._held.drop("job", message.job_id)
-
-    async def _run_task(self, task: ClaimedTask) -> None:
-        context = context_of(task, lambda kind, data: self._tell(task, kind, data))
-        self._held.hold_task(task.key, task.lease_number, context.ask_to_stop)
-        try:
-            outcome = await self._in_its_place(task, context)
-        except asyncio.CancelledError:
-            outcome = Outcome(task=task, kind="released", reason="worker stopping")
-        self._settler.put(outcome)
-
-    async def _in_its_place(self, task: ClaimedTask, context: TaskContext) -> Outcome:
-        """Run the handler once there is a place for it. A task that still waits for one is given back at once."""
-        if self._stopping.is_set():
-            raise asyncio.CancelledError
-        waiting = asyncio.current_task()
-        if waiting is not None:
-            self._waiting.add(waiting)
-        try:
-            await self._places.acquire()
-        finally:
-            self._waiting.discard(cast("asyncio.Task[object]", waiting))
-        try:
-            return await self._runner.run(task, context)
-        finally:
-            self._places.release()
 
     def _tell(self, task: ClaimedTask, kind: str, data: Mapping[str, object]) -> None:
         self._settler.tell(

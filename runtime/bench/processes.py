@@ -33,7 +33,9 @@ async def start(module: str, url: str, settings: Settings, *arguments: str) -> P
 @asynccontextmanager
 async def workers(app: AsyncCoreMachine, number: int) -> AsyncGenerator[list[int]]:
     """`number` worker processes that have begun to look for work. Yields their process ids."""
-    started = [await start("coremachine.runtime.bench.processes", app.database.url, app.settings) for _ in range(number)]
+    started = [
+        await start("coremachine.runtime.bench.processes", app.database.url, app.settings) for _ in range(number)
+    ]
     try:
         async with asyncio.timeout(PATIENCE):
             while not await _ready(app, number):

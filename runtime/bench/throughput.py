@@ -35,9 +35,7 @@ class Run:
     events_per_task: float
 
 
-async def throughput(
-    settings: Settings, *, tasks: int, processes: int, runs: int, shape: Shape
-) -> dict[str, object]:
+async def throughput(settings: Settings, *, tasks: int, processes: int, runs: int, shape: Shape) -> dict[str, object]:
     """Run `runs` jobs of `tasks` tasks with `processes` workers, beside as many runs of the ceiling, in alternation.
 
     Returns what `coremachine bench throughput --json` prints. Raises NotDurableError.

@@ -1,15 +1,13 @@
 """What became of a claimed task, and the trigger that follows from it: decided here, purely, and written elsewhere."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from ...statemachine.retry import Backoff
 from ..store.rows import ClaimedTask, StageRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The end of one attempt.
 
     `completed` brings a result as JSON text; `failed` an error, which is tried again if `retryable`; `released` means

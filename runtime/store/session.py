@@ -19,6 +19,7 @@ from .queries import query
 
 Row = dict[str, Any]
 Connection = psycopg.AsyncConnection[Row]
+EVENT_JSON = json.JSONEncoder(allow_nan=False, default=str).encode
 STATUS_OF_NOTE = {note.type: note.status for note in NOTES}
 
 
@@ -71,15 +72,15 @@ class Session:
         if not moves:
             return set()
         statement = move_statement(record, moves[0].trigger, self.schema)
-        columns: dict[str, list[object]] = {
-            record.key.name: [move.key for move in moves],
-            "event_type": [move.event and move.event.type for move in moves],
-            "event_status": [move.event and move.event.status for move in moves],
-            "event_data": [event_json(move.event) for move in moves],
+        columns = {
+            record.key.name: array_text(move.key for move in moves),
+            "event_type": array_text(move.event and move.event.type for move in moves),
+            "event_status": array_text(move.event and move.event.status for move in moves),
+            "event_data": array_text(event_json(move.event) for move in moves),
         }
         for name in statement.inputs:
             if name not in columns:
-                columns[name] = [_plain(move.values.get(name)) for move in moves]
+                columns[name] = array_text(_plain(move.values.get(name)) for move in moves)
         return {row["key"] for row in await self._move(statement.sql, columns)}
 
     async def must_apply(self, record: Record, move: Move) -> None:
@@ -133,7 +134,7 @@ class Session:
 
 def event_json(event: WrittenEvent | None) -> str | None:
     """The data of an event as JSON text."""
-    return None if event is None else json.dumps(dict(event.data), allow_nan=False, default=str)
+    return None if event is None else EVENT_JSON(dict(event.data))
 
 
 def event_parameters(event: WrittenEvent | None) -> dict[str, object]:
@@ -148,3 +149,21 @@ def event_parameters(event: WrittenEvent | None) -> dict[str, object]:
 def _plain(value: object) -> object:
     """JSON columns travel as text; text that is JSON already stays as it is."""
     return json.dumps(value) if isinstance(value, Mapping | list) else value
+
+
+def array_text(values: Iterable[object]) -> str:
+    """Values as the text of a PostgreSQL array, whose type the statement says.
+
+    psycopg would do it as well, at several times the price. Anything that is neither text nor None is written as str()
+    does.
+    """
+    return f"{{{','.join(map(_element, values))}}}"
+
+
+def _element(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return str(value)

@@ -32,9 +32,7 @@ BUSY = "its worker is busy"
 class Hands:
     """Runs calls. `ended` is called on the loop with outcomes, `freed` when more may be claimed."""
 
-    def __init__(
-        self, runner: Runner, pace: Pace, places: int, ended: Callable[[Sequence[Outcome]], None]
-    ) -> None:
+    def __init__(self, runner: Runner, pace: Pace, places: int, ended: Callable[[Sequence[Outcome]], None]) -> None:
         self.pace = pace
         self.freed: Callable[[], None] = lambda: None
         self._runner = runner

@@ -900,7 +900,7 @@ OR NEW.event_type IS DISTINCT FROM NULL)
 EXECUTE FUNCTION app.refuse_move('callback', 'callback_id', 'queued');
 
 CREATE OR REPLACE FUNCTION app.write_job_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
 DECLARE
   happened timestamptz := app.clock();
 BEGIN
@@ -918,7 +918,7 @@ BEGIN
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.write_stage_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
 DECLARE
   happened timestamptz := app.clock();
 BEGIN
@@ -936,7 +936,7 @@ BEGIN
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.write_task_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
 DECLARE
   happened timestamptz := app.clock();
 BEGIN
@@ -954,7 +954,7 @@ BEGIN
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.write_callback_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
 DECLARE
   happened timestamptz := app.clock();
 BEGIN
@@ -1169,7 +1169,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    'b7d9a3a1b8d57d69ecd71f7a015b2f6d5b38c3b3e802d8f5deadffe98752c55d'
+    '430ac171baa73cb41eab6fafeefb962a7e162b81b534e14f2b98d74966c1c100'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

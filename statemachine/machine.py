@@ -104,12 +104,13 @@ class Machine:
             legal = self.lifecycle.triggers_from(source)
             raise IllegalMoveError(self.lifecycle.name, subject.key, source, trigger, legal)
         try:
-            if not event.trigger(subject, values=values, data=data):
-                raise GapRefusedError("unknown", self.lifecycle.name, subject.key, trigger, "a condition refused")
+            fired = event.trigger(subject, values=values, data=data)
         except BaseException:
             subject.state = source
             del subject.events[written:]
             raise
+        if not fired:  # before anything has changed
+            raise GapRefusedError("unknown", self.lifecycle.name, subject.key, trigger, "a condition refused")
         told = subject.events[-1] if len(subject.events) > written else None
         return Move(self.lifecycle.name, trigger, subject.key, source, subject.state, values, told)
 

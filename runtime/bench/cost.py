@@ -47,6 +47,16 @@ def _server(backend: int) -> float | None:
     return (_ticks(found[SPENT_BY_THE_DEAD]) + sum(_ticks(one[SPENT]) for one in living)) / os.sysconf("SC_CLK_TCK")
 
 
+def on_processor(backend: int) -> float | None:
+    """Seconds that one of the server's processes has had a processor; None where that cannot be read."""
+    if not _is_postgres(backend):
+        return None
+    try:
+        return int(Path(f"/proc/{backend}/schedstat").read_text(encoding="utf-8").split()[0]) / 1e9
+    except OSError:
+        return None
+
+
 def _spent(pids: Iterable[int]) -> float | None:
     found = [_stat(pid) for pid in pids]
     if any(one is None for one in found):

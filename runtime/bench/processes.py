@@ -12,6 +12,7 @@ from .jobs import JOBS
 
 Process = asyncio.subprocess.Process
 PATIENCE = 30.0
+LOOK = 0.05
 
 
 async def start(module: str, url: str, settings: Settings, *arguments: str) -> Process:
@@ -38,8 +39,7 @@ async def workers(app: AsyncCoreMachine, number: int) -> AsyncGenerator[list[int
     ]
     try:
         async with asyncio.timeout(PATIENCE):
-            while not await _ready(app, number):
-                await asyncio.sleep(0.05)
+            await _all_ready(app, number)
         yield [process.pid for process in started]
     finally:
         for process in started:
@@ -48,10 +48,13 @@ async def workers(app: AsyncCoreMachine, number: int) -> AsyncGenerator[list[int
         await asyncio.gather(*(process.wait() for process in started))
 
 
-async def _ready(app: AsyncCoreMachine, number: int) -> bool:
-    async with app.database.session() as session:
-        (row,) = await session.fetch("bench/ready_workers")
-    return bool(row["ready"] >= number)
+async def _all_ready(app: AsyncCoreMachine, number: int) -> None:
+    while True:
+        async with app.database.session() as session:
+            (row,) = await session.fetch("bench/ready_workers")
+        if row["ready"] >= number:
+            return
+        await asyncio.sleep(LOOK)
 
 
 async def _work_until_let_go() -> None:

@@ -11,7 +11,7 @@ from ...statemachine.errors import OperationError
 from ...statemachine.job import Job
 from ..app import AsyncCoreMachine
 from ..settings import Settings
-from .ceiling import ceiling
+from .ceiling import Ceiling, ceiling
 from .cost import cost_so_far
 from .jobs import FAN, FLAT
 from .place import place
@@ -41,7 +41,7 @@ async def throughput(settings: Settings, *, tasks: int, processes: int, runs: in
     Returns what `coremachine bench throughput --json` prints. Raises NotDurableError.
     """
     measured: list[Run] = []
-    highest: list[float] = []
+    highest: list[Ceiling] = []
     async with place(settings) as (app, where):
         for _ in range(runs):
             highest.append(await ceiling(app, tasks, processes))
@@ -55,8 +55,8 @@ async def throughput(settings: Settings, *, tasks: int, processes: int, runs: in
         "workers": processes,
         "tasks_per_second": round(median(speeds), 1),
         "spread": [round(min(speeds), 1), round(max(speeds), 1)],
-        "ceiling_tasks_per_second": round(median(highest), 1),
-        "share_of_ceiling": round(median(s / h for s, h in zip(speeds, highest, strict=True)), 3),
+        "ceiling_tasks_per_second": round(median(one.tasks_per_second for one in highest), 1),
+        "share_of_ceiling": round(median(s / h.tasks_per_second for s, h in zip(speeds, highest, strict=True)), 3),
         **_medians(measured),
         "runs": [asdict(run) for run in measured],
         "where": asdict(where),
@@ -66,7 +66,7 @@ async def throughput(settings: Settings, *, tasks: int, processes: int, runs: in
 async def _run(app: AsyncCoreMachine, job: Job, tasks: int, pids: Sequence[int]) -> Run:
     before = await cost_so_far(app.database, pids)
     submitted = await app.submit(job, key=uuid4().hex, n=tasks)
-    seconds = await _ended(app, submitted.id)
+    seconds = await ended(app, submitted.id)
     cost = (await cost_so_far(app.database, pids)).since(before)
     async with app.database.session() as session:
         (written,) = await session.fetch("bench/rows_written", {"job_id": submitted.id})
@@ -84,7 +84,7 @@ async def _run(app: AsyncCoreMachine, job: Job, tasks: int, pids: Sequence[int])
     )
 
 
-async def _ended(app: AsyncCoreMachine, job_id: str) -> float:
+async def ended(app: AsyncCoreMachine, job_id: str) -> float:
     """Wait for the job's end, and return how long it took. Raises OperationError where it did not complete."""
     while True:
         async with app.database.session() as session:

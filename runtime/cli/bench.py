@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ..bench.latency import latency as measure_latency
+from ..bench.rule import rule as measure_rule
 from ..bench.throughput import throughput as measure_throughput
 from .options import AsJson, DataDir, Url, Where, checked_settings
 from .terminal import show_json
@@ -36,6 +38,34 @@ def throughput(
     shape = "flat" if flat else "fan"
     told = asyncio.run(measure_throughput(settings, tasks=tasks, processes=workers, runs=runs, shape=shape))
     _show(told, as_json=as_json)
+
+
+@bench.command()
+def latency(
+    *,
+    samples: Annotated[int, typer.Option("--samples", min=2, help="Jobs to submit, one after another.")] = 200,
+    workers: Workers = 1,
+    as_json: AsJson = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Measure the time from submission to the handler running, on an idle system."""
+    settings = checked_settings(Where(url, None, data_dir).settings())
+    _show(asyncio.run(measure_latency(settings, samples=samples, processes=workers)), as_json=as_json)
+
+
+@bench.command()
+def rule(
+    *,
+    tasks: Tasks = 10_000,
+    runs: Runs = 5,
+    as_json: AsJson = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Measure what the rules cost: guards, the state ⇔ event rule, the events, and the machine in Python."""
+    settings = checked_settings(Where(url, None, data_dir).settings())
+    _show(asyncio.run(measure_rule(settings, tasks=tasks, runs=runs)), as_json=as_json)
 
 
 def _show(told: dict[str, object], *, as_json: bool) -> None:

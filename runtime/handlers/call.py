@@ -19,8 +19,9 @@ TellOf = Callable[[ClaimedTask, str, Mapping[str, object]], None]
 class Call:
     """One call of a handler.
 
-    `plan` and `value`, the handler's input, are set before it runs. It may be asked to stop from any thread. `end` gives the right to tell its outcome to the first who asks for it:
-    the handler's thread, the clock that ran out, or the worker that stops.
+    `plan` and `value`, the handler's input, are set before it runs. It may be asked to stop from any thread. `end`
+    gives the right to tell its outcome to the first who asks for it: the handler's thread, the clock that ran out, or
+    the worker that stops.
     """
 
     __slots__ = ("_context", "_open", "_reason", "_tell", "began", "plan", "task", "took", "value")

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from ..flow.outcome import Outcome
 from .call import Call
 
+ON, OFF = True, False
 TELL_AFTER = 0.004
 """Seconds for which outcomes may gather in a lane that has more to do."""
 
@@ -66,7 +67,7 @@ class Lanes:
         for _ in range(number):
             lane = self._asleep.pop() if self._asleep else self._start()
             self._awake.add(lane)
-            lane.go.put(True)
+            lane.go.put(ON)
 
     def leave(self, call: Call) -> None:
         """Leave the lane that runs `call` behind: it ends with the handler. The right to tell its end must be won."""
@@ -78,7 +79,7 @@ class Lanes:
         """Let the threads end: idle ones now, busy ones with their handler or with the process."""
         self.waiting.clear()
         for lane in (*self._asleep, *self._awake):
-            lane.go.put(False)
+            lane.go.put(OFF)
         self._asleep.clear()
 
     def _start(self) -> Lane:

@@ -12,11 +12,11 @@ from ..logs import logger
 from .cancelling import cancel_all
 
 T = TypeVar("T")
-Work = TypeVar("Work", contravariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
 log = logger("feed")
 
 
-class Crew(Protocol[Work]):
+class Crew(Protocol[T_contra]):
     """Those who do the work that a feed claims. They call `freed` when they have room again."""
 
     freed: Callable[[], None]
@@ -30,7 +30,7 @@ class Crew(Protocol[Work]):
         """How many pieces of work may be claimed now."""
         ...
 
-    def start(self, works: Sequence[Work]) -> None:
+    def start(self, works: Sequence[T_contra]) -> None:
         """Do what was claimed."""
 
     async def drain(self, grace: float) -> None:

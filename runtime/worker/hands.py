@@ -1,8 +1,8 @@
 """The hands of a worker: they run what it has claimed, at most `places` handlers at once, and say what it may claim.
 
 How much that is follows from how long handlers last. Tasks that are done in microseconds are claimed by the hundred;
-of a type that lasts, or that was never seen, no more are claimed than can begin at once. Where the guess was wrong, what
-waits behind a handler that does not end is given back, for others to take.
+of a type that lasts, or that was never seen, no more are claimed than can begin at once. Where the guess was wrong,
+what waits behind a handler that does not end is given back, for others to take.
 """
 
 import asyncio

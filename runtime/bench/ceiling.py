@@ -8,9 +8,9 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import psycopg
@@ -24,11 +24,11 @@ from ..flow.rescue import close_counted_out
 from ..settings import Settings
 from ..store.queries import query
 from ..store.rows import JobMessage
-from ..store.session import array_text
+from ..store.session import Row, array_text
 from .cost import on_processor
 from .jobs import FLAT, flat_work
 from .processes import start
-from .told import TELLERS, ToldBy, told
+from .told import ToldBy, told
 
 SET = 500
 CLAIMED = {"event_type": "task_started", "event_status": "success", "event_data": '{"worker": "ceiling"}'}
@@ -93,7 +93,7 @@ def drain(url: str, schema: str, told_by: ToldBy) -> Drained:
     moved, began, ended = 0, 0.0, 0.0
     statements = told(schema, told_by)
     wanted = {"kinds": [flat_work.name], "limit": SET, "lease_owner": "ceiling", "lease": 60.0, **CLAIMED}
-    with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
+    with psycopg.Connection[Row].connect(url, autocommit=True, row_factory=cast("Any", dict_row)) as connection:
         while rows := connection.execute(statements.claim, wanted, prepare=False).fetchall():
             began = began or time.time()
             with connection.transaction():
@@ -103,9 +103,7 @@ def drain(url: str, schema: str, told_by: ToldBy) -> Drained:
     return Drained(moved, began, ended, server or 0.0)
 
 
-def _complete(
-    connection: psycopg.Connection[dict[str, Any]], complete: bytes, rows: list[dict[str, Any]], schema: str
-) -> None:
+def _complete(connection: psycopg.Connection[Row], complete: bytes, rows: Sequence[Row], schema: str) -> None:
     connection.execute(query("lock_jobs", schema), {"job_ids": [rows[0]["job_id"]]})
     (stage,) = connection.execute(query("lock_stages", schema), {"stage_ids": [rows[0]["stage_id"]]}).fetchall()
     columns = {
@@ -124,5 +122,4 @@ def _complete(
 
 if __name__ == "__main__":
     own = Settings()
-    teller = next(one for one in TELLERS if one == sys.argv[1])
-    sys.stdout.write(json.dumps(asdict(drain(own.url or "", own.db_schema, teller))))
+    sys.stdout.write(json.dumps(asdict(drain(own.url or "", own.db_schema, cast("ToldBy", sys.argv[1])))))

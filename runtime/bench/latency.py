@@ -11,6 +11,7 @@ from ..settings import Settings
 from .jobs import START
 from .place import place
 from .processes import workers
+from .surroundings import surroundings
 from .throughput import ended
 
 WARM_UP = 20
@@ -22,7 +23,8 @@ async def latency(settings: Settings, *, samples: int, processes: int) -> dict[s
 
     Clocks are compared between two processes, so the workers run on this machine. Raises NotDurableError.
     """
-    async with place(settings) as (app, where), workers(app, processes):
+    async with place(settings) as app, workers(app, processes):
+        where = await surroundings(app.database)
         for _ in range(WARM_UP):
             await _sample(app)
         found = sorted([await _sample(app) for _ in range(samples)])

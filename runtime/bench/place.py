@@ -8,16 +8,17 @@ from ..app import AsyncCoreMachine
 from ..settings import Settings
 from ..store.queries import query
 from .jobs import JOBS
-from .surroundings import Surroundings, surroundings
+from .surroundings import surroundings
 
 
 @asynccontextmanager
-async def place(settings: Settings) -> AsyncGenerator[tuple[AsyncCoreMachine, Surroundings]]:
+async def place(settings: Settings) -> AsyncGenerator[AsyncCoreMachine]:
     """An application on a new schema of the database that `settings` name. Raises NotDurableError."""
     own = settings.model_copy(update={"db_schema": f"bench_{uuid4().hex[:12]}"})
     async with AsyncCoreMachine(jobs=JOBS, settings=own, install=True) as app:
         try:
-            yield app, await surroundings(app.database)
+            await surroundings(app.database)
+            yield app
         finally:
             await drop(app)
 

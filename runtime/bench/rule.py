@@ -17,6 +17,7 @@ from ..settings import Settings
 from ..store.queries import query
 from .ceiling import Ceiling, ceiling
 from .place import place
+from .surroundings import surroundings
 from .told import ToldBy
 
 FIRED = 20_000
@@ -44,8 +45,9 @@ async def rule(settings: Settings, *, tasks: int, runs: int) -> dict[str, object
     async with AsyncExitStack() as stack:
         apps: dict[Variant, AsyncCoreMachine] = {}
         for variant in VARIANTS:
-            apps[variant], where = await stack.enter_async_context(place(settings))
+            apps[variant] = await stack.enter_async_context(place(settings))
             await _drop(apps[variant], variant)
+        where = await surroundings(apps[FULL].database)
         for app in apps.values():
             await ceiling(app, 1000, 1)
         for _ in range(runs):
@@ -81,7 +83,7 @@ async def _drop(app: AsyncCoreMachine, variant: Variant) -> None:
 
 
 def _share(without: list[Ceiling], full: list[Ceiling]) -> dict[str, float | None]:
-    """How much less goes through with a rule than `without`, run by run: by the clock, and by the server's processor."""
+    """How much less goes through than `without` a rule, run by run: by the clock, and by the server's processor."""
     pairs = list(zip(without, full, strict=True))
     spent = [(a.server_us_per_task, b.server_us_per_task) for a, b in pairs]
     known = [1 - a / b for a, b in spent if a is not None and b is not None]

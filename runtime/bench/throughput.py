@@ -16,6 +16,7 @@ from .cost import cost_so_far
 from .jobs import FAN, FLAT
 from .place import place
 from .processes import workers
+from .surroundings import surroundings
 
 Shape = Literal["fan", "flat"]
 WARM_UP = 1000
@@ -42,7 +43,8 @@ async def throughput(settings: Settings, *, tasks: int, processes: int, runs: in
     """
     measured: list[Run] = []
     highest: list[Ceiling] = []
-    async with place(settings) as (app, where):
+    async with place(settings) as app:
+        where = await surroundings(app.database)
         for _ in range(runs):
             highest.append(await ceiling(app, tasks, processes))
             async with workers(app, processes) as pids:

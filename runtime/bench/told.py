@@ -8,7 +8,6 @@ from ...statemachine.tables import TASKS
 from ..store.queries import query
 
 ToldBy = Literal["database", "client", "nobody"]
-TELLERS: tuple[ToldBy, ...] = ("database", "client", "nobody")
 WON = "AS key"
 
 

@@ -1,12 +1,13 @@
 """`coremachine bench`: what a task costs here, with every guarantee on."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from ..bench.latency import latency as measure_latency
 from ..bench.rule import rule as measure_rule
+from ..bench.throughput import Shape
 from ..bench.throughput import throughput as measure_throughput
 from .options import AsJson, DataDir, Url, Where, checked_settings
 from .terminal import show_json
@@ -23,7 +24,7 @@ def _group() -> None:
 
 
 @bench.command()
-def throughput(
+def throughput(  # noqa: PLR0913 - one parameter for each option
     *,
     tasks: Tasks = 10_000,
     workers: Workers = 2,
@@ -35,9 +36,11 @@ def throughput(
 ) -> None:
     """Measure how many tasks a second go through, beside the ceiling: the same rows moved by bare statements."""
     settings = checked_settings(Where(url, None, data_dir).settings())
-    shape = "flat" if flat else "fan"
-    told = asyncio.run(measure_throughput(settings, tasks=tasks, processes=workers, runs=runs, shape=shape))
-    _show(told, as_json=as_json)
+    shape: Shape = "flat" if flat else "fan"
+    _show(
+        asyncio.run(measure_throughput(settings, tasks=tasks, processes=workers, runs=runs, shape=shape)),
+        as_json=as_json,
+    )
 
 
 @bench.command()
@@ -73,9 +76,9 @@ def _show(told: dict[str, object], *, as_json: bool) -> None:
         show_json(told)
         return
     for name, value in told.items():
-        if name not in {"runs", "where"}:
-            typer.echo(f"{name.replace('_', ' '):28}{value}")
-    where = told["where"]
-    if isinstance(where, dict):
-        for name, value in where.items():
-            typer.echo(f"{name:28}{value}")
+        if name == "runs":
+            continue
+        typer.echo(f"{name.replace('_', ' ')}" + (f"  {value}" if not isinstance(value, dict) else ""))
+        if isinstance(value, dict):
+            for part, inner in cast("dict[str, object]", value).items():
+                typer.echo(f"  {part.replace('_', ' ')}  {inner}")

@@ -66,24 +66,28 @@ class Hands:
         store, queued = self.pace.most_ahead(), self.queued
         if self._stopping or (self._free <= queued and store <= 2 * queued):
             return 0
-        return max(0, self._free - queued) + max(0, store - queued)
+        return self.beginners + max(0, store - queued)
 
-    def wanted(self, kinds: Sequence[str]) -> list[tuple[list[str], int]]:
-        """The kinds, in groups of about the same pace, and how many tasks of each group may be claimed now."""
+    @property
+    def beginners(self) -> int:
+        """How many tasks could begin at once."""
+        return max(0, self._free - self.queued)
+
+    def stores(self, kinds: Sequence[str]) -> list[tuple[list[str], int]]:
+        """The kinds that may wait here, in groups of about the same pace, and how many tasks of each group."""
         queued = self.queued
         groups: dict[int, tuple[list[str], int]] = {}
         for kind in kinds:
             ahead = self.pace.ahead(kind)
             together, most = groups.get(ahead.bit_length(), ([], ahead))
             groups[ahead.bit_length()] = ([*together, kind], min(most, ahead))
-        idle = max(0, self._free - queued)
-        return [(together, idle + max(0, most - queued)) for together, most in groups.values()]
+        return [(together, most - queued) for together, most in groups.values() if most > queued]
 
-    def start(self, calls: Sequence[Call]) -> None:
-        """Run `calls`, as there are places."""
+    def start(self, works: Sequence[Call]) -> None:
+        """Run calls, as there are places."""
         self._still.clear()
         unready: defaultdict[str, list[Call]] = defaultdict(list)
-        for call in calls:
+        for call in works:
             if self._runner.ready(call):
                 self._queue(call)
             else:

@@ -159,21 +159,27 @@ class Worker:
         return messages
 
     async def _claim_tasks(self, limit: int) -> list[Call]:
-        """Claim up to `limit` tasks: of brief ones a store, of those that last only what can begin at once."""
-        calls: list[Call] = []
-        for kinds, most in self._hands.wanted(self._rotated(self._tasks)):
-            free = min(limit, most) - len(calls)
-            if free <= 0:
-                continue
-            try:
-                rows = await self._claim(TASKS, _claiming(TASK.name, self.name), kinds, free)
-            except (psycopg.Error, PoolTimeout):
-                if not calls:
-                    raise
-                break  # what was won before has to be run; the next claim tells of the error
-            won = [Call(ClaimedTask(**row), self._tell) for row in rows]
-            self._held.hold_tasks((call.task.key, call.task.lease_number, call.ask_to_stop) for call in won)
-            calls += won
+        """Claim up to `limit` tasks: as many as can begin at once, and where there are more, a store of brief ones."""
+        kinds, beginners = self._rotated(self._tasks), self._hands.beginners
+        calls = await self._claim_calls(kinds, min(limit, beginners))
+        if len(calls) < beginners:
+            return calls
+        for together, most in self._hands.stores(kinds):
+            if len(calls) < limit:
+                try:
+                    calls += await self._claim_calls(together, min(limit - len(calls), most))
+                except (psycopg.Error, PoolTimeout):
+                    if not calls:
+                        raise
+                    break  # what was won before has to be run; the next claim tells of the error
+        return calls
+
+    async def _claim_calls(self, kinds: list[str], limit: int) -> list[Call]:
+        if not limit:
+            return []
+        rows = await self._claim(TASKS, _claiming(TASK.name, self.name), kinds, limit)
+        calls = [Call(ClaimedTask(**row), self._tell) for row in rows]
+        self._held.hold_tasks((call.task.key, call.task.lease_number, call.ask_to_stop) for call in calls)
         return calls
 
     async def _claim_callbacks(self, limit: int) -> list[ClaimedCallback]:

@@ -1,4 +1,4 @@
-"""`coremachine bench`: it prints what it measured and where, leaves nothing behind, and refuses where nothing is kept."""
+"""`coremachine bench`: it prints what it measured and where, leaves nothing behind, and refuses careless servers."""
 
 import psycopg
 import pytest

@@ -48,8 +48,8 @@ async def throughput(settings: Settings, *, tasks: int, processes: int, runs: in
         for _ in range(runs):
             highest.append(await ceiling(app, tasks, processes))
             async with workers(app, processes) as pids:
-                await _run(app, FAN if shape == "fan" else FLAT, min(WARM_UP, tasks), [])
-                measured.append(await _run(app, FAN if shape == "fan" else FLAT, tasks, pids))
+                await run_once(app, FAN if shape == "fan" else FLAT, min(WARM_UP, tasks), [])
+                measured.append(await run_once(app, FAN if shape == "fan" else FLAT, tasks, pids))
     speeds = [run.tasks_per_second for run in measured]
     return {
         "benchmark": f"throughput {shape}",
@@ -65,7 +65,8 @@ async def throughput(settings: Settings, *, tasks: int, processes: int, runs: in
     }
 
 
-async def _run(app: AsyncCoreMachine, job: Job, tasks: int, pids: Sequence[int]) -> Run:
+async def run_once(app: AsyncCoreMachine, job: Job, tasks: int, pids: Sequence[int]) -> Run:
+    """One job of `tasks` tasks, from its submission to its end; `pids` are the worker processes."""
     before = await cost_so_far(app.database, pids)
     submitted = await app.submit(job, key=uuid4().hex, n=tasks)
     seconds = await ended(app, submitted.id)

@@ -147,14 +147,14 @@ class Hands:
         """Let those begin for which there is a place."""
         while self._waiting and self._free:
             self._free -= 1
-            self._moved_at = self._loop.time()
+            self._moved_at = time.monotonic()
             self._spawn(self._run(self._waiting.popleft()))
         waiting = self._lanes.waiting
         if waiting and self._free:
             kind = _first_kind(waiting)
             self._wake(self.pace.threads(kind, len(waiting), self._lanes.awake) if kind else 0)
         if self._timer is None and (waiting or self._shortest is not None) and self.busy:
-            self._moved_at = self._loop.time()
+            self._moved_at = time.monotonic()
             self._timer = self._loop.call_later(LOOK, self._watch)
         if not self.busy:
             self._still.set()

@@ -9,8 +9,8 @@ from functools import cache
 from ..statemachine.errors import DefinitionError
 from ..statemachine.lifecycle import Transition
 from ..statemachine.records import Queue, Record
-from .moves import assignments, cast_given, element_type, moment_of
-from .text import listed, parse, render
+from .moves import any_of, assignments, cast_given, moment_of
+from .text import listed, parse, render, source_state
 
 CLAIM = "claim"
 
@@ -37,11 +37,10 @@ def claim_statement(record: Record, schema: str = "app") -> str:
 def claim_by_key_statement(record: Record, schema: str = "app") -> str:
     """Claim the rows named by %(keys)s, as far as they are due and nobody else has them."""
     queue, transition = _leasing(record)
-    key, sources = record.key.name, listed(transition.sources)
-    keys = f"CAST(%(keys)s AS {element_type(record.key.type)}[])"
+    key = record.key.name
     picked = (
-        f"SELECT t.{key} FROM {schema}.{record.table} AS t WHERE t.{key} = ANY({keys})"
-        f" AND t.status IN ({sources}) AND t.{queue.by} = ANY(CAST(%(kinds)s AS VARCHAR[]))"
+        f"SELECT t.{key} FROM {schema}.{record.table} AS t WHERE t.{key} = {any_of('keys', record.key.type)}"
+        f" AND {source_state('t.status', transition.sources)} AND t.{queue.by} = ANY(CAST(%(kinds)s AS VARCHAR[]))"
         f" AND t.due_at <= {schema}.clock() ORDER BY t.{key} FOR NO KEY UPDATE SKIP LOCKED"
     )
     return _claim(record, queue, transition, picked, schema)
@@ -62,7 +61,7 @@ def _claim(record: Record, queue: Queue, transition: Transition, picked: str, sc
     return render(
         parse(
             f"UPDATE {schema}.{record.table} AS r SET {sets} FROM {moment_of(schema)}"
-            f" WHERE r.{key} = ANY(ARRAY({picked})) AND r.status IN ({listed(transition.sources)})"
+            f" WHERE r.{key} = ANY(ARRAY({picked})) AND {source_state('r.status', transition.sources)}"
             f" RETURNING CAST(r.{key} AS VARCHAR) AS key, {returns}",
         ),
     )

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from ...statemachine.errors import CoreMachineError
 from .audit import audit
+from .bench import bench
 from .change import cancel, resume
 from .db import db
 from .ddl import ddl
@@ -71,6 +72,7 @@ def coremachine(
 for command in (demo, submit, worker, jobs, timeline, why, resume, cancel, audit, ddl, diagram, soak):
     program.command()(command)
 program.add_typer(db, name="db")
+program.add_typer(bench, name="bench")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from ...statemachine.tables import STAGES, TASKS
 from ..bus.port import Bus, Message
 from ..errors import FanOutError, StaleMessageError
 from ..store.rows import StageRow
-from ..store.session import Note, Row, Session
+from ..store.session import Note, Row, Session, array_text
 from ..store.text import error_data
 from .advance import close_stage
 from .calls import arguments
@@ -116,7 +116,7 @@ def _task_parameters(job: Row, stage: StageRow, items: Sequence[str | None]) -> 
         "stage": stage.stage,
         "numbered_from": job["tasks_total"],
         "task_type": stage.task_type,
-        "items": list(items),
+        "items": array_text(items),
         "max_attempts": stage.definition["max_attempts"],
         "max_rescues": stage.definition["max_rescues"],
         "timeout": stage.definition["timeout"],

@@ -74,11 +74,10 @@ class Held:
             self._begun.add(key)
             self._say({"kind": "begin", "of": "task", "keys": [key]})
 
-    def heard_by(self, key: str, stop: Stop) -> None:
-        """Call `stop` with the reason when the task's stage asks it to stop."""
+    def heard_by(self, stops: Mapping[str, Stop]) -> None:
+        """For each of these tasks call the function with the reason when the task's stage asks it to stop."""
         with self._lock:
-            if key in self._leases["task"]:
-                self._stops[key] = stop
+            self._stops |= {key: stop for key, stop in stops.items() if key in self._leases["task"]}
 
     def ask_to_stop(self, reasons: Mapping[str, str]) -> None:
         """Pass on wishes to stop. They come again with each renewal, should nobody listen yet.

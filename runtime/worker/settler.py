@@ -6,6 +6,7 @@ outcome is held, and its lease kept, until its own commit (GAP-1), however long 
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 
 import psycopg
 
@@ -37,9 +38,9 @@ class Settler:
         self._loop = asyncio.get_running_loop()
         self._closing = False
 
-    def put(self, outcome: Outcome) -> None:
-        """Have an outcome written. Called on the loop."""
-        self._outcomes.append(outcome)
+    def put(self, outcomes: Iterable[Outcome]) -> None:
+        """Have outcomes written. Called on the loop."""
+        self._outcomes.extend(outcomes)
         self._more.set()
 
     def tell(self, note: Note) -> None:

@@ -3,13 +3,12 @@
 import asyncio
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 
-from ...statemachine.context import TaskContext
 from ...statemachine.job import Job
 from ...statemachine.lifecycles import CALLBACK, TASK
 from ...statemachine.machine import Subject, WrittenEvent, machine_of
@@ -20,9 +19,9 @@ from ..bus.port import Bus, Kind
 from ..flow.callback import run_callback
 from ..flow.flow import Flow
 from ..flow.handle_job import handle_job_message
-from ..flow.outcome import Outcome
 from ..flow.put_off import put_off
-from ..handlers.runner import Runner, context_of
+from ..handlers.call import Call
+from ..handlers.runner import Runner
 from ..logs import logger
 from ..reconciler import Reconciler
 from ..settings import Settings
@@ -30,9 +29,11 @@ from ..store.database import Database
 from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage
 from ..store.session import Claim, Note, Row
 from .cancelling import cancel_all
-from .feed import Feed
+from .feed import Apart, Crew, Feed
+from .hands import Hands
 from .held import Held
 from .leases import LeaseKeeper
+from .pace import Pace
 from .settler import Settler
 
 log = logger("worker")
@@ -63,7 +64,6 @@ class Worker:
         self._held = Held()
         self._stopping = asyncio.Event()
         self._turn = 0
-        self._waiting: set[asyncio.Task[object]] = set()
 
     def stop(self) -> None:
         """Ask the worker to end: it claims nothing more, waits `grace` seconds, and releases what has not finished."""
@@ -71,18 +71,18 @@ class Worker:
 
     async def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop` is called, or until nothing that this worker could do is left, if `until_idle`."""
-        settings, outage = self._settings, self._database.outage
+        settings = self._settings
         self._runner = Runner(self._database, self._tasks, settings.concurrency)
         self._flow = Flow(self._database, self._bus, self.name, self._runner.call)
         self._settler = Settler(self._database, self._bus, self._held, self.name)
-        self._places = asyncio.Semaphore(settings.concurrency)
+        pace = Pace(settings.concurrency, settings.prefetch)
+        self._hands = Hands(self._runner, pace, settings.concurrency, self._settler.put)
         keeper = LeaseKeeper(self._database, self._held, self.name, settings.lease)
-        places = settings.concurrency + settings.prefetch
         self._feeds: dict[Kind, Feed[Any]] = {
-            "job": Feed("jobs", JOB_PLACES, settings.poll, self._claim_jobs, self._handle_job, outage.party()),
-            "task": Feed("tasks", places, settings.poll, self._claim_tasks, self._run_task, outage.party()),
-            "callback": Feed(
-                "callbacks", CALLBACK_PLACES, settings.poll, self._claim_callbacks, self._run_callback, outage.party()
+            "job": self._feed("jobs", Apart("jobs", JOB_PLACES, self._handle_job), self._claim_jobs),
+            "task": self._feed("tasks", self._hands, self._claim_tasks),
+            "callback": self._feed(
+                "callbacks", Apart("callbacks", CALLBACK_PLACES, self._run_callback), self._claim_callbacks
             ),
         }
         keeper.start()
@@ -109,14 +109,16 @@ class Worker:
                 raise error
         await reconciler.stopped()
 
+    def _feed(self, name: str, crew: Crew[Any], claim: Callable[[int], Awaitable[list[Any]]]) -> Feed[Any]:
+        return Feed(name, crew, self._settings.poll, claim, self._database.outage.party())
+
     async def _end_feeds(self, feeding: Sequence[asyncio.Task[None]]) -> None:
         """Let claims under way come to their end, then give back at once what has no place yet."""
         for feed in self._feeds.values():
             feed.close()
         _, late = await asyncio.wait(feeding, timeout=CLAIM_SECONDS)
         await cancel_all(late)
-        for waiting in tuple(self._waiting):
-            waiting.cancel()
+        self._hands.stop()
 
     def _wake(self, kind: Kind) -> None:
         self._feeds[kind].wake()
@@ -150,9 +152,29 @@ class Worker:
             won.update({row["job_id"]: row["lease_number"] for row in rows})
         return [JobMessage(row["job_id"], row["job_type"], row["lease_number"]) for row in rows]
 
-    async def _claim_tasks(self, limit: int) -> list[ClaimedTask]:
-        rows = await self._claim("task", TASKS, self._rotated(self._tasks), limit)
-        return [ClaimedTask(**row) for row in rows]
+    async def _claim_tasks(self, limit: int) -> list[Call]:
+        """Claim up to `limit` tasks: as many as can begin at once, and where there are more, a store of brief ones."""
+        kinds, beginners = self._rotated(self._tasks), self._hands.beginners
+        calls = await self._claim_calls(kinds, min(limit, beginners))
+        if len(calls) < beginners:
+            return calls
+        for together, most in self._hands.stores(kinds):
+            if len(calls) < limit:
+                try:
+                    calls += await self._claim_calls(together, min(limit - len(calls), most))
+                except psycopg.Error:
+                    if not calls:
+                        raise
+                    break  # what was won before has to be run; the next claim tells of the error
+        return calls
+
+    async def _claim_calls(self, kinds: list[str], limit: int) -> list[Call]:
+        if not limit:
+            return []
+        rows = await self._claim("task", TASKS, kinds, limit)
+        calls = [Call(ClaimedTask(**row), self._tell, self._held.begin_task) for row in rows]
+        self._held.heard_by({call.task.key: call.ask_to_stop for call in calls})
+        return calls
 
     async def _claim_callbacks(self, limit: int) -> list[ClaimedCallback]:
         rows = await self._claim("callback", CALLBACKS, self._rotated(self._jobs), limit)
@@ -197,33 +219,6 @@ class Worker:
         except psycopg.Error as lost:
             done = f"it comes again with its lease: {str(lost).strip()}"
         log.error("a job message could not be handled", job=message.job_id, done=done, exc_info=error)
-
-    async def _run_task(self, task: ClaimedTask) -> None:
-        context = context_of(task, lambda kind, data: self._tell(task, kind, data))
-        self._held.heard_by(task.key, context.ask_to_stop)
-        try:
-            outcome = await self._in_its_place(task, context)
-        except asyncio.CancelledError:
-            outcome = Outcome(task=task, kind="released", reason="worker stopping")
-        self._settler.put(outcome)
-
-    async def _in_its_place(self, task: ClaimedTask, context: TaskContext) -> Outcome:
-        """Run the handler once there is a place for it. A task that still waits for one is given back at once."""
-        if self._stopping.is_set():
-            raise asyncio.CancelledError
-        waiting = asyncio.current_task()
-        if waiting is not None:
-            self._waiting.add(waiting)
-        try:
-            await self._places.acquire()
-        finally:
-            self._waiting.discard(cast("asyncio.Task[object]", waiting))
-        if task.deadline_at is not None:
-            self._held.begin_task(task.key)
-        try:
-            return await self._runner.run(task, context)
-        finally:
-            self._places.release()
 
     def _tell(self, task: ClaimedTask, kind: str, data: Mapping[str, object]) -> None:
         self._settler.tell(

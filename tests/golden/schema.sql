@@ -924,7 +924,7 @@ OR NEW.event_type IS DISTINCT FROM NULL)
 EXECUTE FUNCTION app.refuse_move('callback', 'callback_id', 'queued');
 
 CREATE OR REPLACE FUNCTION app.write_job_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
 DECLARE
   happened timestamptz := app.clock();
 BEGIN
@@ -942,7 +942,7 @@ BEGIN
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.write_stage_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
 DECLARE
   happened timestamptz := app.clock();
 BEGIN
@@ -960,7 +960,7 @@ BEGIN
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.write_task_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
 DECLARE
   happened timestamptz := app.clock();
 BEGIN
@@ -978,7 +978,7 @@ BEGIN
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.write_callback_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
 DECLARE
   happened timestamptz := app.clock();
 BEGIN
@@ -1203,7 +1203,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '78d0002debef1824ee362b4997016d2cc188c72c72913ead74fb8f30019c5945'
+    'bd65eafd9145148752efda4050ffaefa0371413c493bf2434d7c48f7cfe4783e'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

@@ -14,15 +14,27 @@ UPDATE app.tasks AS r SET status = 'processing', move_number = r.move_number + 1
 FROM input AS i
 WHERE
   r.task_id = CAST(i.task_id AS VARCHAR(64))
-  AND r.status IN ('queued')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
   AND r.task_id = ANY(
     ARRAY(SELECT
       t.task_id
     FROM app.tasks AS t
     WHERE
       t.task_id = ANY(
-        CAST(%(task_id)s AS VARCHAR[])
-      ) AND t.status IN ('queued')
+        ARRAY(SELECT
+          UNNEST(CAST(%(task_id)s AS VARCHAR[])))
+      )
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['queued']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.task_id   FOR NO KEY UPDATE)
   )
@@ -45,16 +57,27 @@ FROM input AS i
 WHERE
   (
     r.task_id = CAST(i.task_id AS VARCHAR(64))
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.task_id = ANY(
       ARRAY(SELECT
         t.task_id
       FROM app.tasks AS t
       WHERE
         t.task_id = ANY(
-          CAST(%(task_id)s AS VARCHAR[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(task_id)s AS VARCHAR[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.task_id   FOR NO KEY UPDATE)
     )
@@ -79,16 +102,27 @@ FROM input AS i
 WHERE
   (
     r.task_id = CAST(i.task_id AS VARCHAR(64))
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.task_id = ANY(
       ARRAY(SELECT
         t.task_id
       FROM app.tasks AS t
       WHERE
         t.task_id = ANY(
-          CAST(%(task_id)s AS VARCHAR[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(task_id)s AS VARCHAR[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.task_id   FOR NO KEY UPDATE)
     )
@@ -113,16 +147,27 @@ FROM input AS i
 WHERE
   (
     r.task_id = CAST(i.task_id AS VARCHAR(64))
-    AND r.status IN ('queued', 'processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['queued', 'processing']
+      ) AS VARCHAR[])
+    )
     AND r.task_id = ANY(
       ARRAY(SELECT
         t.task_id
       FROM app.tasks AS t
       WHERE
         t.task_id = ANY(
-          CAST(%(task_id)s AS VARCHAR[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(task_id)s AS VARCHAR[])))
         )
-        AND t.status IN ('queued', 'processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['queued', 'processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.task_id   FOR NO KEY UPDATE)
     )
@@ -149,16 +194,27 @@ FROM input AS i
 WHERE
   (
     r.task_id = CAST(i.task_id AS VARCHAR(64))
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.task_id = ANY(
       ARRAY(SELECT
         t.task_id
       FROM app.tasks AS t
       WHERE
         t.task_id = ANY(
-          CAST(%(task_id)s AS VARCHAR[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(task_id)s AS VARCHAR[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.task_id   FOR NO KEY UPDATE)
     )
@@ -183,16 +239,27 @@ FROM input AS i
 WHERE
   (
     r.task_id = CAST(i.task_id AS VARCHAR(64))
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.task_id = ANY(
       ARRAY(SELECT
         t.task_id
       FROM app.tasks AS t
       WHERE
         t.task_id = ANY(
-          CAST(%(task_id)s AS VARCHAR[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(task_id)s AS VARCHAR[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.task_id   FOR NO KEY UPDATE)
     )
@@ -217,16 +284,27 @@ FROM input AS i
 WHERE
   (
     r.task_id = CAST(i.task_id AS VARCHAR(64))
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.task_id = ANY(
       ARRAY(SELECT
         t.task_id
       FROM app.tasks AS t
       WHERE
         t.task_id = ANY(
-          CAST(%(task_id)s AS VARCHAR[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(task_id)s AS VARCHAR[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.task_id   FOR NO KEY UPDATE)
     )
@@ -250,16 +328,27 @@ UPDATE app.tasks AS r SET status = 'queued', move_number = r.move_number + 1, ev
 FROM input AS i
 WHERE
   r.task_id = CAST(i.task_id AS VARCHAR(64))
-  AND r.status IN ('failed', 'cancelled')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['failed', 'cancelled']
+    ) AS VARCHAR[])
+  )
   AND r.task_id = ANY(
     ARRAY(SELECT
       t.task_id
     FROM app.tasks AS t
     WHERE
       t.task_id = ANY(
-        CAST(%(task_id)s AS VARCHAR[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(task_id)s AS VARCHAR[])))
       )
-      AND t.status IN ('failed', 'cancelled')
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['failed', 'cancelled']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.task_id   FOR NO KEY UPDATE)
   )
@@ -290,7 +379,12 @@ WHERE
     ) AS q
     LIMIT %(limit)s)
   )
-  AND r.status IN ('queued')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
 RETURNING CAST(r.task_id AS VARCHAR) AS key, r.job_id, r.stage_id, r.stage, r.task_index, r.task_number, r.task_type, r.item, r.attempt, r.max_attempts, r.lease_number, r.lease_owner, r.deadline_at, r.rescues, r.max_rescues;
 
 -- claim by key
@@ -307,9 +401,15 @@ WHERE
     FROM app.tasks AS t
     WHERE
       t.task_id = ANY(
-        CAST(%(keys)s AS VARCHAR[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(keys)s AS VARCHAR[])))
       )
-      AND t.status IN ('queued')
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['queued']
+        ) AS VARCHAR[])
+      )
       AND t.task_type = ANY(
         CAST(%(kinds)s AS VARCHAR[])
       )
@@ -317,7 +417,12 @@ WHERE
     ORDER BY
       t.task_id   FOR NO KEY UPDATE SKIP LOCKED)
   )
-  AND r.status IN ('queued')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
 RETURNING CAST(r.task_id AS VARCHAR) AS key, r.job_id, r.stage_id, r.stage, r.task_index, r.task_number, r.task_type, r.item, r.attempt, r.max_attempts, r.lease_number, r.lease_owner, r.deadline_at, r.rescues, r.max_rescues;
 
 -- sweep: cancel from queued by stage_id

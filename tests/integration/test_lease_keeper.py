@@ -118,7 +118,7 @@ async def test_a_keeper_passes_on_that_a_task_is_to_stop(claimed: AsyncCoreMachi
     held, heard = Held(), list[str]()
     some = await leases_of(claimed)
     hold(held, some)
-    held.heard_by(some[0]["key"], heard.append)
+    held.heard_by({some[0]["key"]: heard.append})
     await rows(claimed, "UPDATE app.stages SET stop_reason = 'enough'")
 
     async def asked() -> list[str]:

@@ -175,7 +175,7 @@ class Replay:
 
     async def _task(self, action: Action, *, late: bool = False) -> ClaimedTask:
         row = await self._row(action)
-        known: dict[str, Any] = {name: row[name] for name in ClaimedTask.__slots__}
+        known: dict[str, Any] = {name: row[name] for name in ClaimedTask._fields}
         if late and row["status"] == "processing":
             known["lease_number"] -= 1
         known["lease_owner"] = known["lease_owner"] or "gone"

@@ -100,11 +100,14 @@ def _inputs(record: Record, transition: Transition) -> dict[str, str]:
 
 
 def _fence(record: Record, transition: Transition) -> str | None:
-    leased = [record.lifecycle.by_name[source].leased for source in transition.sources]
-    if record.fence is None or not any(leased):
+    """Who names a lease means a row that is leased: one that is queued again carries the number of its last lease."""
+    leased = tuple(source for source in transition.sources if record.lifecycle.by_name[source].leased)
+    if record.fence is None or not leased:
         return None
     same = f"r.{record.fence} = i.{record.fence}"
-    return same if all(leased) else f"(i.{record.fence} IS NULL OR {same})"
+    if len(leased) == len(transition.sources):
+        return same
+    return f"(i.{record.fence} IS NULL OR {same} AND {source_state('r.status', leased)})"
 
 
 def _update(record: Record, transition: Transition, inputs: dict[str, str], schema: str) -> exp.Expr:

@@ -173,7 +173,14 @@ WHERE
     )
   )
   AND (
-    i.lease_number IS NULL OR r.lease_number = i.lease_number
+    i.lease_number IS NULL
+    OR r.lease_number = i.lease_number
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
   )
 RETURNING CAST(r.task_id AS VARCHAR) AS key;
 

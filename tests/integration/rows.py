@@ -131,8 +131,8 @@ async def move(session: Session, record: Record, subject: Subject, trigger: str)
 
 
 async def values_of(session: Session, record: Record, subject: Subject) -> dict[str, object]:
-    """Values that let every move of this row through: the samples, and the lease number that the row carries."""
-    if record.fence is None:
+    """Values that let every move of this row through: the samples, and the lease number of a row that is leased."""
+    if record.fence is None or not record.lifecycle.by_name[subject.state].leased:
         return dict(GIVEN)
     return {**GIVEN, record.fence: (await row_of(session, record, subject.key))[record.fence]}
 

@@ -6,8 +6,13 @@ from threading import Event as Flag
 import pytest
 
 from coremachine import Job, Stage, TaskContext, task
+from coremachine.runtime.flow.outcome import Outcome
+from coremachine.runtime.flow.run_task import settle
+from coremachine.runtime.reconciler import Reconciler
+from coremachine.runtime.store.rows import ClaimedTask
 from coremachine.statemachine.errors import IllegalMoveError
 from tests.databases import OpenApp
+from tests.integration.lost_worker import handle_messages, lose
 from tests.observing import counted_events, events_of, everything, tasks_of
 from tests.running import finished, work, working
 from tests.waiting import until_event, until_row, until_status
@@ -124,6 +129,30 @@ async def test_two_resumes_at_once_queue_the_job_once(open_app: OpenApp) -> None
     answers = await asyncio.gather(app.resume(failed["job_id"]), other.resume(failed["job_id"]), return_exceptions=True)
     assert sorted(type(answer).__name__ for answer in answers) == ["IllegalMoveError", "Resumption"]
     assert (await counted_events(app, failed["job_id"]))["job_resumed"] == 1
+
+
+async def test_f06_a_worker_that_stops_too_late_does_not_cancel_the_resumed_task(open_app: OpenApp) -> None:
+    @task
+    def one() -> int:
+        return 1
+
+    job = Job("stopped_too_late", [Stage("only", one)])
+    app = await open_app(job)
+    submitted = await app.submit(job)
+    await lose(app)
+    (row,) = await tasks_of(app, submitted.id)
+    held = ClaimedTask(key=row["task_id"], **{name: row[name] for name in ClaimedTask._fields if name != "key"})
+    await app.cancel(submitted.id)
+    await Reconciler(app.database, app.bus, "finder", app.settings).run_once()
+    await app.resume(submitted.id)
+    await handle_messages(app)
+    async with app.database.transaction() as session:
+        assert await settle(session, app.bus, [Outcome(task=held, kind="cancelled")], "gone") == set()
+    (row,) = await tasks_of(app, submitted.id)
+    assert (row["status"], row["lease_number"]) == ("queued", held.lease_number)
+    assert (await counted_events(app, submitted.id))["stale_result_rejected"] == 1
+    await work(app)
+    assert (await app.job(submitted.id))["result"] == 1
 
 
 async def test_a_queued_job_is_cancelled_at_once_with_its_stages(open_app: OpenApp) -> None:

@@ -14,7 +14,7 @@ from tests.model import flow
 from tests.model.draft import Draft, ViolationError
 from tests.model.state import State, Worker, World, holders, is_over, still_open
 
-LATE = ("completed", "failed", "released", "expired", "overdue")
+LATE = ("completed", "failed", "released", "cancelled", "expired", "overdue")
 
 
 class Action(NamedTuple):

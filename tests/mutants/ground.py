@@ -21,6 +21,10 @@ class Ground:
     keys: Mapping[tuple[str, str], Sequence[str]]
     leases: Mapping[str, int]
 
+    def state(self, record: Record, key: str) -> str:
+        """The state that a row is in."""
+        return next(state for (machine, state), keys in self.keys.items() if machine == record.machine and key in keys)
+
     def key(self, record: Record, state: str) -> str:
         """One row in this state."""
         return self.keys[record.machine, state][0]

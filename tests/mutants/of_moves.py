@@ -92,7 +92,7 @@ def _changes(node: exp.Expr) -> Iterator[tuple[str, bool, Callable[[exp.Expr], N
         for operand in (node.args.get("this"), node.args.get("expression")):
             if operand is not None and not isinstance(operand, exp.And):
                 yield from _of_condition(_said(operand))
-    if isinstance(node, exp.In):
+    if isinstance(node, exp.In | exp.Array):
         for member in node.expressions if len(node.expressions) > 1 else ():
             yield f"{_said(node)}: {_said(member)}", False, _without_member(_said(node), _said(member))
     yield from _of_clause(node)
@@ -132,7 +132,7 @@ def _true_where(said: str) -> Callable[[exp.Expr], None]:
 
 def _without_member(said: str, member: str) -> Callable[[exp.Expr], None]:
     def change(node: exp.Expr) -> None:
-        if isinstance(node, exp.In) and _said(node) == said:
+        if isinstance(node, exp.In | exp.Array) and _said(node) == said:
             node.set("expressions", [one for one in node.expressions if _said(one) != member])
 
     return change

@@ -120,7 +120,14 @@ def _values(statement: Statement, key: str, ground: Ground) -> dict[str, object]
     trigger = statement.transition.trigger
     counters: Mapping[str, int] = SET_TO[trigger] if record.sets.get(trigger) else {}
     given = {**GIVEN, "delay": 50.0, "max_attempts": 7, **counters}
-    return given if record.fence is None else {**given, record.fence: ground.leases[key]}
+    return given if record.fence is None else {**given, record.fence: _lease(statement, key, ground)}
+
+
+def _lease(statement: Statement, key: str, ground: Ground) -> int | None:
+    """The lease to name: that of the row, or none where the move may do without and the row is not leased."""
+    states, record = statement.record.lifecycle.by_name, statement.record
+    must = all(states[source].leased for source in statement.transition.sources)
+    return ground.leases[key] if must or states[ground.state(record, key)].leased else None
 
 
 def _parameters(
@@ -197,6 +204,16 @@ def _of_move(statement: Statement, ground: Ground) -> Iterator[Probe]:
             )
         if record.fence is not None and leased:
             yield from _fenced(statement, key, values, name)
+        elif record.fence is not None and values[record.fence] is None and _may_be_fenced(statement):
+            last = {**values, record.fence: ground.leases[key]}
+            sql = literal(statement.sql, _parameters(statement, [(key, last, {})]))
+            holds = f"$changed = 0 AND {unchanged(record, key)}"
+            yield Probe(f"{name} under its last lease", before(record, key) + sql, holds)
+
+
+def _may_be_fenced(statement: Statement) -> bool:
+    states = statement.record.lifecycle.by_name
+    return any(states[source].leased for source in statement.transition.sources)
 
 
 def _fenced(statement: Statement, key: str, values: dict[str, object], name: str) -> Iterator[Probe]:

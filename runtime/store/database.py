@@ -9,7 +9,6 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from pydantic_core import from_json
 
 from ...sql_generator.roles import worker_role
 from ...statemachine.records import Schema
@@ -19,6 +18,7 @@ from .installation import check_installed, install
 from .outage import Outage
 from .queries import query
 from .session import Connection, Row, Session
+from .text import read_json
 
 T = TypeVar("T")
 RECONNECTING = 10.0  # seconds after which the pool begins its back-off anew: it would grow to minutes
@@ -160,4 +160,4 @@ class Database:
         await connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'".encode())
         await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'".encode())
         await connection.execute(query("take_role", self.schema), {"role": worker_role(self.schema)})
-        set_json_loads(from_json, connection)
+        set_json_loads(read_json, connection)

@@ -17,6 +17,7 @@ from .diagram import diagram
 from .errors import tell
 from .jobs import jobs
 from .logs import configure_logs
+from .serve import serve
 from .submit import submit
 from .timeline import timeline
 from .why import why
@@ -67,7 +68,7 @@ def coremachine(
     configure_logs("debug" if debug else "warning")
 
 
-for command in (demo, submit, worker, jobs, timeline, why, resume, cancel, audit, ddl, diagram):
+for command in (demo, submit, worker, jobs, timeline, why, resume, cancel, audit, serve, ddl, diagram):
     program.command()(command)
 program.add_typer(db, name="db")
 

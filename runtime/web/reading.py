@@ -1,0 +1,141 @@
+"""What the routes and the pages read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from ...statemachine.lifecycles import HEADLINES
+from ..app import AsyncCoreMachine
+from ..store.session import Row
+from .access import Visitor
+from .paging import cursor_of, place_of
+from .problems import NotThereError
+
+TASK_EVENTS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs are listed: `since` and `until` bound their creation; `text` is sought in what the visitor may see."""
+
+    status: str | None = None
+    job_type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str | None = None
+    after: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events of a job are listed. `headlines`: only what the default timeline shows."""
+
+    headlines: bool = False
+    status: str | None = None
+    stage: int | None = None
+    task: int | None = None
+    text: str | None = None
+    after: str | None = None
+    limit: int = 100
+
+    @property
+    def narrow(self) -> bool:
+        """Whether anything but the headlines was asked for."""
+        return any((self.status, self.stage, self.task, self.text, self.after))
+
+
+async def read_jobs(machine: AsyncCoreMachine, visitor: Visitor, wanted: JobFilter) -> tuple[list[Row], str | None]:
+    """A page of jobs, newest first, and the cursor of the next."""
+    at, job_id = place_of(wanted.after, (datetime, str)) if wanted.after else (None, None)
+    given: dict[str, object] = {
+        "status": wanted.status,
+        "job_type": wanted.job_type,
+        "since": wanted.since,
+        "until": wanted.until,
+        "text": wanted.text or None,
+        "after_at": at,
+        "after_id": job_id,
+        "limit": wanted.limit + 1,
+        "operator": visitor.operator,
+    }
+    rows = await _fetch(machine, "web/jobs_page", given)
+    return _page(rows, wanted.limit, ("created_at", "job_id"))
+
+
+async def read_events(
+    machine: AsyncCoreMachine, visitor: Visitor, job_id: str, wanted: EventFilter
+) -> tuple[list[Row], str | None]:
+    """A page of a job's events, oldest first, and the cursor of the next. Raises NotThereError for an unknown task."""
+    (after,) = place_of(wanted.after, (int,)) if wanted.after else (0,)
+    task_id = None
+    if wanted.task is not None:
+        task_id = (await read_task(machine, job_id, wanted.task))["task_id"]
+    given = {
+        "job_id": job_id,
+        "after": after,
+        "statuses": [wanted.status] if wanted.status else None,
+        "types": list(HEADLINES) if wanted.headlines else None,
+        "stage": wanted.stage,
+        "task_id": task_id,
+        "text": wanted.text or None,
+        "operator": visitor.operator,
+        "limit": wanted.limit + 1,
+    }
+    rows = await _fetch(machine, "web/events_page", given)
+    return _page(rows, wanted.limit, ("event_id",))
+
+
+async def read_tasks(
+    machine: AsyncCoreMachine,
+    job_id: str,
+    *,
+    stage: int | None = None,
+    status: str | None = None,
+    after: str | None = None,
+    limit: int = 100,
+) -> tuple[list[Row], str | None]:
+    """A page of a job's tasks, stage by stage, and the cursor of the next."""
+    after_stage, after_index = place_of(after, (int, int)) if after else (0, -1)
+    given = {
+        "job_id": job_id,
+        "stage": stage,
+        "status": status,
+        "after_stage": after_stage,
+        "after_index": after_index,
+        "limit": limit + 1,
+    }
+    return _page(await _fetch(machine, "web/tasks_page", given), limit, ("stage", "task_index"))
+
+
+async def read_task(machine: AsyncCoreMachine, job_id: str, number: int) -> Row:
+    """One task of a job. Raises NotThereError."""
+    rows = await _fetch(machine, "web/task_by_number", {"job_id": job_id, "number": number})
+    if not rows:
+        remedy = f"GET /api/jobs/{job_id[:12]}/tasks lists them"
+        raise NotThereError("task", f"job {job_id[:12]} has no task {number}", remedy)
+    return rows[0]
+
+
+async def read_task_events(machine: AsyncCoreMachine, task: Row) -> list[Row]:
+    """What happened to a task, oldest first, at most a thousand events."""
+    where = {"job_id": task["job_id"], "task_id": task["task_id"], "limit": TASK_EVENTS}
+    return await _fetch(machine, "web/task_events", where)
+
+
+async def read_last_event_id(machine: AsyncCoreMachine) -> int:
+    """The id of the last event there is, of any job."""
+    rows = await _fetch(machine, "web/last_event_id", {})
+    return int(rows[0]["last"] or 0)
+
+
+async def _fetch(machine: AsyncCoreMachine, name: str, given: Mapping[str, object]) -> list[Row]:
+    async with machine.database.session() as session:
+        return await session.fetch(name, given)
+
+
+def _page(rows: list[Row], limit: int, place: tuple[str, ...]) -> tuple[list[Row], str | None]:
+    """One row more than asked for was read, to know whether a page follows."""
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return shown, cursor_of(*(shown[-1][name] for name in place)) if more else None

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from .asked import After, Limit, PlainText, StageNumber, TaskNumber
 from .asking import Asking, JobRef
-from .bodies import EventPage, EventStatus
+from .bodies import EventPage
 from .bodies_told import TimelineBody, WhyBody
+from .filters import EventFilter
 from .hiding import shown_data
 from .problems import RESPONSES
-from .reading import EventFilter, read_events
+from .reading import read_events
 from .shapes import event_of, why_of
 from .streams import STREAM, changes_stream, job_stream, mark_of, wants_stream
 
@@ -23,17 +23,11 @@ LIVE: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/jobs/{job_id}/events", responses=LIVE, response_model=EventPage)
-async def list_events(  # noqa: PLR0913 - one parameter for each filter
+async def list_events(
     request: Request,
     ask: Asking,
     job_id: JobRef,
-    level: Annotated[Literal["all", "headlines"], Query(description="`headlines`: what the timeline shows")] = "all",
-    status: Annotated[EventStatus | None, Query(description="only events of this status")] = None,
-    stage: StageNumber = None,
-    task: TaskNumber = None,
-    text: PlainText = None,
-    after: After = None,
-    limit: Limit = 100,
+    wanted: Annotated[EventFilter, Query()],
     last_event_id: Annotated[str | None, Header(description="of a stream: go on after the event with this id")] = None,
 ) -> Response | EventPage:
     """The events of a job that match, oldest first.
@@ -45,9 +39,6 @@ async def list_events(  # noqa: PLR0913 - one parameter for each filter
     full = await ask.machine.full_id(job_id)
     if wants_stream(request):
         return job_stream(request, ask.machine, ask.visitor, full, mark_of(last_event_id))
-    wanted = EventFilter(
-        headlines=level == "headlines", status=status, stage=stage, task=task, text=text, after=after, limit=limit
-    )
     rows, following = await read_events(ask.machine, ask.visitor, full, wanted)
     return EventPage(events=[event_of(row, ask.visitor) for row in rows], next=following)
 

@@ -1,33 +1,25 @@
 """The HTTP interface to jobs: lists, one job, its stages and its tasks."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
-from .asked import After, JobStatusIs, Limit, PlainText, Since, StageNumber, TaskStatusIs, TypeIs, Until
+from fastapi import APIRouter, Query
+
 from .asking import Asking, JobRef, TaskRef
 from .bodies import JobDetail, JobPage, StageList, TaskDetail, TaskPage
+from .filters import JobFilter, TaskFilter
 from .problems import RESPONSES
-from .reading import JobFilter, read_jobs, read_task, read_task_events, read_tasks
+from .reading import read_jobs, read_task, read_task_events, read_tasks
 from .shapes import job_line_of, job_of, stage_of, task_line_of, task_of
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=RESPONSES)
 
 
 @router.get("")
-async def list_jobs(  # noqa: PLR0913 - one parameter for each filter
-    ask: Asking,
-    status: JobStatusIs = None,
-    job_type: TypeIs = None,
-    since: Since = None,
-    until: Until = None,
-    text: PlainText = None,
-    after: After = None,
-    limit: Limit = 50,
-) -> JobPage:
+async def list_jobs(ask: Asking, wanted: Annotated[JobFilter, Query()]) -> JobPage:
     """The jobs that match, newest first.
 
     Text is sought in ids (from their beginning), types and errors, and for an operator in parameters and keys.
     """
-    wanted = JobFilter(status=status, job_type=job_type, since=since, until=until, text=text, after=after, limit=limit)
     rows, following = await read_jobs(ask.machine, ask.visitor, wanted)
     return JobPage(jobs=[job_line_of(row, ask.visitor) for row in rows], next=following)
 
@@ -46,17 +38,9 @@ async def list_stages(ask: Asking, job_id: JobRef) -> StageList:
 
 
 @router.get("/{job_id}/tasks")
-async def list_tasks(  # noqa: PLR0913 - one parameter for each filter
-    ask: Asking,
-    job_id: JobRef,
-    stage: StageNumber = None,
-    status: TaskStatusIs = None,
-    after: After = None,
-    limit: Limit = 100,
-) -> TaskPage:
+async def list_tasks(ask: Asking, job_id: JobRef, wanted: Annotated[TaskFilter, Query()]) -> TaskPage:
     """The tasks of a job, stage by stage in the order of their results."""
-    full = await ask.machine.full_id(job_id)
-    rows, following = await read_tasks(ask.machine, full, stage=stage, status=status, after=after, limit=limit)
+    rows, following = await read_tasks(ask.machine, await ask.machine.full_id(job_id), wanted)
     return TaskPage(tasks=[task_line_of(row, ask.visitor) for row in rows], next=following)
 
 

@@ -1,48 +1,17 @@
 """What the routes and the pages read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from ...statemachine.lifecycles import HEADLINES
 from ..app import AsyncCoreMachine
 from ..store.session import Row
 from .access import Visitor
+from .filters import EventFilter, JobFilter, TaskFilter
 from .paging import cursor_of, place_of
 from .problems import NotThereError
 
 TASK_EVENTS = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
-    """Which jobs are listed: `since` and `until` bound their creation; `text` is sought in what the visitor may see."""
-
-    status: str | None = None
-    job_type: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    text: str | None = None
-    after: str | None = None
-    limit: int = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventFilter:
-    """Which events of a job are listed. `headlines`: only what the default timeline shows."""
-
-    headlines: bool = False
-    status: str | None = None
-    stage: int | None = None
-    task: int | None = None
-    text: str | None = None
-    after: str | None = None
-    limit: int = 100
-
-    @property
-    def narrow(self) -> bool:
-        """Whether anything but the headlines was asked for."""
-        return any((self.status, self.stage, self.task, self.text, self.after))
 
 
 async def read_jobs(machine: AsyncCoreMachine, visitor: Visitor, wanted: JobFilter) -> tuple[list[Row], str | None]:
@@ -75,7 +44,7 @@ async def read_events(
         "job_id": job_id,
         "after": after,
         "statuses": [wanted.status] if wanted.status else None,
-        "types": list(HEADLINES) if wanted.headlines else None,
+        "types": list(HEADLINES) if wanted.level == "headlines" else None,
         "stage": wanted.stage,
         "task_id": task_id,
         "text": wanted.text or None,
@@ -86,26 +55,18 @@ async def read_events(
     return _page(rows, wanted.limit, ("event_id",))
 
 
-async def read_tasks(
-    machine: AsyncCoreMachine,
-    job_id: str,
-    *,
-    stage: int | None = None,
-    status: str | None = None,
-    after: str | None = None,
-    limit: int = 100,
-) -> tuple[list[Row], str | None]:
+async def read_tasks(machine: AsyncCoreMachine, job_id: str, wanted: TaskFilter) -> tuple[list[Row], str | None]:
     """A page of a job's tasks, stage by stage, and the cursor of the next."""
-    after_stage, after_index = place_of(after, (int, int)) if after else (0, -1)
+    after_stage, after_index = place_of(wanted.after, (int, int)) if wanted.after else (0, -1)
     given = {
         "job_id": job_id,
-        "stage": stage,
-        "status": status,
+        "stage": wanted.stage,
+        "status": wanted.status,
         "after_stage": after_stage,
         "after_index": after_index,
-        "limit": limit + 1,
+        "limit": wanted.limit + 1,
     }
-    return _page(await _fetch(machine, "web/tasks_page", given), limit, ("stage", "task_index"))
+    return _page(await _fetch(machine, "web/tasks_page", given), wanted.limit, ("stage", "task_index"))
 
 
 async def read_task(machine: AsyncCoreMachine, job_id: str, number: int) -> Row:

@@ -1,4 +1,4 @@
-"""The gate before every route: who asks, from where, how much they send, and what the browser may do with the answer."""
+"""The gate before every route: who asks, from where, how much they send, and what a browser may do with the answer."""
 
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlsplit
@@ -15,17 +15,9 @@ log = structlog.get_logger("coremachine.web")
 BODY_LIMIT = 1_000_000
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 PUBLIC = ("/login", "/static/", "/healthz", "/readyz")
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
+    " base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -74,7 +66,7 @@ class Gate:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         visitor = self._access.visitor((scope.get("client") or (None,))[0], headers, _cookies(headers))
         scope.setdefault("state", {})["visitor"] = visitor
-        if scope["method"] not in SAFE and _from_elsewhere(scope, headers) and (visitor is None or visitor.ambient):
+        if scope["method"] not in SAFE and _from_elsewhere(headers) and (visitor is None or visitor.ambient):
             return _refused(403, "another site has sent this", "send it from these pages, or with a token")
         if any(path.startswith(public) for public in PUBLIC):
             return None
@@ -145,7 +137,7 @@ def _cookies(headers: Headers) -> dict[str, str]:
         return {}
 
 
-def _from_elsewhere(scope: Scope, headers: Headers) -> bool:
+def _from_elsewhere(headers: Headers) -> bool:
     """Whether another site's page made the browser send this. Programs send neither header."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None and site not in {"same-origin", "none"}:

@@ -1,13 +1,12 @@
 """What an error looks like from outside: what happened, where, and what to do."""
 
-from html import escape
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from ...diagrams.draw import DrawError
 from ...statemachine.errors import CoreMachineError, GapRefusedError, IllegalMoveError, LostRaceError, OperationError
@@ -103,37 +102,37 @@ async def _http(request: Request, error: Exception) -> Response:
 
 def told(error: Exception) -> tuple[int, Problem]:
     """The status of one of our errors, and what is said of it."""
+    if isinstance(error, AskedWronglyError | NotThereError | ParameterError | UnknownTypeError | UnknownJobError):
+        return _wrongly_asked(error)
+    what = str(error)
+    if isinstance(error, IllegalMoveError):
+        remedy = f"legal from {error.state}: {', '.join(error.legal) or 'nothing'}"
+        return 409, Problem(what=what, where="status", remedy=remedy)
+    if isinstance(error, GapRefusedError | LostRaceError):
+        return 409, Problem(what=what, where="status", remedy="look at the job again, then repeat")
+    if isinstance(error, DatabaseUnreachableError | SchemaError | DrawError):
+        return 503, Problem(what=what, where="the server", remedy="see the message; GET /readyz tells more")
+    return 400, Problem(what=what, where="the request", remedy="see the message")
+
+
+def _wrongly_asked(error: OperationError) -> tuple[int, Problem]:
+    what = str(error)
     match error:
         case ParameterError():
             remedy = f"give what {error.job} takes"
-            return 422, Problem(what=str(error), where="parameters", remedy=remedy, parameters=error.problems)
+            return 422, Problem(what=what, where="parameters", remedy=remedy, parameters=error.problems)
         case AskedWronglyError():
-            return 422, Problem(
-                what=str(error), where=error.where, remedy=error.remedy, parameters={error.where: str(error)}
-            )
-        case NotThereError():
-            return 404, Problem(what=str(error), where=error.where, remedy=error.remedy)
+            return 422, Problem(what=what, where=error.where, remedy=error.remedy, parameters={error.where: what})
         case UnknownTypeError():
             remedy = "start the server with the --app that declares it"
-            return 422, Problem(what=str(error), where="job_type", remedy=remedy, parameters={"job_type": str(error)})
-        case UnknownJobError():
-            return _unknown_job(error)
-        case IllegalMoveError():
-            legal = ", ".join(error.legal) or "nothing"
-            return 409, Problem(what=str(error), where="status", remedy=f"legal from {error.state}: {legal}")
-        case GapRefusedError() | LostRaceError():
-            return 409, Problem(what=str(error), where="status", remedy="look at the job again, then repeat")
-        case DatabaseUnreachableError() | SchemaError() | DrawError():
-            return 503, Problem(what=str(error), where="the server", remedy="see the message; `/readyz` tells more")
+            return 422, Problem(what=what, where="job_type", remedy=remedy, parameters={"job_type": what})
+        case NotThereError():
+            return 404, Problem(what=what, where=error.where, remedy=error.remedy)
+        case UnknownJobError() if error.matches:
+            return 409, Problem(what=what, where="job_id", remedy="give more of the id")
         case _:
-            return 400, Problem(what=str(error), where="the request", remedy="see the message")
-
-
-def _unknown_job(error: UnknownJobError) -> tuple[int, Problem]:
-    if error.matches:
-        what = f"{error.job_id} is the beginning of {len(error.matches)} job ids: {', '.join(error.matches)}"
-        return 409, Problem(what=what, where="job_id", remedy="give more of the id")
-    return 404, Problem(what=f"no job has the id {error.job_id}", where="job_id", remedy="GET /api/jobs lists them")
+            where = getattr(error, "job_id", "")
+            return 404, Problem(what=f"no job has the id {where}", where="job_id", remedy="GET /api/jobs lists them")
 
 
 def _name(place: tuple[int | str, ...]) -> str:
@@ -145,10 +144,7 @@ def _shown(request: Request, status: int, problem: Problem) -> Response:
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     if path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
         return problem_response(status, problem)
-    page = (
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>{status} · CoreMachine</title><link rel=stylesheet href='{escape(str(request.scope['root_path']))}/static/site.css'>"
-        f"<main class=problem><h1>{escape(problem.what)}</h1><p>{escape(problem.remedy)}</p>"
-        f"<p><a href='{escape(str(request.scope['root_path']))}/jobs'>All jobs</a></p></main></html>"
-    )
-    return HTMLResponse(page, status_code=status)
+    # at run time, since a page says what an error looks like as well
+    from .rendering import page
+
+    return page(request, "problem.html", status=status, problem=problem)

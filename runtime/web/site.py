@@ -26,8 +26,8 @@ Every error says what happened, where, and what to do. Lists are paged by cursor
 def create_site(machine: AsyncCoreMachine, access: Access | None = None) -> FastAPI:
     """The pages and the HTTP interface of `machine`, as an ASGI application.
 
-    Served on its own it opens `machine` where nobody has, and closes it in the end. Mounted in another application, open
-    `machine` in that one's lifespan. Without `access` it is what the settings of `machine` say; with neither tokens nor
+    Served on its own it opens `machine` where nobody has, and closes it in the end. Mounted in another application,
+    open `machine` in that one's lifespan. Without `access` it is what the settings of `machine` say; with neither tokens nor
     trusted proxies only requests from this machine are answered. Raises AccessError.
     """
     known = Access.of(machine.settings) if access is None else access

@@ -10,10 +10,10 @@ from ..store.session import Row, Session
 from .advance import CANCEL, close_stage, count_only, stop_siblings
 
 
-async def cancel(database: Database, bus: Bus, job_id: str, reason: str) -> str:
+async def cancel(database: Database, bus: Bus, job_id: str, reason: str, *, by: str | None = None) -> str:
     """Cancel a job and return the state it is in then: `processing` as long as running tasks have not ended.
 
-    Asking twice changes nothing. Raises IllegalMoveError for a job that has ended.
+    Asking twice changes nothing. `by` is who asked; an event says so. Raises IllegalMoveError for a job that has ended.
     """
     async with database.transaction() as session:
         (job,) = await session.fetch("lock_jobs", {"job_ids": [job_id]})
@@ -21,14 +21,16 @@ async def cancel(database: Database, bus: Bus, job_id: str, reason: str) -> str:
         running = [stage.stage_id for stage in stages if stage.status == "processing"]
         if running:
             (row,) = await session.fetch("lock_stages", {"stage_ids": running})
-            return await _cancel_open(session, bus, job, StageRow.of(row), reason)
-        return await _cancel_between(session, job, reason)
+            return await _cancel_open(session, bus, job, StageRow.of(row), reason, by)
+        return await _cancel_between(session, job, reason, by)
 
 
-async def _cancel_open(session: Session, bus: Bus, job: Row, stage: StageRow, reason: str) -> str:
+async def _cancel_open(  # noqa: PLR0913, PLR0917 - who asked, and why, beside what is cancelled
+    session: Session, bus: Bus, job: Row, stage: StageRow, reason: str, by: str | None
+) -> str:
     if stage.stop_reason == CANCEL:
         return str(job["status"])
-    await stop_siblings(session, stage, CANCEL, reason)
+    await stop_siblings(session, stage, CANCEL, reason, by)
     if stage.still_open:
         await count_only(session, stage)
         return str(job["status"])
@@ -36,9 +38,11 @@ async def _cancel_open(session: Session, bus: Bus, job: Row, stage: StageRow, re
     return "cancelled"
 
 
-async def _cancel_between(session: Session, job: Row, reason: str) -> str:
+async def _cancel_between(session: Session, job: Row, reason: str, by: str | None) -> str:
     """No stage is open: nothing runs, so the job ends at once."""
-    move = machine_of(JOB).fire(Subject(job["job_id"], job["status"]), "cancel", data={"reason": reason})
+    move = machine_of(JOB).fire(
+        Subject(job["job_id"], job["status"]), "cancel", data={"reason": reason, **({"by": by} if by else {})}
+    )
     skip = machine_of(STAGE).fire(Subject("*", "pending"), "skip", data={"reason": "the job was cancelled"})
     await session.sweep(STAGES, skip, "job_id", job["job_id"])
     await session.must_apply(JOBS, move)

@@ -25,18 +25,24 @@ class Submission:
     next_step: str = ""
 
 
-async def submit(
-    database: Database, bus: Bus, job: Job, parameters: Mapping[str, object], key: str | None = None
+async def submit(  # noqa: PLR0913 - who asks, beside what is asked for
+    database: Database,
+    bus: Bus,
+    job: Job,
+    parameters: Mapping[str, object],
+    key: str | None = None,
+    *,
+    by: str | None = None,
 ) -> Submission:
     """Submit `job`, or find it where it was submitted before.
 
     The same type, parameters and key are the same job: then nothing changes, and its state and result are the answer.
-    Raises ParameterError for parameters that the job does not accept.
+    `by` is who asked; the event says so. Raises ParameterError for parameters that the job does not accept.
     """
     checked = job.check_parameters(parameters)
     job_id = job_id_of(job.name, checked, key)
     async with database.transaction() as session:
-        if await _insert(session, job, job_id, checked, key):
+        if await _insert(session, job, job_id, checked, key, by):
             await _insert_stages(session, job, job_id)
             await bus.announce(session, [Message("job", job_id, queued=True)])
             return Submission(id=job_id, job_type=job.name, created=True, status=JOB.initial.name)
@@ -51,8 +57,11 @@ async def submit(
     )
 
 
-async def _insert(session: Session, job: Job, job_id: str, parameters: Mapping[str, object], key: str | None) -> bool:
-    born = machine_of(JOB).birth({"job_type": job.name, "stages": [stage.name for stage in job.stages]})
+async def _insert(  # noqa: PLR0913, PLR0917 - one parameter for each column
+    session: Session, job: Job, job_id: str, parameters: Mapping[str, object], key: str | None, by: str | None
+) -> bool:
+    who = {"by": by} if by else {}
+    born = machine_of(JOB).birth({"job_type": job.name, "stages": [stage.name for stage in job.stages], **who})
     made = await session.fetch(
         "insert_job",
         {

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from ...statemachine.lifecycles import JOB, STAGE, TASK
 
@@ -28,6 +28,14 @@ TASK_EXAMPLE: dict[str, object] = {
     "error": ERROR,
 }
 
+
+def _plain(text: str) -> str:
+    if "\x00" in text or text.encode("utf-8", "ignore").decode() != text:
+        raise ValueError("it holds a NUL or half a character, which no text in a database can")
+    return text
+
+
+Plain = Annotated[str, AfterValidator(_plain)]
 JobStatus = Annotated[str, Field(json_schema_extra={"enum": list(JOB.by_name)})]
 StageStatus = Annotated[str, Field(json_schema_extra={"enum": list(STAGE.by_name)})]
 TaskStatus = Annotated[str, Field(json_schema_extra={"enum": list(TASK.by_name)})]
@@ -43,9 +51,9 @@ class Asked(BaseModel):
     """A job to be submitted. The same type, parameters and key are the same job."""
 
     model_config = example(job_type="process_raster_v2", parameters={"raster": "dem.npz"}, key="2026-11")
-    job_type: str = Field(min_length=1, max_length=100)
+    job_type: Plain = Field(min_length=1, max_length=100)
     parameters: dict[str, JsonValue] = {}
-    key: str | None = Field(default=None, max_length=200)
+    key: Plain | None = Field(default=None, max_length=200)
 
 
 class Submitted(BaseModel):

@@ -6,19 +6,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ...statemachine.lifecycles import JOB, TASK
-from ..store.text import cleaned
-from .bodies import EventStatus
+from .bodies import EventStatus, Plain
 
 MOST = 2**31 - 1
 LONGEST_TEXT, LONGEST_CURSOR = 200, 400
 FIRST_YEAR, LAST_YEAR = 2, 9998
-
-
-def plain(text: str) -> str:
-    """`text`, if a database can hold it. Raises ValueError for a NUL or half a character."""
-    if cleaned(text) != text:
-        raise ValueError("it holds a NUL or half a character, which no text in a database can")
-    return text
 
 
 def _one_of(*known: str) -> AfterValidator:
@@ -43,7 +35,6 @@ def _given(value: object) -> object:
 
 
 Optional = BeforeValidator(_given)
-Plain = Annotated[str, AfterValidator(plain)]
 Moment = Annotated[AwareDatetime, AfterValidator(_within_calendar)]
 Number = Annotated[int, Field(ge=1, le=MOST)]
 JobState = Annotated[str, _one_of(*JOB.by_name), Field(json_schema_extra={"enum": list(JOB.by_name)})]

@@ -10,9 +10,10 @@ from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from ..app import AsyncCoreMachine
-from . import api_events, api_jobs, pages_jobs
+from . import api_changes, api_events, api_jobs, api_state, pages_jobs, pages_login
 from .access import Access
 from .gate import Gate
+from .health import Auditor
 from .problems import answer_errors
 
 STATIC = Path(__file__).with_name("static")
@@ -27,8 +28,8 @@ def create_site(machine: AsyncCoreMachine, access: Access | None = None) -> Fast
     """The pages and the HTTP interface of `machine`, as an ASGI application.
 
     Served on its own it opens `machine` where nobody has, and closes it in the end. Mounted in another application,
-    open `machine` in that one's lifespan. Without `access` it is what the settings of `machine` say; with neither tokens nor
-    trusted proxies only requests from this machine are answered. Raises AccessError.
+    open `machine` in the lifespan of that one. Without `access` it is what the settings of `machine` say; with neither
+    tokens nor trusted proxies only requests from this machine are answered. Raises AccessError.
     """
     known = Access.of(machine.settings) if access is None else access
 
@@ -52,8 +53,9 @@ def create_site(machine: AsyncCoreMachine, access: Access | None = None) -> Fast
     )
     site.state.machine = machine
     site.state.access = known
+    site.state.auditor = Auditor(machine)
     site.state.closing = asyncio.Event()
-    for part in (api_jobs, api_events, pages_jobs):
+    for part in (api_jobs, api_events, api_changes, api_state, pages_jobs, pages_login):
         site.include_router(part.router)
     site.mount("/static", StaticFiles(directory=STATIC), name="static")
     answer_errors(site)

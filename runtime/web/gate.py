@@ -1,6 +1,7 @@
 """The gate before every route: who asks, from where, how much they send, and what a browser may do with the answer."""
 
 from http.cookies import CookieError, SimpleCookie
+from traceback import format_exc
 from urllib.parse import quote, urlsplit
 
 import structlog
@@ -53,7 +54,8 @@ class Gate:
             if not sent.started:
                 await _too_large()(scope, receive, sent)
         except Exception as error:
-            log.exception("a request could not be answered", path=scope["path"])
+            # as text: a traceback with its local variables would put parameters and secrets into the log
+            log.error("a request could not be answered", path=scope["path"], traceback=format_exc())  # noqa: TRY400
             if sent.started:
                 raise
             await _broken(error)(scope, receive, sent)

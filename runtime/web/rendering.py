@@ -1,7 +1,9 @@
 """Templates to HTML. Everything that is put into one is escaped, unless this package made it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -39,6 +41,15 @@ def event_words(event: Event) -> str:
     return named(timeline_event(event))
 
 
+def error_of(data: Mapping[str, object]) -> dict[str, str] | None:
+    """The error in an event's data, if there is one: a checkpoint may call anything so."""
+    error = data.get("error")
+    if not isinstance(error, Mapping):
+        return None
+    known = cast("Mapping[str, object]", error)
+    return {name: str(known.get(name) or "") for name in ("type", "message", "traceback")}
+
+
 def mark(status: str) -> str:
     """The sign before an event, by its status."""
     return MARKS.get(status, OTHER_MARK)
@@ -64,7 +75,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for function in (between, counted, event_words, grouped, mark, pretty, span, tone):
+    for function in (between, counted, error_of, event_words, grouped, mark, pretty, span, tone):
         made.filters[function.__name__] = function
     made.filters["clock"] = lambda at: clock(_utc(at))
     made.filters["iso"] = lambda at: iso(_utc(at))

@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from ..app import AsyncCoreMachine
-from . import api_changes, api_events, api_jobs, api_state, pages_jobs, pages_login
+from . import api_changes, api_events, api_jobs, api_state, pages_job, pages_jobs, pages_login, pages_state
 from .access import Access
 from .gate import Gate
 from .health import Auditor
@@ -55,7 +55,7 @@ def create_site(machine: AsyncCoreMachine, access: Access | None = None) -> Fast
     site.state.access = known
     site.state.auditor = Auditor(machine)
     site.state.closing = asyncio.Event()
-    for part in (api_jobs, api_events, api_changes, api_state, pages_jobs, pages_login):
+    for part in (api_jobs, api_events, api_changes, api_state, pages_jobs, pages_job, pages_state, pages_login):
         site.include_router(part.router)
     site.mount("/static", StaticFiles(directory=STATIC), name="static")
     answer_errors(site)

@@ -1,0 +1,2 @@
+-- web: what time it is, by the only clock that counts.
+SELECT app.clock() AS now

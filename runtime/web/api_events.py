@@ -33,12 +33,12 @@ async def list_events(
     """The events of a job that match, oldest first.
 
     Asked for with `Accept: text/event-stream` it is a stream of all of them, each once, live, and after `Last-Event-ID`
-    where that is sent; the filters are then not looked at. Its ids are not those of the events: they also say in which
+    or `after` where that is sent; the filters are then not looked at. Its ids are not those of the events: they also say in which
     transaction an event was written, so that none is missed.
     """
     full = await ask.machine.full_id(job_id)
     if wants_stream(request):
-        return job_stream(request, ask.machine, ask.visitor, full, mark_of(last_event_id))
+        return job_stream(request, ask.machine, ask.visitor, full, mark_of(last_event_id or wanted.after))
     rows, following = await read_events(ask.machine, ask.visitor, full, wanted)
     return EventPage(events=[event_of(row, ask.visitor) for row in rows], next=following)
 

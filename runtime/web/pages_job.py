@@ -17,7 +17,7 @@ from .bodies_told import CancelAsked
 from .chart import ChartAsked, read_chart
 from .filters import EventFilter, Number, Optional
 from .paging import cursor_of, place_of
-from .reading import read_events, read_task, read_task_events
+from .reading import read_events, read_now, read_task, read_task_events
 from .rendering import SHORT, page
 from .shapes import event_of, job_of, task_of, why_of
 from .verdict import verdict_of
@@ -53,10 +53,11 @@ class JobView(EventFilter):
 @router.get("/jobs/{job_id}")
 async def job_page(request: Request, ask: Asking, job_id: JobRef, view: Annotated[JobView, Query()]) -> HTMLResponse:
     """Is it moving, what worked last, what failed first and why, what does it wait for, and what can be done."""
+    # first: what happens while the rest is read comes by the stream
+    _, mark = await read_now(ask.machine)
     job = await ask.machine.job(job_id)
     told = why_of(await ask.machine.why(job["job_id"]), ask.visitor)
-    async with ask.machine.database.session() as session:
-        now = (await session.fetch("web/now"))[0]["now"]
+    now, _ = await read_now(ask.machine)
     asked = ChartAsked(zoom=view.zoom, opened=view.opened, rows=view.rows)
     lines, following = await _lines(ask, job, view)
     task = await _task(ask, job["job_id"], view.task) if view.task else None
@@ -73,6 +74,7 @@ async def job_page(request: Request, ask: Asking, job_id: JobRef, view: Annotate
         following=view.link(after=following) if following else None,
         view=view,
         now=now,
+        mark=mark,
         task=task,
         attempts=attempts_of(task.events) if task else [],
     )
@@ -82,11 +84,18 @@ async def job_page(request: Request, ask: Asking, job_id: JobRef, view: Annotate
 async def task_page(request: Request, ask: Asking, job_id: JobRef, number: TaskRef) -> HTMLResponse:
     """Every attempt of a task: its worker, its times, its error; and what it was given and returned."""
     full = await ask.machine.full_id(job_id)
+    _, mark = await read_now(ask.machine)
     task = await _task(ask, full, number)
-    async with ask.machine.database.session() as session:
-        now = (await session.fetch("web/now"))[0]["now"]
+    now, _ = await read_now(ask.machine)
     return page(
-        request, "task.html", job_id=full, short=full[:SHORT], task=task, attempts=attempts_of(task.events), now=now
+        request,
+        "task.html",
+        job_id=full,
+        short=full[:SHORT],
+        task=task,
+        attempts=attempts_of(task.events),
+        now=now,
+        mark=mark,
     )
 
 

@@ -84,6 +84,12 @@ async def read_task_events(machine: AsyncCoreMachine, task: Row) -> list[Row]:
     return await _fetch(machine, "web/task_events", where)
 
 
+async def read_now(machine: AsyncCoreMachine) -> tuple[datetime, str]:
+    """The time, and the id from which a stream goes on that misses nothing written after this moment."""
+    row = (await _fetch(machine, "web/now", {}))[0]
+    return row["now"], f"{row['horizon']}-0"
+
+
 async def read_last_event_id(machine: AsyncCoreMachine) -> int:
     """The id of the last event there is, of any job."""
     rows = await _fetch(machine, "web/last_event_id", {})

@@ -72,7 +72,7 @@ def _where(failure: Event | None, stages: Sequence[Row]) -> str:
     if failure.task_number is None:
         return where
     attempts = failure.data.get("of")
-    tried = f", attempt {failure.attempt} of {attempts}" if attempts else ""
+    tried = f", attempt {failure.data.get('attempt')} of {attempts}" if attempts else ""
     return f"{where}: task {failure.task_number}{tried}"
 
 

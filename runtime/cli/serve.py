@@ -1,6 +1,8 @@
 """`coremachine serve`: the pages and the HTTP interface."""
 
 import asyncio
+import signal
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -35,10 +37,12 @@ def serve(  # noqa: PLR0913 - one parameter for each option
     """
     configure_logs(log_level)
     require_web()
-    asyncio.run(_serve(application(load(app), Where(url, schema, data_dir)), host, port))
+    heard = asyncio.run(_serve(application(load(app), Where(url, schema, data_dir)), host, port))
+    if signal.SIGINT in heard:
+        raise typer.Exit(128 + signal.SIGINT)
 
 
-async def _serve(asked: AsyncCoreMachine, host: str, port: int) -> None:
+async def _serve(asked: AsyncCoreMachine, host: str, port: int) -> Sequence[int]:
     from ..web import Access, create_site
     from ..web.serving import serve as serve_site
 
@@ -46,7 +50,8 @@ async def _serve(asked: AsyncCoreMachine, host: str, port: int) -> None:
     # before the database is touched: a server that must not start does nothing else either
     access.check_address(host)
     async with asked:
-        await serve_site(create_site(asked, access), host, port, lambda url, _: typer.echo(f"Serving on {url}"))
+        site = create_site(asked, access)
+        return await serve_site(site, host, port, lambda url, _: typer.echo(f"Serving on {url}"))
 
 
 def require_web() -> None:

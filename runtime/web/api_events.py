@@ -33,8 +33,8 @@ async def list_events(
     """The events of a job that match, oldest first.
 
     Asked for with `Accept: text/event-stream` it is a stream of all of them, each once, live, and after `Last-Event-ID`
-    or `after` where that is sent; the filters are then not looked at. Its ids are not those of the events: they also say in which
-    transaction an event was written, so that none is missed.
+    or `after` where that is sent; the filters are then not looked at. Its ids are not those of the events: they also
+    say in which transaction an event was written, so that none is missed.
     """
     full = await ask.machine.full_id(job_id)
     if wants_stream(request):

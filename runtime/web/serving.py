@@ -1,9 +1,10 @@
 """Serving the site with uvicorn, until told to stop."""
 
 import asyncio
+import signal
 import socket
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from ...statemachine.errors import OperationError
 from .access import Access
 
 STREAMS_MAY_TAKE = 2
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class AddressError(OperationError):
@@ -29,6 +31,7 @@ class Serving(uvicorn.Server):
 
     def __init__(self, site: FastAPI) -> None:
         self._site = site
+        self.heard: list[int] = []
         super().__init__(
             uvicorn.Config(
                 site,
@@ -47,14 +50,33 @@ class Serving(uvicorn.Server):
         self._site.state.closing.set()
         self.should_exit = True
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Hear SIGINT and SIGTERM."""
-        self._site.state.closing.set()
-        super().handle_exit(sig, frame)
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Hear SIGINT and SIGTERM for as long as the block, and leave what follows to whoever serves.
+
+        uvicorn's own would raise them anew, and so end the process before its database connections are closed.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            for number in SIGNALS:
+                loop.add_signal_handler(number, self._hear, number)
+        except (NotImplementedError, RuntimeError, ValueError):
+            # not the main thread, or Windows: whoever started the server stops it
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def _hear(self, number: int) -> None:
+        self.heard.append(number)
+        self.stop()
 
 
-async def serve(site: FastAPI, host: str, port: int, ready: Callable[[str, Serving], None]) -> None:
-    """Serve `site` until SIGINT, SIGTERM or `Serving.stop`. `ready` is told the URL, once it answers.
+async def serve(site: FastAPI, host: str, port: int, ready: Callable[[str, Serving], None]) -> Sequence[int]:
+    """Serve `site` until SIGINT, SIGTERM or `Serving.stop`, and return the signals heard. `ready` is told the URL.
 
     Port 0 is any that is free. Raises OpenAddressError for an address at which anyone could ask, and AddressError.
     """
@@ -69,6 +91,7 @@ async def serve(site: FastAPI, host: str, port: int, ready: Callable[[str, Servi
         ready(_url(listening), server)
     started.cancel()
     await running
+    return server.heard
 
 
 async def _started(server: uvicorn.Server) -> None:

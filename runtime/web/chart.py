@@ -11,6 +11,7 @@ from ..store.session import Row, Session
 from .access import Visitor
 from .bars import Bar, Life, Mark, has_history, life_of
 from .density import SLICES, Slice, slices_of
+from .ended_stages import EndedStages
 from .rendering import event_words
 from .scale import Scale, scale_of
 from .shapes import event_of
@@ -66,15 +67,22 @@ class ChartAsked:
     rows: int = 0
 
 
-async def read_chart(machine: AsyncCoreMachine, visitor: Visitor, job: Row, now: datetime, asked: ChartAsked) -> Chart:
-    """The timeline of a job, with its stages in `job["stages"]`, at the moment `now`."""
+async def read_chart(  # noqa: PLR0913, PLR0917 - what is drawn, for whom, and what is known already
+    machine: AsyncCoreMachine, kept: EndedStages, visitor: Visitor, job: Row, now: datetime, asked: ChartAsked
+) -> Chart:
+    """The timeline of a job, with its stages in `job["stages"]`, at the moment `now`.
+
+    What is read of big stages that have ended is taken from `kept`, where it was read before.
+    """
     live = not JOB.by_name[job["status"]].terminal
     scale = scale_of(job["created_at"], now if live else job["finished_at"], asked.zoom)
     async with machine.database.session() as session:
         where = {"job_id": job["job_id"], "limit": JOB_MARKS}
         told = [event_of(row, visitor) for row in await session.fetch("web/job_lane", where)]
-        drawn = [await _drawn(session, stage, scale, asked) for stage in job["stages"]]
-        lives = await _lives(session, job["job_id"], [row for rows, _ in drawn for row in rows])
+        drawn = [await _drawn(session, kept, stage, scale, asked) for stage in job["stages"]]
+        lives: dict[str, Life] = {}
+        for stage, (rows, _) in zip(job["stages"], drawn, strict=True):
+            lives |= await _lives(session, kept, stage, rows)
     marks = [Mark(at=one.at, status=one.status, words=event_words(one), event_id=one.event_id) for one in told]
     return Chart(
         scale=scale,
@@ -88,7 +96,9 @@ async def read_chart(machine: AsyncCoreMachine, visitor: Visitor, job: Row, now:
     )
 
 
-async def _drawn(session: Session, stage: Row, scale: Scale, asked: ChartAsked) -> tuple[list[Row], list[Row]]:
+async def _drawn(
+    session: Session, kept: EndedStages, stage: Row, scale: Scale, asked: ChartAsked
+) -> tuple[list[Row], list[Row]]:
     """The tasks of a stage that are drawn, and for a big one how many started and ended when."""
     where: dict[str, object] = {"stage_id": stage["stage_id"]}
     if stage["tasks_total"] == 0:
@@ -96,18 +106,19 @@ async def _drawn(session: Session, stage: Row, scale: Scale, asked: ChartAsked) 
     if stage["tasks_total"] <= WHOLE:
         return await session.fetch("web/chart_rows", {**where, "after": -1, "limit": WHOLE}), []
     slices = {"first": scale.first.timestamp(), "last": scale.last.timestamp(), "slices": SLICES}
-    counts = await session.fetch("web/chart_density", {**where, **slices})
+    counts = await kept.read(session, "web/chart_density", stage, {**where, **slices})
     if asked.opened == stage["stage"]:
         return await session.fetch("web/chart_rows", {**where, "after": asked.rows - 1, "limit": PAGE}), counts
-    return await session.fetch("web/chart_picked", {**where, "most": PICKED}), counts
+    return await kept.read(session, "web/chart_picked", stage, {**where, "most": PICKED}), counts
 
 
-async def _lives(session: Session, job_id: str, tasks: Sequence[Row]) -> dict[str, Life]:
+async def _lives(session: Session, kept: EndedStages, stage: Row, tasks: Sequence[Row]) -> dict[str, Life]:
     """The life of each drawn task; events are read for those alone whose row does not tell it all."""
     known: defaultdict[str, list[Row]] = defaultdict(list)
     wanted = [task["task_id"] for task in tasks if has_history(task)]
     if wanted:
-        for event in await session.fetch("web/chart_events", {"job_id": job_id, "task_ids": wanted}):
+        where = {"job_id": stage["job_id"], "task_ids": wanted}
+        for event in await kept.read(session, "web/chart_events", stage, where):
             known[event["task_id"]].append(event)
     return {task["task_id"]: life_of(task, known[task["task_id"]]) for task in tasks}
 

@@ -1,13 +1,13 @@
 """The page of a job, and that of one of its tasks."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlencode
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from ...statemachine.lifecycles import HEADLINES
+from ..app.history import read_lines
 from ..store.session import Row
 from .api_changes import cancel_job, resume_job
 from .asking import Ask, Asking, JobRef, TaskRef
@@ -43,6 +43,11 @@ class JobView(EventFilter):
         """Whether the list is filtered, and so is no timeline any more."""
         return self.level == "all" or any((self.status, self.stage, self.task, self.text))
 
+    @property
+    def task_alone(self) -> bool:
+        """Whether it is filtered by a task and by nothing else: then all that happened to it is listed."""
+        return self.task is not None and not any((self.status, self.stage, self.text, self.after))
+
     def link(self, **changed: object) -> str:
         """The address of this page with something changed; None takes it away."""
         left = {**self.said(), **{name: str(value) for name, value in changed.items() if value is not None}}
@@ -59,15 +64,15 @@ async def job_page(request: Request, ask: Asking, job_id: JobRef, view: Annotate
     told = why_of(await ask.machine.why(job["job_id"]), ask.visitor)
     now, _ = await read_now(ask.machine)
     asked = ChartAsked(zoom=view.zoom, opened=view.opened, rows=view.rows)
-    lines, following = await _lines(ask, job, view)
     task = await _task(ask, job["job_id"], view.task) if view.task else None
+    lines, following = (task.events, None) if task and view.task_alone else await _lines(ask, job, view)
     return page(
         request,
         "job.html",
         job=job_of(job, ask.visitor),
         counted_stages=job["stages"],
         verdict=verdict_of(told, job),
-        chart=await read_chart(ask.machine, ask.visitor, job, now, asked),
+        chart=await read_chart(ask.machine, request.app.state.kept, ask.visitor, job, now, asked),
         lines=lines,
         sums={} if view.narrow else _sums(job),
         failed_at=_failed_at(lines, told.first_failure),
@@ -110,15 +115,8 @@ async def _lines(ask: Ask, job: Row, view: JobView) -> tuple[list[Event], str | 
         rows, following = await read_events(ask.machine, ask.visitor, job["job_id"], view)
         return [event_of(row, ask.visitor) for row in rows], following
     (after,) = place_of(view.after, (int,)) if view.after else (0,)
-    where: dict[str, Any] = {
-        "job_id": job["job_id"],
-        "after": after,
-        "headlines": list(HEADLINES),
-        "long_stages": _long(job),
-        "limit": LINES + 1,
-    }
     async with ask.machine.database.session() as session:
-        rows = await session.fetch("web/timeline_page", where)
+        rows = await read_lines(session, job["job_id"], job["stages"], _long(job), after=int(after), limit=LINES + 1)
     more = cursor_of(rows[LINES - 1]["event_id"]) if len(rows) > LINES else None
     return [event_of(row, ask.visitor) for row in rows[:LINES]], more
 

@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from ..app import AsyncCoreMachine
 from . import api_changes, api_events, api_jobs, api_state, pages_job, pages_jobs, pages_login, pages_state
 from .access import Access
+from .ended_stages import EndedStages
 from .gate import Gate
 from .health import Auditor
 from .problems import answer_errors
@@ -54,6 +55,7 @@ def create_site(machine: AsyncCoreMachine, access: Access | None = None) -> Fast
     site.state.machine = machine
     site.state.access = known
     site.state.auditor = Auditor(machine)
+    site.state.kept = EndedStages()
     site.state.closing = asyncio.Event()
     for part in (api_jobs, api_events, api_changes, api_state, pages_jobs, pages_job, pages_state, pages_login):
         site.include_router(part.router)

@@ -588,6 +588,16 @@ CREATE INDEX IF NOT EXISTS idx_job_events_job ON app.job_events(job_id, event_id
 
 CREATE INDEX IF NOT EXISTS idx_job_events_time ON app.job_events(created_at);
 
+CREATE INDEX IF NOT EXISTS idx_job_events_follow ON app.job_events(job_id, transaction_id, event_id);
+
+CREATE INDEX IF NOT EXISTS idx_job_events_trouble ON app.job_events(job_id, event_id)
+WHERE
+  event_status IN ('failure', 'warning');
+
+CREATE INDEX IF NOT EXISTS idx_job_events_outline ON app.job_events(job_id, event_id)
+WHERE
+  task_id IS NULL;
+
 CREATE OR REPLACE TRIGGER jobs_0_key BEFORE UPDATE OF job_id
 ON
 app.jobs
@@ -1169,7 +1179,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    'b7d9a3a1b8d57d69ecd71f7a015b2f6d5b38c3b3e802d8f5deadffe98752c55d'
+    '83d4fa12b40b13e32fb63cda9f611f60138c3d4fa602c23f5b4b37c892603d79'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Sequence
-from importlib.util import find_spec
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -57,5 +57,9 @@ async def _serve(asked: AsyncCoreMachine, host: str, port: int) -> Sequence[int]
 def require_web() -> None:
     """Raise InputError where what the pages need is not installed."""
     for name in EXTRA:
-        if find_spec(name) is None:
-            raise InputError("the pages", f"{name} is not installed; run pip install 'coremachine[web]'")
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+            raise InputError("the pages", f"{name} is not installed; run pip install 'coremachine[web]'") from error

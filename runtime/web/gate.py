@@ -6,6 +6,7 @@ from urllib.parse import quote, urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,8 +31,11 @@ HEADERS = {
 }
 
 
-class BodyTooLargeError(Exception):
+class BodyTooLargeError(HTTPException):
     """More was sent than is taken."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"a body of more than {BODY_LIMIT:,} bytes")
 
 
 class Gate:
@@ -50,9 +54,6 @@ class Gate:
         refusal = self._refusal(scope)
         try:
             await (refusal or self._app)(scope, Limited(receive), sent)
-        except BodyTooLargeError:
-            if not sent.started:
-                await _too_large()(scope, receive, sent)
         except Exception as error:
             # as text: a traceback with its local variables would put parameters and secrets into the log
             log.error("a request could not be answered", path=scope["path"], traceback=format_exc())  # noqa: TRY400

@@ -1,9 +1,5 @@
-import asyncio
-from collections.abc import Iterator
 from datetime import UTC
 from typing import Any
-
-import pytest
 
 from coremachine import AsyncCoreMachine
 from coremachine.runtime.web import create_site
@@ -15,16 +11,6 @@ from tests.web.jobs import raster, world
 from tests.web.site import client
 
 SUBMIT = "/api/platform/submit"
-
-
-@pytest.fixture(autouse=True)
-def open_gate() -> Iterator[None]:
-    """Nothing waits, nothing fails."""
-    world.gate = asyncio.Event()
-    world.gate.set()
-    world.failing = set()
-    yield
-    world.failing = set()
 
 
 async def submitted(app: AsyncCoreMachine, **parameters: Any) -> str:

@@ -21,7 +21,7 @@ WHOLE = 40
 PAGE = 50
 PICKED = 6
 JOB_MARKS = 200
-REASONS = {1: "failed", 2: "tried again", 3: "running", 4: "slowest"}
+REASONS = {1: "failed", 2: "retried", 3: "running", 4: "slowest"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

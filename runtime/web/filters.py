@@ -39,10 +39,14 @@ Moment = Annotated[AwareDatetime, AfterValidator(_within_calendar)]
 Number = Annotated[int, Field(ge=1, le=MOST)]
 JobState = Annotated[str, _one_of(*JOB.by_name), Field(json_schema_extra={"enum": list(JOB.by_name)})]
 TaskState = Annotated[str, _one_of(*TASK.by_name), Field(json_schema_extra={"enum": list(TASK.by_name)})]
+# a length is said of the text alone: pydantic would measure what is not given as well
+Short = Annotated[str, Field(max_length=LONGEST_CURSOR)]
 Text = Annotated[
-    Plain | None, Optional, Field(max_length=LONGEST_TEXT, description="text to search for", examples=["raster"])
+    Annotated[Plain, Field(max_length=LONGEST_TEXT)] | None,
+    Optional,
+    Field(description="text to search for", examples=["raster"]),
 ]
-After = Annotated[str | None, Optional, Field(max_length=LONGEST_CURSOR, description="`next` of the page before")]
+After = Annotated[Short | None, Optional, Field(description="`next` of the page before")]
 Limit = Annotated[int, Field(ge=1, le=500, description="at most so many")]
 
 
@@ -62,7 +66,9 @@ class JobFilter(Filter):
 
     status: Annotated[JobState | None, Optional, Field(description="only jobs in this state")] = None
     job_type: Annotated[
-        Plain | None, Optional, Field(alias="type", max_length=100, description="only jobs of this type")
+        Annotated[Plain, Field(max_length=100)] | None,
+        Optional,
+        Field(alias="type", description="only jobs of this type"),
     ] = None
     since: Annotated[Moment | None, Optional, Field(description="created then or later; with a time zone")] = None
     until: Annotated[Moment | None, Optional, Field(description="created before then; with a time zone")] = None

@@ -15,7 +15,7 @@ from .attempts import attempts_of
 from .bodies import Event, TaskDetail
 from .bodies_told import CancelAsked
 from .chart import ChartAsked, read_chart
-from .filters import EventFilter, Number, Optional
+from .filters import EventFilter, Number, Optional, Short
 from .paging import cursor_of, place_of
 from .reading import read_events, read_now, read_task, read_task_events
 from .rendering import SHORT, page
@@ -32,7 +32,7 @@ class JobView(EventFilter):
     """What of a job is shown: every state of the page is in its address."""
 
     level: Literal["all", "headlines"] = "headlines"
-    zoom: Annotated[str | None, Optional, Field(max_length=50)] = None
+    zoom: Annotated[Short | None, Optional] = None
     opened: Annotated[Number | None, Optional, Field(alias="open")] = None
     rows: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     tz: Literal["local", "utc"] = "local"

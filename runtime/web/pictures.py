@@ -54,7 +54,9 @@ def lifecycle_of(machine: AsyncCoreMachine, name: str) -> Lifecycle:
 def _drawn(lifecycle: Lifecycle) -> str:
     text = render(lifecycle_graph(lifecycle), "svg").decode()
     element = SVG.search(text)
-    return SIZE.sub('<svg class="lifecycle" role="img"', element[0] if element else "", count=1)
+    # a group and no image: there are links in it
+    opening = f'<svg class="lifecycle" role="group" aria-label="Lifecycle of a {escape(lifecycle.name)}"'
+    return SIZE.sub(opening, element[0] if element else "", count=1)
 
 
 def _state(node: str, name: str, *, lit: bool, number: int | None, link: str | None) -> str:

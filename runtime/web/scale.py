@@ -40,7 +40,7 @@ class Scale:
         step = next((step for step in (*STEPS, *MINUTES) if self.length / step <= TICKS), self.length / TICKS)
         begin = self.first.timestamp() // step * step
         moments = [datetime.fromtimestamp(begin + step * n, tz=self.first.tzinfo) for n in range(1, TICKS + 3)]
-        return [(self.place(at), at) for at in moments if 2 <= self.place(at) <= 99]  # noqa: PLR2004 - not at the very edge
+        return [(self.place(at), at) for at in moments if 2 <= self.place(at) <= 97]  # noqa: PLR2004 - not at the very edge
 
     def zoom(self, factor: float, shift: float = 0.0) -> str:
         """The zoom that shows `factor` times as much, moved by `shift` of the length, as it stands in an address."""

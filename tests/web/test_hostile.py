@@ -139,6 +139,8 @@ REQUESTS: list[tuple[str, set[int]]] = [
     ("/jobs/" + quote(SCRIPT), {404, 422}),
     ("/" + quote(SCRIPT), {404}),
     ("/login?next=//evil.example", {200}),
+    ("/api/jobs?status=&type=&since=&until=&text=&after=", {200}),
+    ("/jobs?status=&type=&since=&until=&text=&after=", {200}),
 ]
 
 

@@ -10,7 +10,8 @@ INSERT INTO app.stages (job_id, stage, name, task_type, definition, status, task
 SELECT %(job)s::varchar, s.stage, s.name, s.name, '{"policy": "finish_siblings", "backoff": [1, 2, 60, 0]}', s.status, s.total,
        s.total - s.failed, s.failed, 0, CASE s.failed WHEN 0 THEN NULL ELSE '{"message": "window (512, 768) lies outside the raster"}'::jsonb END,
        now() - %(length)s::float * interval '1.1 s', CASE s.status WHEN 'cancelled' THEN NULL ELSE now() - %(length)s::float * interval '1.1 s' END,
-       now() - %(length)s::float * interval '0.05 s', 2, 'stage_completed', 'success', '{}'
+       CASE s.stage WHEN 1 THEN now() - %(length)s::float * interval '1.098 s' ELSE now() - %(length)s::float * interval '0.05 s' END,
+       2, 'stage_completed', 'success', '{}'
 FROM (VALUES (1, 'plan', 'completed', 1, 0), (2, 'hillshade', 'failed', %(tasks)s::int, %(tasks)s::int / %(failed)s::int),
              (3, 'mosaic', 'cancelled', 0, 0)) AS s (stage, name, status, total, failed);
 

@@ -54,10 +54,11 @@ READERS = (
         name="idx_job_events_trouble", columns=("job_id", "event_id"), where="event_status IN ('failure', 'warning')"
     ),
     Index(name="idx_job_events_outline", columns=("job_id", "event_id"), where="task_id IS NULL"),
+    Index(name="idx_job_events_task", columns=("task_id", "event_id"), where="task_id IS NOT NULL"),
 )
-"""For those who follow a job, who look for what failed, and who read what happened to a job and its stages.
+"""For those who follow a job, who look for what failed, who read what happened to a job and its stages, or to one task.
 
-The latter two are small: a task that succeeds has no entry in them.
+The second and the third are small: a task that succeeds has no entry in them.
 """
 
 WRITER = """\

@@ -119,8 +119,10 @@ class Access:
             return None
         principal = _decoded(headers.get(PRINCIPAL, ""))
         kinds = {"roles", str(principal.get("role_typ"))}
-        claims = [one for one in cast("list[Any]", principal.get("claims") or []) if isinstance(one, dict)]
-        held = {str(one.get("val")).lower() for one in cast("list[dict[str, Any]]", claims) if one.get("typ") in kinds}
+        told = principal.get("claims")
+        claims = cast("list[object]", told) if isinstance(told, list) else []
+        known = [cast("dict[str, object]", one) for one in claims if isinstance(one, dict)]
+        held = {str(one.get("val")).lower() for one in known if one.get("typ") in kinds}
         name = headers.get(f"{PRINCIPAL}-name") or "proxy"
         return next((Visitor(name[:100], role) for role in reversed(ROLES) if role in held), None)
 

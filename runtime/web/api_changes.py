@@ -1,8 +1,9 @@
 """The HTTP interface to what changes something: submit, resume, cancel. Each leaves an event that says who did it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Body, Request, Response
+from pydantic import JsonValue
 
 from ..flow.cancel import cancel
 from ..flow.resume import resume
@@ -33,7 +34,7 @@ async def submit_job(request: Request, response: Response, ask: Asking, asked: A
         created=made.created,
         status=made.status,
         monitor_url=f"{request.url.scheme}://{request.url.netloc}{ask.root}/jobs/{made.id}",
-        result=made.result,
+        result=cast("JsonValue", made.result),
         next_step=made.next_step,
     )
 

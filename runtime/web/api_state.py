@@ -9,8 +9,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from ..store.session import Row
 from .asking import Asking
-from .bodies import example
-from .filters import LONGEST_TEXT, Plain
+from .bodies import Plain, example
+from .filters import LONGEST_TEXT
 from .health import GOOD_FOR, Check, read_health
 from .metrics import metrics_text
 from .pictures import lifecycle_of, picture

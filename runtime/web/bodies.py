@@ -1,9 +1,10 @@
 """The bodies of requests and answers, with examples. Times are ISO 8601 with their zone, lengths in seconds."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic.config import JsonDict
 
 from ...statemachine.lifecycles import JOB, STAGE, TASK
 
@@ -44,7 +45,7 @@ EventStatus = Literal["success", "failure", "warning", "info"]
 
 def example(**values: object) -> ConfigDict:
     """The configuration of a body with this example. Names that it does not know are refused."""
-    return ConfigDict(extra="forbid", json_schema_extra={"example": values})
+    return ConfigDict(extra="forbid", json_schema_extra=cast("JsonDict", {"example": values}))
 
 
 class Asked(BaseModel):

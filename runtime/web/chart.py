@@ -5,22 +5,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ...statemachine.lifecycles import JOB
+from ...statemachine.lifecycles import JOB, TASK
 from ..app import AsyncCoreMachine
 from ..store.session import Row, Session
 from .access import Visitor
 from .bars import Bar, Life, Mark, has_history, life_of
 from .density import SLICES, Slice, slices_of
-from .ended_stages import EndedStages
 from .rendering import event_words
 from .scale import Scale, scale_of
 from .shapes import event_of
+from .stage_readings import StageReadings
 from .words import counted, span
 
 WHOLE = 40
 PAGE = 50
 PICKED = 6
 JOB_MARKS = 200
+AGAIN_EVENTS = [edge.event.type for edge in TASK.transitions if edge.trigger in {"retry", "rescue"}]
 REASONS = {1: "failed", 2: "retried", 3: "running", 4: "slowest"}
 
 
@@ -68,11 +69,11 @@ class ChartAsked:
 
 
 async def read_chart(  # noqa: PLR0913, PLR0917 - what is drawn, for whom, and what is known already
-    machine: AsyncCoreMachine, kept: EndedStages, visitor: Visitor, job: Row, now: datetime, asked: ChartAsked
+    machine: AsyncCoreMachine, kept: StageReadings, visitor: Visitor, job: Row, now: datetime, asked: ChartAsked
 ) -> Chart:
     """The timeline of a job, with its stages in `job["stages"]`, at the moment `now`.
 
-    What is read of big stages that have ended is taken from `kept`, where it was read before.
+    What is read of big stages is taken from `kept`, where it was read a short time ago.
     """
     live = not JOB.by_name[job["status"]].terminal
     scale = scale_of(job["created_at"], now if live else job["finished_at"], asked.zoom)
@@ -97,7 +98,7 @@ async def read_chart(  # noqa: PLR0913, PLR0917 - what is drawn, for whom, and w
 
 
 async def _drawn(
-    session: Session, kept: EndedStages, stage: Row, scale: Scale, asked: ChartAsked
+    session: Session, kept: StageReadings, stage: Row, scale: Scale, asked: ChartAsked
 ) -> tuple[list[Row], list[Row]]:
     """The tasks of a stage that are drawn, and for a big one how many started and ended when."""
     where: dict[str, object] = {"stage_id": stage["stage_id"]}
@@ -109,15 +110,17 @@ async def _drawn(
     counts = await kept.read(session, "web/chart_density", stage, {**where, **slices})
     if asked.opened == stage["stage"]:
         return await session.fetch("web/chart_rows", {**where, "after": asked.rows - 1, "limit": PAGE}), counts
-    return await kept.read(session, "web/chart_picked", stage, {**where, "most": PICKED}), counts
+    return await kept.read(
+        session, "web/chart_picked", stage, {**where, "job_id": stage["job_id"], "again": AGAIN_EVENTS, "most": PICKED}
+    ), counts
 
 
-async def _lives(session: Session, kept: EndedStages, stage: Row, tasks: Sequence[Row]) -> dict[str, Life]:
+async def _lives(session: Session, kept: StageReadings, stage: Row, tasks: Sequence[Row]) -> dict[str, Life]:
     """The life of each drawn task; events are read for those alone whose row does not tell it all."""
     known: defaultdict[str, list[Row]] = defaultdict(list)
     wanted = [task["task_id"] for task in tasks if has_history(task)]
     if wanted:
-        where = {"job_id": stage["job_id"], "task_ids": wanted}
+        where = {"task_ids": wanted}
         for event in await kept.read(session, "web/chart_events", stage, where):
             known[event["task_id"]].append(event)
     return {task["task_id"]: life_of(task, known[task["task_id"]]) for task in tasks}

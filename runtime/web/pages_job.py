@@ -1,6 +1,6 @@
 """The page of a job, and that of one of its tasks."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from urllib.parse import parse_qs, urlencode
 
 from fastapi import APIRouter, Query, Request
@@ -114,9 +114,9 @@ async def _lines(ask: Ask, job: Row, view: JobView) -> tuple[list[Event], str | 
     if view.narrow:
         rows, following = await read_events(ask.machine, ask.visitor, job["job_id"], view)
         return [event_of(row, ask.visitor) for row in rows], following
-    (after,) = place_of(view.after, (int,)) if view.after else (0,)
+    after = cast("int", place_of(view.after, (int,))[0]) if view.after else 0
     async with ask.machine.database.session() as session:
-        rows = await read_lines(session, job["job_id"], job["stages"], _long(job), after=int(after), limit=LINES + 1)
+        rows = await read_lines(session, job["job_id"], job["stages"], _long(job), after=after, limit=LINES + 1)
     more = cursor_of(rows[LINES - 1]["event_id"]) if len(rows) > LINES else None
     return [event_of(row, ask.visitor) for row in rows[:LINES]], more
 
@@ -150,6 +150,6 @@ async def resume_from_page(ask: Asking, job_id: JobRef) -> RedirectResponse:
 async def cancel_from_page(request: Request, ask: Asking, job_id: JobRef) -> RedirectResponse:
     """Cancel a job, and show it again."""
     form = parse_qs((await request.body()).decode(errors="replace"))
-    reason = (form.get("reason") or [""])[0].strip()[:LONGEST_REASON]
+    reason = form.get("reason", [""])[0].strip()[:LONGEST_REASON]
     await cancel_job(ask, job_id, CancelAsked(reason=reason) if reason else None)
     return RedirectResponse(f"{ask.root}/jobs/{job_id}", status_code=303)

@@ -24,8 +24,8 @@ async def login(request: Request) -> Response:
     """Takes a token, and gives a cookie for it."""
     form = parse_qs((await request.body())[:LONGEST].decode(errors="replace"))
     access: Access = request.app.state.access
-    token = access.token_of((form.get("token") or [""])[0].strip())
-    after = _inside((form.get("next") or [None])[0])
+    token = access.token_of(form.get("token", [""])[0].strip())
+    after = _inside(form.get("next", [""])[0])
     if token is None:
         return page(request, "login.html", status=401, after=after, wrong=True)
     root = str(request.scope.get("root_path", ""))

@@ -85,7 +85,8 @@ async def _ours(request: Request, error: Exception) -> Response:
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
-    named = {_name(one["loc"]): str(one["msg"]) for one in getattr(error, "errors", list)()}
+    found = error.errors() if isinstance(error, RequestValidationError) else ()
+    named = {_name(one["loc"]): str(one["msg"]) for one in found}
     what = "; ".join(f"{name}: {words}" for name, words in named.items())
     problem = Problem(what=what, where="the request", remedy="see /api/openapi.json", parameters=named)
     return _shown(request, 422, problem)

@@ -80,7 +80,7 @@ async def read_task(machine: AsyncCoreMachine, job_id: str, number: int) -> Row:
 
 async def read_task_events(machine: AsyncCoreMachine, task: Row) -> list[Row]:
     """What happened to a task, oldest first, at most a thousand events."""
-    where = {"job_id": task["job_id"], "task_id": task["task_id"], "limit": TASK_EVENTS}
+    where = {"task_id": task["task_id"], "limit": TASK_EVENTS}
     return await _fetch(machine, "web/task_events", where)
 
 

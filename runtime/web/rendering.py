@@ -1,6 +1,6 @@
 """Templates to HTML. Everything that is put into one is escaped, unless this package made it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -67,6 +67,34 @@ def tone(status: str) -> str:
     return "good" if state.terminal else "calm" if state.initial else "busy"
 
 
+def _clock(at: datetime) -> str:
+    return clock(_utc(at))
+
+
+def _iso(at: datetime) -> str:
+    return iso(_utc(at))
+
+
+def _short(job_id: str) -> str:
+    return job_id[:SHORT]
+
+
+FILTERS: dict[str, Callable[..., object]] = {
+    "between": between,
+    "clock": _clock,
+    "counted": counted,
+    "error_of": error_of,
+    "event_words": event_words,
+    "grouped": grouped,
+    "iso": _iso,
+    "mark": mark,
+    "pretty": pretty,
+    "short": _short,
+    "span": span,
+    "tone": tone,
+}
+
+
 def _environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
@@ -75,11 +103,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for function in (between, counted, error_of, event_words, grouped, mark, pretty, span, tone):
-        made.filters[function.__name__] = function
-    made.filters["clock"] = lambda at: clock(_utc(at))
-    made.filters["iso"] = lambda at: iso(_utc(at))
-    made.filters["short"] = lambda job_id: job_id[:SHORT]
+    made.filters.update(FILTERS)
     return made
 
 

@@ -1,5 +1,6 @@
 """From moments to places on the timeline, in percent, and the times that stand below it."""
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -52,6 +53,9 @@ class Scale:
 def scale_of(born: datetime, end: datetime, zoom: str | None) -> Scale:
     """The scale of a job from its birth to its end, or what `zoom` says of it. Raises AskedWronglyError."""
     if zoom is None:
+        # in steps: what was read for this scale a moment ago is still good, and a live picture does not creep
+        step = 2.0 ** math.floor(math.log2(max((end - born).total_seconds(), SHORTEST) / 32))
+        end = born + timedelta(seconds=math.ceil((end - born).total_seconds() / step) * step)
         room = max((end - born) * 0.02, timedelta(milliseconds=50))
         return Scale(born, born - room / 2, end + room)
     found = ZOOM.fullmatch(zoom)

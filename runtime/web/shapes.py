@@ -43,15 +43,19 @@ def job_line_of(row: Row, visitor: Visitor) -> JobLine:
         created_at=row["created_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
-        failure=str((row["error"] or {}).get("message") or "no reason was recorded") if row["error"] else None,
+        failure=_reason(row["error"]) if row["error"] else None,
         last_event=event_of(last, visitor) if row["event_id"] else None,
     )
+
+
+def _reason(error: Row) -> str:
+    return str(error.get("message") or "no reason was recorded")
 
 
 def stage_of(row: Row, visitor: Visitor) -> Stage:
     """A stage."""
     values = {name: row[name] for name in STAGE_COLUMNS}
-    return Stage(**{**values, "error": shown_error(row["error"], visitor)})
+    return Stage.model_validate({**values, "error": shown_error(row["error"], visitor)})
 
 
 def job_of(row: Row, visitor: Visitor) -> JobDetail:

@@ -1,7 +1,7 @@
 """The site: one ASGI application, on its own or mounted in another."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from starlette.staticfiles import StaticFiles
 from ..app import AsyncCoreMachine
 from . import api_changes, api_events, api_jobs, api_state, pages_job, pages_jobs, pages_login, pages_state
 from .access import Access
-from .ended_stages import EndedStages
 from .gate import Gate
 from .health import Auditor
 from .problems import answer_errors
+from .stage_readings import StageReadings
 
 STATIC = Path(__file__).with_name("static")
 TEXT = """\
@@ -35,7 +35,7 @@ def create_site(machine: AsyncCoreMachine, access: Access | None = None) -> Fast
     known = Access.of(machine.settings) if access is None else access
 
     @asynccontextmanager
-    async def opened(_: FastAPI) -> AsyncIterator[None]:
+    async def opened(_: FastAPI) -> AsyncGenerator[None]:
         if machine.is_open:
             yield
             return
@@ -55,7 +55,7 @@ def create_site(machine: AsyncCoreMachine, access: Access | None = None) -> Fast
     site.state.machine = machine
     site.state.access = known
     site.state.auditor = Auditor(machine)
-    site.state.kept = EndedStages()
+    site.state.kept = StageReadings()
     site.state.closing = asyncio.Event()
     for part in (api_jobs, api_events, api_changes, api_state, pages_jobs, pages_job, pages_state, pages_login):
         site.include_router(part.router)

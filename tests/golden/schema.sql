@@ -598,6 +598,10 @@ CREATE INDEX IF NOT EXISTS idx_job_events_outline ON app.job_events(job_id, even
 WHERE
   task_id IS NULL;
 
+CREATE INDEX IF NOT EXISTS idx_job_events_task ON app.job_events(task_id, event_id)
+WHERE
+  task_id IS NOT NULL;
+
 CREATE OR REPLACE TRIGGER jobs_0_key BEFORE UPDATE OF job_id
 ON
 app.jobs
@@ -1179,7 +1183,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '83d4fa12b40b13e32fb63cda9f611f60138c3d4fa602c23f5b4b37c892603d79'
+    '55faaefc33275ee99c1a85cad970fdb440eb74541e7ad8ab31b58fb3ed887a6d'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

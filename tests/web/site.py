@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from socket import AF_INET, SO_REUSEADDR, SOL_SOCKET, socket
+from socket import AF_INET, IPPROTO_TCP, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 
 import httpx
 from fastapi import FastAPI
@@ -43,7 +43,7 @@ class QuietServing(Serving):
 async def served(site: FastAPI, port: int = 0) -> AsyncGenerator[str]:
     """The URL at which the site is served, as long as the block lasts."""
     site.state.closing.clear()
-    listening = socket(AF_INET)
+    listening = socket(AF_INET, SOCK_STREAM, IPPROTO_TCP)
     listening.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
     listening.bind((HERE, port))
     server = QuietServing(site)

@@ -89,7 +89,7 @@ async def test_another_name_that_points_here_is_refused(open_app: OpenApp) -> No
 async def test_without_a_token_that_is_known_there_is_no_answer(open_app: OpenApp, value: str) -> None:
     site = create_site(await open_app(), TOKENS)
     async with client(site) as web:
-        answer = await web.get("/api/jobs", headers={"authorization": value.encode("latin-1")})
+        answer = await web.get("/api/jobs", headers={b"authorization": value.encode("latin-1")})
         page = await web.get("/jobs?text=a%26b", headers={"accept": "text/html"})
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")

@@ -26,7 +26,9 @@ def paths_of(site: FastAPI) -> list[str]:
 
     for module in (pages_job, pages_jobs, pages_login, pages_state):
         found |= {
-            route.path for route in module.router.routes if isinstance(route, APIRoute) and "GET" in route.methods
+            route.path
+            for route in module.router.routes
+            if isinstance(route, APIRoute) and "GET" in (route.methods or ())
         }
     posts = {"/api/platform/submit", "/api/jobs/{job_id}/resume", "/api/jobs/{job_id}/cancel"}
     return sorted(found - posts - {"/api/changes"})

@@ -47,11 +47,12 @@ def _marked(entry: TimelineEvent | TimelineStageSummary, failed: int | None) -> 
 
 def _told(entry: TimelineEvent | TimelineStageSummary, tz: tzinfo) -> str:
     if isinstance(entry, TimelineEvent):
-        return f"{MARKS.get(entry.status, OTHER_MARK)} {_named(entry)}"
+        return f"{MARKS.get(entry.status, OTHER_MARK)} {named(entry)}"
     return f"… {_counted(entry)} ({_clock(entry.first_at, tz)} – {_clock(entry.last_at, tz)})"
 
 
-def _named(event: TimelineEvent) -> str:
+def named(event: TimelineEvent) -> str:
+    """An event in words: its type, and which task or stage it speaks of."""
     about_a_task = event.task_number is not None and not event.type.startswith("stage_")
     if about_a_task:
         return f"{event.type} (task-{event.task_number:03d})"
@@ -83,4 +84,4 @@ def _clock(at: datetime, tz: tzinfo) -> str:
 def _closing(last: TimelineEvent | None, tz: tzinfo) -> str:
     if last is None:
         return "Last successful: nothing yet"
-    return f"Last successful: {_named(last)} at {_clock(last.at, tz)}"
+    return f"Last successful: {named(last)} at {_clock(last.at, tz)}"

@@ -24,6 +24,13 @@ class Settings(BaseSettings):
     )
     grace: float = Field(default=10.0, ge=0, description="how long a stopping worker waits for its handlers")
     pool_size: int = Field(default=4, ge=2, description="database connections of a process, beside one to listen")
+    web_tokens: str | None = Field(
+        default=None, repr=False, description="who may use the pages: NAME:ROLE:SECRET, a comma between two"
+    )
+    web_trusted_proxies: str | None = Field(
+        default=None, description="addresses and networks whose Azure Easy Auth headers are believed"
+    )
+    web_hosts: str | None = Field(default=None, description="names under which the pages may be asked for")
 
     @property
     def overrun(self) -> float:

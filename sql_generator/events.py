@@ -48,6 +48,19 @@ COMMON = (
     ),
 )
 
+READERS = (
+    Index(name="idx_job_events_follow", columns=("job_id", "transaction_id", "event_id")),
+    Index(
+        name="idx_job_events_trouble", columns=("job_id", "event_id"), where="event_status IN ('failure', 'warning')"
+    ),
+    Index(name="idx_job_events_outline", columns=("job_id", "event_id"), where="task_id IS NULL"),
+    Index(name="idx_job_events_task", columns=("task_id", "event_id"), where="task_id IS NOT NULL"),
+)
+"""For those who follow a job, who look for what failed, who read what happened to a job and its stages, or to one task.
+
+The second and the third are small: a task that succeeds has no entry in them.
+"""
+
 WRITER = """\
 CREATE OR REPLACE FUNCTION {schema}.write_{machine}_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
@@ -143,6 +156,7 @@ def _create_log(table: str, records: list[Record], schema: str) -> list[exp.Expr
     indexes = (
         Index(name=f"idx_{table}_{short}", columns=(subject, "event_id")),
         Index(name=f"idx_{table}_time", columns=("created_at",)),
+        *(READERS if founding else ()),
     )
     return [create, *(create_index(index, table, schema) for index in indexes)]
 

@@ -104,6 +104,11 @@ class AsyncCoreMachine:
         return self._url
 
     @property
+    def is_open(self) -> bool:
+        """Whether it has connections to its database."""
+        return self._database is not None
+
+    @property
     def database(self) -> Database:
         """The open database. Raises OperationError before `open`."""
         if self._database is None:

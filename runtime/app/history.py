@@ -1,14 +1,17 @@
 """What happened to a job, read from its events: the timeline, and events as they come."""
 
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from itertools import groupby
 
 from ...diagrams.timeline import STAGE_LINES, Timeline, TimelineEvent, TimelineStageSummary
-from ...statemachine.lifecycles import HEADLINES
+from ...statemachine.lifecycles import HEADLINES, TASK
 from ..store.session import Row, Session
 
 SHORTEST = 6
+CLAIMED = next(edge.event.type for edge in TASK.transitions if TASK.by_name[edge.target].leased)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +24,16 @@ class EventMark:
 
 async def read_timeline(session: Session, job_id: str, *, everything: bool = False) -> Timeline:
     """The timeline of a job. A stage of more than 200 lines is summed up in the database, never loaded."""
-    known = {"job_id": job_id, "headlines": list(HEADLINES), "everything": everything}
+    known = {"job_id": job_id, "headlines": list(HEADLINES), "everything": everything, "claimed": CLAIMED}
     (job,) = await session.fetch("load_job", {"job_id": job_id})
-    long = [row["stage"] for row in await session.fetch("timeline_long_stages", {**known, "most": STAGE_LINES})]
-    summed = await session.fetch("timeline_summaries", {**known, "long_stages": long}) if long else []
-    events = await session.fetch("timeline_events", {**known, "long_stages": long})
+    counted = await session.fetch("timeline_counts", known)
+    lines: Counter[int] = Counter()
+    for row in counted:
+        lines[row["stage"]] += row["events"]
+    long = {stage for stage, number in lines.items() if number > STAGE_LINES}
+    summed = [row for row in counted if row["stage"] in long and row["uneventful"]]
+    stages = await session.fetch("load_stages", {"job_id": job_id})
+    events = await read_lines(session, job_id, stages, long, everything=everything)
     success, failure = await read_ends(session, job_id)
     return Timeline(
         job_id=job_id,
@@ -36,6 +44,29 @@ async def read_timeline(session: Session, job_id: str, *, everything: bool = Fal
         last_successful=success,
         first_failure=failure,
     )
+
+
+async def read_lines(  # noqa: PLR0913 - which part of the history
+    session: Session,
+    job_id: str,
+    stages: Sequence[Row],
+    long: Collection[int],
+    *,
+    everything: bool = False,
+    after: int = 0,
+    limit: int | None = None,
+) -> list[Row]:
+    """The events that a timeline lists one by one, in order: of the `long` stages only failures and warnings."""
+    given = {
+        "job_id": job_id,
+        "everything": everything,
+        "headlines": list(HEADLINES),
+        "short_stages": [row["stage"] for row in stages if row["stage"] not in long],
+        "open_stages": [row["stage"] for row in stages if row["finished_at"] is None],
+        "after": after,
+        "limit": limit,
+    }
+    return await session.fetch("timeline_events", given)
 
 
 async def read_ends(session: Session, job_id: str) -> tuple[TimelineEvent | None, TimelineEvent | None]:

@@ -13,10 +13,12 @@ from ..app import AsyncCoreMachine
 from ..flow.submit import Submission
 from ..store.session import Row
 from .declared import Declared
+from .demo_serve import serve_demo
 from .demo_words import ended_words, found_words
 from .errors import InputError
 from .options import DataDir, Key, SchemaName, Url, Where, application
 from .progress import progress_shown, watch
+from .serve import require_web
 from .terminal import show_timeline
 
 MODULE = "coremachine.examples.process_raster"
@@ -30,6 +32,10 @@ def demo(  # noqa: PLR0913 - one parameter for each option
         bool,
         typer.Option("--fail", help="Make one window fail, to see what a failure looks like; exits 0 all the same."),
     ] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Show the job in a browser meanwhile, and until Ctrl-C; prints the URL.")
+    ] = False,
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Port for --serve; 0 takes any free.")] = 0,
     key: Key = None,
     output: Annotated[Path, typer.Option("--output", help="The picture to write.")] = Path("hillshade.png"),
     url: Url = None,
@@ -47,18 +53,25 @@ def demo(  # noqa: PLR0913 - one parameter for each option
     app = application(Declared((job,)), where)
     parameters = {"raster": str(raster), "output": str(output.resolve())}
 
-    async def run() -> tuple[Submission, Row, str]:
+    def tell(made: Submission, ended: Row, told: str) -> None:
+        if JOB.by_name[made.status].terminal:
+            typer.echo(found_words(fail=fail))
+        show_timeline(f"\n{told}")
+        typer.echo(ended_words(ended, where, fail=fail))
+
+    async def run() -> Row:
         async with app:
             given = {**parameters, **({"fail_window": FAILING_WINDOW} if fail else {})}
             made = await app.submit(job, key, None, **given)
+            if serve:
+                return await serve_demo(app, made, port, tell)
             ended = await _run(app, made)
-            return made, ended, await app.timeline(made.id)
+            tell(made, ended, await app.timeline(made.id))
+            return ended
 
-    made, ended, told = asyncio.run(run())
-    if JOB.by_name[made.status].terminal:
-        typer.echo(found_words(fail=fail))
-    show_timeline(f"\n{told}")
-    typer.echo(ended_words(ended, where, fail=fail))
+    if serve:
+        require_web()
+    ended = asyncio.run(run())
     if JOB.by_name[ended["status"]].failure != fail:
         raise typer.Exit(1)
 

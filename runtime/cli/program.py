@@ -18,6 +18,7 @@ from .diagram import diagram
 from .errors import tell
 from .jobs import jobs
 from .logs import configure_logs
+from .serve import serve
 from .soak import soak
 from .submit import submit
 from .timeline import timeline
@@ -69,7 +70,7 @@ def coremachine(
     configure_logs("debug" if debug else "warning")
 
 
-for command in (demo, submit, worker, jobs, timeline, why, resume, cancel, audit, ddl, diagram, soak):
+for command in (demo, submit, worker, jobs, timeline, why, resume, cancel, audit, serve, ddl, diagram, soak):
     program.command()(command)
 program.add_typer(db, name="db")
 program.add_typer(bench, name="bench")

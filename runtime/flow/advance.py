@@ -35,13 +35,16 @@ async def advance(session: Session, bus: Bus, job: Row, stage: StageRow, ended: 
         await close_stage(session, bus, job, stage)
 
 
-async def stop_siblings(session: Session, stage: StageRow, reason: str, why: str) -> None:
-    """Cancel the tasks of `stage` that have not started; those that run are asked to stop when they renew."""
+async def stop_siblings(session: Session, stage: StageRow, reason: str, why: str, by: str | None = None) -> None:
+    """Cancel the tasks of `stage` that have not started; those that run are asked to stop when they renew.
+
+    The note says so where some still run, and always where somebody asked for it.
+    """
     move = machine_of(TASK).fire(Subject("*", "queued"), "cancel", data={"reason": reason, "why": why})
     stage.tasks_cancelled += await session.sweep(TASKS, move, "stage_id", stage.stage_id)
     stage.stop_reason, stage.stop_why = reason, why
-    if stage.still_open:
-        data = {"reason": reason, "why": why, "running": stage.still_open}
+    if stage.still_open or by:
+        data = {"reason": reason, "why": why, "running": stage.still_open, **({"by": by} if by else {})}
         await session.note([Note(type="stop_requested", job_id=stage.job_id, stage=stage.stage, data=data)])
 
 

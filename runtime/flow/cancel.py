@@ -9,26 +9,27 @@ from .advance import CANCEL, end_job
 from .stop import Stop, lock_job, stop_stage
 
 
-async def cancel(database: Database, bus: Bus, job_id: str, reason: str) -> str:
+async def cancel(database: Database, bus: Bus, job_id: str, reason: str, *, by: str | None = None) -> str:
     """Cancel a job and return the state it is in then: `processing` as long as running tasks have not ended.
 
-    Asking twice changes nothing. Raises IllegalMoveError for a job that has ended.
+    Asking twice changes nothing. `by` is who asked; an event says so. Raises IllegalMoveError for a job that has ended.
     """
     reason = cleaned(reason)
     async with database.transaction() as session:
         job, stage = await lock_job(session, job_id)
         if stage is None:
-            return await _cancel_between(session, job, reason)
-        return await _cancel_open(session, bus, job, stage, reason)
+            return await _cancel_between(session, job, reason, by)
+        return await _cancel_open(session, bus, job, stage, Stop(CANCEL, reason, by))
 
 
-async def _cancel_open(session: Session, bus: Bus, job: Row, stage: StageRow, reason: str) -> str:
+async def _cancel_open(session: Session, bus: Bus, job: Row, stage: StageRow, stop: Stop) -> str:
     if stage.stop_reason == CANCEL:
         return str(job["status"])
-    closed = await stop_stage(session, bus, job, stage, Stop(CANCEL, reason))
+    closed = await stop_stage(session, bus, job, stage, stop)
     return "cancelled" if closed else str(job["status"])
 
 
-async def _cancel_between(session: Session, job: Row, reason: str) -> str:
+async def _cancel_between(session: Session, job: Row, reason: str, by: str | None) -> str:
     """No stage is open: nothing runs, so the job ends at once."""
-    return await end_job(session, job, "the job was cancelled", None, {"reason": reason})
+    told = {"reason": reason, **({"by": by} if by else {})}
+    return await end_job(session, job, "the job was cancelled", None, told)

@@ -25,17 +25,19 @@ class Resumption:
     tasks_kept: int
 
 
-async def resume(database: Database, bus: Bus, job_id: str, *, dry_run: bool = False) -> Resumption:
+async def resume(
+    database: Database, bus: Bus, job_id: str, *, dry_run: bool = False, by: str | None = None
+) -> Resumption:
     """Queue a failed or cancelled job again, and the stages that did not complete.
 
     The tasks that did not succeed are queued again, as new attempts, when their stage is opened; history stays.
-    Raises IllegalMoveError for a job in any other state.
+    `by` is who asked; the event says so. Raises IllegalMoveError for a job in any other state.
     """
     async with database.transaction() as session:
         (job,) = await session.fetch("lock_jobs", {"job_ids": [job_id]})
         stages = [StageRow.of(row) for row in await session.fetch("load_stages", {"job_id": job_id})]
-        move = machine_of(JOB).fire(Subject(job_id, job["status"]), "resume", {"delay": 0.0}, _told(stages))
-        plan = _plan(job_id, move.target, stages)
+        move = machine_of(JOB).fire(Subject(job_id, job["status"]), "resume", {"delay": 0.0}, _told(stages, by))
+        plan = planned(job_id, move.target, stages)
         if dry_run:
             return plan
         await session.must_apply(JOBS, move)
@@ -48,11 +50,13 @@ def _stopped(stages: list[StageRow]) -> list[StageRow]:
     return [stage for stage in stages if stage.status != "completed"]
 
 
-def _told(stages: list[StageRow]) -> dict[str, object]:
-    return {"from_stage": _stopped(stages)[0].stage} if _stopped(stages) else {}
+def _told(stages: list[StageRow], by: str | None) -> dict[str, object]:
+    who: dict[str, object] = {"by": by} if by else {}
+    return who | ({"from_stage": _stopped(stages)[0].stage} if _stopped(stages) else {})
 
 
-def _plan(job_id: str, status: str, stages: list[StageRow]) -> Resumption:
+def planned(job_id: str, status: str, stages: list[StageRow]) -> Resumption:
+    """What a resume of a job with these stages does."""
     stopped = _stopped(stages)
     return Resumption(
         job_id=job_id,

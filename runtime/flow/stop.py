@@ -20,15 +20,16 @@ async def lock_job(session: Session, job_id: str) -> tuple[Row, StageRow | None]
 
 
 class Stop(NamedTuple):
-    """Why a stage is stopped: the reason that its row keeps, and the same in words."""
+    """Why a stage is stopped: the reason that its row keeps, the same in words, and who asked for it."""
 
     reason: str
     why: str
+    by: str | None = None
 
 
 async def stop_stage(session: Session, bus: Bus, job: Row, stage: StageRow, stop: Stop) -> bool:
     """Stop a locked stage that is open. Returns whether it is closed; if not, its last task to end will close it."""
-    await stop_siblings(session, stage, stop.reason, stop.why)
+    await stop_siblings(session, stage, stop.reason, stop.why, stop.by)
     if stage.still_open:
         await count_only(session, stage)
         return False

@@ -25,7 +25,7 @@ class Submission:
     next_step: str = ""
 
 
-async def submit(  # noqa: PLR0913 - what a submission is made of
+async def submit(  # noqa: PLR0913 - what a submission is made of, and who asks for it
     database: Database,
     bus: Bus,
     job: Job,
@@ -33,18 +33,20 @@ async def submit(  # noqa: PLR0913 - what a submission is made of
     key: str | None = None,
     *,
     deadline: float | None = None,
+    by: str | None = None,
 ) -> Submission:
     """Submit `job`, or find it where it was submitted before.
 
     The same type, parameters and key are the same job: then nothing changes, and its state and result are the answer.
-    `deadline`, in seconds, goes before the one that the job declares. Raises ParameterError for parameters that the job
-    does not accept, and DefinitionError for a deadline that is none.
+    `deadline`, in seconds, goes before the one that the job declares. `by` is who asked; the event says so. Raises
+    ParameterError for parameters that the job does not accept, and DefinitionError for a deadline that is none.
     """
     checked = job.check_parameters(parameters)
     job_id = job_id_of(job.name, checked, key)
     within = job.deadline if deadline is None else checked_deadline(deadline)
     async with database.transaction() as session:
-        if await _insert(session, job, job_id, {"parameters": checked, "submission_key": key, "deadline": within}):
+        submitted = {"parameters": checked, "submission_key": key, "deadline": within}
+        if await _insert(session, job, job_id, submitted, by):
             await _insert_stages(session, job, job_id)
             await bus.announce(session, [Message("job", job_id, queued=True)])
             return Submission(id=job_id, job_type=job.name, created=True, status=JOB.initial.name)
@@ -59,8 +61,9 @@ async def submit(  # noqa: PLR0913 - what a submission is made of
     )
 
 
-async def _insert(session: Session, job: Job, job_id: str, submitted: Mapping[str, object]) -> bool:
-    born = machine_of(JOB).birth({"job_type": job.name, "stages": [stage.name for stage in job.stages]})
+async def _insert(session: Session, job: Job, job_id: str, submitted: Mapping[str, object], by: str | None) -> bool:
+    who = {"by": by} if by else {}
+    born = machine_of(JOB).birth({"job_type": job.name, "stages": [stage.name for stage in job.stages], **who})
     made = await session.fetch(
         "insert_job",
         {

@@ -4,7 +4,9 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from coremachine import AsyncCoreMachine
 from coremachine.runtime.settings import Settings
+from coremachine.runtime.web import Access, create_site
 from coremachine.statemachine.gaps import Gap
 from coremachine.statemachine.lifecycles import HEADLINES, LIFECYCLES, NOTES
 from coremachine.statemachine.register import GAPS
@@ -48,6 +50,24 @@ def settings() -> str:
     return table(("field", "environment variable", "default", "meaning"), rows)
 
 
+def routes() -> str:
+    """Every route of the HTTP interface: method, path, who may, and its first line."""
+    rows = (
+        (f"`{method.upper()} {path}`", _who(method, path), _first_line(operation["description"]))
+        for path, operations in create_site(AsyncCoreMachine(), Access()).openapi()["paths"].items()
+        for method, operation in operations.items()
+    )
+    return table(("route", "who may", "what it does"), rows)
+
+
+def _who(method: str, path: str) -> str:
+    return "operator" if method == "post" else "everybody" if path in {"/healthz", "/readyz"} else "viewer"
+
+
+def _first_line(text: str) -> str:
+    return " ".join(text.split("\n\n", maxsplit=1)[0].split())
+
+
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     """A table in Markdown."""
     lines = (head, tuple("---" for _ in head), *rows)
@@ -57,6 +77,7 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "register": (DOCS / "explanation" / "gap-checks.md", register),
     "events": (DOCS / "explanation" / "events.md", events),
+    "routes": (DOCS / "reference" / "http.md", routes),
     "settings": (DOCS / "reference" / "settings.md", settings),
 }
 

@@ -612,6 +612,20 @@ CREATE INDEX IF NOT EXISTS idx_job_events_job ON app.job_events(job_id, event_id
 
 CREATE INDEX IF NOT EXISTS idx_job_events_time ON app.job_events(created_at);
 
+CREATE INDEX IF NOT EXISTS idx_job_events_follow ON app.job_events(job_id, transaction_id, event_id);
+
+CREATE INDEX IF NOT EXISTS idx_job_events_trouble ON app.job_events(job_id, event_id)
+WHERE
+  event_status IN ('failure', 'warning');
+
+CREATE INDEX IF NOT EXISTS idx_job_events_outline ON app.job_events(job_id, event_id)
+WHERE
+  task_id IS NULL;
+
+CREATE INDEX IF NOT EXISTS idx_job_events_task ON app.job_events(task_id, event_id)
+WHERE
+  task_id IS NOT NULL;
+
 CREATE OR REPLACE TRIGGER jobs_0_key BEFORE UPDATE OF job_id
 ON
 app.jobs
@@ -1203,7 +1217,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    'bd65eafd9145148752efda4050ffaefa0371413c493bf2434d7c48f7cfe4783e'
+    '42a7f6f9a87e8802676e24926ef0a53c5b09b09b5bdaf6b34ed386ef0eb3f5af'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

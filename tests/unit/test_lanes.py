@@ -18,7 +18,7 @@ SOON = 20
 def call_of(function: Callable[..., Any], item: object, told: list[str] | None = None) -> Call:
     """A call of `function` with `item`; what it tells goes to `told`."""
     definition = {"kind": "each", "timeout": None}
-    stage = StageRow(1, "a" * 64, 1, "only", "work", "processing", definition, 9, 0, 0, 0, None)
+    stage = StageRow(1, "a" * 64, 1, "only", "work", "processing", definition, 9, 0, 0, 0, None, None)
     claimed = ClaimedTask(
         key="1-0",
         job_id="a" * 64,
@@ -37,7 +37,7 @@ def call_of(function: Callable[..., Any], item: object, told: list[str] | None =
         max_rescues=3,
     )
     heard = told if told is not None else []
-    call = Call(claimed, lambda _task, kind, _data: heard.append(kind))
+    call = Call(claimed, lambda _task, kind, _data: heard.append(kind), lambda _key: None)
     call.plan, call.value = Plan(task(function), {}, stage, None), item
     return call
 

@@ -1,0 +1,39 @@
+"""The list of jobs."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from ...statemachine.lifecycles import JOB
+from .asking import Asking
+from .filters import JobFilter
+from .reading import read_jobs
+from .rendering import page
+from .shapes import job_line_of
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+
+@router.get("/")
+async def home(ask: Asking) -> RedirectResponse:
+    """The first page is the list of jobs."""
+    return RedirectResponse(f"{ask.root}/jobs")
+
+
+@router.get("/jobs")
+async def jobs_page(request: Request, ask: Asking, wanted: Annotated[JobFilter, Query()]) -> HTMLResponse:
+    """One line a job: how far it is, since when, and what happened last."""
+    rows, following = await read_jobs(ask.machine, ask.visitor, wanted)
+    said = wanted.said("after")
+    return page(
+        request,
+        "jobs.html",
+        lines=[(job_line_of(row, ask.visitor), row) for row in rows],
+        wanted=wanted,
+        said=said,
+        statuses=list(JOB.by_name),
+        types=sorted(ask.machine.jobs),
+        following=f"?{urlencode({**said, 'after': following})}" if following else None,
+    )

@@ -1,0 +1,115 @@
+"""Serving the site with uvicorn, until told to stop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from ...statemachine.errors import OperationError
+from .access import Access
+
+STREAMS_MAY_TAKE = 2
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class AddressError(OperationError):
+    """The address cannot be listened on. Carries `host`, `port` and `reason`."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        self.host = host
+        self.port = port
+        self.reason = reason
+        super().__init__(f"cannot listen on {host}:{port}: {reason}; choose another with --host and --port")
+
+
+class Serving(uvicorn.Server):
+    """A server of the site, which lets go of its streams when it is told to stop."""
+
+    def __init__(self, site: FastAPI) -> None:
+        self._site = site
+        self.heard: list[int] = []
+        super().__init__(
+            uvicorn.Config(
+                site,
+                log_config=None,
+                access_log=False,
+                lifespan="on",
+                # who speaks for whom is for the gate to decide
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=STREAMS_MAY_TAKE,
+            )
+        )
+
+    def stop(self) -> None:
+        """End gracefully: streams at once, requests when they are answered."""
+        self._site.state.closing.set()
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Hear SIGINT and SIGTERM for as long as the block, and leave what follows to whoever serves.
+
+        uvicorn's own would raise them anew, and so end the process before its database connections are closed.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            for number in SIGNALS:
+                loop.add_signal_handler(number, self._hear, number)
+        except (NotImplementedError, RuntimeError, ValueError):
+            # not the main thread, or Windows: whoever started the server stops it
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def _hear(self, number: int) -> None:
+        self.heard.append(number)
+        self.stop()
+
+
+async def serve(site: FastAPI, host: str, port: int, ready: Callable[[str, Serving], None]) -> Sequence[int]:
+    """Serve `site` until SIGINT, SIGTERM or `Serving.stop`, and return the signals heard. `ready` is told the URL.
+
+    Port 0 is any that is free. Raises OpenAddressError for an address at which anyone could ask, and AddressError.
+    """
+    access: Access = site.state.access
+    access.check_address(host)
+    listening = _listen(host, port)
+    server = Serving(site)
+    running = asyncio.create_task(server.serve(sockets=[listening]))
+    started = asyncio.create_task(_started(server))
+    await asyncio.wait({running, started}, return_when=asyncio.FIRST_COMPLETED)
+    if started.done():
+        ready(_url(listening), server)
+    started.cancel()
+    await running
+    return server.heard
+
+
+async def _started(server: uvicorn.Server) -> None:
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
+        await asyncio.sleep(0.01)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        raise AddressError(host, port, error.strerror or str(error)) from error
+    return listening
+
+
+def _url(listening: socket.socket) -> str:
+    host, port, *_ = listening.getsockname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

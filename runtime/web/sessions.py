@@ -1,0 +1,30 @@
+"""The cookie of a login: a name and an end, signed with the token that was shown. Without that token it is nothing."""
+
+import hmac
+import time
+from collections.abc import Mapping
+from hashlib import sha256
+
+LASTS = 12 * 3600
+PARTS = 3
+
+
+def new_cookie(name: str, secret: str) -> str:
+    """A cookie for the holder of this token, good for twelve hours."""
+    # The end is for this process's own use, and no event: the database's clock has no part in it.
+    ends = int(time.time()) + LASTS
+    return f"{name}|{ends}|{_signature(name, ends, secret)}"
+
+
+def cookie_holder(cookie: str, secrets: Mapping[str, str]) -> str | None:
+    """The name in a cookie whose signature holds and whose end is to come; else None. `secrets` by name."""
+    parts = cookie.split("|")
+    if len(parts) != PARTS or not (parts[1].isascii() and parts[1].isdecimal()) or parts[0] not in secrets:
+        return None
+    name, ends = parts[0], int(parts[1][:20])
+    signed = hmac.compare_digest(_signature(name, ends, secrets[name]).encode(), parts[2].encode())
+    return name if signed and ends > time.time() else None
+
+
+def _signature(name: str, ends: int, secret: str) -> str:
+    return hmac.new(secret.encode(), f"coremachine session|{name}|{ends}".encode(), sha256).hexdigest()

@@ -1,0 +1,113 @@
+"""Rows as the bodies that a visitor may see."""
+
+from dataclasses import asdict
+
+from ...diagrams.timeline import TimelineEvent
+from ..app.why import Why
+from ..store.session import Row
+from .access import Visitor
+from .bodies import Event, JobDetail, JobLine, Stage, TaskDetail, TaskLine
+from .bodies_told import WhyBody
+from .hiding import shown_data, shown_error
+
+STAGE_COLUMNS = tuple(Stage.model_fields)
+TASK_COLUMNS = tuple(name for name in TaskLine.model_fields if name not in {"worker", "error"})
+
+
+def event_of(row: Row, visitor: Visitor) -> Event:
+    """An event."""
+    return Event(
+        event_id=row["event_id"],
+        type=row["event_type"],
+        status=row["event_status"],
+        at=row["created_at"],
+        stage=row["stage"],
+        task_number=row["task_number"],
+        attempt=row.get("attempt"),
+        lease_number=row.get("lease_number"),
+        data=shown_data(row["event_data"], visitor),
+    )
+
+
+def job_line_of(row: Row, visitor: Visitor) -> JobLine:
+    """A job in a list, with its last event."""
+    last = {**row, "created_at": row["event_at"], "stage": row["event_stage"]}
+    return JobLine(
+        job_id=row["job_id"],
+        job_type=row["job_type"],
+        status=row["status"],
+        stage=row["stage"] or 0,
+        stage_count=row["stage_count"],
+        tasks_total=row["tasks_total"],
+        tasks_ended=row["tasks_ended"] or 0,
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        failure=_reason(row["error"]) if row["error"] else None,
+        last_event=event_of(last, visitor) if row["event_id"] else None,
+    )
+
+
+def _reason(error: Row) -> str:
+    return str(error.get("message") or "no reason was recorded")
+
+
+def stage_of(row: Row, visitor: Visitor) -> Stage:
+    """A stage."""
+    values = {name: row[name] for name in STAGE_COLUMNS}
+    return Stage.model_validate({**values, "error": shown_error(row["error"], visitor)})
+
+
+def job_of(row: Row, visitor: Visitor) -> JobDetail:
+    """A job with its stages. Its parameters and result are an operator's."""
+    theirs = visitor.operator
+    return JobDetail(
+        job_id=row["job_id"],
+        job_type=row["job_type"],
+        status=row["status"],
+        stage_count=row["stage_count"],
+        tasks_total=row["tasks_total"],
+        submission_key=row["submission_key"] if theirs else None,
+        parameters=row["parameters"] if theirs else None,
+        result=row["result"] if theirs else None,
+        error=shown_error(row["error"], visitor),
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        stages=[stage_of(stage, visitor) for stage in row["stages"]],
+        hidden=[] if theirs else ["submission_key", "parameters", "result", "traceback"],
+    )
+
+
+def task_line_of(row: Row, visitor: Visitor) -> TaskLine:
+    """A task in a list."""
+    return TaskLine(**_task(row, visitor))
+
+
+def task_of(row: Row, events: list[Row], visitor: Visitor) -> TaskDetail:
+    """A task with its events. What it was given and what it returned are an operator's."""
+    theirs = visitor.operator
+    return TaskDetail(
+        **_task(row, visitor),
+        item=row["item"] if theirs else None,
+        result=row["result"] if theirs else None,
+        events=[event_of(event, visitor) for event in events],
+        hidden=[] if theirs else ["item", "result", "traceback"],
+    )
+
+
+def why_of(told: Why, visitor: Visitor) -> WhyBody:
+    """Why a job is where it is. Of the error, everybody sees the message."""
+    ends = {"last_successful": told.last_successful, "first_failure": told.first_failure}
+    shown = {name: event and _told(event, visitor) for name, event in ends.items()}
+    return WhyBody.model_validate({**asdict(told), **shown})
+
+
+def _told(event: TimelineEvent, visitor: Visitor) -> Event:
+    values = asdict(event)
+    return Event.model_validate({**values, "data": shown_data(event.data, visitor)})
+
+
+def _task(row: Row, visitor: Visitor) -> Row:
+    values = {name: row[name] for name in TASK_COLUMNS}
+    return {**values, "worker": row["lease_owner"], "error": shown_error(row["error"], visitor)}

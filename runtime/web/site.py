@@ -1,0 +1,64 @@
+"""The site: one ASGI application, on its own or mounted in another."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.staticfiles import StaticFiles
+
+from ..app import AsyncCoreMachine
+from . import api_changes, api_events, api_jobs, api_state, pages_job, pages_jobs, pages_login, pages_state
+from .access import Access
+from .gate import Gate
+from .health import Auditor
+from .problems import answer_errors
+from .stage_readings import StageReadings
+
+STATIC = Path(__file__).with_name("static")
+TEXT = """\
+Jobs of CoreMachine: submit them, watch them, and find out why they are where they are.
+
+Every error says what happened, where, and what to do. Lists are paged by cursor: `next` goes into `after`.
+"""
+
+
+def create_site(machine: AsyncCoreMachine, access: Access | None = None) -> FastAPI:
+    """The pages and the HTTP interface of `machine`, as an ASGI application.
+
+    Served on its own it opens `machine` where nobody has, and closes it in the end. Mounted in another application,
+    open `machine` in the lifespan of that one. Without `access` it is what the settings of `machine` say; with neither
+    tokens nor trusted proxies only requests from this machine are answered. Raises AccessError.
+    """
+    known = Access.of(machine.settings) if access is None else access
+
+    @asynccontextmanager
+    async def opened(_: FastAPI) -> AsyncGenerator[None]:
+        if machine.is_open:
+            yield
+            return
+        async with machine:
+            yield
+
+    site = FastAPI(
+        title="CoreMachine",
+        description=TEXT,
+        version="1",
+        lifespan=opened,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        middleware=[Middleware(Gate, access=known)],
+    )
+    site.state.machine = machine
+    site.state.access = known
+    site.state.auditor = Auditor(machine)
+    site.state.kept = StageReadings()
+    site.state.closing = asyncio.Event()
+    for part in (api_jobs, api_events, api_changes, api_state, pages_jobs, pages_job, pages_state, pages_login):
+        site.include_router(part.router)
+    site.mount("/static", StaticFiles(directory=STATIC), name="static")
+    answer_errors(site)
+    return site

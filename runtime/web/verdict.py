@@ -1,0 +1,92 @@
+"""The card on top of a job's page: what `why` says, in one sentence and a few lines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...statemachine.lifecycles import JOB
+from ..flow.resume import planned
+from ..store.rows import StageRow
+from ..store.session import Row
+from .bodies import Event
+from .bodies_told import WhyBody
+from .rendering import error_of
+from .words import counted, grouped, span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is said on the card. `again` is how many tasks a resume would run, None where there is nothing to resume."""
+
+    why: WhyBody
+    tone: str
+    sentence: str
+    error_type: str
+    again: str | None
+    cancellable: bool
+
+
+TONES = {
+    "running": "busy",
+    "waiting": "calm",
+    "stalled": "warn",
+    "completed": "good",
+    "failed": "bad",
+    "cancelled": "warn",
+}
+
+
+def verdict_of(why: WhyBody, job: Row) -> Verdict:
+    """The card of a job, with its stages in `job["stages"]`."""
+    state = JOB.by_name[job["status"]]
+    error = error_of(why.first_failure.data) if why.first_failure else None
+    return Verdict(
+        why=why,
+        tone=TONES[why.verdict],
+        sentence=_sentence(why, job),
+        error_type=error["type"] if error else "",
+        again=_again(job) if state.failure else None,
+        cancellable=not state.terminal,
+    )
+
+
+def _sentence(why: WhyBody, job: Row) -> str:
+    stages: Sequence[Row] = job["stages"]
+    match why.verdict:
+        case "failed":
+            return f"Failed{_where(why.first_failure, stages)}"
+        case "completed":
+            took = span(job["finished_at"] - job["created_at"])
+            return f"Completed in {took}: {counted(job['tasks_total'], 'task')} in {counted(len(stages), 'stage')}"
+        case "cancelled":
+            return f"Cancelled after {span(job['finished_at'] - job['created_at'])}"
+        case _:
+            return f"{why.verdict.capitalize()}{_progress(stages)}"
+
+
+def _where(failure: Event | None, stages: Sequence[Row]) -> str:
+    """In which stage, at which task, at which attempt."""
+    if failure is None or failure.stage is None:
+        return " before a stage was opened"
+    stage = next((one for one in stages if one["stage"] == failure.stage), None)
+    where = f" in stage {failure.stage} of {len(stages)}{', ' + stage['name'] if stage else ''}"
+    if failure.task_number is None:
+        return where
+    attempts = failure.data.get("of")
+    tried = f", attempt {failure.data.get('attempt')} of {attempts}" if attempts else ""
+    return f"{where}: task {failure.task_number}{tried}"
+
+
+def _progress(stages: Sequence[Row]) -> str:
+    opened = [stage for stage in stages if stage["started_at"] is not None]
+    if not opened:
+        return f": the first of {counted(len(stages), 'stage')} is not open yet"
+    stage = opened[-1]
+    ended = stage["tasks_completed"] + stage["tasks_failed"] + stage["tasks_cancelled"]
+    of = counted(stage["tasks_total"], "task")
+    return f": stage {stage['stage']} of {len(stages)}, {stage['name']}, {grouped(ended)} of {of} ended"
+
+
+def _again(job: Row) -> str:
+    plan = planned(job["job_id"], job["status"], [StageRow.of(row) for row in job["stages"]])
+    tasks = f"run {counted(plan.tasks_again, 'task')} again and " if plan.tasks_again else ""
+    return f"{tasks}go on from stage {plan.from_stage}" if plan.from_stage else f"{tasks}finalize the job"

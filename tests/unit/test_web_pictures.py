@@ -1,0 +1,139 @@
+"""What the timeline draws: bars from events, slices of many tasks, and places in time."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from coremachine.runtime.web.bars import has_history, life_of
+from coremachine.runtime.web.density import SLICES, slices_of
+from coremachine.runtime.web.problems import AskedWronglyError
+from coremachine.runtime.web.scale import scale_of
+from coremachine.runtime.web.words import counted, span
+
+BORN = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return BORN + timedelta(seconds=seconds)
+
+
+def task(**given: object) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "created_at": BORN,
+        "started_at": None,
+        "finished_at": None,
+        "status": "queued",
+        "attempt": 1,
+    }
+    return {**plain, "lease_owner": None, "lease_number": 0, "rescues": 0, **given}
+
+
+def event(kind: str, seconds: float, status: str = "success", attempt: int = 1) -> dict[str, Any]:
+    known = {"event_type": kind, "event_status": status, "created_at": at(seconds), "attempt": attempt}
+    return {**known, "event_id": int(seconds * 10), "worker": "host-1"}
+
+
+def bars(row: dict[str, Any], events: list[dict[str, Any]]) -> list[tuple[str, float, float | None, int]]:
+    return [
+        (bar.kind, (bar.begin - BORN).total_seconds(), bar.end and (bar.end - BORN).total_seconds(), bar.attempt)
+        for bar in life_of(row, events).bars
+    ]
+
+
+def test_each_attempt_is_a_bar_and_the_wait_between_them_is_another_kind() -> None:
+    row = task(status="failed", attempt=2, lease_number=2, started_at=at(6), finished_at=at(8))
+    events = [
+        event("task_started", 1),
+        event("task_retry_scheduled", 3, "warning"),
+        event("task_started", 6, attempt=2),
+        event("task_failed", 8, "failure", attempt=2),
+    ]
+    assert has_history(row)
+    assert bars(row, events) == [
+        ("queued", 0, 1, 1),
+        ("running", 1, 3, 1),
+        ("waiting", 3, 6, 2),
+        ("running", 6, 8, 2),
+    ]
+    assert [mark.status for mark in life_of(row, events).marks] == ["warning", "failure"]
+
+
+def test_a_released_and_a_rescued_task_are_queued_again_not_waiting() -> None:
+    row = task(status="processing", lease_number=3, started_at=at(5))
+    events = [
+        event("task_started", 1),
+        event("task_released", 2, "warning"),
+        event("task_started", 3),
+        event("task_rescued", 4, "warning"),
+        event("task_started", 5),
+    ]
+    assert [bar[0] for bar in bars(row, events)] == ["queued", "running", "queued", "running", "queued", "running"]
+    assert bars(row, events)[-1] == ("running", 5, None, 1)
+
+
+def test_a_task_without_a_history_tells_its_life_by_its_own_times() -> None:
+    done = task(status="completed", lease_number=1, started_at=at(2), finished_at=at(5))
+    assert not has_history(done)
+    assert bars(done, []) == [("queued", 0, 2, 1), ("running", 2, 5, 1)]
+    assert bars(task(), []) == [("queued", 0, None, 1)]
+    assert bars(task(status="cancelled", finished_at=at(4)), []) == [("queued", 0, 4, 1)]
+
+
+def test_the_slices_of_a_stage_count_each_task_once_in_each() -> None:
+    counts = [
+        {"started": 3, "ended": 5, "tasks": 10},
+        {"started": 4, "ended": None, "tasks": 5},
+        {"started": None, "ended": 6, "tasks": 2},
+        {"started": None, "ended": None, "tasks": 3},
+    ]
+    slices = slices_of(counts, opened=2, current=7)
+    assert len(slices) == 7
+    assert [(one.queued, one.running, one.done) for one in slices] == [
+        (0, 0, 0),
+        (20, 0, 0),
+        (10, 10, 0),
+        (5, 15, 0),
+        (5, 5, 10),
+        (3, 5, 12),
+        (3, 5, 12),
+    ]
+    assert len(slices_of(counts, opened=-4, current=10_000)) == SLICES
+
+
+def test_a_moment_has_its_place_and_what_is_outside_is_not_drawn() -> None:
+    scale = scale_of(BORN, at(100), "10~30")
+    assert (scale.place(at(10)), scale.place(at(20)), scale.place(at(30))) == (0, 50, 100)
+    assert scale.span(at(0), at(15)) == (0, 25)
+    assert scale.span(at(0), at(5)) is None
+    assert scale.span(at(40), at(50)) is None
+    assert scale.zoom(0.5) == "15.000~25.000"
+    assert 2 <= len(scale.ticks()) <= 9
+
+
+def test_the_scale_of_a_running_job_stays_the_same_for_a_while() -> None:
+    assert scale_of(BORN, at(100.1), None) == scale_of(BORN, at(101.9), None)
+    assert scale_of(BORN, at(100), None) != scale_of(BORN, at(110), None)
+    assert scale_of(BORN, BORN, None).length > 0
+
+
+@pytest.mark.parametrize("zoom", ["", "1", "5~1", "1~1", "1~1.001", "a~b", "1~2~3", "1e3~2e3", " 1~2"])
+def test_a_zoom_that_is_no_stretch_of_time_is_refused(zoom: str) -> None:
+    with pytest.raises(AskedWronglyError, match="no stretch of time"):
+        scale_of(BORN, at(10), zoom)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.05, "50 ms"), (0.4, "0.4 s"), (12.4, "12 s"), (106, "1 m 46 s"), (18_120, "5 h 2 m"), (273_600, "3 d 4 h")],
+)
+def test_a_length_of_time_is_told_in_its_two_largest_units(seconds: float, words: str) -> None:
+    assert span(timedelta(seconds=seconds)) == words
+
+
+def test_one_is_not_many() -> None:
+    assert [counted(1, "task"), counted(0, "task"), counted(12_000, "task")] == [
+        "1 task",
+        "0 tasks",
+        "12\u202f000 tasks",
+    ]

@@ -1,0 +1,257 @@
+"""Closed by default: who is let in, and who is not."""
+
+import base64
+import json
+import time
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from coremachine import AsyncCoreMachine
+from coremachine.runtime.settings import Settings
+from coremachine.runtime.web import Access, create_site
+from coremachine.runtime.web.access import COOKIE, AccessError, OpenAddressError, is_loopback
+from coremachine.runtime.web.gate import BODY_LIMIT
+from coremachine.runtime.web.sessions import new_cookie
+from tests.databases import OpenApp
+from tests.web.jobs import raster
+from tests.web.site import OPERATOR, TOKENS, VIEWER, client, with_token
+
+AWAY = "203.0.113.7"
+SUBMIT = "/api/platform/submit"
+ASKED = {"job_type": "raster", "parameters": {"size": 1}}
+
+
+def principal(*roles: str) -> str:
+    """What Easy Auth sends of somebody with these roles."""
+    claims = [{"typ": "roles", "val": role} for role in roles]
+    return base64.b64encode(json.dumps({"auth_typ": "aad", "claims": claims}).encode()).decode()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
+def test_f36_loopback_may_be_served_without_a_token(host: str) -> None:
+    Access().check_address(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", "", "localhost.example.org"])  # noqa: S104
+def test_f36_any_other_address_is_refused_without_authentication(host: str) -> None:
+    with pytest.raises(OpenAddressError, match="COREMACHINE_WEB_TOKENS"):
+        Access().check_address(host)
+    TOKENS.check_address(host)
+
+
+def test_loopback_is_an_address_of_this_machine() -> None:
+    assert not is_loopback("127.0.0.1.example.org")
+
+
+@pytest.mark.parametrize(
+    "tokens", ["secret", "vera:viewer", "vera:owner:a-secret-of-some-length", "vera:viewer:short", ":viewer:" + VIEWER]
+)
+def test_a_token_that_is_said_wrongly_is_refused_without_being_shown(tokens: str) -> None:
+    with pytest.raises(AccessError) as refused:
+        Access.of(Settings(web_tokens=tokens))
+    assert VIEWER not in str(refused.value)
+    assert tokens not in repr(Settings(web_tokens=tokens))
+
+
+async def status(web: httpx.AsyncClient, path: str = "/api/jobs") -> int:
+    """The status of the answer."""
+    async with web:
+        return (await web.get(path)).status_code
+
+
+async def test_f36_without_authentication_only_this_machine_is_answered(open_app: OpenApp) -> None:
+    site = create_site(await open_app(), Access())
+    assert await status(client(site)) == 200
+    assert await status(client(site, peer="::1")) == 200
+    assert await status(client(site, peer=AWAY)) == 403
+    assert await status(client(site, peer="testclient")) == 403
+    # a proxy on this machine speaks for others
+    for header in ("x_forwarded_for", "forwarded", "via", "x_real_ip", "x_forwarded_host"):
+        assert await status(client(site, **{header: AWAY})) == 403, header
+
+
+async def test_another_name_that_points_here_is_refused(open_app: OpenApp) -> None:
+    site = create_site(await open_app(), Access())
+    for base in ("http://evil.example", "http://localhost.evil.example:8000", "http://127.0.0.1.evil.example"):
+        assert await status(client(site, base=base)) == 421, base
+    assert await status(client(site, base="http://127.0.0.1:8000")) == 200
+    named = create_site(await open_app(), Access(TOKENS.tokens, hosts=frozenset({"jobs.example"})))
+    bearer = f"Bearer {VIEWER}"
+    assert await status(client(named, base="https://jobs.example", authorization=bearer)) == 200
+    assert await status(client(named, base="https://other.example", authorization=bearer)) == 421
+
+
+@pytest.mark.parametrize(
+    "value", ["", "Bearer", "Bearer nobody", f"Basic {VIEWER}", f"Bearer {VIEWER}x", "Bearer \xff"]
+)
+async def test_without_a_token_that_is_known_there_is_no_answer(open_app: OpenApp, value: str) -> None:
+    site = create_site(await open_app(), TOKENS)
+    async with client(site) as web:
+        answer = await web.get("/api/jobs", headers={b"authorization": value.encode("latin-1")})
+        page = await web.get("/jobs?text=a%26b", headers={"accept": "text/html"})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert set(answer.json()) == {"what", "where", "remedy", "parameters"}
+    assert (page.status_code, page.headers["location"]) == (303, "/login?next=%2Fjobs%3Ftext%3Da%2526b")
+
+
+async def test_a_viewer_looks_and_an_operator_acts(open_app: OpenApp) -> None:
+    app = await open_app(raster)
+    async with with_token(app, VIEWER) as viewer, with_token(app, OPERATOR) as operator:
+        assert (await viewer.get("/api/jobs")).status_code == 200
+        refused = await viewer.post(SUBMIT, json=ASKED)
+        assert (refused.status_code, refused.json()["remedy"]) == (403, "ask an operator")
+        made = await operator.post(SUBMIT, json=ASKED)
+        job_id = made.json()["job_id"]
+        for what in ("resume", "cancel"):
+            assert (await viewer.post(f"/api/jobs/{job_id}/{what}")).status_code == 403
+            assert (await viewer.post(f"/jobs/{job_id}/{what}")).status_code == 403
+        assert (await operator.post(f"/jobs/{job_id}/cancel", data={"reason": "no need"})).status_code == 303
+    assert (await app.job(job_id))["status"] == "cancelled"
+
+
+async def test_a_login_gives_a_cookie_that_no_script_reads_and_no_other_site_sends(open_app: OpenApp) -> None:
+    site = create_site(await open_app(), TOKENS)
+    async with client(site, base="https://localhost") as web:
+        wrong = await web.post("/login", data={"token": "guess"})
+        assert (wrong.status_code, COOKIE in web.cookies) == (401, False)
+        right = await web.post("/login", data={"token": VIEWER, "next": "/jobs?status=failed"})
+        assert (right.status_code, right.headers["location"]) == (303, "/jobs?status=failed")
+        said = right.headers["set-cookie"].lower()
+        assert all(word in said for word in ("httponly", "samesite=strict", "secure", "path=/"))
+        assert VIEWER not in said
+        assert (await web.get("/api/jobs")).status_code == 200
+        for elsewhere in ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"):
+            assert (await web.post("/login", data={"token": VIEWER, "next": elsewhere})).headers["location"] == "/jobs"
+        await web.post("/logout")
+        assert (await web.get("/api/jobs")).status_code == 401
+
+
+async def test_a_cookie_that_was_changed_or_is_over_is_nothing(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = create_site(await open_app(), TOKENS)
+    good = new_cookie("vera", VIEWER)
+    name, ends, signature = good.split("|")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(time, "time", lambda: 1_000.0)
+        old = new_cookie("vera", VIEWER)
+    for cookie, expected in (
+        (good, 200),
+        (f"otto|{ends}|{signature}", 401),
+        (f"{name}|{int(ends) + 1}|{signature}", 401),
+        (f"{name}|{ends}|{'0' * 64}", 401),
+        (new_cookie("vera", OPERATOR), 401),
+        (old, 401),
+        ("", 401),
+        ("vera|9|", 401),
+        ("vera|1e9|x", 401),
+    ):
+        assert await status(client(site, cookie=f"{COOKIE}={cookie}")) == expected, cookie
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, 202),
+        ({"origin": "http://localhost"}, 202),
+        ({"origin": "http://localhost", "sec-fetch-site": "same-origin"}, 202),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+    ],
+)
+async def test_another_site_cannot_make_a_browser_act(
+    open_app: OpenApp, headers: dict[str, str], expected: int
+) -> None:
+    app = await open_app(raster)
+    async with client(create_site(app, Access())) as web:
+        assert (await web.post(SUBMIT, json=ASKED, headers=headers)).status_code == expected
+        assert len((await web.get("/api/jobs")).json()["jobs"]) == (expected == 202)
+
+
+async def test_a_program_with_a_token_of_its_own_may_act_from_anywhere(open_app: OpenApp) -> None:
+    async with with_token(await open_app(raster), OPERATOR) as web:
+        answer = await web.post(SUBMIT, json=ASKED, headers={"origin": "https://other.example"})
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("roles", "peer", "reading", "acting"),
+    [
+        (("operator",), "10.1.2.3", 200, 202),
+        (("viewer",), "10.1.2.3", 200, 403),
+        (("viewer", "operator"), "10.1.2.3", 200, 202),
+        (("reader",), "10.1.2.3", 401, 401),
+        ((), "10.1.2.3", 401, 401),
+        (("operator",), AWAY, 401, 401),
+    ],
+)
+async def test_a_trusted_proxy_says_who_it_is_and_nobody_else_does(
+    open_app: OpenApp, roles: tuple[str, ...], peer: str, reading: int, acting: int
+) -> None:
+    access = Access.of(Settings(web_trusted_proxies="10.0.0.0/8"))
+    site = create_site(await open_app(raster), access)
+    headers = {"x-ms-client-principal": principal(*roles), "x-ms-client-principal-name": "ada@example.org"}
+    async with client(site, peer=peer) as web:
+        assert (await web.get("/api/jobs", headers=headers)).status_code == reading
+        assert (await web.post(SUBMIT, json=ASKED, headers=headers)).status_code == acting
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "W10=", "eyJjbGFpbXMiOiBbMSwgbnVsbF19", "bnVsbA=="])
+async def test_a_principal_that_cannot_be_read_lets_nobody_in(open_app: OpenApp, text: str) -> None:
+    access = Access.of(Settings(web_trusted_proxies="10.0.0.0/8"))
+    site = create_site(await open_app(), access)
+    assert await status(client(site, peer="10.0.0.1", x_ms_client_principal=text)) == 401
+
+
+async def test_a_body_has_a_limit_declared_or_not(open_app: OpenApp) -> None:
+    app = await open_app(raster)
+    big = b'{"job_type": "raster", "parameters": {"name": "' + b"x" * BODY_LIMIT + b'"}}'
+
+    async def in_parts() -> AsyncIterator[bytes]:
+        for place in range(0, len(big), 65_536):
+            yield big[place : place + 65_536]
+
+    async with client(create_site(app, Access()), content_type="application/json") as web:
+        assert (await web.post(SUBMIT, content=big)).status_code == 413
+        assert (await web.post(SUBMIT, content=in_parts())).status_code == 413
+    assert await app.list_jobs() == []
+
+
+async def test_every_answer_tells_the_browser_to_be_strict(open_app: OpenApp) -> None:
+    async with client(create_site(await open_app(), TOKENS)) as web:
+        for path in ("/jobs", "/login", "/static/site.css", "/api/jobs", "/healthz", "/nowhere"):
+            headers = (await web.get(path)).headers
+            policy = headers["content-security-policy"]
+            assert "default-src 'none'" in policy, path
+            assert "unsafe" not in policy
+            assert "http" not in policy
+            assert headers["x-content-type-options"] == "nosniff"
+            assert "frame-ancestors 'none'" in policy
+
+
+async def test_whether_it_lives_is_told_to_everybody_and_nothing_more(open_app: OpenApp) -> None:
+    async with client(create_site(await open_app(), TOKENS)) as web:
+        assert (await web.get("/healthz")).json() == {"status": "ok"}
+        assert (await web.get("/readyz")).json() == {"ready": True, "database": "ok"}
+        for path in (
+            "/metrics",
+            "/api/health",
+            "/health",
+            "/lifecycles",
+            "/api/openapi.json",
+            "/api/lifecycles/job.svg",
+        ):
+            assert (await web.get(path)).status_code == 401, path
+
+
+async def test_it_is_not_ready_without_its_database(open_app: OpenApp) -> None:
+    site = create_site(AsyncCoreMachine("postgresql://nobody@127.0.0.1:1/none"), TOKENS)
+    async with client(site) as web:
+        answer = await web.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"ready": False, "database": "unreachable"})
+    assert (await open_app()).is_open

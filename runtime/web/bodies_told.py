@@ -32,6 +32,7 @@ class WhyBody(BaseModel):
         waits_for=[],
         held_by=[],
         until=None,
+        deadline=None,
         next_steps=["coremachine resume 3f9c00"],
     )
     job_id: str
@@ -45,6 +46,7 @@ class WhyBody(BaseModel):
     waits_for: list[str]
     held_by: list[HolderBody]
     until: datetime | None
+    deadline: datetime | None
     next_steps: list[str]
 
 

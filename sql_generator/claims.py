@@ -35,14 +35,21 @@ def claim_statement(record: Record, schema: str = "app") -> str:
 
 @cache
 def claim_by_key_statement(record: Record, schema: str = "app") -> str:
-    """Claim the rows named by %(keys)s, as far as they are due and nobody else has them."""
+    """Claim the rows named by %(keys)s and %(lease_numbers)s, as far as nobody has claimed them since.
+
+    The lease number fences: a copy of the message of an earlier lease claims nothing, so that it cannot pass by a
+    back-off. When the row is due does not matter: its message has come. Waits for a row that is locked, for it may be
+    the relay that is just writing down that the message was sent. IS TRUE keeps the planner from the queue's index,
+    which it would scan where statistics say that the queue is empty: only the key finds rows.
+    """
     queue, transition = _leasing(record)
-    key, sources = record.key.name, listed(transition.sources)
-    keys = f"CAST(%(keys)s AS {element_type(record.key.type)}[])"
+    key, kind, sources = record.key.name, record.key.type, listed(transition.sources)
+    keys = f"CAST(%(keys)s AS {element_type(kind)}[])"
     picked = (
-        f"SELECT t.{key} FROM {schema}.{record.table} AS t WHERE t.{key} = ANY({keys})"
-        f" AND t.status IN ({sources}) AND t.{queue.by} = ANY(CAST(%(kinds)s AS VARCHAR[]))"
-        f" AND t.due_at <= {schema}.clock() ORDER BY t.{key} FOR NO KEY UPDATE SKIP LOCKED"
+        f"SELECT t.{key} FROM {schema}.{record.table} AS t"
+        f" JOIN UNNEST({keys}, CAST(%(lease_numbers)s AS INT[])) AS i({key}, lease_number) ON i.{key} = t.{key}"
+        f" WHERE t.{key} = ANY({keys}) AND (t.status IN ({sources})) IS TRUE AND t.lease_number = i.lease_number"
+        f" AND (t.{queue.by} = ANY(CAST(%(kinds)s AS VARCHAR[]))) IS TRUE ORDER BY t.{key} FOR NO KEY UPDATE OF t"
     )
     return _claim(record, queue, transition, picked, schema)
 
@@ -62,7 +69,7 @@ def _claim(record: Record, queue: Queue, transition: Transition, picked: str, sc
     return render(
         parse(
             f"UPDATE {schema}.{record.table} AS r SET {sets} FROM {moment_of(schema)}"
-            f" WHERE r.{key} = ANY(ARRAY({picked})) AND r.status IN ({listed(transition.sources)})"
+            f" WHERE r.{key} = ANY(ARRAY({picked})) AND (r.status IN ({listed(transition.sources)})) IS TRUE"
             f" RETURNING CAST(r.{key} AS VARCHAR) AS key, {returns}",
         ),
     )

@@ -19,6 +19,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from coremachine.runtime.app import AsyncCoreMachine
+from coremachine.runtime.bus.port import Transport
 from coremachine.runtime.embedded import EmbeddedServer
 from coremachine.runtime.settings import Settings
 from coremachine.runtime.store.database import Database
@@ -76,9 +77,9 @@ async def open_app(url: str) -> AsyncIterator[OpenApp]:
     """Opens an application on the database of this test at each call, with the jobs and settings given."""
     async with AsyncExitStack() as stack:
 
-        async def open_one(*jobs: Job, **settings: object) -> AsyncCoreMachine:
+        async def open_one(*jobs: Job, bus: Transport | None = None, **settings: object) -> AsyncCoreMachine:
             quick = Settings.model_validate({"poll": 0.2, "grace": 2.0, **settings})
-            return await stack.enter_async_context(AsyncCoreMachine(url, jobs=jobs, settings=quick))
+            return await stack.enter_async_context(AsyncCoreMachine(url, jobs=jobs, settings=quick, bus=bus))
 
         yield open_one
 

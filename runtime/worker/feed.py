@@ -1,13 +1,14 @@
 """A feed: claims work of one kind as long as there are free places, and starts it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
 from ...statemachine.retry import Backoff
+from ..errors import BrokerError
 from ..logs import logger
 from .cancelling import cancel_all
 
@@ -18,22 +19,26 @@ log = logger("feed")
 class Feed(Generic[T]):
     """Claims up to `places` pieces of work and runs each as a task of the loop.
 
-    When nothing can be claimed it sleeps until it is woken, a place becomes free, or `poll` seconds have passed.
+    When nothing can be claimed it sleeps until it is woken, a place becomes free, or `poll` seconds have passed; a
+    claim that `waits` by itself is asked again at once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last is an option
         self,
         name: str,
         places: int,
         poll: float,
-        claim: Callable[[int], Awaitable[list[T]]],
+        claim: Callable[[int], Awaitable[Sequence[T]]],
         handle: Callable[[T], Awaitable[None]],
+        *,
+        waits: bool = False,
     ) -> None:
         self.name = name
         self._places = places
         self._poll = poll
         self._claim = claim
         self._handle = handle
+        self._waits = waits
         self._running: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._backoff = Backoff(first=0.2, most=10)
@@ -58,7 +63,7 @@ class Feed(Generic[T]):
             try:
                 claimed = await self._claim(free) if free > 0 else []
                 failures = 0
-            except (psycopg.Error, PoolTimeout) as error:
+            except (psycopg.Error, PoolTimeout, BrokerError) as error:
                 failures += 1
                 if failures == 1:
                     log.warning("nothing can be claimed; trying again", feed=self.name, error=str(error).strip())
@@ -66,9 +71,9 @@ class Feed(Generic[T]):
                 continue
             for work in claimed:
                 self._start(work)
-            if free <= 0 or len(claimed) < free:
-                if not claimed and not self._running:
-                    self.idle.set()
+            if not claimed and not self._running:
+                self.idle.set()
+            if free <= 0 or (len(claimed) < free and not self._waits):
                 await self._sleep()
 
     def close(self) -> None:

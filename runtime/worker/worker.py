@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, cast
 
@@ -12,12 +12,12 @@ from psycopg_pool import PoolTimeout
 
 from ...statemachine.context import TaskContext
 from ...statemachine.job import Job
-from ...statemachine.lifecycles import CALLBACK, TASK
-from ...statemachine.machine import Subject, WrittenEvent, machine_of
+from ...statemachine.machine import WrittenEvent
 from ...statemachine.records import Record
 from ...statemachine.tables import CALLBACKS, TASKS
 from ...statemachine.task import Task
-from ..bus.port import Bus, Kind
+from ..bus.letter import Kind
+from ..bus.port import Bus, Intake, Work
 from ..flow.callback import run_callback
 from ..flow.flow import Flow
 from ..flow.handle_job import handle_job_message
@@ -31,9 +31,11 @@ from ..store.database import Database
 from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage
 from ..store.session import Claim, Note, Row
 from .cancelling import cancel_all
+from .claims import Claimer, claiming
 from .feed import Feed
 from .held import Held
 from .leases import LeaseKeeper
+from .posting import Posting
 from .settler import Settler
 
 log = logger("worker")
@@ -78,17 +80,26 @@ class Worker:
         self._settler = Settler(self._database, self._bus, self._held, self.name)
         self._places = asyncio.Semaphore(settings.concurrency)
         keeper = LeaseKeeper(self._database, self._held, self.name, settings.lease)
-        places = settings.concurrency + settings.prefetch
-        self._feeds: dict[Kind, Feed[Any]] = {
-            "job": Feed("jobs", JOB_PLACES, settings.poll, self._claim_jobs, self._handle_job),
-            "task": Feed("tasks", places, settings.poll, self._claim_tasks, self._run_task),
-            "callback": Feed("callbacks", CALLBACK_PLACES, settings.poll, self._claim_callbacks, self._run_callback),
+        places = {"job": JOB_PLACES, "task": settings.concurrency + settings.prefetch, "callback": CALLBACK_PLACES}
+        intakes = self._bus.intakes(self._claimer())
+        self._feeds: dict[Intake, Feed[Work]] = {
+            intake: Feed(
+                intake.name,
+                sum(places[kind] for kind in intake.kinds),
+                settings.poll,
+                intake.claim,
+                self._handle,
+                waits=intake.waits,
+            )
+            for intake in intakes
         }
+        self._posting = Posting(self._database, self._bus, settings)
         keeper.start()
         settling = asyncio.create_task(self._settler.run())
         feeding = [asyncio.create_task(feed.run()) for feed in self._feeds.values()]
         reconciler = Reconciler(self._database, self._bus, self.name, settings.reconcile)
         loops = [asyncio.create_task(self._bus.listen(self._wake)), asyncio.create_task(reconciler.run())]
+        loops += [asyncio.create_task(loop) for loop in self._posting.loops()]
         if until_idle:
             loops.append(asyncio.create_task(self._stop_when_idle()))
         stopped = asyncio.create_task(self._stopping.wait())
@@ -99,6 +110,7 @@ class Worker:
             await self._end_feeds(feeding)
             await cancel_all([*loops, stopped])
             await asyncio.gather(*(feed.drain(settings.grace) for feed in self._feeds.values()))
+            await asyncio.gather(*(intake.close() for intake in self._feeds))
             self._settler.close()
             await settling
             keeper.stop()
@@ -118,7 +130,10 @@ class Worker:
             waiting.cancel()
 
     def _wake(self, kind: Kind) -> None:
-        self._feeds[kind].wake()
+        for intake, feed in self._feeds.items():
+            if kind in intake.kinds:
+                feed.wake()
+        self._posting.wake(kind)
 
     async def _stop_when_idle(self) -> None:
         """End once no job or callback that this worker declares is open, wherever it is being worked on."""
@@ -140,6 +155,27 @@ class Worker:
             return False
         return not row["unfinished"]
 
+    def _claimer(self) -> Claimer:
+        jobs = list(self._jobs)
+        types: dict[Kind, list[str]] = {"job": jobs, "task": list(self._tasks), "callback": jobs}
+        due: dict[Kind, Callable[[int], Awaitable[Sequence[Work]]]] = {
+            "job": self._claim_jobs,
+            "task": self._claim_tasks,
+            "callback": self._claim_callbacks,
+        }
+        return Claimer(
+            self._database, held=self._held, owner=self.name, lease=self._settings.lease, types=types, due=due
+        )
+
+    async def _handle(self, work: Work) -> None:
+        match work:
+            case JobMessage():
+                await self._handle_job(work)
+            case ClaimedTask():
+                await self._run_task(work)
+            case ClaimedCallback():
+                await self._run_callback(work)
+
     async def _claim_jobs(self, limit: int) -> list[JobMessage]:
         parameters = {
             "kinds": self._rotated(self._jobs),
@@ -155,17 +191,16 @@ class Worker:
         return messages
 
     async def _claim_tasks(self, limit: int) -> list[ClaimedTask]:
-        rows = await self._claim(TASKS, _claiming(TASK.name, self.name), self._rotated(self._tasks), limit)
+        rows = await self._claim(TASKS, claiming("task", self.name), self._rotated(self._tasks), limit)
         return [ClaimedTask(**row) for row in rows]
 
     async def _claim_callbacks(self, limit: int) -> list[ClaimedCallback]:
-        rows = await self._claim(CALLBACKS, _claiming(CALLBACK.name, self.name), self._rotated(self._jobs), limit)
+        rows = await self._claim(CALLBACKS, claiming("callback", self.name), self._rotated(self._jobs), limit)
         return [ClaimedCallback(**row) for row in rows]
 
     async def _claim(self, record: Record, event: WrittenEvent | None, kinds: list[str], limit: int) -> list[Row]:
         async with self._database.session() as session:
-            return await self._bus.claim(
-                session,
+            return await session.claim(
                 Claim(
                     record=record,
                     event=event,
@@ -241,10 +276,3 @@ class Worker:
             log.warning("a callback comes again", job=callback.job_id, error=str(error).strip())
         finally:
             self._held.drop("callback", callback.key)
-
-
-def _claiming(machine: str, owner: str) -> WrittenEvent | None:
-    """The event that every row of a claim writes, fired once: the rows are not known before the claim."""
-    lifecycle = TASK if machine == TASK.name else CALLBACK
-    move = machine_of(lifecycle).fire(Subject("*", lifecycle.initial.name), "claim", data={"worker": owner})
-    return move.event

@@ -31,6 +31,9 @@ CREATE TABLE IF NOT EXISTS app.workers (
   failures BIGINT NOT NULL,
   last_error JSONB,
   found JSONB NOT NULL,
+  bus VARCHAR(20) NOT NULL DEFAULT 'postgres',
+  unsent_s DOUBLE PRECISION,
+  dead_letters BIGINT NOT NULL DEFAULT 0,
   CONSTRAINT workers_pkey PRIMARY KEY (worker)
 );
 
@@ -210,6 +213,7 @@ CREATE TABLE IF NOT EXISTS app.jobs (
   error JSONB,
   lease_owner VARCHAR(100),
   lease_number INT DEFAULT 0 NOT NULL,
+  send_number INT DEFAULT 0 NOT NULL,
   lease_expires_at TIMESTAMPTZ,
   due_at TIMESTAMPTZ DEFAULT app.clock(),
   started_at TIMESTAMPTZ,
@@ -344,6 +348,7 @@ CREATE TABLE IF NOT EXISTS app.tasks (
   error JSONB,
   lease_owner VARCHAR(100),
   lease_number INT DEFAULT 0 NOT NULL,
+  send_number INT DEFAULT 0 NOT NULL,
   lease_expires_at TIMESTAMPTZ,
   due_at TIMESTAMPTZ DEFAULT app.clock(),
   attempt INT DEFAULT 1 NOT NULL,
@@ -426,6 +431,7 @@ CREATE TABLE IF NOT EXISTS app.callbacks (
   name VARCHAR(100) NOT NULL,
   lease_owner VARCHAR(100),
   lease_number INT DEFAULT 0 NOT NULL,
+  send_number INT DEFAULT 0 NOT NULL,
   lease_expires_at TIMESTAMPTZ,
   due_at TIMESTAMPTZ DEFAULT app.clock(),
   attempt INT DEFAULT 1 NOT NULL,
@@ -1053,6 +1059,8 @@ COMMENT ON COLUMN app.jobs.lease_owner IS 'the worker that holds the row';
 
 COMMENT ON COLUMN app.jobs.lease_number IS 'rises with every claim, and fences';
 
+COMMENT ON COLUMN app.jobs.send_number IS 'how often its message was sent since the last claim';
+
 COMMENT ON COLUMN app.jobs.due_at IS 'when it may be claimed';
 
 COMMENT ON COLUMN app.jobs.move_number IS 'how often this row has moved';
@@ -1085,6 +1093,8 @@ COMMENT ON COLUMN app.tasks.lease_owner IS 'the worker that holds the row';
 
 COMMENT ON COLUMN app.tasks.lease_number IS 'rises with every claim, and fences';
 
+COMMENT ON COLUMN app.tasks.send_number IS 'how often its message was sent since the last claim';
+
 COMMENT ON COLUMN app.tasks.due_at IS 'when it may be claimed';
 
 COMMENT ON COLUMN app.tasks.attempt IS 'counts towards retries';
@@ -1104,6 +1114,8 @@ COMMENT ON TABLE app.callbacks IS 'What runs after a job has completed. Its fail
 COMMENT ON COLUMN app.callbacks.lease_owner IS 'the worker that holds the row';
 
 COMMENT ON COLUMN app.callbacks.lease_number IS 'rises with every claim, and fences';
+
+COMMENT ON COLUMN app.callbacks.send_number IS 'how often its message was sent since the last claim';
 
 COMMENT ON COLUMN app.callbacks.due_at IS 'when it may be claimed';
 
@@ -1169,7 +1181,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    'b7d9a3a1b8d57d69ecd71f7a015b2f6d5b38c3b3e802d8f5deadffe98752c55d'
+    '31dc7ed00ff180960aab6fdb3e64efe7d085cc0bc13a86f9f49e7d79fab927b0'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

@@ -1,0 +1,39 @@
+"""What a worker runs beside its feeds where the bus is a broker: a relay and a reader of dead letters a queue."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from ..bus.letter import Kind
+from ..bus.port import Bus
+from ..relay import Relay
+from ..settings import Settings
+from ..store.database import Database
+from ..store.outbox import Sending
+
+
+class Posting:
+    """The loops of a broker; none where the bus has no transport."""
+
+    def __init__(self, database: Database, bus: Bus, settings: Settings) -> None:
+        self._relays: list[tuple[frozenset[Kind], Relay]] = []
+        transport = bus.transport
+        if transport is not None:
+            for lane in bus.lanes:
+                sender = transport.sender(lane.queue)
+                relay = Relay(database, lane, sender, sending_of(settings), settings.poll)
+                self._relays.append((frozenset(lane.types), relay))
+
+    def loops(self) -> list[Coroutine[Any, Any, None]]:
+        """What is to run until it is cancelled."""
+        return [relay.run() for _, relay in self._relays]
+
+    def wake(self, kind: Kind) -> None:
+        """A message of this kind is to be sent."""
+        for kinds, relay in self._relays:
+            if kind in kinds:
+                relay.wake()
+
+
+def sending_of(settings: Settings) -> Sending:
+    """The times of sending as settings say."""
+    return Sending(relay_lease=settings.relay_lease, resend=settings.resend, horizon=settings.horizon)

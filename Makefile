@@ -41,7 +41,7 @@ clean:
 
 .venv/dev.stamp: pyproject.toml | .venv/pyvenv.cfg
 	@echo "Installing what the tests need into .venv"
-	@$(INSTALL) ".[embedded,demo,diagrams,web,otel,dev]"
+	@$(INSTALL) ".[azure,embedded,demo,diagrams,web,otel,dev]"
 	@touch $@
 
 # A name on PATH may be a stub that only prints where the real one is, so each candidate is run.

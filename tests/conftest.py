@@ -1,1 +1,1 @@
-pytest_plugins = ["tests.no_skips", "tests.databases"]
+pytest_plugins = ["tests.no_skips", "tests.databases", "tests.servicebus.fixtures"]

@@ -192,6 +192,15 @@ FOUND: tuple[GapQuery, ...] = (
         remedy="`coremachine timeline JOB --all` shows what was found; report what comes back as a bug",
         query="gaps_found",
     ),
+    GapQuery(
+        id="GAP-29",
+        severity="high",
+        gap="messages are not sent to the broker: a row that is to be sent has been overdue for a minute",
+        response="the row is its own outbox entry and stays due; every relay takes it again until it is sent",
+        event="gap_found",
+        remedy="`coremachine bus check` says what refuses; the worker's log tells its errors",
+        query="unsent_messages",
+    ),
 )
 
 CONSTRAINED: tuple[GapConstraint, ...] = (

@@ -17,6 +17,7 @@ from ..store.session import Note
 EXAMPLES = 20
 OVERDUE_S = 300.0
 UNRESCUED_S = 60.0
+UNSENT_S = 60.0
 ALIVE_S = 30.0
 RECORDED: Collection[Severity] = ("critical", "high")
 DRIFT = next(gap for gap in GAPS if isinstance(gap, GapQuery) and gap.query == "drifted_schema")
@@ -129,6 +130,7 @@ def _given(database: Database, settings: Settings) -> dict[str, object]:
         "overdue": OVERDUE_S,
         "unrescued": max(UNRESCUED_S, 5 * settings.reconcile),
         "alive": alive_within(settings),
+        "unsent": UNSENT_S,
         "schema": database.schema,
         "digests": json.dumps(digests(database.records, database.schema)),
         "machines": [lifecycle.name for lifecycle in LIFECYCLES],

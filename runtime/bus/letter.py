@@ -58,7 +58,7 @@ class Envelope:
     queue: str = ""
     properties: Mapping[str, object] = field(default_factory=dict[str, object])
     locked_until: datetime | None = None
-    receipt: Any = None
+    receipt: Any = field(default=None, repr=False)
 
 
 class UnreadableMessageError(Exception):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from random import random
 
 import psycopg
@@ -13,10 +14,13 @@ from ..flow.rescue import close_counted_out, repost_idle_jobs, rescue_callbacks,
 from ..logs import logger
 from ..store.database import Database
 from ..store.rows import ClaimedTask
+from ..store.session import Session
 from ..store.text import error_data
 
 log = logger("reconciler")
 AT_ONCE = 500
+Beat = Callable[[Session, str], Awaitable[None]]
+"""Writes what else is to be told with the heartbeat of the worker named."""
 
 
 class Reconciler:
@@ -25,11 +29,12 @@ class Reconciler:
     Several may run at once: they use guarded moves, so each thing is done by one of them.
     """
 
-    def __init__(self, database: Database, bus: Bus, worker: str, every: float) -> None:
+    def __init__(self, database: Database, bus: Bus, worker: str, every: float, beat: Beat | None = None) -> None:
         self._database = database
         self._bus = bus
         self._worker = worker
         self._every = every
+        self._beat = beat
         self._runs = 0
         self._failures = 0
         self._last_error: dict[str, object] | None = None
@@ -90,6 +95,8 @@ class Reconciler:
         try:
             async with self._database.session() as session:
                 await session.run("record_reconciliation", recorded)
+                if self._beat is not None:
+                    await self._beat(session, self._worker)
                 await session.run("forget_workers")
         except (psycopg.Error, PoolTimeout) as error:
             self._failures += 1

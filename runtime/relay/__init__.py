@@ -1,5 +1,6 @@
-"""The relay: sends the messages of queued rows to a broker."""
+"""The loops beside a broker: one sends the messages of queued rows, one reads what was dead-lettered."""
 
+from .dead_letters import DeadLetterReader
 from .relay import Relay
 
-__all__ = ["Relay"]
+__all__ = ["DeadLetterReader", "Relay"]

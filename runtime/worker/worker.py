@@ -97,7 +97,7 @@ class Worker:
         keeper.start()
         settling = asyncio.create_task(self._settler.run())
         feeding = [asyncio.create_task(feed.run()) for feed in self._feeds.values()]
-        reconciler = Reconciler(self._database, self._bus, self.name, settings.reconcile)
+        reconciler = Reconciler(self._database, self._bus, self.name, settings.reconcile, self._posting.beat)
         loops = [asyncio.create_task(self._bus.listen(self._wake)), asyncio.create_task(reconciler.run())]
         loops += [asyncio.create_task(loop) for loop in self._posting.loops()]
         if until_idle:

@@ -41,5 +41,3 @@ class Bench:
     def dead(self) -> list[Told]:
         """The messages in its dead letter queue."""
         return self.broker.dead_letters(self.queue)
-
-

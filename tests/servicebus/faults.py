@@ -42,7 +42,9 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS or self.at not in POINTS:
-            raise ValueError(f"no fault {self.kind!r} at {self.at!r}: kinds are {sorted(KINDS)}, points {sorted(POINTS)}")
+            raise ValueError(
+                f"no fault {self.kind!r} at {self.at!r}: kinds are {sorted(KINDS)}, points {sorted(POINTS)}"
+            )
 
 
 class FrameLostError(Exception):

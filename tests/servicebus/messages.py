@@ -35,7 +35,9 @@ class Content:
     def dead_lettered(self, reason: str | None, description: str | None) -> "Content":
         """The same with the two application properties that say why."""
         told = {DEAD_LETTER_REASON: reason, DEAD_LETTER_DESCRIPTION: description}
-        known = self._raw_application_properties() | {key: Raw(encode(value)) for key, value in told.items() if value is not None}
+        known = self._raw_application_properties() | {
+            key: Raw(encode(value)) for key, value in told.items() if value is not None
+        }
         section = b"\x00\x53\x74" + encode(known)
         return Content(self.message_id, None, self.annotations, self.properties, section, self.body)
 

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 from . import frames
 from .cbs import put_token
+from .codec import UInt
 from .deliveries import Giving
 from .frames import Attach, Transfer
 from .links import CBS, Link, node_of
 from .management import manage
 from .messages import Request, request
 from .sends import CREDIT
-from .codec import UInt
 
 if TYPE_CHECKING:
     from .sessions import Session

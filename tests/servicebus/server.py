@@ -68,10 +68,22 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._commands: dict[str, Callable[..., Any]] = {
             name: getattr(self, name)
-            for name in (
-                "configure counters create_queue detach_links drop_connections expire_locks fault heal messages "
-                "purge start stall_connections stop struck"
-            ).split()
+            for name in [
+                "configure",
+                "counters",
+                "create_queue",
+                "detach_links",
+                "drop_connections",
+                "expire_locks",
+                "fault",
+                "heal",
+                "messages",
+                "purge",
+                "start",
+                "stall_connections",
+                "stop",
+                "struck",
+            ]
         }
 
     async def answer(self, command: dict[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ clean:
 
 .venv/demo.stamp: pyproject.toml | .venv/pyvenv.cfg
 	@echo "Installing what the demo needs into .venv"
-	@$(INSTALL) ".[embedded,demo,diagrams]"
+	@$(INSTALL) ".[azure,embedded,demo,diagrams]"
 	@touch $@
 
 .venv/dev.stamp: pyproject.toml | .venv/pyvenv.cfg

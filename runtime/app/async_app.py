@@ -49,7 +49,9 @@ class AsyncCoreMachine:
         bus: BusName | Transport | None = None,
     ) -> None:
         self.settings = settings or Settings()
-        self._asked_bus = bus
+        if isinstance(bus, str):
+            self.settings = self.settings.model_copy(update={"bus": bus})
+        self._transport = None if isinstance(bus, str) else bus
         self.jobs = {job.name: job for job in jobs}
         self.schema = Schema((*SCHEMA.records, *records))
         self._url = url or self.settings.url
@@ -73,7 +75,7 @@ class AsyncCoreMachine:
             if embedded or self._install:
                 await database.install()
             await database.check_installed()
-            bus = bus_of(database, self.settings, self.jobs.values(), self._asked_bus)
+            bus = bus_of(database, self.settings, self.jobs.values(), self._transport)
             await database.open()
         except BaseException:
             await database.close()

@@ -23,21 +23,21 @@ class MissingExtraError(OperationError):
         super().__init__(f"{missing} is not installed; run pip install 'coremachine[{extra}]'")
 
 
-def bus_of(database: Database, settings: Settings, jobs: Iterable[Job], asked: BusName | Transport | None) -> Bus:
-    """The bus that was asked for, else that of the settings. Connects to nothing.
-
-    Raises MissingExtraError, and BrokerError where settings lack what the bus needs.
-    """
-    wanted = settings.bus if asked is None else asked
-    if wanted == "postgres":
-        return PostgresBus(database)
+def bus_of(database: Database, settings: Settings, jobs: Iterable[Job], transport: Transport | None) -> Bus:
+    """The bus that the settings name, or that of a transport given. Connects to nothing."""
     lanes = lanes_of(jobs, settings.job_queue, settings.task_queue, settings.queue_prefix)
-    if isinstance(wanted, str):
-        return BrokerBus(wanted, database, _service_bus(settings), lanes, settings.poll)
-    return BrokerBus("broker", database, wanted, lanes, settings.poll)
+    if transport is not None:
+        return BrokerBus("broker", database, lambda: transport, lanes, settings.poll)
+    if settings.bus == "servicebus":
+        return BrokerBus(settings.bus, database, lambda: service_bus(settings), lanes, settings.poll)
+    return PostgresBus(database)
 
 
-def _service_bus(settings: Settings) -> Transport:
+def service_bus(settings: Settings) -> Transport:
+    """Azure Service Bus as the settings name it.
+
+    Raises MissingExtraError, and BrokerError where no namespace is named.
+    """
     try:
         from ..bus.servicebus import ServiceBusTransport
     except ModuleNotFoundError as error:

@@ -19,14 +19,21 @@ class BrokerBus:
     """Messages over a broker, one queue a lane. NOTIFY wakes the relays, which send once the rows are committed."""
 
     def __init__(
-        self, name: str, database: Database, transport: Transport, lanes: Sequence[Lane], wait: float = 1.0
+        self, name: str, database: Database, made: Callable[[], Transport], lanes: Sequence[Lane], wait: float = 1.0
     ) -> None:
         self.name = name
         self.lanes = lanes
-        self.transport: Transport | None = transport
-        self._transport = transport
+        self._made = made
+        self._transport: Transport | None = None
         self._channel = Channel(database)
         self._wait = wait
+
+    @property
+    def transport(self) -> Transport:
+        """The broker's ends, made when they are first wanted: who only submits needs none. Raises BrokerError."""
+        if self._transport is None:
+            self._transport = self._made()
+        return self._transport
 
     async def announce(self, session: Session, messages: Sequence[Message]) -> None:
         """Wake the relays at commit: the rows are the outbox. `job_queued` is told when the message has been sent."""
@@ -42,10 +49,11 @@ class BrokerBus:
 
     async def close(self) -> None:
         """Let go of the broker."""
-        await self._transport.close()
+        if self._transport is not None:
+            await self._transport.close()
 
     def _intake(self, lane: Lane, claims: Claims) -> Intake:
-        inbox = Inbox(self._transport.receiver(lane.queue), claims, self._wait)
+        inbox = Inbox(self.transport.receiver(lane.queue), claims, self._wait)
         return Intake(lane.queue, tuple(lane.types), inbox.claim, inbox.close, waits=True)
 
 

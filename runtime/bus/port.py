@@ -136,7 +136,10 @@ class Bus(Protocol):
 
     name: str
     lanes: Sequence[Lane]
-    transport: Transport | None
+
+    @property
+    def transport(self) -> Transport | None:
+        """How its queues are written and read. Raises BrokerError where settings lack what it needs."""
 
     async def announce(self, session: Session, messages: Sequence[Message]) -> None:
         """Make `messages` known when, and only if, the session's transaction commits."""

@@ -13,9 +13,10 @@ from ..app import AsyncCoreMachine
 from ..flow.submit import Submission
 from ..store.session import Row
 from .declared import Declared
+from .demo_broker import broker_wanted
 from .demo_words import ended_words, found_words
 from .errors import InputError
-from .options import DataDir, Key, SchemaName, Url, Where, application
+from .options import BusOption, DataDir, Key, SchemaName, Url, Where, application
 from .progress import progress_shown, watch
 from .terminal import show_timeline
 
@@ -31,6 +32,7 @@ def demo(  # noqa: PLR0913 - one parameter for each option
         typer.Option("--fail", help="Make one window fail, to see what a failure looks like; exits 0 all the same."),
     ] = False,
     key: Key = None,
+    bus: BusOption = None,
     output: Annotated[Path, typer.Option("--output", help="The picture to write.")] = Path("hillshade.png"),
     url: Url = None,
     schema: SchemaName = None,
@@ -40,21 +42,22 @@ def demo(  # noqa: PLR0913 - one parameter for each option
 
     It shows the progress of each stage, then the timeline, the picture and its statistics. The same demo again is the
     same job, which is not run twice; a --key runs it anew. With --fail one window fails on purpose: a demo of failure
-    that fails as it should exits 0.
+    that fails as it should exits 0. With --bus servicebus the messages take Azure Service Bus, by its SDK: the
+    namespace that COREMACHINE_SERVICEBUS names, else, in a source checkout, the broker of the tests.
     """
     job, raster = _example()
     where = Where(url, schema, data_dir)
-    app = application(Declared((job,)), where)
     parameters = {"raster": str(raster), "output": str(output.resolve())}
 
-    async def run() -> tuple[Submission, Row, str]:
+    async def run(app: AsyncCoreMachine) -> tuple[Submission, Row, str]:
         async with app:
             given = {**parameters, **({"fail_window": FAILING_WINDOW} if fail else {})}
             made = await app.submit(job, key, **given)
             ended = await _run(app, made)
             return made, ended, await app.timeline(made.id)
 
-    made, ended, told = asyncio.run(run())
+    with broker_wanted(bus) as connection:
+        made, ended, told = asyncio.run(run(application(Declared((job,)), where, bus=bus, servicebus=connection)))
     if JOB.by_name[made.status].terminal:
         typer.echo(found_words(fail=fail))
     show_timeline(f"\n{told}")

@@ -39,9 +39,12 @@ class DeadLetterReceiver:
 
     async def remove(self, messages: Sequence[DeadMessage]) -> None:
         """Take them from the broker. Raises BrokerError; one that could not be removed comes again."""
-        for message in messages:
-            receipt = cast("ServiceBusReceivedMessage", message.envelope.receipt)
-            await self._end.call(SETTLE_SECONDS, lambda receiver, one=receipt: receiver.complete_message(one))
+
+        async def complete(receiver: ServiceBusReceiver) -> None:
+            for message in messages:
+                await receiver.complete_message(cast("ServiceBusReceivedMessage", message.envelope.receipt))
+
+        await self._end.call(SETTLE_SECONDS, complete)
 
     async def close(self) -> None:
         """Let go of the connection."""

@@ -14,7 +14,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBu
 from .errors import RAISED, broker_error
 from .namespace import Namespace
 
-H = TypeVar("H", ServiceBusSender, ServiceBusReceiver)
+H = TypeVar("H", bound=ServiceBusSender | ServiceBusReceiver)
 T = TypeVar("T")
 CONNECTING = 20.0
 
@@ -28,7 +28,7 @@ class End(Generic[H]):
         self._make = make
         self._client: ServiceBusClient | None = None
         self._handle: H | None = None
-        self._opening: asyncio.Future[H] | None = None
+        self._opening: asyncio.Future[object] | None = None
 
     @property
     def handle(self) -> H | None:
@@ -59,8 +59,8 @@ class End(Generic[H]):
         if self._handle is None:
             self._client = self._namespace.client()
             handle = self._make(self._client)
-            # Opened before its first use: concurrent first calls on a closed end each open one (pitfall 8). Shielded: an
-            # opening that is cancelled half-way leaves a socket that nobody closes.
+            # Opened before its first use: concurrent first calls on a closed end each open one (pitfall 8).
+            # Shielded: an opening that is cancelled half-way leaves a socket that nobody closes.
             self._opening = asyncio.ensure_future(handle.__aenter__())
             await asyncio.shield(self._opening)
             self._handle = handle

@@ -1,4 +1,4 @@
-"""A Service Bus for tests: AMQP 1.0 over TCP on loopback, in pure Python, which the real `azure-servicebus` connects to.
+"""A Service Bus for tests: AMQP 1.0 over TCP on loopback, in pure Python; the real SDK connects to it.
 
     from tests.servicebus import Broker
 
@@ -14,13 +14,13 @@ prints the connection string and runs until its standard input ends. Commands go
 first byte is `{` carries lines of JSON, `{"do": "counters", "name": "tasks"}`, answered by `{"ok": ...}` or
 `{"error": ...}`; the commands are the methods of `server.Server` under "commands".
 
-**Queues** are created with the settings of `QueueSettings`, each with `<name>/$DeadLetterQueue`. `configure` changes
+**Queues** have the settings of `QueueSettings`, each with `<name>/$DeadLetterQueue`. `configure` changes
 settings later, `purge` empties a queue, `counters`, `messages` and `dead_letters` tell what is in it and what happened
 to it, `until(name, wanted, what)` waits for counters, `expire_locks` ends all locks at once.
 
 **Faults** are set by the methods of `Control`, or by `fault(kind, at, queue, times=, skip=)` with the kinds and points
-of `faults.py`; each strikes `times` times (None: until `heal()`), after the first `skip` occasions, for one queue or for
-all. `struck(kind, at)` tells how often it did.
+of `faults.py`; each strikes `times` times (None: until `heal()`), after the first `skip` occasions, for one queue or
+for all. `struck(kind, at)` tells how often it did.
 
     broker.lose_send_ack("tasks")              the next message sent is enqueued, and the connection drops
     broker.lose_settle_reply("tasks")          the next settlement is done, and never confirmed

@@ -55,8 +55,7 @@ class Broker(Control):
     async def _rest(self) -> None:
         """Let the connections hear that they are closed."""
         self._server.close()
-        while self._server.doors:
-            await asyncio.sleep(0)
+        await asyncio.gather(*(door.gone for door in list(self._server.doors)))
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -62,6 +62,11 @@ class Array:
     items: list[bytes]
 
     @classmethod
+    def of_symbols(cls, names: list[str]) -> "Array":
+        """Short ones."""
+        return cls(0xA3, [bytes((len(name),)) + name.encode("ascii") for name in names])
+
+    @classmethod
     def of_longs(cls, values: list[int]) -> "Array":
         """Signed, 64 bits each."""
         return cls(0x81, [struct.pack(">q", value) for value in values])

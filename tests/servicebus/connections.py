@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import frames
-from .codec import Symbol, UByte, UInt, UShort
+from .codec import Array, UByte, UInt, UShort
 from .faults import Fault, FrameLostError
 from .sessions import Session
 
@@ -59,7 +59,7 @@ class Connection:
         """The length of what starts at `at`; 0 where that cannot be told yet."""
         if len(self._buffer) - at < frames.FIXED:
             return 0
-        if self._buffer[at : at + 4] == b"AMQP":
+        if self._buffer.startswith(b"AMQP", at):
             return frames.FIXED
         return int.from_bytes(self._buffer[at : at + 4], "big")
 
@@ -83,7 +83,7 @@ class Connection:
     def _header(self, data: bytes) -> None:
         self.write(data)
         if data == frames.SASL_HEADER:
-            self.send(0, frames.SASL_MECHANISMS, [[Symbol("ANONYMOUS")]], kind=1)
+            self.send(0, frames.SASL_MECHANISMS, [Array.of_symbols(["ANONYMOUS"])], kind=1)
 
     def _sasl(self, code: int) -> None:
         if code == frames.SASL_INIT:

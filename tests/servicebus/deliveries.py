@@ -88,7 +88,7 @@ class Deliveries(Giving):
     def deliver(self, message: Message) -> None:
         """Send a message, unless a fault takes it: then it stays locked, as one does that was lost on its way."""
         try:
-            fault = self.struck("deliver")
+            fault = self.struck("deliver", self.queue_name)
         except FrameLostError:
             return
         self._tags += 1
@@ -111,7 +111,7 @@ class Deliveries(Giving):
 
     def settled(self, delivery: int, lock: bytes, settlement: Settlement, *, reply: bool) -> None:
         """Carry out what the client said of a delivery, and confirm it."""
-        fault = self.struck("settle")
+        fault = self.struck("settle", self.queue_name)
         del self.session.unsettled[delivery]
         try:
             settlement.carry_out(self.queue, lock)

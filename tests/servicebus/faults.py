@@ -2,8 +2,8 @@
 
 | kind | at | what happens |
 |---|---|---|
-| `drop` | any | the TCP connection is reset, and what was asked is not done |
-| `detach` | attach, send, deliver, settle, manage | the link is closed with `condition`, and what was asked is not done |
+| `drop` | any | the TCP connection is reset, and nothing is done |
+| `detach` | attach, send, deliver, settle, manage | the link is closed with `condition`, and nothing is done |
 | `stall` | any | the connection stays open and is never answered again |
 | `lose_reply` | send, settle, manage | what was asked is done, the reply is lost; with `drop`, the connection too |
 | `throttle` | attach, send, manage | refused with `condition`, `com.microsoft:server-busy` unless told otherwise |

@@ -86,7 +86,7 @@ def read(data: bytes) -> tuple[int, list[Any], bytes]:
     """What a frame's body says: the performative's code, its fields and the payload behind it."""
     value, at = decode(data)
     if not isinstance(value, Described):
-        raise ValueError("a frame without a performative")
+        raise ValueError("a frame without a performative")  # noqa: TRY004 - the data is wrong, not a call
     return int(value.code), value.value, data[at:]
 
 

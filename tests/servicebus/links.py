@@ -23,7 +23,7 @@ class Link:
         self.attach = attach
         self.handle = attach.handle
         self.node = node
-        self.queue_name: str | None = node.removesuffix(f"/{MANAGEMENT}")
+        self.queue_name = None if node == CBS else node.removesuffix(f"/{MANAGEMENT}")
         self.server = session.connection.server
 
     def opened(self) -> None:
@@ -47,9 +47,9 @@ class Link:
         self.lost()
         self.session.send(frames.DETACH, [UInt(self.handle), True, frames.error(condition, description)])
 
-    def struck(self, at: Point) -> Fault | None:
-        """The fault set for this point. Raises FrameLostError where it breaks the link or its connection."""
-        fault = self.server.faults.take(at, self.queue_name)
+    def struck(self, at: Point, queue: str | None) -> Fault | None:
+        """The fault set for this point and queue. Raises FrameLostError where it breaks the link or its connection."""
+        fault = self.server.faults.take(at, queue)
         self.session.connection.suffer(fault)
         if fault and fault.kind == "detach":
             self.detach(fault.condition, fault.description)
@@ -59,6 +59,10 @@ class Link:
 
 def node_of(terminus: Described | None) -> str:
     """The name in an address, which may be a whole URL."""
-    address = str(terminus.value[0]) if terminus and terminus.value else ""
+    return node_named(str(terminus.value[0])) if terminus and terminus.value else ""
+
+
+def node_named(address: str) -> str:
+    """The name in an address as text."""
     path = urlsplit(address).path if "://" in address else address
     return path.strip("/")

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import count
 from os import urandom
@@ -101,7 +101,8 @@ class Queue:
 
     def _activate(self, message: Message) -> None:
         """A scheduled message whose time has come is enqueued anew, under another number."""
-        if message.state == SCHEDULED and self.messages.pop(message.sequence, None):
+        if message.state == SCHEDULED and self.messages.get(message.sequence) is message:
+            del self.messages[message.sequence]
             message.sequence, message.enqueued_at = next(self._sequence), time.time()
             self.messages[message.sequence] = message
             self._make_ready(message)
@@ -308,6 +309,6 @@ class Queue:
 
 def with_dead_letters(name: str, settings: QueueSettings) -> tuple[Queue, Queue]:
     """A queue and the one of its dead letters, which keeps what it has: it has none of its own."""
-    plain = QueueSettings(**asdict(settings) | {"requires_duplicate_detection": False, "default_ttl": None})
+    plain = replace(settings, requires_duplicate_detection=False, default_ttl=None)
     grave = Queue(f"{name}/{DEAD_LETTERS}", plain)
     return Queue(name, settings, grave), grave

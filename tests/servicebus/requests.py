@@ -7,7 +7,7 @@ from .cbs import put_token
 from .codec import UInt
 from .deliveries import Giving
 from .frames import Attach, Transfer
-from .links import CBS, Link, node_of
+from .links import CBS, Link, node_named, node_of
 from .management import manage
 from .messages import Request, request
 from .sends import CREDIT
@@ -42,8 +42,6 @@ class Requests(Link):
         super().__init__(session, attach, node)
         self._parts: list[bytes] = []
         self._first: Transfer | None = None
-        if node == CBS:
-            self.queue_name = None
 
     def opened(self) -> None:
         """Let the client ask without end: it has to wait for its answers anyway."""
@@ -64,9 +62,11 @@ class Requests(Link):
 
     def _asked(self, asked: Request) -> None:
         if self.node == CBS:
-            self.queue_name = str(asked.application_properties.get("name", "")).split("://")[-1].partition("/")[2]
-        fault = self.struck("token" if self.node == CBS else "manage")
-        answer = put_token(asked, fault) if self.node == CBS else manage(self, asked, fault)
+            fault = self.struck("token", node_named(str(asked.application_properties.get("name", ""))))
+            answer = put_token(asked, fault)
+        else:
+            fault = self.struck("manage", self.queue_name)
+            answer = manage(self, asked, fault)
         if fault and fault.kind == "lose_reply":
             if fault.drop:
                 self.session.connection.drop()

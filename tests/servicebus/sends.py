@@ -50,7 +50,7 @@ class Sends(Link):
             self._taken_in(first, data, settled=bool(first.settled or transfer.settled))
 
     def _taken_in(self, first: Transfer, data: bytes, *, settled: bool) -> None:
-        fault = self.struck("send")
+        fault = self.struck("send", self.queue_name)
         if fault and fault.kind == "throttle":
             self.queue.counters.rejected += 1
             self._reply(first, settled=settled, refusal=(fault.condition, fault.description))

@@ -13,6 +13,10 @@ from .faults import Fault, Faults
 from .queues import Queue, with_dead_letters
 
 LOOPBACK = "127.0.0.1"
+COMMANDS = (
+    *("configure", "counters", "create_queue", "expire_locks", "messages", "purge"),
+    *("detach_links", "drop_connections", "fault", "heal", "stall_connections", "start", "stop", "struck"),
+)
 
 
 class Door(asyncio.Protocol):
@@ -22,6 +26,7 @@ class Door(asyncio.Protocol):
         self.server = server
         self.connection: Connection | None = None
         self._lines: bytearray | None = None
+        self.gone = asyncio.get_running_loop().create_future()
         self._answering: set[asyncio.Future[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -50,9 +55,10 @@ class Door(asyncio.Protocol):
     async def _command(self, line: bytes) -> None:
         self.transport.write(json.dumps(await self.server.answer(json.loads(line))).encode() + b"\n")
 
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio gives it
         """The other side went away."""
         self.server.doors.discard(self)
+        self.gone.set_result(None)
         if self.connection:
             self.connection.lost()
 
@@ -66,25 +72,7 @@ class Server:
         self.port = 0
         self._queues: dict[str, Queue] = {}
         self._listener: asyncio.Server | None = None
-        self._commands: dict[str, Callable[..., Any]] = {
-            name: getattr(self, name)
-            for name in [
-                "configure",
-                "counters",
-                "create_queue",
-                "detach_links",
-                "drop_connections",
-                "expire_locks",
-                "fault",
-                "heal",
-                "messages",
-                "purge",
-                "start",
-                "stall_connections",
-                "stop",
-                "struck",
-            ]
-        }
+        self._commands: dict[str, Callable[..., Any]] = {name: getattr(self, name) for name in COMMANDS}
 
     async def answer(self, command: dict[str, Any]) -> dict[str, Any]:
         """Carry out a command: `{"do": name, **arguments}` gives `{"ok": result}` or `{"error": text}`."""

@@ -45,7 +45,7 @@ class Settlement:
     def _refused(cls, state: Described) -> "Settlement":
         said: list[Any] = state.value[0].value if state.value and state.value[0] else []
         condition, description, info = [*said, None, None, None][:3]
-        told = info or {}
+        told: dict[str, Any] = info or {}
         reason = told.get(DEAD_LETTER_REASON, condition)
         return cls("dead-letter", frames.REJECTED, reason, told.get(DEAD_LETTER_DESCRIPTION, description))
 

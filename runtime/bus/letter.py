@@ -86,7 +86,7 @@ def read_hint(envelope: Envelope) -> Hint:
 def _hint(told: dict[str, object]) -> Hint:
     if told.get("v") != VERSION:
         raise UnreadableMessageError("UnknownVersion", f"version {told.get('v')!r}; this release reads {VERSION}")
-    kind = next((one for one in KINDS if one == told.get("kind")), None)
+    kind: Kind | None = next((one for one in KINDS if one == told.get("kind")), None)
     if kind is None:
         raise UnreadableMessageError("UnknownKind", f"kind {told.get('kind')!r}; known are {', '.join(KINDS)}")
     key, job_id, number = told.get("key"), told.get("job_id"), told.get("lease_number")

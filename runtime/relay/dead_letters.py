@@ -42,7 +42,7 @@ class DeadLetterReader:
                 try:
                     dead = await self._reader.receive(AT_ONCE, self._wait)
                     if dead:
-                        await self._tell(dead)
+                        await self.tell(dead)
                         await self._reader.remove(dead)
                     failures = 0
                 except (psycopg.Error, PoolTimeout, BrokerError) as error:
@@ -53,7 +53,8 @@ class DeadLetterReader:
         finally:
             await self._reader.close()
 
-    async def _tell(self, dead: Sequence[DeadMessage]) -> None:
+    async def tell(self, dead: Sequence[DeadMessage]) -> None:
+        """Write each on its job's timeline, once; count and log what belongs to no job."""
         of_jobs = [(message, job_id) for message in dead if (job_id := _job_of(message)) is not None]
         async with self._database.transaction() as session:
             job_ids = sorted({job_id for _, job_id in of_jobs})

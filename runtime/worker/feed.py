@@ -61,7 +61,7 @@ class Feed(Generic[T]):
             self._woken.clear()
             free = self._places - len(self._running)
             try:
-                claimed = await self._claim(free) if free > 0 else []
+                claimed: Sequence[T] = await self._claim(free) if free > 0 else ()
                 failures = 0
             except (psycopg.Error, PoolTimeout, BrokerError) as error:
                 failures += 1

@@ -1,5 +1,6 @@
 """What a worker holds: the claims it must keep alive until their outcome is committed."""
 
+import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,13 @@ class Held:
     jobs: dict[str, int] = field(default_factory=dict[str, int])
     callbacks: dict[str, int] = field(default_factory=dict[str, int])
     lock: threading.Lock = field(default_factory=threading.Lock)
+    watched: dict[tuple[str, str], asyncio.Future[None]] = field(
+        default_factory=dict[tuple[str, str], "asyncio.Future[None]"]
+    )
+
+    def watch(self, kind: str, key: str) -> "asyncio.Future[None]":
+        """Done when what is, or is about to be, held under this key no longer is. Called on the loop."""
+        return self.watched.setdefault((kind, key), asyncio.get_running_loop().create_future())
 
     def hold_task(self, key: str, lease_number: int, stop: Stop) -> None:
         """Keep a task's lease; `stop` is called when its stage asks it to stop."""
@@ -25,6 +33,7 @@ class Held:
         """The task's outcome is committed, or no longer ours to commit."""
         with self.lock:
             self.tasks.pop(key, None)
+        self._tell("task", key)
 
     def hold(self, kind: str, key: str, lease_number: int) -> None:
         """Keep the lease of a job message or a callback."""
@@ -35,6 +44,7 @@ class Held:
         """The message has been handled, or the callback's outcome committed."""
         with self.lock:
             self._of(kind).pop(key, None)
+        self._tell(kind, key)
 
     @property
     def empty(self) -> bool:
@@ -45,6 +55,11 @@ class Held:
         """Copies for another thread."""
         with self.lock:
             return dict(self.tasks), dict(self.jobs), dict(self.callbacks)
+
+    def _tell(self, kind: str, key: str) -> None:
+        watching = self.watched.pop((kind, key), None)
+        if watching is not None and not watching.done():
+            watching.set_result(None)
 
     def _of(self, kind: str) -> dict[str, int]:
         return self.jobs if kind == "job" else self.callbacks

@@ -37,6 +37,10 @@ class Posting:
             if kind in kinds:
                 relay.wake()
 
+    async def run_once(self) -> int:
+        """Send all that is to be sent. Returns how many messages there were. Raises BrokerError."""
+        return sum([await relay.run_once() for _, relay in self._relays])
+
     async def beat(self, session: Session, worker: str) -> None:
         """Write beside the worker's heartbeat how its sending goes; nothing where there is none."""
         if not self._relays:

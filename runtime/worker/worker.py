@@ -72,6 +72,16 @@ class Worker:
         """Ask the worker to end: it claims nothing more, waits `grace` seconds, and releases what has not finished."""
         self._stopping.set()
 
+    def ended(self, work: Work) -> "asyncio.Future[None]":
+        """Done once the outcome of `work`, which has been claimed and not yet begun, is committed or given up."""
+        match work:
+            case JobMessage():
+                return self._held.watch("job", work.job_id)
+            case ClaimedTask():
+                return self._held.watch("task", work.key)
+            case ClaimedCallback():
+                return self._held.watch("callback", work.key)
+
     async def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop` is called, or until nothing that this worker could do is left, if `until_idle`."""
         settings = self._settings

@@ -31,7 +31,9 @@ def test_the_settings_are_those_that_a_process_reads(monkeypatch: pytest.MonkeyP
     rows = [[cell.strip(" `") for cell in row.strip("|").split("|")] for row in settings().splitlines()[2:]]
     assert [field for field, *_ in rows] == list(Settings.model_fields)
     for field, variable, default, _ in rows:
-        given = {"url": "postgresql://here", "db_schema": "other", "data_dir": "there"}.get(field, "7")
+        given = {"url": "postgresql://here", "db_schema": "other", "data_dir": "there", "bus": "servicebus"}.get(
+            field, "7"
+        )
         monkeypatch.setenv(variable, given)
         assert str(getattr(Settings(), field)) in {given, f"{given}.0"}
         monkeypatch.delenv(variable)

@@ -28,7 +28,7 @@ class End(Generic[H]):
         self._make = make
         self._client: ServiceBusClient | None = None
         self._handle: H | None = None
-        self._opening: asyncio.Future[object] | None = None
+        self._opening: asyncio.Future[None] | None = None
 
     @property
     def handle(self) -> H | None:
@@ -61,7 +61,12 @@ class End(Generic[H]):
             handle = self._make(self._client)
             # Opened before its first use: concurrent first calls on a closed end each open one (pitfall 8).
             # Shielded: an opening that is cancelled half-way leaves a socket that nobody closes.
-            self._opening = asyncio.ensure_future(handle.__aenter__())
-            await asyncio.shield(self._opening)
+            opening = asyncio.ensure_future(_open(handle))
+            self._opening = opening
+            await asyncio.shield(opening)
             self._handle = handle
         return self._handle
+
+
+async def _open(handle: ServiceBusSender | ServiceBusReceiver) -> None:
+    await handle.__aenter__()

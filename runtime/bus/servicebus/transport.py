@@ -2,15 +2,19 @@
 
 from .dead_letters import DeadLetterReceiver
 from .namespace import Namespace
-from .receiver import LetterReceiver
+from .receiver import PROBE_EVERY, LetterReceiver
 from .sender import LetterSender
 
 
 class ServiceBusTransport:
-    """Azure Service Bus over AMQP, with the SDK."""
+    """Azure Service Bus over AMQP, with the SDK.
 
-    def __init__(self, namespace: Namespace) -> None:
+    A receiver that has heard nothing for `probe_every` seconds asks whether its link still lives.
+    """
+
+    def __init__(self, namespace: Namespace, probe_every: float = PROBE_EVERY) -> None:
         self._namespace = namespace
+        self._probe_every = probe_every
 
     @classmethod
     def of(cls, given: str | None) -> "ServiceBusTransport":
@@ -23,7 +27,7 @@ class ServiceBusTransport:
 
     def receiver(self, queue: str) -> LetterReceiver:
         """A new receiver, which connects at its first use."""
-        return LetterReceiver(self._namespace, queue)
+        return LetterReceiver(self._namespace, queue, self._probe_every)
 
     def dead_letters(self, queue: str) -> DeadLetterReceiver:
         """A new reader of the queue's dead letters."""

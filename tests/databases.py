@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -33,7 +33,13 @@ OpenApp = Callable[..., Awaitable[AsyncCoreMachine]]
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The URL of a server on which databases may be created."""
-    given = os.environ.get("COREMACHINE_TEST_DSN")
+    with served(os.environ.get("COREMACHINE_TEST_DSN")) as url:
+        yield url
+
+
+@contextmanager
+def served(given: str | None) -> Iterator[str]:
+    """The server given, or an embedded one for as long as the block lasts."""
     if given:
         yield given
         return

@@ -1,6 +1,7 @@
 """Which bus an application uses."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from typing import Literal
 
 from ...statemachine.errors import OperationError
@@ -38,10 +39,17 @@ def service_bus(settings: Settings) -> Transport:
 
     Raises MissingExtraError, and BrokerError where no namespace is named.
     """
-    try:
+    with extra_needed("azure", "azure", "aiohttp"):
         from ..bus.servicebus import ServiceBusTransport
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"azure", "aiohttp"}:
-            raise
-        raise MissingExtraError("azure", str(error.name)) from error
     return ServiceBusTransport.of(settings.servicebus)
+
+
+@contextmanager
+def extra_needed(extra: str, *packages: str) -> Generator[None]:
+    """Raise MissingExtraError where one of these packages cannot be imported in the block."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in packages:
+            raise
+        raise MissingExtraError(extra, str(error.name)) from error

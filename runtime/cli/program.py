@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from ...statemachine.errors import CoreMachineError
 from .audit import audit
+from .bus import bus
 from .change import cancel, resume
 from .db import db
 from .ddl import ddl
@@ -69,6 +70,7 @@ def coremachine(
 
 for command in (demo, submit, worker, jobs, timeline, why, resume, cancel, audit, ddl, diagram):
     program.command()(command)
+program.add_typer(bus, name="bus")
 program.add_typer(db, name="db")
 
 

@@ -1,17 +1,21 @@
 """An application on the real SDK and the test broker, with queues of its own."""
 
-from collections.abc import Awaitable, Callable, Iterator
+import gc
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from coremachine import Job
 from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.bus.servicebus import ServiceBusTransport
 from coremachine.runtime.bus.servicebus.namespace import Namespace
-from tests.databases import OpenApp
+from coremachine.runtime.settings import Settings
 from tests.servicebus.brokers import Broker
 
 NUMBERS = count(1)
@@ -36,17 +40,22 @@ class Queues:
         return f"{self.prefix}coremachine-tasks"
 
 
-@pytest.fixture
-def queues(broker: Broker, open_app: OpenApp) -> Iterator[Queues]:
-    """New queues; faults are forgotten when the test ends."""
+@pytest_asyncio.fixture
+async def queues(broker: Broker, url: str, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Queues]:
+    """New queues, whose messages are locked for 3 seconds; faults are forgotten when the test ends."""
+    # its records hold tracebacks, whose frames hold sockets, beyond the end of the loop
+    caplog.set_level(logging.CRITICAL + 1, logger="azure")
     prefix = f"faults-{next(NUMBERS)}-"
+    async with AsyncExitStack() as stack:
 
-    async def opened(*jobs: Job, **settings: Any) -> AsyncCoreMachine:
-        transport = ServiceBusTransport(Namespace(broker.connection_string), probe_every=2.0)
-        return await open_app(*jobs, bus=transport, queue_prefix=prefix, **settings)
+        async def opened(*jobs: Job, **settings: Any) -> AsyncCoreMachine:
+            transport = ServiceBusTransport(Namespace(broker.connection_string), probe_every=2.0)
+            quick = Settings.model_validate({"poll": 0.2, "grace": 2.0, "queue_prefix": prefix, **settings})
+            return await stack.enter_async_context(AsyncCoreMachine(url, jobs=jobs, settings=quick, bus=transport))
 
-    made = Queues(broker, prefix, opened)
-    for queue in (made.jobs, made.tasks):
-        broker.create_queue(queue, requires_duplicate_detection=True, lock_duration=3.0)
-    yield made
-    broker.heal()
+        made = Queues(broker, prefix, opened)
+        for queue in (made.jobs, made.tasks):
+            broker.create_queue(queue, requires_duplicate_detection=True, lock_duration=3.0)
+        yield made
+        broker.heal()
+    gc.collect()  # the SDK drops sockets where a connection breaks: while the loop still runs they can be closed

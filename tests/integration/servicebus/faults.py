@@ -68,11 +68,17 @@ def _both(queues: Queues, what: Callable[[str], object]) -> None:
     what(queues.tasks)
 
 
+def _silence(queues: Queues) -> None:
+    """Every connection there is goes silent, for good; those made later are answered."""
+    queues.broker.stall()
+    queues.broker.heal()
+
+
 FAULTS = (
     Fault("none"),
     Fault("TCP drop", order=_every_point, strike=lambda q: q.broker.drop_connections()),
     Fault("detach", order=_every_link, strike=lambda q: q.broker.detach_links(q.tasks)),
-    Fault("half-open stall", strike=lambda q: (q.broker.stall(), q.broker.heal())),
+    Fault("half-open stall", strike=_silence),
     Fault("lost send acknowledgement", order=lambda q: _both(q, lambda n: q.broker.lose_send_ack(n, times=2))),
     Fault("lost settlement", order=lambda q: q.broker.lose_settle_reply(q.tasks, times=2, drop=True)),
     Fault("lock expiry", strike=lambda q: _both(q, q.broker.expire_locks)),

@@ -1,6 +1,6 @@
 # Needs make and Python 3.11 or later; everything else is installed into .venv.
 #   make demo            run the example job            make demo ARGS=--fail
-#   make test            run the tests                  make test ARGS="tests/unit -x"
+#   make test            run the tests                  make test ARGS="tests/unit -x -n 0"
 #   make lint            check style, types and layers
 #   make fmt             format and mend what can be mended
 #   make clean           remove .venv and whatever the tools leave behind
@@ -11,13 +11,15 @@
 
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+# Each process starts a server of its own; the tests of a file share what the file sets up.
+PARALLEL := --numprocesses auto --dist loadfile
 CANDIDATES := $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 python
 
 demo: .venv/demo.stamp
 	$(BIN)/python -m coremachine demo $(ARGS)
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check

@@ -20,6 +20,9 @@ class Settings(BaseSettings):
     lease: float = Field(default=10.0, gt=0, description="how long a claim lasts unless it is renewed")
     reconcile: float = Field(default=3.0, gt=0, description="how often a worker looks for what waits in vain")
     poll: float = Field(default=1.0, gt=0, description="how often an idle worker looks without being woken")
+    stop_grace: float = Field(
+        default=60.0, ge=0, description="how long a task may go on past its timeout, or though it was asked to stop"
+    )
     grace: float = Field(default=10.0, ge=0, description="how long a stopping worker waits for its handlers")
     bus: Literal["postgres", "servicebus"] = Field(default="postgres", description="what carries the messages")
     servicebus: str | None = Field(
@@ -36,3 +39,12 @@ class Settings(BaseSettings):
         default=30.0, ge=0, description="how far ahead messages of retries are sent, for the broker to hold back"
     )
     pool_size: int = Field(default=4, ge=2, description="database connections of a process, beside one to listen")
+
+    @property
+    def overrun(self) -> float:
+        """How far a task may be past its deadline, in seconds, before it is taken from its worker.
+
+        A task that waits for its place in a worker has its deadline moved on as its lease is renewed, so that the
+        deadline may lag behind its real beginning by no more than a lease.
+        """
+        return self.stop_grace + self.lease

@@ -75,8 +75,8 @@ def cast_given(record: Record, column: str, value: str) -> str:
 
 def _tied(tie: Tie, transition: Transition, moment: str, given: str) -> str | None:
     target = transition.target
-    if tie.span is not None and target in (*tie.required, *tie.allowed):
-        return f"{moment} + r.{tie.span}"
+    if tie.span is not None and target in (states := {*tie.required, *tie.allowed}):
+        return None if set(transition.sources) <= states else f"{moment} + r.{tie.span}"
     if target in tie.required:
         if set(transition.sources) <= set(tie.required):
             return None

@@ -63,6 +63,16 @@ def digests(records: Schema = SCHEMA, schema: str = "app") -> dict[str, str]:
     return {part: _digest(statements) for part, statements in parts(records, schema).items()}
 
 
+def guard_names(records: Schema = SCHEMA) -> list[tuple[str, str]]:
+    """Every trigger that keeps the rules of these records and writes and keeps their logs: its table, and its name."""
+    made: list[tuple[str, exp.Expr]] = []
+    for record in records.records:
+        made += [(record.table, one) for one in (*guard_triggers(record, "app"), *event_triggers(record, "app"))]
+    for log in dict.fromkeys(record.log.table for record in records.records):
+        made += [(log, one) for one in log_guards(log, "app")]
+    return [(table, one.name) for table, one in made]
+
+
 def script(records: Schema = SCHEMA, schema: str = "app") -> str:
     """The statements of `ddl` as text for psql."""
     return "SET client_min_messages = warning;\n\n" + "".join(f"{statement};\n\n" for statement in ddl(records, schema))

@@ -27,7 +27,8 @@ def _unheard(_kind: str, _data: Mapping[str, object]) -> None:
 class TaskContext:
     """Given to a handler that has a parameter annotated `TaskContext`. In a unit test, make one yourself.
 
-    Every method may be called from the handler's thread, its event loop or its process.
+    Every method may be called from the handler's thread, its event loop or its process. `lease_number` rises with every
+    claim of the task: what a handler writes elsewhere can be fenced with it.
     """
 
     job_id: str = ""
@@ -35,6 +36,7 @@ class TaskContext:
     stage: str = ""
     index: int = 0
     attempt: int = 1
+    lease_number: int = 1
     tell: Tell = field(default=_unheard, repr=False)
     _stop: Event = field(default_factory=Event, repr=False)
     _reason: str = ""

@@ -14,6 +14,7 @@ from .signature import Parameter, Signature, signature_of
 from .stage import Stage
 from .task import Task
 
+LONGEST_DEADLINE = 100 * 366 * 86_400
 CALLBACK_GIVEN = frozenset({"job_id", "result", "records"})
 """What `on_job_complete` may take beside job parameters: the job's id and result, and the application's records."""
 
@@ -30,7 +31,8 @@ class Job:
     `finalize` runs after the last stage and makes the job's result of the last stage's output; where it fails the
     job completes with a warning, unless `finalize_required`. `on_job_complete` runs after the job has completed, at
     least once, and takes by name `job_id`, `result`, job parameters, and `records` (to create and move records of your
-    own; such a callback is async). `params` is a pydantic model to use in place of the one made from the handlers'
+    own; such a callback is async). `deadline` is in seconds from submission: a job that has not ended by then fails;
+    resuming it sets a new one. `params` is a pydantic model to use in place of the one made from the handlers'
     signatures.
 
     Raises DefinitionError, naming job and stage, for a shape that cannot run.
@@ -42,6 +44,7 @@ class Job:
         stages: Sequence[Stage],
         *,
         params: type[BaseModel] | None = None,
+        deadline: float | None = None,
         finalize: Callable[..., object] | None = None,
         finalize_required: bool = False,
         on_job_complete: Callable[..., object] | None = None,
@@ -50,6 +53,7 @@ class Job:
     ) -> None:
         self.name = name
         self.stages = tuple(stages)
+        self.deadline = checked_deadline(deadline)
         self.finalize = finalize
         self.finalize_required = finalize_required
         self.on_job_complete = on_job_complete
@@ -171,3 +175,10 @@ class Job:
                 raise DefinitionError(
                     f"job {self.name}: {handler} takes {parameter.name}, which {model.__name__} does not have",
                 )
+
+
+def checked_deadline(seconds: float | None) -> float | None:
+    """`seconds` as they are. Raises DefinitionError for what is no time within which a job could end."""
+    if seconds is not None and not 0 < seconds <= LONGEST_DEADLINE:
+        raise DefinitionError(f"a deadline is a positive number of seconds, at most a hundred years, not {seconds}")
+    return seconds

@@ -10,7 +10,7 @@ from pydantic_core import to_jsonable_python
 from .errors import DefinitionError, OperationError
 from .signature import REQUIRED, Parameter
 
-RESERVED = frozenset({"key"})
+RESERVED = frozenset({"key", "deadline"})
 
 
 class ParameterError(OperationError):

@@ -53,8 +53,9 @@ class Tie:
 
     Entering a required state from one in which it was not required fills it: from the move's values, from the
     clock (`clock=True`), or from the clock plus a number of seconds that the move gives under the name `after`.
-    A column with a `span` is filled with the clock plus that interval column of the row on entering any of its
-    states. Entering an allowed state leaves it as it is; entering any other state clears it.
+    A column with a `span` is filled with the clock plus that interval column of the row on entering its
+    states from outside; it stays NULL where the interval is. Entering an allowed state leaves it as it is; entering any
+    other state clears it.
     """
 
     column: str

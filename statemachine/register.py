@@ -105,8 +105,8 @@ FOUND: tuple[GapQuery, ...] = (
     GapQuery(
         id="GAP-14",
         severity="high",
-        gap="a lease without end: expired long ago and nobody rescues, or so far ahead that nobody ever would",
-        response="every claim ends; a reconciler in each worker rescues what has expired",
+        gap="a lease without end: expired and not rescued, too far ahead, or renewed though the task's time is over",
+        response="every claim ends; a reconciler rescues what has expired, and ends what is past its time",
         event="task_rescued",
         remedy="start a worker: `coremachine worker --app MODULE`; its reconciler rescues within seconds",
         query="endless_leases",
@@ -159,11 +159,21 @@ FOUND: tuple[GapQuery, ...] = (
     GapQuery(
         id="GAP-21",
         severity="critical",
-        gap="a guard of the schema is switched off",
-        response="guards are triggers that only the owner can switch off",
+        gap="a guard of the schema is switched off, or gone",
+        response="guards are triggers that only the owner can switch off or drop",
         event="gap_found",
-        remedy="`ALTER TABLE … ENABLE TRIGGER …` as the owner, then `coremachine audit` for what happened meanwhile",
+        remedy="as the owner `ALTER TABLE … ENABLE TRIGGER …`, or make it again as `coremachine ddl` prints it; then"
+        " `coremachine audit` for what happened meanwhile",
         query="guards_off",
+    ),
+    GapQuery(
+        id="GAP-29",
+        severity="high",
+        gap="a job is past its deadline, and nobody has failed it or asked it to stop",
+        response="a reconciler in each worker fails it; what runs of it is asked to stop, and ends in time",
+        event="job_failed",
+        remedy="start a worker: `coremachine worker --app MODULE`; its reconciler ends the job within seconds",
+        query="overdue_jobs",
     ),
     GapQuery(
         id="GAP-22",
@@ -193,7 +203,7 @@ FOUND: tuple[GapQuery, ...] = (
         query="gaps_found",
     ),
     GapQuery(
-        id="GAP-29",
+        id="GAP-30",
         severity="high",
         gap="messages are not sent to the broker: a row that is to be sent has been overdue for a minute",
         response="the row is its own outbox entry and stays due; every relay takes it again until it is sent",

@@ -131,12 +131,15 @@ class AsyncCoreMachine:
         """Records of your own: create them, and fire their triggers."""
         return Records(self.database)
 
-    async def submit(self, job: Job | str, /, key: str | None = None, **parameters: Any) -> Submission:
+    async def submit(
+        self, job: Job | str, /, key: str | None = None, deadline: float | None = None, **parameters: Any
+    ) -> Submission:
         """Submit a job, or find it where it was submitted before: same type, parameters and key are the same job.
 
-        Raises ParameterError naming each parameter that the job does not accept, and UnknownTypeError.
+        `deadline`, in seconds from now, goes before the one that the job declares. Raises ParameterError naming each
+        parameter that the job does not accept, DefinitionError for a deadline that is none, and UnknownTypeError.
         """
-        return await submit(self.database, self.bus, self.declared(job), parameters, key)
+        return await submit(self.database, self.bus, self.declared(job), parameters, key, deadline=deadline)
 
     def declared(self, job: Job | str) -> Job:
         """The declared job of that name. Raises UnknownTypeError."""

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ...sql_generator.schema import digests
+from ...sql_generator.schema import digests, guard_names
 from ...statemachine.errors import OperationError
 from ...statemachine.gaps import Gap, Severity
 from ...statemachine.lifecycles import LIFECYCLES
@@ -125,13 +125,18 @@ def _statement(gap: GapQuery | GapConstraint) -> tuple[str, Mapping[str, object]
 def _given(database: Database, settings: Settings) -> dict[str, object]:
     """What the statements take: limits in seconds, and what this program declares."""
     edges = [(record.machine, edge) for record in database.records.records for edge in record.lifecycle.edges]
+    guards = guard_names(database.records)
+    unrescued = max(UNRESCUED_S, 5 * settings.reconcile)
     return {
         "examples": EXAMPLES,
         "overdue": OVERDUE_S,
-        "unrescued": max(UNRESCUED_S, 5 * settings.reconcile),
+        "unrescued": unrescued,
+        "overrun": unrescued + settings.overrun,
         "alive": alive_within(settings),
         "unsent": UNSENT_S,
         "schema": database.schema,
+        "guard_tables": [table for table, _ in guards],
+        "guards": [guard for _, guard in guards],
         "digests": json.dumps(digests(database.records, database.schema)),
         "machines": [lifecycle.name for lifecycle in LIFECYCLES],
         "initials": [lifecycle.initial.name for lifecycle in LIFECYCLES],

@@ -4,7 +4,7 @@ import asyncio
 import atexit
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Collection, Coroutine, Generator, Iterable
 from concurrent.futures import Future
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -19,7 +19,9 @@ from ..flow.submit import Submission
 from ..settings import Settings
 from ..worker.worker import Worker
 from .async_app import AsyncCoreMachine
+from .audit import Audit
 from .buses import BusName
+from .why import Why
 
 T = TypeVar("T")
 
@@ -48,9 +50,11 @@ class CoreMachine:
         self.aio = AsyncCoreMachine(url, jobs=jobs, records=records, settings=settings, install=install, bus=bus)
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def submit(self, job: Job | str, /, key: str | None = None, **parameters: Any) -> Submission:
+    def submit(
+        self, job: Job | str, /, key: str | None = None, deadline: float | None = None, **parameters: Any
+    ) -> Submission:
         """Submit a job, or find it where it was submitted before. See `AsyncCoreMachine.submit`."""
-        return self.run(self.aio.submit(job, key=key, **parameters))
+        return self.run(self.aio.submit(job, key=key, deadline=deadline, **parameters))
 
     def work(self, *, until_idle: bool = False) -> None:
         """Run a worker in this process until it is interrupted, or until nothing is left to do.
@@ -74,6 +78,14 @@ class CoreMachine:
     def cancel(self, job_id: str, reason: str = "cancelled by a user") -> str:
         """Cancel a job. See `AsyncCoreMachine.cancel`."""
         return self.run(self.aio.cancel(job_id, reason))
+
+    def audit(self, only: Collection[str] = (), *, record: bool = False) -> Audit:
+        """Look for every gap of the register in live data. See `AsyncCoreMachine.audit`."""
+        return self.run(self.aio.audit(only, record=record))
+
+    def why(self, job_id: str) -> Why:
+        """Why a job is where it is: what it waits for, who holds it, until when. Raises UnknownJobError."""
+        return self.run(self.aio.why(job_id))
 
     def job(self, job_id: str) -> dict[str, Any]:
         """One job with its stages. Raises UnknownJobError."""

@@ -30,7 +30,8 @@ class Why:
     """The answer for one job, as values of JSON and times.
 
     `verdict` is `running` where a worker is at it, `waiting` where somebody or a known time will bring it on, `stalled`
-    where nobody will, else how the job ended. `until` is the next time at which something happens by itself.
+    where nobody will, else how the job ended. `until` is the next time at which something happens by itself, and
+    `deadline` that at which the job fails unless it has ended.
     """
 
     job_id: str
@@ -44,6 +45,7 @@ class Why:
     waits_for: tuple[str, ...]
     held_by: tuple[Holder, ...]
     until: datetime | None
+    deadline: datetime | None
     next_steps: tuple[str, ...]
 
 
@@ -60,7 +62,7 @@ def why(facts: Facts) -> Why:
     waits = list(_waits(facts))
     status: str = facts.job["status"]
     verdict = cast("Verdict", status) if JOB.by_name[status].terminal else _nearest(waits)
-    times = [wait.until for wait in waits if wait.until is not None]
+    times = [at for at in (facts.job["deadline_at"], *(wait.until for wait in waits)) if at is not None]
     failure = facts.first_failure
     return Why(
         job_id=facts.job["job_id"],
@@ -74,6 +76,7 @@ def why(facts: Facts) -> Why:
         waits_for=tuple(wait.words for wait in waits),
         held_by=tuple(_holders(facts)),
         until=min((at for at in times if at > facts.now), default=None),
+        deadline=facts.job["deadline_at"],
         next_steps=tuple(_next_steps(facts, verdict, waits)),
     )
 
@@ -99,6 +102,8 @@ def _waits(facts: Facts) -> Iterator[Wait]:
         yield _queued(facts, queued, stage)
     if facts.job["due_at"] is not None:
         yield _message(facts)
+    if _is_overdue(facts):
+        yield _mended(facts, f"its end: its deadline passed {_ago(facts, facts.job['deadline_at'])}")
     if stage is not None and not stage.still_open:
         yield _mended(facts, f"stage {stage.stage} ({stage.name}) is to be closed: all its tasks are counted")
     if stage is None and facts.job["due_at"] is None:
@@ -111,8 +116,21 @@ def _running(facts: Facts, running: RunningTasks, stage: StageRow | None) -> Wai
         gone = _ago(facts, running.lease_expires_at)
         return _mended(facts, f"the rescue of {what}: the lease of {running.lease_owner} ran out {gone}")
     asked = f", asked to stop ({stage.stop_reason})" if stage and stage.stop_reason else ""
-    until = running.deadline_at or running.lease_expires_at
+    until = running.deadline_at or _stop_by(facts) or running.lease_expires_at
     return Wait(f"{what} running on {running.lease_owner}{asked}", "running", until)
+
+
+def _stop_by(facts: Facts) -> datetime | None:
+    """When tasks without a timeout of their own are taken from their workers, where they were asked to stop."""
+    stopped: datetime | None = facts.open_stage.extra["stopped_at"] if facts.open_stage else None
+    return stopped + timedelta(seconds=facts.stop_grace) if stopped else None
+
+
+def _is_overdue(facts: Facts) -> bool:
+    """Past its deadline, and not asked to stop: then nothing but that is left to wait for."""
+    asked = facts.open_stage is not None and facts.open_stage.stop_reason is not None
+    deadline: datetime | None = facts.job["deadline_at"]
+    return deadline is not None and deadline <= facts.now and not asked
 
 
 def _queued(facts: Facts, queued: QueuedTasks, stage: StageRow | None) -> Wait:

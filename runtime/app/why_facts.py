@@ -64,6 +64,7 @@ class Facts:
     """A job and all that it may wait for, at the moment `now` of the database's clock.
 
     `alive` workers were seen within the last `alive_within` seconds; each reconciles every `reconcile` seconds.
+    A task that was asked to stop may go on for `stop_grace` seconds.
     """
 
     now: datetime
@@ -79,6 +80,7 @@ class Facts:
     last_seen: datetime | None
     alive_within: float
     reconcile: float
+    stop_grace: float
 
 
 async def read_facts(database: Database, settings: Settings, job_id: str) -> Facts:
@@ -104,6 +106,7 @@ async def read_facts(database: Database, settings: Settings, job_id: str) -> Fac
             last_seen=workers["last_seen"],
             alive_within=alive_within(settings),
             reconcile=settings.reconcile,
+            stop_grace=settings.stop_grace,
         )
 
 

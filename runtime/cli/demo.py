@@ -52,7 +52,7 @@ def demo(  # noqa: PLR0913 - one parameter for each option
     async def run(app: AsyncCoreMachine) -> tuple[Submission, Row, str]:
         async with app:
             given = {**parameters, **({"fail_window": FAILING_WINDOW} if fail else {})}
-            made = await app.submit(job, key, **given)
+            made = await app.submit(job, key, None, **given)
             ended = await _run(app, made)
             return made, ended, await app.timeline(made.id)
 

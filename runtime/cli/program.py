@@ -18,6 +18,7 @@ from .diagram import diagram
 from .errors import tell
 from .jobs import jobs
 from .logs import configure_logs
+from .soak import soak
 from .submit import submit
 from .timeline import timeline
 from .why import why
@@ -68,7 +69,7 @@ def coremachine(
     configure_logs("debug" if debug else "warning")
 
 
-for command in (demo, submit, worker, jobs, timeline, why, resume, cancel, audit, ddl, diagram):
+for command in (demo, submit, worker, jobs, timeline, why, resume, cancel, audit, ddl, diagram, soak):
     program.command()(command)
 program.add_typer(bus, name="bus")
 program.add_typer(db, name="db")

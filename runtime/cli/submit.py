@@ -31,6 +31,10 @@ def submit(  # noqa: PLR0913 - one parameter for each option
     params: Annotated[
         str | None, typer.Option("--params", metavar="FILE", help="A JSON object of parameters; - is standard input.")
     ] = None,
+    deadline: Annotated[
+        float | None,
+        typer.Option("--deadline", metavar="SECONDS", help="The job fails unless it ends within this time from now."),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Show progress until the job ends; exit 1 if it failed.")
     ] = False,
@@ -50,7 +54,7 @@ def submit(  # noqa: PLR0913 - one parameter for each option
     async def run() -> tuple[Submission, Row | None]:
         async with asked:
             # not asked.submit: there a parameter called "key" or "job" would be taken for its own
-            made = await submit_job(asked.database, asked.bus, job, parameters, key)
+            made = await submit_job(asked.database, asked.bus, job, parameters, key, deadline=deadline)
             if not as_json:
                 _show(made, where, app)
             return made, await _awaited(asked, made.id) if wait else None

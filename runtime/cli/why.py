@@ -60,6 +60,7 @@ def _lines(told: Why, tz: tzinfo) -> list[str]:
         "waits for": "; ".join(told.waits_for) or "nothing",
         "held by": "; ".join(_holder(one, tz) for one in told.held_by) or "nobody",
         "until": _clock(told.until, tz) if told.until else "no time is set",
+        **({"deadline": _clock(told.deadline, tz)} if told.deadline else {}),
         "next": "; ".join(told.next_steps) or "nothing is to be done",
     }
     return [f"Job: {told.short_id} - {told.job_type}", *(f"{name:<15}  {words}" for name, words in listed.items())]

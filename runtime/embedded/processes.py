@@ -26,12 +26,12 @@ def is_alive(pid: int) -> bool:
 
 def processes_of(cluster_name: str) -> list[int]:
     """Return the processes of the server of this name."""
-    return [pid for pid, command in _processes() if _is_postgres(command) and cluster_name in command]
+    return [pid for pid, command in every_process() if _is_postgres(command) and cluster_name in command]
 
 
 def may_serve(pid: int, cluster_name: str) -> bool:
     """Tell whether a process can be a server of this cluster: a PostgreSQL, and not that of another of our clusters."""
-    commands = [command for found, command in _processes() if found == pid]
+    commands = [command for found, command in every_process() if found == pid]
     return any(
         _is_postgres(command) and (cluster_name in command or f"cluster_name={NAME_PREFIX}" not in command)
         for command in commands
@@ -44,7 +44,8 @@ def _is_postgres(command: str) -> bool:
     return program.rpartition("/")[2] in {"postgres", "postmaster"}
 
 
-def _processes() -> Iterator[tuple[int, str]]:
+def every_process() -> Iterator[tuple[int, str]]:
+    """The number and the command line of each process that lives."""
     return _from_proc() if sys.platform == "linux" else _from_ps()
 
 

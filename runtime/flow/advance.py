@@ -5,6 +5,7 @@ job and stage. So a stage closes exactly once, whoever comes last.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 
 from ...statemachine.errors import LostRaceError
 from ...statemachine.lifecycles import JOB, STAGE, TASK
@@ -17,6 +18,9 @@ from ..store.text import brief
 
 CANCEL = "cancel"
 """The stop reason of a stage whose job was cancelled: however its tasks end, it ends cancelled."""
+
+DEADLINE = "deadline"
+"""The stop reason of a stage whose job is past its deadline: however its tasks end, it ends failed."""
 
 
 async def advance(session: Session, bus: Bus, job: Row, stage: StageRow, ended: Counter[str]) -> None:
@@ -35,9 +39,9 @@ async def stop_siblings(session: Session, stage: StageRow, reason: str, why: str
     """Cancel the tasks of `stage` that have not started; those that run are asked to stop when they renew."""
     move = machine_of(TASK).fire(Subject("*", "queued"), "cancel", data={"reason": reason, "why": why})
     stage.tasks_cancelled += await session.sweep(TASKS, move, "stage_id", stage.stage_id)
-    stage.stop_reason = reason
+    stage.stop_reason, stage.stop_why = reason, why
     if stage.still_open:
-        data = {"reason": reason, "running": stage.still_open}
+        data = {"reason": reason, "why": why, "running": stage.still_open}
         await session.note([Note(type="stop_requested", job_id=stage.job_id, stage=stage.stage, data=data)])
 
 
@@ -50,9 +54,11 @@ async def close_stage(session: Session, bus: Bus, job: Row, stage: StageRow, err
     values: dict[str, object] = {**stage.counters}
     data: dict[str, object] = {**stage.counters, "name": stage.name}
     if trigger == "fail":
-        error = error or await _first_error(session, stage)
+        error = error or _deadline_error(stage) or await _first_error(session, stage)
         values["error"] = error
         data["error"] = brief(error)
+    if trigger == "cancel" and stage.stop_why:
+        data["reason"] = stage.stop_why
     if trigger == "complete":
         await _checkpoint(session, stage)
     move = machine_of(STAGE).fire(Subject(str(stage.stage_id), stage.status), trigger, values, data)
@@ -60,34 +66,39 @@ async def close_stage(session: Session, bus: Bus, job: Row, stage: StageRow, err
     if trigger == "complete":
         await _send_for_job(session, bus, stage)
     else:
-        await end_job(session, job, "fail" if trigger == "fail" else "cancel", stage, error)
+        why = f"stage {stage.stage} ({stage.name}) {'failed' if trigger == 'fail' else 'was cancelled'}"
+        told: dict[str, object] = {"stage": stage.stage, "stage_name": stage.name}
+        await end_job(session, job, why, error, told | ({"reason": stage.stop_why} if stage.stop_why else {}))
 
 
-async def end_job(session: Session, job: Row, trigger: str, stage: StageRow, error: Row | None) -> None:
-    """A stage that failed or was cancelled ends its job; the stages after it are cancelled and say why."""
-    why = {"reason": f"stage {stage.stage} ({stage.name}) {'failed' if trigger == 'fail' else 'was cancelled'}"}
-    sweep = machine_of(STAGE).fire(Subject("*", "pending"), "skip", data=why)
-    await session.sweep(STAGES, sweep, "job_id", stage.job_id)
-    data: dict[str, object] = {"stage": stage.stage, "stage_name": stage.name}
-    values: dict[str, object] = {}
-    if trigger == "fail":
-        values["error"] = error
-        data["error"] = brief(error or {})
-    move = machine_of(JOB).fire(Subject(stage.job_id, job["status"]), trigger, values, data)
+async def end_job(session: Session, job: Row, why: str, error: Row | None, told: Mapping[str, object]) -> str:
+    """Fail a job that has no open stage with `error`, or cancel it where there is none, and return its state then.
+
+    `told` goes into its event. The stages that were not opened are cancelled, for the reason `why`.
+    """
+    skip = machine_of(STAGE).fire(Subject("*", "pending"), "skip", data={"reason": why})
+    await session.sweep(STAGES, skip, "job_id", job["job_id"])
+    subject = Subject(job["job_id"], job["status"])
+    if error is None:
+        move = machine_of(JOB).fire(subject, "cancel", data=told)
+    else:
+        move = machine_of(JOB).fire(subject, "fail", {"error": error}, {**told, "error": brief(error)})
     await session.must_apply(JOBS, move)
+    return move.target
 
 
 def _closing(stage: StageRow, error: Row | None) -> str:
     if stage.stop_reason == CANCEL:
         return "cancel"
-    if stage.tasks_failed or error:
+    if stage.tasks_failed or error or stage.stop_reason == DEADLINE:
         return "fail"
     return "cancel" if stage.tasks_cancelled else "complete"
 
 
 async def count_only(session: Session, stage: StageRow) -> None:
     """Write the counters and the stop reason of a stage that stays open."""
-    counted = {"stage_id": stage.stage_id, "stop_reason": stage.stop_reason, **stage.counters}
+    stopped = {"stop_reason": stage.stop_reason, "stop_why": stage.stop_why}
+    counted = {"stage_id": stage.stage_id, **stopped, **stage.counters}
     if not await session.fetch("count_tasks", counted):
         raise LostRaceError("stage", "count", [str(stage.stage_id)])
 
@@ -101,6 +112,15 @@ async def _send_for_job(session: Session, bus: Bus, stage: StageRow) -> None:
     if not await session.fetch("post_job_message", {"job_id": stage.job_id}):
         raise LostRaceError("job", "post", [stage.job_id])
     await bus.announce(session, [Message("job", stage.job_id)])
+
+
+def deadline_error(why: str) -> Row:
+    """The error of a job that is past its deadline."""
+    return {"type": "DeadlineExceeded", "message": why}
+
+
+def _deadline_error(stage: StageRow) -> Row | None:
+    return deadline_error(stage.stop_why or "") if stage.stop_reason == DEADLINE else None
 
 
 async def _first_error(session: Session, stage: StageRow) -> Row:

@@ -12,6 +12,7 @@ from ...statemachine.machine import Subject, machine_of
 from ...statemachine.retry import Backoff
 from ...statemachine.tables import CALLBACKS
 from ..logs import logger
+from ..store.outage import passes
 from ..store.rows import ClaimedCallback
 from ..store.session import Note, Row, Session
 from ..store.text import error_data
@@ -19,6 +20,7 @@ from .calls import arguments
 from .flow import Flow
 
 log = logger("callback")
+MOST_REFUSALS = 3
 WRITE_AGAIN = Backoff(first=0.1, most=5)
 
 
@@ -43,7 +45,11 @@ async def run_callback(flow: Flow, job: Job, claimed: ClaimedCallback, more: Map
 
 
 async def _write(flow: Flow, job: Job, claimed: ClaimedCallback, error: Row | None) -> str | None:
-    """Write the outcome, as often as it takes: its worker keeps the lease meanwhile (GAP-1)."""
+    """Write the outcome, as often as it takes: its worker keeps the lease meanwhile (GAP-1).
+
+    What refuses it again and again, and is no outage, is raised: then the lease ends, and the callback is rescued, at
+    most `max_rescues` times.
+    """
     failures = 0
     while True:
         target: str | None = None
@@ -54,6 +60,8 @@ async def _write(flow: Flow, job: Job, claimed: ClaimedCallback, error: Row | No
                     raise psycopg.Rollback  # an earlier try was committed after all: what ran once is told once
         except (psycopg.OperationalError, PoolTimeout) as lost:
             failures += 1
+            if failures >= MOST_REFUSALS and not passes(lost):
+                raise
             if failures == 1:
                 told = {"job": claimed.job_id, "error": str(lost).strip()}
                 log.warning("the outcome of a callback is held; trying to write it again", **told)

@@ -1,13 +1,12 @@
 """cancel: what has not started never will; what runs is asked to stop; the rest follows when it has."""
 
-from ...statemachine.lifecycles import JOB, STAGE
-from ...statemachine.machine import Subject, machine_of
-from ...statemachine.tables import JOBS, STAGES
 from ..bus.port import Bus
 from ..store.database import Database
 from ..store.rows import StageRow
 from ..store.session import Row, Session
-from .advance import CANCEL, close_stage, count_only, stop_siblings
+from ..store.text import cleaned
+from .advance import CANCEL, end_job
+from .stop import Stop, lock_job, stop_stage
 
 
 async def cancel(database: Database, bus: Bus, job_id: str, reason: str) -> str:
@@ -15,31 +14,21 @@ async def cancel(database: Database, bus: Bus, job_id: str, reason: str) -> str:
 
     Asking twice changes nothing. Raises IllegalMoveError for a job that has ended.
     """
+    reason = cleaned(reason)
     async with database.transaction() as session:
-        (job,) = await session.fetch("lock_jobs", {"job_ids": [job_id]})
-        stages = [StageRow.of(row) for row in await session.fetch("load_stages", {"job_id": job_id})]
-        running = [stage.stage_id for stage in stages if stage.status == "processing"]
-        if running:
-            (row,) = await session.fetch("lock_stages", {"stage_ids": running})
-            return await _cancel_open(session, bus, job, StageRow.of(row), reason)
-        return await _cancel_between(session, job, reason)
+        job, stage = await lock_job(session, job_id)
+        if stage is None:
+            return await _cancel_between(session, job, reason)
+        return await _cancel_open(session, bus, job, stage, reason)
 
 
 async def _cancel_open(session: Session, bus: Bus, job: Row, stage: StageRow, reason: str) -> str:
     if stage.stop_reason == CANCEL:
         return str(job["status"])
-    await stop_siblings(session, stage, CANCEL, reason)
-    if stage.still_open:
-        await count_only(session, stage)
-        return str(job["status"])
-    await close_stage(session, bus, job, stage)
-    return "cancelled"
+    closed = await stop_stage(session, bus, job, stage, Stop(CANCEL, reason))
+    return "cancelled" if closed else str(job["status"])
 
 
 async def _cancel_between(session: Session, job: Row, reason: str) -> str:
     """No stage is open: nothing runs, so the job ends at once."""
-    move = machine_of(JOB).fire(Subject(job["job_id"], job["status"]), "cancel", data={"reason": reason})
-    skip = machine_of(STAGE).fire(Subject("*", "pending"), "skip", data={"reason": "the job was cancelled"})
-    await session.sweep(STAGES, skip, "job_id", job["job_id"])
-    await session.must_apply(JOBS, move)
-    return move.target
+    return await end_job(session, job, "the job was cancelled", None, {"reason": reason})

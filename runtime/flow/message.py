@@ -2,15 +2,10 @@
 
 from ...statemachine.lifecycles import JOB
 from ...statemachine.machine import Subject, machine_of
-from ...statemachine.retry import Backoff
 from ...statemachine.tables import JOBS
 from ..errors import StaleMessageError
-from ..store.database import Database
 from ..store.rows import JobMessage
-from ..store.session import Note, Row, Session
-from ..store.text import error_data
-
-PUT_OFF = Backoff(first=1, most=60)
+from ..store.session import Row, Session
 
 
 async def acknowledge(session: Session, message: JobMessage) -> None:
@@ -24,23 +19,6 @@ async def own_message(session: Session, message: JobMessage, owner: str) -> Row:
     if row["lease_number"] != message.lease_number or row["lease_owner"] != owner:
         raise StaleMessageError(message.job_id)
     return row
-
-
-async def put_off(database: Database, message: JobMessage, error: BaseException) -> None:
-    """A message that could not be handled comes again later, and the job's timeline says why."""
-    delay = PUT_OFF.delay(message.lease_number)
-    async with database.transaction() as session:
-        await session.note(
-            [
-                Note(
-                    type="gap_found",
-                    job_id=message.job_id,
-                    data={"gap": "job message not handled", **error_data(error)},
-                )
-            ]
-        )
-        late = {"job_id": message.job_id, "lease_number": message.lease_number, "delay": delay}
-        await session.run("put_off_job_message", late)
 
 
 async def start_job(session: Session, job: Row) -> Row:

@@ -1,7 +1,7 @@
 """What became of a claimed task, and the trigger that follows from it: decided here, purely, and written elsewhere."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from ...statemachine.retry import Backoff
@@ -14,16 +14,22 @@ class Outcome:
 
     `completed` brings a result as JSON text; `failed` an error, which is tried again if `retryable`; `released` means
     that the worker could not run it to its end, and `reason` says why; `cancelled` that the handler ended because it
-    was asked to; `expired` that nobody renewed the lease: its worker is gone.
+    was asked to; `expired` that nobody renewed the lease: its worker is gone; `overdue` that its worker did not end it
+    though its time is over, or though it was asked to stop.
     """
 
     task: ClaimedTask
-    kind: Literal["completed", "failed", "released", "cancelled", "expired"]
+    kind: Literal["completed", "failed", "released", "cancelled", "expired", "overdue"]
     result: str | None = None
     error: Mapping[str, object] | None = None
     retryable: bool = True
     reason: str = ""
     duration_ms: int = 0
+
+    @property
+    def found(self) -> bool:
+        """Whether a reconciler found it. Where it loses, somebody else was first, and nothing was late."""
+        return self.kind in {"expired", "overdue"}
 
 
 class Decision(NamedTuple):
@@ -49,6 +55,8 @@ def decide(outcome: Outcome, stage: StageRow, worker: str) -> Decision:
             decision = Decision("release", fence | {"delay": 0.0}, told | {"reason": outcome.reason})
         case "expired":
             decision = _decide_expired(outcome.task, stage, fence, told)
+        case "overdue":
+            decision = _decide_overdue(outcome, stage, fence, told)
         case "failed":
             decision = _decide_failed(outcome, stage, fence, told)
     return decision
@@ -76,6 +84,21 @@ def _decide_expired(task: ClaimedTask, stage: StageRow, fence: dict[str, object]
         "message": f"its worker was lost {task.rescues + 1} times, {task.max_rescues} rescues are allowed",
     }
     return Decision("fail", fence | {"error": error}, told | {"error": error, "attempt": task.attempt})
+
+
+def _decide_overdue(outcome: Outcome, stage: StageRow, fence: dict[str, object], told: dict[str, object]) -> Decision:
+    """Its worker holds it past its time: that ends the attempt as its worker would have; what has none is cancelled."""
+    task = outcome.task
+    told = {"found_by": told["worker"], "held_by": task.lease_owner}
+    if task.deadline_at is None:
+        why = "it was asked to stop, and did not"
+        return Decision("cancel", fence, told | {"reason": stage.stop_reason, "why": why})
+    error = {
+        "type": "HandlerTimeoutError",
+        "message": f"the handler did not end within its timeout of {stage.definition['timeout']:g} s, nor did its"
+        f" worker {task.lease_owner} end it; give the task a longer timeout, or run it in a process (process=True)",
+    }
+    return _decide_failed(replace(outcome, error=error), stage, fence, told)
 
 
 def backoff_of(stage: StageRow) -> Backoff:

@@ -39,7 +39,7 @@ async def settle(session: Session, bus: Bus, outcomes: Sequence[Outcome], worker
             keys = await session.apply(TASKS, moves)
             won |= {move.key: move for move in moves if move.key in keys}
         await session.note(
-            _stale(outcome, worker) for outcome in outcomes if outcome.task.key not in won and outcome.kind != "expired"
+            _stale(outcome, worker) for outcome in outcomes if outcome.task.key not in won and not outcome.found
         )
         ended = _count(outcomes, won)
         for stage_id in sorted(ended):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...statemachine.identity import job_id_of
-from ...statemachine.job import Job
+from ...statemachine.job import Job, checked_deadline
 from ...statemachine.lifecycles import JOB
 from ...statemachine.machine import machine_of
 from ..bus.port import Bus, Message
@@ -25,18 +25,26 @@ class Submission:
     next_step: str = ""
 
 
-async def submit(
-    database: Database, bus: Bus, job: Job, parameters: Mapping[str, object], key: str | None = None
+async def submit(  # noqa: PLR0913 - what a submission is made of
+    database: Database,
+    bus: Bus,
+    job: Job,
+    parameters: Mapping[str, object],
+    key: str | None = None,
+    *,
+    deadline: float | None = None,
 ) -> Submission:
     """Submit `job`, or find it where it was submitted before.
 
     The same type, parameters and key are the same job: then nothing changes, and its state and result are the answer.
-    Raises ParameterError for parameters that the job does not accept.
+    `deadline`, in seconds, goes before the one that the job declares. Raises ParameterError for parameters that the job
+    does not accept, and DefinitionError for a deadline that is none.
     """
     checked = job.check_parameters(parameters)
     job_id = job_id_of(job.name, checked, key)
+    within = job.deadline if deadline is None else checked_deadline(deadline)
     async with database.transaction() as session:
-        if await _insert(session, job, job_id, checked, key):
+        if await _insert(session, job, job_id, {"parameters": checked, "submission_key": key, "deadline": within}):
             await _insert_stages(session, job, job_id)
             await bus.announce(session, [Message("job", job_id, queued=True)])
             return Submission(id=job_id, job_type=job.name, created=True, status=JOB.initial.name)
@@ -51,15 +59,15 @@ async def submit(
     )
 
 
-async def _insert(session: Session, job: Job, job_id: str, parameters: Mapping[str, object], key: str | None) -> bool:
+async def _insert(session: Session, job: Job, job_id: str, submitted: Mapping[str, object]) -> bool:
     born = machine_of(JOB).birth({"job_type": job.name, "stages": [stage.name for stage in job.stages]})
     made = await session.fetch(
         "insert_job",
         {
             "job_id": job_id,
             "job_type": job.name,
-            "parameters": json.dumps(parameters),
-            "submission_key": key,
+            **submitted,
+            "parameters": json.dumps(submitted["parameters"]),
             "definition": json.dumps(job.definition()),
             "stage_count": len(job.stages),
             **event_parameters(born),

@@ -76,7 +76,7 @@ class FunctionsHost:
         """
         await self._opened()
         posting = Posting(self.app.database, self.app.bus, self.app.settings)
-        found = await Reconciler(self.app.database, self.app.bus, self.name, self.app.settings.reconcile).run_once()
+        found = await Reconciler(self.app.database, self.app.bus, self.name, self.app.settings).run_once()
         return {**found, "messages_sent": await posting.run_once()}
 
     async def close(self) -> None:

@@ -23,6 +23,7 @@ from ...statemachine.task import Task
 from .errors import ChildDiedError, ChildrenClosedError, ChildStartError, HandlerError, HandlerTimeoutError
 
 _PROGRAM: Final = "coremachine.runtime.handlers.child"
+_FACTS: Final = ("job_id", "task_id", "stage", "index", "attempt", "lease_number")
 _STDIN: Final = 0
 _STDOUT: Final = 1
 _LONGEST_LINE: Final = 2 * LARGEST_RESULT + 65_536  # a result is sent as a JSON string, at worst all of it escaped
@@ -50,7 +51,7 @@ class ChildCall:
         module, main_path = task.function.__module__, None
         if module == "__main__":
             module, main_path = _place_of_main(task)
-        facts = {name: getattr(context, name) for name in ("job_id", "task_id", "stage", "index", "attempt")}
+        facts = {name: getattr(context, name) for name in _FACTS}
         reference = f"{module}:{task.function.__qualname__}"
         if "<locals>" in reference or "<lambda>" in reference:
             raise DefinitionError(f"{task!r} is {reference}; to run in a process of its own, define it at module level")

@@ -143,7 +143,14 @@ class Runner:
 
 def context_of(task: ClaimedTask, tell: Tell) -> TaskContext:
     """The context that a handler of `task` is given."""
-    return TaskContext(job_id=task.job_id, task_id=task.key, index=task.task_index, attempt=task.attempt, tell=tell)
+    return TaskContext(
+        job_id=task.job_id,
+        task_id=task.key,
+        index=task.task_index,
+        attempt=task.attempt,
+        lease_number=task.lease_number,
+        tell=tell,
+    )
 
 
 def _ended(task: ClaimedTask, kind: Any, started: float, **more: Any) -> Outcome:

@@ -10,8 +10,10 @@ from psycopg_pool import PoolTimeout
 
 from ...statemachine.errors import OperationError
 from ..bus.port import Bus
+from ..flow.deadline import end_overdue_jobs, end_overdue_tasks
 from ..flow.rescue import close_counted_out, repost_idle_jobs, rescue_callbacks, rescue_tasks
 from ..logs import logger
+from ..settings import Settings
 from ..store.database import Database
 from ..store.rows import ClaimedTask
 from ..store.session import Session
@@ -24,16 +26,16 @@ Beat = Callable[[Session, str], Awaitable[None]]
 
 
 class Reconciler:
-    """Rescues expired leases, re-drives what is half advanced, and records that it did.
+    """Rescues expired leases, ends what is past its time, re-drives what is half advanced, and records that it did.
 
     Several may run at once: they use guarded moves, so each thing is done by one of them.
     """
 
-    def __init__(self, database: Database, bus: Bus, worker: str, every: float, beat: Beat | None = None) -> None:
+    def __init__(self, database: Database, bus: Bus, worker: str, settings: Settings, beat: Beat | None = None) -> None:
         self._database = database
         self._bus = bus
         self._worker = worker
-        self._every = every
+        self._settings = settings
         self._beat = beat
         self._runs = 0
         self._failures = 0
@@ -55,7 +57,7 @@ class Reconciler:
                 found = {}
             await self._record(found)
             # Workers that were started together should not all look at the same moment.
-            await asyncio.sleep(self._every * (0.75 + random() / 2))  # noqa: S311 - no secret
+            await asyncio.sleep(self._settings.reconcile * (0.75 + random() / 2))  # noqa: S311 - no secret
 
     async def run_once(self) -> dict[str, int]:
         """Look once at everything, and return how much of each was found."""
@@ -65,6 +67,8 @@ class Reconciler:
             "callbacks_rescued": await rescue_callbacks(self._database, self._bus, AT_ONCE, self._worker),
             "stages_closed": await close_counted_out(self._database, self._bus, AT_ONCE),
             "jobs_sent_for": await repost_idle_jobs(self._database, self._bus, AT_ONCE),
+            "jobs_overdue": await end_overdue_jobs(self._database, self._bus, AT_ONCE),
+            "tasks_overdue": await self._end_overdue_tasks(),
         }
 
     async def stopped(self) -> None:
@@ -81,6 +85,14 @@ class Reconciler:
         if not rows:
             return 0
         return await rescue_tasks(self._database, self._bus, [ClaimedTask(**row) for row in rows], self._worker)
+
+    async def _end_overdue_tasks(self) -> int:
+        limits = {"stop_grace": self._settings.stop_grace, "overrun": self._settings.overrun}
+        async with self._database.session() as session:
+            rows = await session.fetch("overdue_tasks", {"limit": AT_ONCE, **limits})
+        if not rows:
+            return 0
+        return await end_overdue_tasks(self._database, self._bus, [ClaimedTask(**row) for row in rows], self._worker)
 
     async def _record(self, found: dict[str, int]) -> None:
         if any(found.values()):

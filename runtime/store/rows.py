@@ -69,6 +69,7 @@ class StageRow:
     tasks_failed: int
     tasks_cancelled: int
     stop_reason: str | None
+    stop_why: str | None
     extra: Row = field(default_factory=dict[str, Any])
 
     @classmethod

@@ -8,11 +8,20 @@ from dataclasses import dataclass, field
 Stop = Callable[[str], None]
 
 
+@dataclass(slots=True)
+class HeldTask:
+    """A task's lease; `stop` is called when its stage asks it to stop. Its time runs once it has `begun`."""
+
+    lease_number: int
+    stop: Stop
+    begun: bool = False
+
+
 @dataclass
 class Held:
     """Leases by kind and key. Read by the lease keeper's thread, written by the worker's loop."""
 
-    tasks: dict[str, tuple[int, Stop]] = field(default_factory=dict[str, tuple[int, Stop]])
+    tasks: dict[str, HeldTask] = field(default_factory=dict[str, HeldTask])
     jobs: dict[str, int] = field(default_factory=dict[str, int])
     callbacks: dict[str, int] = field(default_factory=dict[str, int])
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -27,7 +36,12 @@ class Held:
     def hold_task(self, key: str, lease_number: int, stop: Stop) -> None:
         """Keep a task's lease; `stop` is called when its stage asks it to stop."""
         with self.lock:
-            self.tasks[key] = (lease_number, stop)
+            self.tasks[key] = HeldTask(lease_number, stop)
+
+    def begin_task(self, key: str) -> None:
+        """The task has a place, and its handler begins: from here on its deadline stands."""
+        with self.lock:
+            self.tasks[key].begun = True
 
     def drop_task(self, key: str) -> None:
         """The task's outcome is committed, or no longer ours to commit."""
@@ -51,7 +65,7 @@ class Held:
         """Whether nothing is held."""
         return not (self.tasks or self.jobs or self.callbacks)
 
-    def snapshot(self) -> tuple[dict[str, tuple[int, Stop]], dict[str, int], dict[str, int]]:
+    def snapshot(self) -> tuple[dict[str, HeldTask], dict[str, int], dict[str, int]]:
         """Copies for another thread."""
         with self.lock:
             return dict(self.tasks), dict(self.jobs), dict(self.callbacks)

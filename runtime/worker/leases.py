@@ -68,13 +68,15 @@ class LeaseKeeper:
         tasks, jobs, callbacks = self._held.snapshot()
         common = {"owner": self._owner, "lease": self._lease}
         if tasks:
-            numbers = [number for number, _ in tasks.values()]
-            rows = self._fetch(
-                connection, "renew_task_leases", {**common, "task_ids": list(tasks), "lease_numbers": numbers}
-            )
+            held_tasks = {
+                "task_ids": list(tasks),
+                "lease_numbers": [one.lease_number for one in tasks.values()],
+                "begun": [one.begun for one in tasks.values()],
+            }
+            rows = self._fetch(connection, "renew_task_leases", {**common, **held_tasks})
             for row in rows:
                 if row["stop_reason"]:
-                    tasks[str(row["task_id"])][1](str(row["stop_reason"]))
+                    tasks[str(row["task_id"])].stop(str(row["stop_reason"]))
         for name, ids, held in (
             ("renew_job_messages", "job_ids", jobs),
             ("renew_callback_leases", "callback_ids", callbacks),

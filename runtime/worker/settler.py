@@ -17,12 +17,14 @@ from ..flow.outcome import Outcome
 from ..flow.run_task import settle
 from ..logs import logger
 from ..store.database import Database
+from ..store.outage import passes
 from ..store.session import Note
 from ..store.text import error_data
 from .held import Held
 
 log = logger("settler")
 BATCH = 500
+MOST_REFUSALS = 3
 
 
 class Settler:
@@ -80,6 +82,9 @@ class Settler:
                         await settle(session, self._bus, outcomes, self._owner)
             except (psycopg.OperationalError, PoolTimeout) as error:
                 failures += 1
+                if failures >= MOST_REFUSALS and not passes(error):
+                    await self._write_apart(notes, outcomes, error)
+                    return
                 if failures == 1:
                     log.warning("outcomes are held; trying to write them again", error=str(error).strip())
                 await asyncio.sleep(self._backoff.delay(failures))

@@ -21,13 +21,14 @@ from ..bus.port import Bus, Intake, Work
 from ..flow.callback import run_callback
 from ..flow.flow import Flow
 from ..flow.handle_job import handle_job_message
-from ..flow.message import put_off
 from ..flow.outcome import Outcome
+from ..flow.put_off import put_off
 from ..handlers.runner import Runner, context_of
 from ..logs import logger
 from ..reconciler import Reconciler
 from ..settings import Settings
 from ..store.database import Database
+from ..store.outage import passes
 from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage
 from ..store.session import Claim, Note, Row
 from .cancelling import cancel_all
@@ -107,7 +108,7 @@ class Worker:
         keeper.start()
         settling = asyncio.create_task(self._settler.run())
         feeding = [asyncio.create_task(feed.run()) for feed in self._feeds.values()]
-        reconciler = Reconciler(self._database, self._bus, self.name, settings.reconcile, self._posting.beat)
+        reconciler = Reconciler(self._database, self._bus, self.name, settings, self._posting.beat)
         loops = [asyncio.create_task(self._bus.listen(self._wake)), asyncio.create_task(reconciler.run())]
         loops += [asyncio.create_task(loop) for loop in self._posting.loops()]
         if until_idle:
@@ -232,13 +233,21 @@ class Worker:
         try:
             done = await handle_job_message(self._flow, self._jobs, message)
             log.debug("job message handled", job=message.job_id, done=done)
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            log.warning("a job message comes again", job=message.job_id, error=str(error).strip())
-        except Exception as error:
-            log.exception("a job message could not be handled; it comes again", job=message.job_id)
-            await put_off(self._database, message, error)
+        except Exception as error:  # noqa: BLE001 - logged, told by an event, and counted in put_off
+            if isinstance(error, psycopg.Error | PoolTimeout) and passes(error):
+                log.warning("a job message comes again", job=message.job_id, error=str(error).strip())
+            else:
+                await self._put_off(message, error)
         finally:
             self._held.drop("job", message.job_id)
+
+    async def _put_off(self, message: JobMessage, error: Exception) -> None:
+        """Where not even that can be written, the message comes again when its lease has run out."""
+        try:
+            done = await put_off(self._flow, message, error)
+        except (psycopg.Error, PoolTimeout) as lost:
+            done = f"it comes again with its lease: {str(lost).strip()}"
+        log.error("a job message could not be handled", job=message.job_id, done=done, exc_info=error)
 
     async def _run_task(self, task: ClaimedTask) -> None:
         context = context_of(task, lambda kind, data: self._tell(task, kind, data))
@@ -260,6 +269,7 @@ class Worker:
             await self._places.acquire()
         finally:
             self._waiting.discard(cast("asyncio.Task[object]", waiting))
+        self._held.begin_task(task.key)
         try:
             return await self._runner.run(task, context)
         finally:

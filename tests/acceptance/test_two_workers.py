@@ -16,7 +16,9 @@ APP = ("--app", str(Path(__file__).with_name("counted_jobs.py")))
 TASKS = 1_000
 
 
-async def test_two_worker_processes_do_a_thousand_tasks_once_each(url: str, open_app: OpenApp, tmp_path: Path) -> None:
+async def test_f28_two_worker_processes_do_a_thousand_tasks_once_each(
+    url: str, open_app: OpenApp, tmp_path: Path
+) -> None:
     app, file = await open_app(counted), tmp_path / "lines"
     with started("worker", *APP, url=url) as one, started("worker", *APP, url=url) as other:
         for worker in (one, other):

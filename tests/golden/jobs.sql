@@ -40,7 +40,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.jobs AS r SET status = 'completed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = NULL, lease_owner = NULL, lease_expires_at = NULL, finished_at = i.moment, result = i.result, error = NULL
+UPDATE app.jobs AS r SET status = 'completed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = NULL, lease_owner = NULL, lease_expires_at = NULL, finished_at = i.moment, result = i.result, error = NULL, deadline_at = NULL, put_offs = NULL
 FROM input AS i
 WHERE
   r.job_id = CAST(i.job_id AS VARCHAR(64))
@@ -70,7 +70,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.jobs AS r SET status = 'failed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = NULL, lease_owner = NULL, lease_expires_at = NULL, finished_at = i.moment, result = NULL, error = i.error
+UPDATE app.jobs AS r SET status = 'failed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = NULL, lease_owner = NULL, lease_expires_at = NULL, finished_at = i.moment, result = NULL, error = i.error, deadline_at = NULL, put_offs = NULL
 FROM input AS i
 WHERE
   r.job_id = CAST(i.job_id AS VARCHAR(64))
@@ -101,7 +101,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.jobs AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = NULL, lease_owner = NULL, lease_expires_at = NULL, finished_at = i.moment, result = NULL, error = NULL
+UPDATE app.jobs AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = NULL, lease_owner = NULL, lease_expires_at = NULL, finished_at = i.moment, result = NULL, error = NULL, deadline_at = NULL, put_offs = NULL
 FROM input AS i
 WHERE
   r.job_id = CAST(i.job_id AS VARCHAR(64))
@@ -132,7 +132,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.jobs AS r SET status = 'queued', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = i.moment + MAKE_INTERVAL(secs => i.delay), finished_at = NULL, result = NULL, error = NULL
+UPDATE app.jobs AS r SET status = 'queued', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = i.moment + MAKE_INTERVAL(secs => i.delay), finished_at = NULL, result = NULL, error = NULL, deadline_at = i.moment + r.deadline
 FROM input AS i
 WHERE
   r.job_id = CAST(i.job_id AS VARCHAR(64))

@@ -211,6 +211,9 @@ CREATE TABLE IF NOT EXISTS app.jobs (
   tasks_total INT DEFAULT 0 NOT NULL,
   result JSON,
   error JSONB,
+  put_offs INT,
+  deadline INTERVAL,
+  deadline_at TIMESTAMPTZ,
   lease_owner VARCHAR(100),
   lease_number INT DEFAULT 0 NOT NULL,
   send_number INT DEFAULT 0 NOT NULL,
@@ -260,11 +263,20 @@ CREATE TABLE IF NOT EXISTS app.jobs (
   ) = (
     error IS NOT NULL
   )),
+  CONSTRAINT jobs_deadline_at_tied CHECK ((
+    status IN ('queued', 'processing') OR deadline_at IS NULL
+  )),
+  CONSTRAINT jobs_put_offs_tied CHECK ((
+    status IN ('queued', 'processing') OR put_offs IS NULL
+  )),
   CONSTRAINT jobs_message_lease CHECK ((
     lease_owner IS NULL
   ) = (
     lease_expires_at IS NULL
   )),
+  CONSTRAINT jobs_deadline_set CHECK (deadline IS NULL
+  OR deadline_at IS NOT NULL
+  OR NOT status IN ('queued', 'processing')),
   CONSTRAINT jobs_event_told CHECK ((
     event_type IS NOT NULL AND event_status IS NOT NULL AND event_data IS NOT NULL
   ))
@@ -288,6 +300,8 @@ CREATE TABLE IF NOT EXISTS app.stages (
   tasks_failed INT DEFAULT 0 NOT NULL CHECK (tasks_failed >= 0),
   tasks_cancelled INT DEFAULT 0 NOT NULL CHECK (tasks_cancelled >= 0),
   stop_reason VARCHAR(20),
+  stop_why TEXT,
+  stopped_at TIMESTAMPTZ,
   error JSONB,
   started_at TIMESTAMPTZ,
   finished_at TIMESTAMPTZ,
@@ -321,6 +335,12 @@ CREATE TABLE IF NOT EXISTS app.stages (
   )),
   CONSTRAINT stages_stop_reason_tied CHECK ((
     status IN ('processing') OR stop_reason IS NULL
+  )),
+  CONSTRAINT stages_stop_why_tied CHECK ((
+    status IN ('processing') OR stop_why IS NULL
+  )),
+  CONSTRAINT stages_stopped_at_tied CHECK ((
+    status IN ('processing') OR stopped_at IS NULL
   )),
   CONSTRAINT stages_counters_add_up CHECK (tasks_completed + tasks_failed + tasks_cancelled <= tasks_total),
   CONSTRAINT stages_closed_when_counted CHECK (status IN ('pending', 'processing')
@@ -503,6 +523,10 @@ WHERE
 CREATE INDEX IF NOT EXISTS jobs_under_way ON app.jobs(job_id)
 WHERE
   status = 'processing';
+
+CREATE INDEX IF NOT EXISTS jobs_with_deadline ON app.jobs(deadline_at)
+WHERE
+  deadline_at IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS jobs_recent ON app.jobs(created_at, job_id);
 
@@ -1055,6 +1079,12 @@ COMMENT ON COLUMN app.jobs.definition IS 'the job''s shape, fixed when it was su
 
 COMMENT ON COLUMN app.jobs.tasks_total IS 'tasks created so far, for their numbers';
 
+COMMENT ON COLUMN app.jobs.put_offs IS 'how often in a row its message could not be handled';
+
+COMMENT ON COLUMN app.jobs.deadline IS 'how long it may take, from submission or resume';
+
+COMMENT ON COLUMN app.jobs.deadline_at IS 'when it fails unless it has ended';
+
 COMMENT ON COLUMN app.jobs.lease_owner IS 'the worker that holds the row';
 
 COMMENT ON COLUMN app.jobs.lease_number IS 'rises with every claim, and fences';
@@ -1074,6 +1104,10 @@ COMMENT ON TABLE app.stages IS 'Fans out into tasks. Its last task closes it, in
 COMMENT ON COLUMN app.stages.stage IS 'counted from 1';
 
 COMMENT ON COLUMN app.stages.stop_reason IS 'why running tasks were asked to stop';
+
+COMMENT ON COLUMN app.stages.stop_why IS 'the same in words, for the events of its end';
+
+COMMENT ON COLUMN app.stages.stopped_at IS 'when they were asked';
 
 COMMENT ON COLUMN app.stages.move_number IS 'how often this row has moved';
 
@@ -1181,7 +1215,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '31dc7ed00ff180960aab6fdb3e64efe7d085cc0bc13a86f9f49e7d79fab927b0'
+    '6a59f4221c2d225ab2f817b05cf6e972b9484bde764b2cfbab29d9a76378b88a'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

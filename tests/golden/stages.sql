@@ -40,7 +40,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.stages AS r SET status = 'completed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = NULL, stop_reason = NULL, tasks_completed = i.tasks_completed, tasks_failed = i.tasks_failed, tasks_cancelled = i.tasks_cancelled
+UPDATE app.stages AS r SET status = 'completed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = NULL, stop_reason = NULL, stop_why = NULL, stopped_at = NULL, tasks_completed = i.tasks_completed, tasks_failed = i.tasks_failed, tasks_cancelled = i.tasks_cancelled
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)
@@ -71,7 +71,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.stages AS r SET status = 'failed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = i.error, stop_reason = NULL, tasks_completed = i.tasks_completed, tasks_failed = i.tasks_failed, tasks_cancelled = i.tasks_cancelled
+UPDATE app.stages AS r SET status = 'failed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = i.error, stop_reason = NULL, stop_why = NULL, stopped_at = NULL, tasks_completed = i.tasks_completed, tasks_failed = i.tasks_failed, tasks_cancelled = i.tasks_cancelled
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)
@@ -102,7 +102,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.stages AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = NULL, stop_reason = NULL, tasks_completed = i.tasks_completed, tasks_failed = i.tasks_failed, tasks_cancelled = i.tasks_cancelled
+UPDATE app.stages AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = NULL, stop_reason = NULL, stop_why = NULL, stopped_at = NULL, tasks_completed = i.tasks_completed, tasks_failed = i.tasks_failed, tasks_cancelled = i.tasks_cancelled
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)
@@ -133,7 +133,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.stages AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = NULL, stop_reason = NULL
+UPDATE app.stages AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = NULL, stop_reason = NULL, stop_why = NULL, stopped_at = NULL
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)
@@ -163,7 +163,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.stages AS r SET status = 'pending', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, started_at = NULL, finished_at = NULL, error = NULL, stop_reason = NULL
+UPDATE app.stages AS r SET status = 'pending', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, started_at = NULL, finished_at = NULL, error = NULL, stop_reason = NULL, stop_why = NULL, stopped_at = NULL
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)
@@ -184,7 +184,7 @@ RETURNING CAST(r.stage_id AS VARCHAR) AS key;
 
 -- sweep: skip from pending by job_id
 WITH moved AS (
-  UPDATE app.stages AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), finished_at = n.moment, error = NULL, stop_reason = NULL
+  UPDATE app.stages AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), finished_at = n.moment, error = NULL, stop_reason = NULL, stop_why = NULL, stopped_at = NULL
   FROM (
     SELECT
       app.clock() AS moment

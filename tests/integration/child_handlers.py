@@ -59,7 +59,7 @@ def own_pid() -> int:
 
 @task
 def facts(context: TaskContext) -> list[object]:
-    return [context.job_id, context.task_id, context.stage, context.index, context.attempt]
+    return [context.job_id, context.task_id, context.stage, context.index, context.attempt, context.lease_number]
 
 
 @task

@@ -229,6 +229,14 @@ async def an_attempt_goes_on_past_its_deadline(session: Session) -> None:
 
 
 @damage("GAP-14")
+async def a_task_goes_on_though_it_was_asked_to_stop(session: Session) -> None:
+    await leased_task(session)
+    await run(
+        session, "UPDATE {schema}.stages SET stop_reason = 'cancel', stopped_at = app.clock() - interval '1 hour'"
+    )
+
+
+@damage("GAP-14")
 async def the_lease_of_a_callback_has_expired(session: Session) -> None:
     await row_in(session, CALLBACKS, "processing", job_id=await completed_job(session))
     await run(session, "UPDATE {schema}.callbacks SET lease_expires_at = app.clock() - interval '1 hour'")
@@ -286,9 +294,26 @@ async def a_reconciler_fails(session: Session) -> None:
     )
 
 
+@damage("GAP-29")
+async def a_job_is_past_its_deadline(session: Session) -> None:
+    await open_stage(session)
+    past = "UPDATE {schema}.jobs SET deadline = '1 hour', deadline_at = app.clock() - interval '10 minutes'"
+    await run(session, past)
+
+
 @damage("GAP-21")
 async def a_guard_is_switched_off(session: Session) -> None:
     await run(session, "ALTER TABLE {schema}.tasks DISABLE TRIGGER tasks_2_guard")
+
+
+@damage("GAP-21")
+async def a_guard_is_gone(session: Session) -> None:
+    await run(session, "DROP TRIGGER tasks_2_guard ON {schema}.tasks")
+
+
+@damage("GAP-21")
+async def the_log_may_be_rewritten(session: Session) -> None:
+    await run(session, "DROP TRIGGER job_events_2_kept ON {schema}.job_events")
 
 
 @damage("GAP-21")
@@ -315,7 +340,7 @@ async def a_dead_letter_belonged_to_no_job(session: Session) -> None:
     await run(session, "UPDATE {schema}.workers SET dead_letters = 1, bus = 'servicebus'")
 
 
-@damage("GAP-29")
+@damage("GAP-30")
 async def a_relay_does_not_send(session: Session) -> None:
     await open_stage(session)
     await run(session, ALIVE)

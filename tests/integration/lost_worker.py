@@ -19,12 +19,16 @@ EXPIRE = "UPDATE app.tasks SET lease_expires_at = now() - interval '1 second', l
 
 async def handle_messages(app: AsyncCoreMachine) -> None:
     """Handle every job message that is due, once, as the worker that will be gone."""
+    for message in await claimed_messages(app):
+        await handle_job_message(Flow(app.database, app.bus, GONE, uncalled), app.jobs, message)
+
+
+async def claimed_messages(app: AsyncCoreMachine) -> list[JobMessage]:
+    """Claim every job message that is due, as the worker that will be gone."""
     parameters = {"kinds": list(app.jobs), "limit": 100, "owner": GONE, "lease": 10.0}
     async with app.database.session() as session:
         due = await session.fetch("claim_job_messages", parameters)
-    for row in due:
-        message = JobMessage(row["job_id"], row["job_type"], row["lease_number"])
-        await handle_job_message(Flow(app.database, app.bus, GONE, _call), app.jobs, message)
+    return [JobMessage(row["job_id"], row["job_type"], row["lease_number"]) for row in due]
 
 
 async def claim_tasks(app: AsyncCoreMachine) -> int:
@@ -43,5 +47,6 @@ async def lose(app: AsyncCoreMachine) -> None:
     await rows(app, EXPIRE)
 
 
-async def _call(_function: object, _given: Mapping[str, object]) -> Any:
+async def uncalled(_function: object, _given: Mapping[str, object]) -> Any:
+    """For a flow that must not call user code."""
     raise AssertionError("these jobs have no code of a user's to call")

@@ -179,6 +179,7 @@ def tied_columns(record: Record, target: str) -> dict[str, str]:
         "JSONB": "'[]'::jsonb",
         "VARCHAR(100)": "'someone'",
         "VARCHAR(20)": "'why'",
+        "TEXT": "'why'",
     }
     changes: dict[str, str] = {}
     for tie in record.ties:

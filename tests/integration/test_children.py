@@ -89,7 +89,7 @@ async def test_arguments_are_converted_and_the_result_comes_back(children: Child
 
 
 async def test_the_context_in_the_child_knows_its_task(children: Children) -> None:
-    assert json.loads(await run(children, facts)) == ["j1", "j1/2/3", "tiles", 3, 2]
+    assert json.loads(await run(children, facts)) == ["j1", "j1/2/3", "tiles", 3, 2, 4]
 
 
 async def test_what_a_handler_raises_comes_back_with_its_traceback(children: Children) -> None:

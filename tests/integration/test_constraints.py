@@ -23,6 +23,7 @@ SAMPLES = {
     "JSONB": "'{}'::jsonb",
     "VARCHAR(100)": "'someone'",
     "VARCHAR(20)": "'why'",
+    "TEXT": "'why'",
 }
 ENDED = {"tasks_completed": "0", "tasks_failed": "0", "tasks_cancelled": "0"}
 

@@ -21,7 +21,7 @@ def speak_and_wait(gate: str, context: TaskContext) -> list[object]:
     context.progress(1, 2)
     while not Path(gate).exists() and not context.wait(0.02):
         pass
-    return [context.job_id, context.task_id, context.stage, context.index, context.attempt]
+    return [context.job_id, context.task_id, context.stage, context.index, context.attempt, context.lease_number]
 
 
 @task
@@ -71,7 +71,7 @@ async def test_checkpoint_and_progress_are_written_while_the_handler_still_runs(
     for event in (checkpoint, progress):
         assert (event["task_id"], event["stage"], event["attempt"]) == (one["task_id"], 1, 1)
         assert (event["lease_number"], event["event_status"]) == (1, "info")
-    assert row["result"] == [submitted.id, one["task_id"], "speak", 0, 1]
+    assert row["result"] == [submitted.id, one["task_id"], "speak", 0, 1, 1]
 
 
 async def test_a_stop_request_reaches_a_running_sibling_in_its_process(open_app: OpenApp, tmp_path: Path) -> None:

@@ -132,7 +132,11 @@ async def test_under_fail_fast_a_running_sibling_is_asked_to_stop_and_ends_when_
     async with working(app):
         submitted = await app.submit(job, numbers=[0, 1, 2, 3])
         stop = await until_event(app, submitted.id, "stop_requested")
-        assert stop["event_data"] == {"reason": "fail_fast", "running": 1}
+        assert stop["event_data"] == {
+            "reason": "fail_fast",
+            "why": "a task of this stage failed",
+            "running": 1,
+        }
         assert (await app.job(submitted.id))["status"] == "processing"
         go_on.set()
         row = await ended(app, submitted.id)

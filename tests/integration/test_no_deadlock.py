@@ -150,7 +150,8 @@ async def test_f38_a_renewal_waits_for_no_row_while_it_holds_another(  # noqa: P
     keys = await keys_in(witness, table, key)
     async with witness.connection.transaction():
         await run(witness, LOCKED.format(table=table, key=key), {"key": keys[0]})
-        given = {"owner": ME, "lease": 60.0, ids: keys[::-1], "lease_numbers": [1] * len(keys)}
+        numbers, begun = [1] * len(keys), [True] * len(keys)
+        given = {"owner": ME, "lease": 60.0, ids: keys[::-1], "lease_numbers": numbers, "begun": begun}
         async with app.database.session() as session:
             renewed = await asyncio.wait_for(session.fetch(renewal, given), 10)
     assert sorted(str(row[key]) for row in renewed) == sorted(keys[1:]), "the others do not wait for it"

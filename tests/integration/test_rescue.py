@@ -33,14 +33,14 @@ async def claimed_by_a_lost_worker(app: AsyncCoreMachine, numbers: list[int]) ->
 
 
 def reconciler(app: AsyncCoreMachine) -> Reconciler:
-    return Reconciler(app.database, app.bus, "finder", 60)
+    return Reconciler(app.database, app.bus, "finder", app.settings)
 
 
 async def test_f32_tasks_of_a_lost_worker_are_queued_again_with_an_event(open_app: OpenApp) -> None:
     app = await open_app(SUMS)
     job_id = await claimed_by_a_lost_worker(app, numbers=[1, 2, 3])
     found = await reconciler(app).run_once()
-    assert found == {"tasks_rescued": 3, "callbacks_rescued": 0, "stages_closed": 0, "jobs_sent_for": 0}
+    assert {name: number for name, number in found.items() if number} == {"tasks_rescued": 3}
     tasks = await tasks_of(app, job_id)
     assert [(t["status"], t["attempt"], t["rescues"], t["lease_number"]) for t in tasks] == [("queued", 1, 1, 1)] * 3
     event, *_ = await events_of(app, job_id, "task_rescued")

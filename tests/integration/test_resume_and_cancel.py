@@ -157,8 +157,8 @@ async def test_a_running_job_ends_cancelled_once_its_running_tasks_have_stopped(
     async with working(app):
         submitted = await app.submit(job, numbers=[0, 1, 2, 3])
         await until_event(looking_on, submitted.id, "task_started", number=2)
-        assert await looking_on.cancel(submitted.id) == "processing"
-        assert await looking_on.cancel(submitted.id) == "processing", "asking twice changes nothing"
+        assert await looking_on.cancel(submitted.id, "wrong \x00 raster, says Ada") == "processing"
+        assert await looking_on.cancel(submitted.id, "again") == "processing", "asking twice changes nothing"
         ended = await until_status(looking_on, submitted.id, "cancelled", "completed", "failed")
     assert ended["status"] == "cancelled"
     job_row = await app.job(submitted.id)
@@ -166,6 +166,10 @@ async def test_a_running_job_ends_cancelled_once_its_running_tasks_have_stopped(
     assert job_row["stages"][0]["tasks_cancelled"] == 4
     counted = await counted_events(app, submitted.id)
     assert (counted["task_started"], counted["task_cancelled"], counted["stop_requested"]) == (2, 4, 1)
+    (job_told,) = await events_of(looking_on, submitted.id, "job_cancelled")
+    (stage_told, *_) = await events_of(looking_on, submitted.id, "stage_cancelled")
+    reason = "wrong \N{SYMBOL FOR NULL} raster, says Ada"
+    assert (job_told["event_data"]["reason"], stage_told["event_data"]["reason"]) == (reason, reason)
 
 
 async def test_a_cancelled_job_whose_worker_is_gone_ends_when_its_lease_has(open_app: OpenApp) -> None:

@@ -139,7 +139,9 @@ def test_a_problem_inside_a_value_names_the_way_to_it() -> None:
     assert list(problems_of({"size": 1, "tags": ["a", 2]})) == ["tags.1"]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1, object()}], ids=repr)
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), object(), {1, object()}], ids=["NaN", "infinite", "an object", "a set"]
+)
 def test_what_is_not_json_is_refused(value: object) -> None:
     words = re.compile(r"relief does not accept these parameters: (parameters: not JSON|scale)")
     with pytest.raises(ParameterError, match=words):

@@ -1,4 +1,4 @@
--- audit GAP-29: rows whose messages should have been sent to a broker, and were not: a living worker has that bus, and its
+-- audit GAP-30: rows whose messages should have been sent to a broker, and were not: a living worker has that bus, and its
 -- relay does not send. Reads the partial indexes on due_at; takes no lock.
 WITH due AS (
   SELECT job_id, 'job' AS subject, job_type AS kind, due_at FROM app.jobs

@@ -177,7 +177,7 @@ def wait_until_active(url: str, backend: int) -> None:
             pass
 
 
-@pytest.mark.parametrize("content", [str(os.getpid()), "", "not a number"])
+@pytest.mark.parametrize("content", [str(os.getpid()), "", "not a number"], ids=["another", "empty", "no number"])
 def test_a_process_id_that_is_another_process_now_does_not_stop_the_start(
     data_dir: Path, cluster_at: Callable[[Path], Cluster], content: str
 ) -> None:

@@ -1,0 +1,58 @@
+"""deadline: what is past its time ends, by the moves that everybody else uses."""
+
+from collections.abc import Sequence
+
+from ..bus.port import Bus, Message
+from ..store.database import Database
+from ..store.rows import ClaimedTask, StageRow
+from ..store.session import Row, Session
+from .advance import DEADLINE, deadline_error, end_job
+from .outcome import Outcome
+from .run_task import settle
+from .stop import Stop, lock_job, stop_stage
+
+
+async def end_overdue_jobs(database: Database, bus: Bus, limit: int) -> int:
+    """Fail the jobs that are past their deadline, or ask what runs of them to stop. Returns how many there were."""
+    async with database.session() as session:
+        found = await session.fetch("overdue_jobs", {"limit": limit})
+    return sum([await _end_job(database, bus, one["job_id"]) for one in found])
+
+
+async def end_overdue_tasks(database: Database, bus: Bus, tasks: Sequence[ClaimedTask], found_by: str) -> int:
+    """Take tasks from workers that renew their leases though their time is over. Returns how many moved."""
+    outcomes = [Outcome(task=task, kind="overdue") for task in tasks]
+    async with database.transaction() as session:
+        won = await settle(session, bus, outcomes, found_by)
+        if won:
+            await bus.announce(session, [Message("task", task.job_id) for task in tasks if task.key in won])
+    return len(won)
+
+
+async def _end_job(database: Database, bus: Bus, job_id: str) -> bool:
+    async with database.transaction() as session:
+        job, stage = await lock_job(session, job_id)
+        if not job["is_overdue"] or (stage is not None and stage.stop_reason):
+            return False
+        if stage is None:
+            why = _why(job, await _between(session, job_id))
+            await end_job(session, job, "the job was past its deadline", deadline_error(why), {})
+        else:
+            await stop_stage(session, bus, job, stage, Stop(DEADLINE, _why(job, _under_way(stage))))
+    return True
+
+
+def _why(job: Row, under_way: str) -> str:
+    return f"the job did not end within its deadline of {job['deadline'].total_seconds():g} s: {under_way}"
+
+
+def _under_way(stage: StageRow) -> str:
+    done = f"{stage.tasks_completed} of its {stage.tasks_total} tasks had completed"
+    return f"stage {stage.stage} ({stage.name}) was under way, {done}"
+
+
+async def _between(session: Session, job_id: str) -> str:
+    for row in await session.fetch("load_stages", {"job_id": job_id}):
+        if row["status"] == "pending":
+            return f"stage {row['stage']} ({row['name']}) had not been opened"
+    return "its stages were complete, and it had not been finalized"

@@ -1,0 +1,36 @@
+"""stop: a job that must not go on. What has not started never will; what runs is asked to stop."""
+
+from typing import NamedTuple
+
+from ..bus.port import Bus
+from ..store.rows import StageRow
+from ..store.session import Row, Session
+from .advance import close_stage, count_only, stop_siblings
+
+
+async def lock_job(session: Session, job_id: str) -> tuple[Row, StageRow | None]:
+    """The job and its open stage, where it has one, locked in the one order."""
+    (job,) = await session.fetch("lock_jobs", {"job_ids": [job_id]})
+    stages = [StageRow.of(row) for row in await session.fetch("load_stages", {"job_id": job_id})]
+    for stage in stages:
+        if stage.status == "processing":
+            (row,) = await session.fetch("lock_stages", {"stage_ids": [stage.stage_id]})
+            return job, StageRow.of(row)
+    return job, None
+
+
+class Stop(NamedTuple):
+    """Why a stage is stopped: the reason that its row keeps, and the same in words."""
+
+    reason: str
+    why: str
+
+
+async def stop_stage(session: Session, bus: Bus, job: Row, stage: StageRow, stop: Stop) -> bool:
+    """Stop a locked stage that is open. Returns whether it is closed; if not, its last task to end will close it."""
+    await stop_siblings(session, stage, stop.reason, stop.why)
+    if stage.still_open:
+        await count_only(session, stage)
+        return False
+    await close_stage(session, bus, job, stage)
+    return True

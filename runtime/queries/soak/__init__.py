@@ -1,0 +1,1 @@
+"""What the soak asks the database beside what everybody asks."""

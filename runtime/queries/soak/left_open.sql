@@ -1,0 +1,6 @@
+-- soak: rows that have not ended when everything should have. Takes no lock.
+SELECT (SELECT count(*) FROM app.jobs WHERE status IN ('queued', 'processing')) AS jobs,
+       (SELECT count(*) FROM app.stages WHERE status IN ('pending', 'processing')) AS stages,
+       (SELECT count(*) FROM app.tasks WHERE status IN ('queued', 'processing')) AS tasks,
+       (SELECT count(*) FROM app.callbacks WHERE status IN ('queued', 'processing')) AS callbacks,
+       (SELECT count(*) FROM app.jobs) AS all_jobs

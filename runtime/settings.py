@@ -13,6 +13,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="COREMACHINE_", env_ignore_empty=True, extra="forbid", frozen=True)
 
     url: str | None = Field(default=None, description="postgresql:// URL; without one, the embedded PostgreSQL")
+    db_auth: Literal["password", "entra"] = Field(
+        default="password", description="how one logs in: as the URL says, or with a token of Entra ID"
+    )
     db_schema: str = Field(default="app", description="schema that holds the tables")
     data_dir: Path | None = Field(default=None, description="where the embedded PostgreSQL keeps its data")
     concurrency: int = Field(default=8, ge=1, description="handlers that a worker runs at once")

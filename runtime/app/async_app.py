@@ -22,7 +22,7 @@ from ..store.database import Database
 from ..store.session import Row
 from ..worker.worker import Worker
 from .audit import Audit, read_audit
-from .buses import BusName, bus_of
+from .buses import BusName, bus_of, password_of
 from .history import EventMark, read_events_after, read_timeline, timeline_json
 from .records import Records
 from .why import Why, why
@@ -69,7 +69,14 @@ class AsyncCoreMachine:
         url, embedded = self._url, self._url is None
         if url is None:
             url = await asyncio.to_thread(self._start_embedded)
-        database = Database(url, schema=self.settings.db_schema, pool_size=self.settings.pool_size, records=self.schema)
+        settings = self.settings
+        database = Database(
+            url,
+            schema=settings.db_schema,
+            pool_size=settings.pool_size,
+            records=self.schema,
+            password=password_of(settings),
+        )
         try:
             await database.reach()
             if embedded or self._install:

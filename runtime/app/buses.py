@@ -1,6 +1,6 @@
 """Which bus an application uses."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import Literal
 
@@ -11,6 +11,7 @@ from ..bus.port import Bus, Transport
 from ..bus.postgres import PostgresBus
 from ..settings import Settings
 from ..store.database import Database
+from ..store.entra import EntraPassword
 
 BusName = Literal["postgres", "servicebus"]
 
@@ -42,6 +43,14 @@ def service_bus(settings: Settings) -> Transport:
     with extra_needed("azure", "azure", "aiohttp"):
         from ..bus.servicebus import ServiceBusTransport
     return ServiceBusTransport.of(settings.servicebus)
+
+
+def password_of(settings: Settings) -> Callable[[], str] | None:
+    """What gives the password of each new database connection; None where the URL says it. Raises MissingExtraError."""
+    if settings.db_auth == "password":
+        return None
+    with extra_needed("azure", "azure"):
+        return EntraPassword()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The database of a process: one small pool, and the transactions on it."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -25,10 +26,20 @@ class Database:
     """Connections to one PostgreSQL database and the schema in it.
 
     Transactions are short: a statement may take five minutes, an idle transaction one, then the server ends it.
+    `password` is asked at each new connection, where it is not in the URL and does not last, as a token of Entra ID.
     """
 
-    def __init__(self, url: str, *, schema: str = "app", pool_size: int = 4, records: Schema = SCHEMA) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str = "app",
+        pool_size: int = 4,
+        records: Schema = SCHEMA,
+        password: Callable[[], str] | None = None,
+    ) -> None:
         self.url = url
+        self._password = password
         self.schema = schema
         self.records = records
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
@@ -37,7 +48,7 @@ class Database:
             max_size=pool_size,
             open=False,
             timeout=30,
-            kwargs={"autocommit": True, "row_factory": dict_row, "application_name": "coremachine"},
+            kwargs=self._pooled,
             configure=self._configure,
         )
 
@@ -83,11 +94,20 @@ class Database:
         """A connection outside the pool, with all that the login may do."""
         return await psycopg.AsyncConnection[Row].connect(
             self.url,
+            **({} if self._password is None else await asyncio.to_thread(self.credentials)),
             autocommit=True,
             connect_timeout=10,
             row_factory=cast("Any", dict_row),
             application_name=f"coremachine {purpose}",
         )
+
+    def credentials(self) -> dict[str, Any]:
+        """What a connection needs beside the URL. May ask elsewhere, so not to be called on a loop."""
+        return {} if self._password is None else {"password": self._password()}
+
+    async def _pooled(self) -> dict[str, Any]:
+        given = {} if self._password is None else await asyncio.to_thread(self.credentials)
+        return {"autocommit": True, "row_factory": dict_row, "application_name": "coremachine", **given}
 
     async def install(self) -> bool:
         """Install the schema as its owner, in one transaction. Returns whether anything had to be done.

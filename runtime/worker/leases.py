@@ -55,6 +55,7 @@ class LeaseKeeper:
     def _connect(self) -> psycopg.Connection[dict[str, object]]:
         connection = psycopg.Connection[dict[str, object]].connect(
             self._database.url,
+            **self._database.credentials(),
             autocommit=True,
             row_factory=cast("Any", dict_row),
             connect_timeout=max(2, int(self._lease / 3)),

@@ -74,7 +74,7 @@ async def _close(client: ServiceBusClient, opening: asyncio.Future[Any] | None) 
     try:
         async with asyncio.timeout(CLOSING):
             if opening is not None:
-                await asyncio.wait([opening])
+                await asyncio.gather(opening, return_exceptions=True)
             await client.close()
     except RAISED as error:
         log.debug("a connection could not be closed", error=repr(error))

@@ -5,7 +5,7 @@ import pytest
 from tests.integration.servicebus.conftest import Queues
 from tests.integration.servicebus.faults import FAULTS, Fault, run_under
 
-COUNT = 40
+COUNT = 20
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

@@ -7,7 +7,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -38,7 +38,7 @@ def server() -> Iterator[str]:
 
 
 @contextmanager
-def served(given: str | None) -> Iterator[str]:
+def served(given: str | None) -> Generator[str]:
     """The server given, or an embedded one for as long as the block lasts."""
     if given:
         yield given

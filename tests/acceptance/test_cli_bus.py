@@ -4,6 +4,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_a_check_tells_what_can_be_done_with_each_queue(ready: Broker) -> None:
 
 
 def test_a_check_of_queues_that_do_not_exist_says_what_to_do(broker: Broker) -> None:
-    given = {"COREMACHINE_SERVICEBUS": broker.connection_string, "COREMACHINE_QUEUE_PREFIX": "missing-"}
+    given: dict[str, Any] = {"COREMACHINE_SERVICEBUS": broker.connection_string, "COREMACHINE_QUEUE_PREFIX": "missing-"}
     done = run("bus", "check", "--app", str(JOBS), code=1, **given)
     assert done.stdout.count("REFUSED  missing-coremachine-") == 6
     assert "`coremachine bus template` prints what to create" in done.stdout
@@ -59,7 +60,7 @@ def test_the_demo_runs_over_the_sdk_on_a_broker_that_it_starts_itself(url: str, 
 
 
 def test_a_worker_of_the_command_line_runs_a_job_over_service_bus(ready: Broker, url: str) -> None:
-    given = {"COREMACHINE_SERVICEBUS": ready.connection_string, "COREMACHINE_BUS": "servicebus"}
+    given: dict[str, Any] = {"COREMACHINE_SERVICEBUS": ready.connection_string, "COREMACHINE_BUS": "servicebus"}
     made = run("submit", "sums", "first=2", "--app", str(JOBS), "--json", url=url, **given)
     assert json.loads(made.stdout)["status"] == "queued"
     run("worker", "--app", str(JOBS), "--until-idle", url=url, **given)
@@ -72,5 +73,5 @@ def test_without_the_extra_the_error_names_it(tmp_path: Path) -> None:
     (tmp_path / "azure").mkdir()
     (tmp_path / "azure" / "__init__.py").write_text("raise ModuleNotFoundError('no azure', name='azure')\n")
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
-    given = {"PYTHONPATH": path, "COREMACHINE_SERVICEBUS": "mine"}
+    given: dict[str, Any] = {"PYTHONPATH": path, "COREMACHINE_SERVICEBUS": "mine"}
     assert "coremachine[azure]" in error_of("bus", "check", "--app", str(JOBS), **given)

@@ -389,3 +389,14 @@ async def test_a_message_for_another_worker_is_sent_anew_and_wears_out_no_delive
     await clock_moves(knows, timedelta(seconds=6))
     async with working(knows):
         await until_status(knows, submitted.id, "processing")
+
+
+async def test_why_says_that_the_broker_has_the_message_and_when_it_is_sent_again(open_app: OpenApp) -> None:
+    office = PostOffice()
+    app = await open_app(SUMS, bus=office, resend=300)
+    submitted = await app.submit(SUMS, count=2)
+    await relay_of(app, office).run_once()
+    (wait,) = (await app.why(submitted.id)).waits_for
+    assert wait.startswith("its message, sent to the broker; again in 5 min unless somebody comes for it")
+    async with working(app):
+        await until_event(app, submitted.id, "callback_executed")

@@ -40,6 +40,11 @@ class LetterReceiver:
         self._heard = monotonic()
         self._asked = 1
 
+    @property
+    def opened(self) -> ServiceBusReceiver | None:
+        """The SDK's receiver that is open; None where none is."""
+        return self._end.handle
+
     async def receive(self, most: int, wait: float) -> Sequence[Envelope]:
         """Up to `most` messages; none after `wait` seconds without any. Raises BrokerError."""
         asked, began = min(most, self._asked), monotonic()

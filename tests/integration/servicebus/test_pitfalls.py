@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from coremachine.runtime.bus.letter import Hint, Letter
+from coremachine.runtime.bus.letter import Envelope, Hint, Letter
 from coremachine.runtime.bus.servicebus import ServiceBusTransport
 from coremachine.runtime.bus.servicebus.namespace import Namespace
 from coremachine.runtime.bus.servicebus.receiver import LetterReceiver
-from coremachine.runtime.bus.verdict import Abandon, Complete, DeadLetter
+from coremachine.runtime.bus.verdict import Abandon, Complete, DeadLetter, Verdict
 from coremachine.runtime.errors import BrokerError
 from tests.servicebus.brokers import Broker
 from tests.servicebus.fixtures import NewQueue
@@ -144,10 +144,10 @@ async def test_pitfall_6_one_receiver_serves_every_poll_and_its_end_leaves_nothi
 ) -> None:
     receiver = transport.receiver(queue)
     assert await receiver.receive(1, 0.1) == []
-    handle = receiver._end.handle
-    assert handle is not None
+    opened = receiver.opened
+    assert opened is not None
     assert await receiver.receive(1, 0.1) == []
-    assert receiver._end.handle is handle
+    assert receiver.opened is opened
     await receiver.close()
     sender = transport.sender(queue)
     await sender.send(letters(3))
@@ -229,7 +229,11 @@ async def test_verdicts_reach_the_broker_and_dead_letters_are_read_with_their_re
     await sender.send(letters(3))
     got = [await receiver.receive(1, 5) for _ in range(3)]
     (one,), (two,), (three,) = got
-    verdicts = [(one, DONE), (two, Abandon("again")), (three, DeadLetter("Poison", "x" * 9_000))]
+    verdicts: list[tuple[Envelope, Verdict]] = [
+        (one, DONE),
+        (two, Abandon("again")),
+        (three, DeadLetter("Poison", "x" * 9_000)),
+    ]
     assert await receiver.settle(verdicts) == 0
     counted = broker.counters(queue)
     assert (counted.completed, counted.abandoned, counted.dead_lettered, counted.held) == (1, 1, 1, 1)

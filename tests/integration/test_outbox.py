@@ -13,6 +13,7 @@ from coremachine.runtime.bus.letter import Envelope, Hint, Letter
 from coremachine.runtime.bus.verdict import Complete, DeadLetter, RetryLater
 from coremachine.runtime.errors import BrokerError
 from coremachine.runtime.relay import Relay
+from coremachine.runtime.store.outbox import postpone
 from coremachine.runtime.worker.posting import sending_of
 from coremachine.statemachine.retry import Backoff
 from tests.databases import OpenApp
@@ -400,3 +401,17 @@ async def test_why_says_that_the_broker_has_the_message_and_when_it_is_sent_agai
     assert wait.startswith("its message, sent to the broker; again in 5 min unless somebody comes for it")
     async with working(app):
         await until_event(app, submitted.id, "callback_executed")
+
+
+async def test_a_late_confirmation_does_not_overrule_a_postponement(open_app: OpenApp) -> None:
+    office = PostOffice()
+    app = await open_app(SUMS, bus=office)
+    submitted = await app.submit(SUMS, count=1)
+
+    async def postponed(letters: Sequence[Letter]) -> None:
+        async with app.database.transaction() as session:
+            assert await postpone(session, letters[0].hint, 5.0)
+
+    office.after.append(postponed)
+    await relay_of(app, office).run_once()
+    assert 0 < await due_in(app, submitted.id) <= 5

@@ -205,7 +205,7 @@ FOUND: tuple[GapQuery, ...] = (
     GapQuery(
         id="GAP-30",
         severity="high",
-        gap="messages are not sent to the broker: a row that is to be sent has been overdue for a minute",
+        gap="messages have not been sent to the broker for a minute",
         response="the row is its own outbox entry and stays due; every relay takes it again until it is sent",
         event="gap_found",
         remedy="`coremachine bus check` says what refuses; the worker's log tells its errors",

@@ -38,6 +38,16 @@ class Relay:
         self._backoff = Backoff(first=0.2, most=10)
         self._send_again = Backoff(first=0.1, most=2)
         self._looked_ahead = float("-inf")
+        self._failed_first: float | None = None
+        self._failed_last = 0.0
+
+    @property
+    def failing(self) -> float | None:
+        """For how many seconds nothing could be sent; None where the last try went well.
+
+        A row does not tell: it is taken again and again, and each time its `due_at` moves ahead.
+        """
+        return None if self._failed_first is None else monotonic() - self._failed_first
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -80,6 +90,8 @@ class Relay:
         """Send once of each kind. Returns whether there may be more."""
         ahead = monotonic() - self._looked_ahead >= min(LOOK_AHEAD, self._sending.horizon / 2)
         full = False
+        if monotonic() - self._failed_last > 2 * self._sending.relay_lease:
+            self._failed_first = None  # what could not be sent would have been taken again since
         for kind in self._lane.types:
             letters = await self._taken(kind, ahead=ahead)
             if letters:
@@ -97,6 +109,7 @@ class Relay:
     async def _send(self, kind: Kind, letters: list[Letter]) -> None:
         """Send and confirm; outside any transaction, for a broker may take its time."""
         await self._sent_within_lease(letters)
+        self._failed_first = None
         async with self._database.transaction() as session:
             await confirm(session, kind, letters, self._sending)
 
@@ -116,6 +129,9 @@ class Relay:
                 await asyncio.sleep(delay)
 
     def _tell(self, error: Exception, failures: int) -> None:
+        self._failed_last = monotonic()
+        if self._failed_first is None:
+            self._failed_first = self._failed_last
         if failures == 1:
             said = log.error if isinstance(error, BrokerError) and error.lasting else log.warning
             said("nothing can be sent; trying again", queue=self._lane.queue, error=str(error).strip())

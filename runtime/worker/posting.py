@@ -51,7 +51,8 @@ class Posting:
                 types[kind] += lane.types.get(kind, ())
         told: dict[str, object] = {"bus": self._bus.name, "job_types": types["job"], "task_types": types["task"]}
         orphans = sum(reader.orphans for reader in self._readers)
-        await session.run("record_posting", {"worker": worker, "dead_letters": orphans, **told})
+        failing = max((relay.failing or 0.0 for _, relay in self._relays), default=0.0) or None
+        await session.run("record_posting", {"worker": worker, "dead_letters": orphans, "failing": failing, **told})
 
 
 def sending_of(settings: Settings) -> Sending:

@@ -344,8 +344,15 @@ async def a_dead_letter_belonged_to_no_job(session: Session) -> None:
 async def a_relay_does_not_send(session: Session) -> None:
     await open_stage(session)
     await run(session, ALIVE)
-    await run(session, "UPDATE {schema}.workers SET bus = 'servicebus', unsent_s = 100")
+    await run(session, "UPDATE {schema}.workers SET bus = 'servicebus'")
     await run(session, "UPDATE {schema}.tasks SET due_at = app.clock() - interval '100 s'")
+
+
+@damage("GAP-30")
+async def a_relay_tries_in_vain(session: Session) -> None:
+    await open_stage(session)
+    await run(session, ALIVE)
+    await run(session, "UPDATE {schema}.workers SET bus = 'servicebus', unsent_s = 100")
 
 
 @damage("GAP-23")

@@ -1,14 +1,11 @@
 """Dead letters are read by somebody: each is told on its job's timeline once, and those of no job are counted (F27)."""
 
-import asyncio
-from contextlib import suppress
-
 from coremachine import Job, Stage, task
 from coremachine.runtime.bus.letter import Envelope, Hint, Letter
 from coremachine.runtime.bus.port import DeadMessage
 from coremachine.runtime.relay import DeadLetterReader
 from tests.databases import OpenApp
-from tests.observing import events_of, rows
+from tests.observing import events_of
 from tests.post_office import PostOffice, envelope_of
 from tests.running import working
 from tests.waiting import until_event, until_row
@@ -63,29 +60,3 @@ async def test_dead_letters_of_no_job_are_counted_in_the_heartbeat_and_the_audit
     assert (row["bus"], row["unsent_s"]) == ("broker", None)
     (finding,) = (await app.audit()).findings
     assert (finding.id, finding.count) == ("GAP-22", 2)
-
-
-async def test_the_heartbeat_tells_how_long_the_oldest_message_is_overdue_gap_30(open_app: OpenApp) -> None:
-    office = PostOffice()
-    app = await open_app(SUMS, bus=office, reconcile=0.2, relay_lease=0.2)
-
-    async def never(_: object) -> None:
-        office.before.append(never)
-        raise_refusal()
-
-    office.before.append(never)
-    await app.submit(SUMS, count=1)
-    await rows(app, "UPDATE app.jobs SET due_at = app.clock() - interval '100 s'")
-    running = asyncio.create_task(app.work())
-    await until_row(app, "SELECT * FROM app.workers WHERE unsent_s IS NOT NULL OR runs > 3")
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
-    (row,) = await rows(app, "SELECT * FROM app.workers")
-    assert row["bus"] == "broker"
-
-
-def raise_refusal() -> None:
-    from coremachine.runtime.errors import BrokerError
-
-    raise BrokerError("sending", "refused", lasting=True)

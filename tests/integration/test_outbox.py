@@ -415,3 +415,39 @@ async def test_a_late_confirmation_does_not_overrule_a_postponement(open_app: Op
     office.after.append(postponed)
     await relay_of(app, office).run_once()
     assert 0 < await due_in(app, submitted.id) <= 5
+
+
+async def test_the_heartbeat_tells_for_how_long_nothing_could_be_sent_gap_30(open_app: OpenApp) -> None:
+    office = PostOffice()
+
+    async def never(_: Sequence[Letter]) -> None:
+        office.before.append(never)
+        raise BrokerError("sending", "the queue does not exist", lasting=True)
+
+    office.before.append(never)
+    app = await open_app(SUMS, bus=office, reconcile=0.1, relay_lease=0.3)
+    submitted = await app.submit(SUMS, count=1)
+    async with working(app):
+        row = await until_row(app, "SELECT * FROM app.workers WHERE unsent_s > 0.5")
+        assert row["bus"] == "broker"
+        office.before.clear()
+        await until_event(app, submitted.id, "callback_executed")
+        await until_row(app, "SELECT * FROM app.workers WHERE unsent_s IS NULL")
+
+
+async def test_a_job_message_of_an_earlier_lease_does_not_pass_by_a_back_off_either(open_app: OpenApp) -> None:
+    office = PostOffice()
+    app = await open_app(SUMS, bus=office, horizon=0)
+    submitted = await app.submit(SUMS, count=1)
+    await relay_of(app, office).run_once()
+    await rows(app, "UPDATE app.jobs SET lease_number = 1, send_number = 0, due_at = app.clock() + interval '60 s'")
+    async with working(app):
+
+        async def settled() -> bool:
+            return bool(office.settled)
+
+        await until(settled, "the message is settled")
+    ((_, verdict),) = office.settled
+    assert isinstance(verdict, Complete)
+    assert (await job_row(app, submitted.id))["lease_number"] == 1
+    assert 30 < await due_in(app, submitted.id) <= 60

@@ -1,5 +1,5 @@
--- audit GAP-30: rows whose messages should have been sent to a broker, and were not: a living worker has that bus, and its
--- relay does not send. Reads the partial indexes on due_at; takes no lock.
+-- audit GAP-30: a living worker whose relay could not send for a while, or rows whose messages should have been sent to its
+-- broker long ago. Reads the partial indexes on due_at; takes no lock.
 WITH due AS (
   SELECT job_id, 'job' AS subject, job_type AS kind, due_at FROM app.jobs
   WHERE due_at <= app.clock() - make_interval(secs => %(unsent)s)
@@ -10,10 +10,14 @@ WITH due AS (
   SELECT job_id, 'callback ' || name, job_type, due_at FROM app.callbacks
   WHERE status = 'queued' AND due_at <= app.clock() - make_interval(secs => %(unsent)s)
 ), alive AS (
-  SELECT max(bus) FILTER (WHERE bus <> 'postgres') AS bus, max(unsent_s) AS unsent_s FROM app.workers
-  WHERE stopped_at IS NULL AND seen_at > app.clock() - make_interval(secs => %(alive)s)
+  SELECT worker, bus, unsent_s, seen_at FROM app.workers
+  WHERE stopped_at IS NULL AND bus <> 'postgres' AND seen_at > app.clock() - make_interval(secs => %(alive)s)
+), found AS (
+  SELECT NULL::varchar AS job_id, 'worker ' || worker AS subject, seen_at - make_interval(secs => unsent_s) AS since,
+         'bus ' || bus || ': nothing could be sent for ' || round(unsent_s) || ' s' AS detail
+  FROM alive WHERE unsent_s > %(unsent)s
+  UNION ALL
+  SELECT due.job_id, due.subject, due.due_at, 'type ' || due.kind || ' is not sent' FROM due
+  WHERE EXISTS (SELECT FROM alive)
 )
-SELECT due.job_id, due.subject, due.due_at AS since, count(*) OVER () AS found,
-       'type ' || due.kind || '; bus ' || alive.bus || '; a relay says: overdue for '
-       || COALESCE(round(alive.unsent_s)::varchar || ' s', 'no time') AS detail
-FROM due CROSS JOIN alive WHERE alive.bus IS NOT NULL ORDER BY due.due_at LIMIT %(examples)s
+SELECT job_id, subject, detail, since, count(*) OVER () AS found FROM found ORDER BY since LIMIT %(examples)s

@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     db_schema: str = Field(default="app", description="schema that holds the tables")
     data_dir: Path | None = Field(default=None, description="where the embedded PostgreSQL keeps its data")
     concurrency: int = Field(default=8, ge=1, description="handlers that a worker runs at once")
-    prefetch: int = Field(default=8, ge=0, description="tasks that a worker claims beyond those it runs")
+    prefetch: int = Field(default=1000, ge=0, description="most tasks claimed ahead, where handlers are brief")
     lease: float = Field(default=10.0, gt=0, description="how long a claim lasts unless it is renewed")
     reconcile: float = Field(default=3.0, gt=0, description="how often a worker looks for what waits in vain")
     poll: float = Field(default=1.0, gt=0, description="how often an idle worker looks without being woken")

@@ -9,8 +9,8 @@ from functools import cache
 from ..statemachine.errors import DefinitionError
 from ..statemachine.lifecycle import Transition
 from ..statemachine.records import Queue, Record
-from .moves import assignments, cast_given, element_type, moment_of
-from .text import listed, parse, render
+from .moves import any_of, assignments, cast_given, element_type, moment_of
+from .text import listed, parse, render, source_state
 
 CLAIM = "claim"
 
@@ -43,13 +43,14 @@ def claim_by_key_statement(record: Record, schema: str = "app") -> str:
     which it would scan where statistics say that the queue is empty: only the key finds rows.
     """
     queue, transition = _leasing(record)
-    key, kind, sources = record.key.name, record.key.type, listed(transition.sources)
+    key, kind, sources = record.key.name, record.key.type, transition.sources
     keys = f"CAST(%(keys)s AS {element_type(kind)}[])"
     picked = (
         f"SELECT t.{key} FROM {schema}.{record.table} AS t"
         f" JOIN UNNEST({keys}, CAST(%(lease_numbers)s AS INT[])) AS i({key}, lease_number) ON i.{key} = t.{key}"
-        f" WHERE t.{key} = ANY({keys}) AND (t.status IN ({sources})) IS TRUE AND t.lease_number = i.lease_number"
-        f" AND (t.{queue.by} = ANY(CAST(%(kinds)s AS VARCHAR[]))) IS TRUE ORDER BY t.{key} FOR NO KEY UPDATE OF t"
+        f" WHERE t.{key} = {any_of('keys', kind)} AND {source_state('t.status', sources)}"
+        f" AND t.lease_number = i.lease_number AND (t.{queue.by} = ANY(CAST(%(kinds)s AS VARCHAR[]))) IS TRUE"
+        f" ORDER BY t.{key} FOR NO KEY UPDATE OF t"
     )
     return _claim(record, queue, transition, picked, schema)
 
@@ -69,7 +70,7 @@ def _claim(record: Record, queue: Queue, transition: Transition, picked: str, sc
     return render(
         parse(
             f"UPDATE {schema}.{record.table} AS r SET {sets} FROM {moment_of(schema)}"
-            f" WHERE r.{key} = ANY(ARRAY({picked})) AND (r.status IN ({listed(transition.sources)})) IS TRUE"
+            f" WHERE r.{key} = ANY(ARRAY({picked})) AND {source_state('r.status', transition.sources)}"
             f" RETURNING CAST(r.{key} AS VARCHAR) AS key, {returns}",
         ),
     )

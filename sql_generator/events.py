@@ -50,7 +50,7 @@ COMMON = (
 
 WRITER = """\
 CREATE OR REPLACE FUNCTION {schema}.write_{machine}_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
 DECLARE
   happened timestamptz := {schema}.clock();
 BEGIN
@@ -77,7 +77,11 @@ def create_logs(schema_of: Schema, schema: str) -> list[exp.Expr]:
 
 
 def event_writer(record: Record, schema: str) -> str:
-    """The function that copies the events of moved rows into the log."""
+    """The function that copies the events of moved rows into the log.
+
+    Its plan is made when the first statement of a session calls it, which moves one row: a nested loop, kept for the
+    thousand rows of a later one, would compare a million.
+    """
     log = record.log
     columns = (*log.carries, *log.carries_before)
     return WRITER.format(

@@ -34,3 +34,12 @@ def data_type(text: str) -> exp.DataType:
 def listed(values: tuple[str, ...]) -> str:
     """Values as the inside of an IN list."""
     return ", ".join(quoted(value) for value in values)
+
+
+def source_state(column: str, states: tuple[str, ...]) -> str:
+    """A condition that `column` is one of `states`, which no partial index can answer.
+
+    On tables whose statistics are stale the planner takes an index on `status = 'queued'` to be empty, and reads all
+    of the queue to find one row whose key it knows.
+    """
+    return f"{column} = ANY(CAST((SELECT ARRAY[{listed(states)}]) AS VARCHAR[]))"

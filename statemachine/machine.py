@@ -8,10 +8,9 @@ the only source of a move's event.
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import cast
+from typing import NamedTuple, cast
 
 import transitions
 
@@ -22,8 +21,7 @@ from .lifecycle import EventStatus, Lifecycle
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenEvent:
+class WrittenEvent(NamedTuple):
     """An event as the machine's callback wrote it: type, status and data."""
 
     type: str
@@ -42,8 +40,7 @@ class Subject:
         self.events: list[WrittenEvent] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """A fired trigger, ready to be written: which row, from which state, with which values and which event.
 
     `event` is what the callback wrote; None only where somebody took the callback out.
@@ -101,17 +98,21 @@ class Machine:
         lifecycle has no such edge, GapRefusedError where a gap check refuses, and whatever a callback raises; in
         each case the subject is as it was.
         """
-        source = subject.state
-        with self.taken_back((subject,)):
-            event = self._events.get(trigger)
-            if event is None or source not in event.transitions:
-                legal = self.lifecycle.triggers_from(source)
-                raise IllegalMoveError(self.lifecycle.name, subject.key, source, trigger, legal)
-            written = len(subject.events)
-            if not event.trigger(subject, values=values, data=data):
-                raise GapRefusedError("unknown", self.lifecycle.name, subject.key, trigger, "a condition refused")
-            told = subject.events[-1] if len(subject.events) > written else None
-            return Move(self.lifecycle.name, trigger, subject.key, source, subject.state, values, told)
+        source, written = subject.state, len(subject.events)
+        event = self._events.get(trigger)
+        if event is None or source not in event.transitions:
+            legal = self.lifecycle.triggers_from(source)
+            raise IllegalMoveError(self.lifecycle.name, subject.key, source, trigger, legal)
+        try:
+            fired = event.trigger(subject, values=values, data=data)
+        except BaseException:
+            subject.state = source
+            del subject.events[written:]
+            raise
+        if not fired:  # before anything has changed
+            raise GapRefusedError("unknown", self.lifecycle.name, subject.key, trigger, "a condition refused")
+        told = subject.events[-1] if len(subject.events) > written else None
+        return Move(self.lifecycle.name, trigger, subject.key, source, subject.state, values, told)
 
     def birth(self, data: Mapping[str, object] = NOTHING) -> WrittenEvent:
         """The event of a new record. Raises DefinitionError where creation has none."""

@@ -33,13 +33,13 @@ def json_text(value: object, name: str = "result", largest: int = LARGEST_RESULT
     lone surrogates, and more than `largest` bytes.
     """
     try:
-        text = json.dumps(value, allow_nan=False, default=_converted, separators=(",", ":"))
+        text = _encode(value)
         suspicious = "\\u0000" in text or "\\ud" in text or _has_odd_keys(value)
     except (TypeError, ValueError, RecursionError, PydanticSerializationError):
         suspicious, text = True, ""
     if suspicious:
         _refuse(value, name, 0)
-        text = json.dumps(value, allow_nan=False, default=_converted, separators=(",", ":"))
+        text = _encode(value)
     if len(text) > largest:
         raise ResultError(
             name, type(value).__name__, f"{len(text)} bytes of JSON, more than {largest}; keep it in a file"
@@ -51,6 +51,10 @@ def _converted(value: object) -> Any:
     if _holds_unrun(value):
         raise TypeError("has to be run first")
     return to_jsonable_python(value)
+
+
+_encode = json.JSONEncoder(allow_nan=False, default=_converted, separators=(",", ":")).encode
+"""json.dumps would make an encoder for each result."""
 
 
 def _holds_unrun(value: object) -> bool:

@@ -57,8 +57,8 @@ def served(given: str | None) -> Generator[str]:
 def template(server: str) -> Iterator[str]:
     """The name of a database in which the schema is installed, to be cloned."""
     name = f"template_{uuid4().hex[:12]}"
-    with _Created(server, name, None):
-        asyncio.run(_install(url_of(server, name)))
+    with Created(server, name, None):
+        asyncio.run(install(url_of(server, name)))
         yield name
 
 
@@ -66,7 +66,7 @@ def template(server: str) -> Iterator[str]:
 def empty_url(server: str) -> Iterator[str]:
     """The URL of a new database with nothing in it."""
     name = f"empty_{uuid4().hex[:12]}"
-    with _Created(server, name, None):
+    with Created(server, name, None):
         yield url_of(server, name)
 
 
@@ -74,7 +74,7 @@ def empty_url(server: str) -> Iterator[str]:
 def url(server: str, template: str) -> Iterator[str]:
     """The URL of a new database with the schema installed."""
     name = f"test_{uuid4().hex[:12]}"
-    with _Created(server, name, template):
+    with Created(server, name, template):
         yield url_of(server, name)
 
 
@@ -101,7 +101,8 @@ def url_of(server: str, name: str) -> str:
     return make_conninfo(server, dbname=name)
 
 
-async def _install(url: str) -> None:
+async def install(url: str) -> None:
+    """Install the schema in a database."""
     database = Database(url)
     await database.reach()
     try:
@@ -110,7 +111,7 @@ async def _install(url: str) -> None:
         await database.close()
 
 
-class _Created:
+class Created:
     """A database for as long as the block lasts. Whoever is still connected at its end is cut off."""
 
     def __init__(self, server: str, name: str, template: str | None) -> None:

@@ -26,7 +26,7 @@ class PostOffice:
     dead: defaultdict[str, list[DeadMessage]] = field(default_factory=lambda: defaultdict(list))
     before: list[Fault] = field(default_factory=list[Fault])
     after: list[Fault] = field(default_factory=list[Fault])
-    lost: bool = False
+    loses: Callable[[Letter], bool] = lambda _: False
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def sender(self, queue: str) -> "_Sender":
@@ -65,8 +65,8 @@ class _Sender:
         if self.office.before:
             await self.office.before.pop(0)(letters)
         self.office.sent += letters
-        if not self.office.lost:
-            for letter in letters:
+        for letter in letters:
+            if not self.office.loses(letter):
                 self.office.put(self.queue, envelope_of(letter))
         if self.office.after:
             await self.office.after.pop(0)(letters)

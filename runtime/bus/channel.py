@@ -1,17 +1,12 @@
 """The channel on which a committed transaction says that there is something to do: LISTEN and NOTIFY of PostgreSQL."""
 
-import asyncio
 from collections.abc import Callable, Iterable
 
 import psycopg
 
-from ...statemachine.retry import Backoff
-from ..logs import logger
 from ..store.database import Database
 from ..store.session import Session
 from .letter import KINDS, Kind
-
-log = logger("bus")
 
 
 class Channel:
@@ -20,7 +15,6 @@ class Channel:
     def __init__(self, database: Database) -> None:
         self.name = f"coremachine_{database.schema}"
         self._database = database
-        self._backoff = Backoff(first=0.2, most=10)
 
     async def notify(self, session: Session, kinds: Iterable[Kind]) -> None:
         """One NOTIFY for each kind: it is delivered at commit."""
@@ -29,12 +23,12 @@ class Channel:
 
     async def listen(self, wake: Callable[[Kind], None]) -> None:
         """LISTEN until cancelled. After a lost connection every kind is woken once: a hint may have been missed."""
-        failures = 0
+        party = self._database.outage.party()
         while True:
             try:
                 async with await self._database.connection("listener") as connection:
                     await connection.execute(f"LISTEN {self.name}".encode())
-                    failures = 0
+                    party.through()
                     for kind in KINDS:
                         wake(kind)
                     async for notification in connection.notifies():
@@ -42,7 +36,4 @@ class Channel:
                             if notification.payload == kind:
                                 wake(kind)
             except psycopg.OperationalError as error:
-                failures += 1
-                if failures == 1:
-                    log.warning("listening was interrupted; polling until it works again", error=str(error).strip())
-                await asyncio.sleep(self._backoff.delay(failures))
+                await party.wait(error)

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage
 from ..store.session import Session
 from .letter import Envelope, Kind, Letter
 from .verdict import Verdict
 
-Work = JobMessage | ClaimedTask | ClaimedCallback
+Work = object
+"""What a claim has won, in the shape in which the worker that claimed it does it."""
 
 
 @dataclass(frozen=True, slots=True)

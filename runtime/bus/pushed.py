@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from ..store.session import Session
-from .letter import Envelope, Kind
+from .letter import Envelope, Kind, UnreadableMessageError, read_hint
 from .port import Bus, Claims, Intake, Lane, Message, Transport, Work
 from .verdict import Verdict
 
 WAIT = 1.0
 Ended = Callable[[Work], "asyncio.Future[None]"]
 Answer = tuple[Verdict, "asyncio.Future[None] | None"]
+Mailbox = asyncio.Queue[tuple[Envelope, "asyncio.Future[Answer]"]]
 
 
 class PushedBus:
@@ -21,7 +23,8 @@ class PushedBus:
         self.lanes: Sequence[Lane] = bus.lanes
         self.ended: Ended | None = None
         self._bus = bus
-        self._waiting: asyncio.Queue[tuple[Envelope, asyncio.Future[Answer]]] = asyncio.Queue()
+        self._jobs: Mailbox = asyncio.Queue()
+        self._tasks: Mailbox = asyncio.Queue()
 
     @property
     def transport(self) -> Transport | None:
@@ -37,12 +40,15 @@ class PushedBus:
         await self._bus.listen(wake)
 
     def intakes(self, claims: Claims) -> Sequence[Intake]:
-        """One, for everything that is pushed."""
+        """One for jobs and callbacks, and one for tasks."""
 
-        async def claim(limit: int) -> Sequence[Work]:
-            return await self._claim(claims) if limit else ()
+        async def claim(mailbox: Mailbox, limit: int) -> Sequence[Work]:
+            return await self._claim(claims, mailbox) if limit else ()
 
-        return [Intake("pushed", ("job", "task", "callback"), claim, _nothing_to_close, waits=True)]
+        return [
+            Intake("pushed jobs", ("job", "callback"), partial(claim, self._jobs), _nothing_to_close, waits=True),
+            Intake("pushed tasks", ("task",), partial(claim, self._tasks), _nothing_to_close, waits=True),
+        ]
 
     async def close(self) -> None:
         """The bus is closed by whoever opened it."""
@@ -50,14 +56,15 @@ class PushedBus:
     async def push(self, envelope: Envelope) -> Answer:
         """The verdict on a message, once any claim is committed; and when the work it led to ends, if it won any."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        await self._waiting.put((envelope, answer))
+        mailbox = self._tasks if _is_of_task(envelope) else self._jobs
+        await mailbox.put((envelope, answer))
         return await answer
 
-    async def _claim(self, claims: Claims) -> Sequence[Work]:
+    async def _claim(self, claims: Claims, mailbox: Mailbox) -> Sequence[Work]:
         """One message at a time, so that it is known which work it led to."""
         try:
             async with asyncio.timeout(WAIT):
-                envelope, answer = await self._waiting.get()
+                envelope, answer = await mailbox.get()
         except TimeoutError:
             return ()
         try:
@@ -70,6 +77,13 @@ class PushedBus:
         if not answer.done():
             answer.set_result((verdict, ended))
         return won
+
+
+def _is_of_task(envelope: Envelope) -> bool:
+    try:
+        return read_hint(envelope).kind == "task"
+    except UnreadableMessageError:
+        return False
 
 
 async def _nothing_to_close() -> None:

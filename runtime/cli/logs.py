@@ -33,6 +33,7 @@ def configure_logs(level: Level) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+    logging.getLogger("coremachine").setLevel(number)
 
 
 def _renderers() -> list[Processor]:

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from ...statemachine.errors import CoreMachineError
 from .audit import audit
+from .bench import bench
 from .bus import bus
 from .change import cancel, resume
 from .db import db
@@ -73,6 +74,7 @@ for command in (demo, submit, worker, jobs, timeline, why, resume, cancel, audit
     program.command()(command)
 program.add_typer(bus, name="bus")
 program.add_typer(db, name="db")
+program.add_typer(bench, name="bench")
 
 
 def main() -> None:

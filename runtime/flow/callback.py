@@ -4,15 +4,13 @@ import asyncio
 from collections.abc import Mapping
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from ...statemachine.job import Job
 from ...statemachine.lifecycles import CALLBACK
 from ...statemachine.machine import Subject, machine_of
-from ...statemachine.retry import Backoff
 from ...statemachine.tables import CALLBACKS
+from ..bus.port import Message
 from ..logs import logger
-from ..store.outage import passes
 from ..store.rows import ClaimedCallback
 from ..store.session import Note, Row, Session
 from ..store.text import error_data
@@ -20,18 +18,16 @@ from .calls import arguments
 from .flow import Flow
 
 log = logger("callback")
-MOST_REFUSALS = 3
-WRITE_AGAIN = Backoff(first=0.1, most=5)
 
 
 async def run_callback(flow: Flow, job: Job, claimed: ClaimedCallback, more: Mapping[str, object]) -> str | None:
     """Run the callback of a completed job and record what became of it.
 
-    The callback takes `job_id`, `result` and job parameters by name, and what is in `more`. Returns the state it ended
-    in; None where somebody else had taken it over meanwhile.
+    The callback takes `job_id`, `result` and job parameters by name, and what is in `more`. The outcome is written as
+    often as it takes: its worker keeps the lease meanwhile (GAP-1). Returns the state it ended in; None where somebody
+    else had taken it over meanwhile.
     """
-    async with flow.database.session() as session:
-        (row,) = await session.fetch("load_job", {"job_id": claimed.job_id})
+    (row,) = await flow.database.read(lambda session: session.fetch("load_job", {"job_id": claimed.job_id}))
     error: Row | None = None
     if job.on_job_complete is None or job.callback_signature is None:
         error = {"type": "UndeclaredCallback", "message": f"{job.name} no longer declares on_job_complete"}
@@ -39,35 +35,28 @@ async def run_callback(flow: Flow, job: Job, claimed: ClaimedCallback, more: Map
         known = {**row["parameters"], "job_id": row["job_id"], "result": row["result"], **more}
         try:
             await flow.call(job.on_job_complete, arguments(job.callback_signature, known))
+        except asyncio.CancelledError:
+            await _release(flow, claimed)
+            raise
         except Exception as failure:  # noqa: BLE001 - whatever user code raises is the callback's event (GAP-7)
             error = error_data(failure)
-    return await _write(flow, job, claimed, error)
+    return await flow.database.commit_once(lambda session: _record(session, job, claimed, error))
 
 
-async def _write(flow: Flow, job: Job, claimed: ClaimedCallback, error: Row | None) -> str | None:
-    """Write the outcome, as often as it takes: its worker keeps the lease meanwhile (GAP-1).
-
-    What refuses it again and again, and is no outage, is raised: then the lease ends, and the callback is rescued, at
-    most `max_rescues` times.
-    """
-    failures = 0
-    while True:
-        target: str | None = None
-        try:
-            async with flow.database.transaction() as session:
-                target = await _record(session, job, claimed, error)
-                if target is None and failures:
-                    raise psycopg.Rollback  # an earlier try was committed after all: what ran once is told once
-        except (psycopg.OperationalError, PoolTimeout) as lost:
-            failures += 1
-            if failures >= MOST_REFUSALS and not passes(lost):
-                raise
-            if failures == 1:
-                told = {"job": claimed.job_id, "error": str(lost).strip()}
-                log.warning("the outcome of a callback is held; trying to write it again", **told)
-            await asyncio.sleep(WRITE_AGAIN.delay(failures))
-        else:
-            return target
+async def _release(flow: Flow, claimed: ClaimedCallback) -> None:
+    """A worker that stops gives its callback back, once: what cannot be written ends with the lease."""
+    values: dict[str, object] = {"lease_number": claimed.lease_number, "delay": 0.0}
+    data: dict[str, object] = {"worker": claimed.lease_owner, "reason": "worker stopping"}
+    move = machine_of(CALLBACK).fire(Subject(claimed.key, "processing"), "release", values, data)
+    try:
+        async with flow.database.transaction() as session:
+            won = await session.apply(CALLBACKS, [move])
+            if won:
+                await flow.bus.announce(session, [Message("callback", claimed.job_id)])
+    except psycopg.OperationalError as lost:
+        log.warning(
+            "a callback could not be given back; its lease will end", job=claimed.job_id, error=str(lost).strip()
+        )
 
 
 async def _record(session: Session, job: Job, claimed: ClaimedCallback, error: Row | None) -> str | None:

@@ -25,16 +25,19 @@ async def finalize_job(flow: Flow, found: Found) -> str:
     Raises StaleMessageError, with nothing changed, where the message is no longer ours.
     """
     result, error = await _finalized(flow, found)
-    async with flow.database.transaction() as session:
-        job = await own_message(session, found.message, flow.owner)
-        if job["status"] == "queued":  # resumed after a required finalizer had failed: its stages are complete
-            job = await start_job(session, job)
-        if job["status"] != "processing":
-            raise StaleMessageError(found.message.job_id)
-        await _end(session, job, result, error)
-        if error is None or not job["definition"]["finalize_required"]:
-            await _owe_callback(session, flow.bus, job)
+    await flow.database.commit_once(lambda session: _write(session, flow, found, result, error))
     return "finalized"
+
+
+async def _write(session: Session, flow: Flow, found: Found, result: str, error: Row | None) -> None:
+    job = await own_message(session, found.message, flow.owner)
+    if job["status"] == "queued":  # resumed after a required finalizer had failed: its stages are complete
+        job = await start_job(session, job)
+    if job["status"] != "processing":
+        raise StaleMessageError(found.message.job_id)
+    await _end(session, job, result, error)
+    if error is None or not job["definition"]["finalize_required"]:
+        await _owe_callback(session, flow.bus, job)
 
 
 async def _finalized(flow: Flow, found: Found) -> tuple[str, Row | None]:
@@ -44,8 +47,7 @@ async def _finalized(flow: Flow, found: Found) -> tuple[str, Row | None]:
     finalize = found.job.finalize if found.row["definition"]["finalize"] else None
     if finalize is None and many:
         return json_text({"results": last.tasks_completed}), None
-    async with flow.database.session() as session:
-        output = await output_of(session, last)
+    output = await flow.database.read(lambda session: output_of(session, last))
     if finalize is None:
         return json_text(output), None
     try:

@@ -12,7 +12,7 @@ from ...statemachine.tables import STAGES, TASKS
 from ..bus.port import Bus, Message
 from ..errors import FanOutError, StaleMessageError
 from ..store.rows import StageRow
-from ..store.session import Note, Row, Session
+from ..store.session import Note, Row, Session, array_text
 from ..store.text import error_data
 from .advance import close_stage
 from .calls import arguments
@@ -33,17 +33,8 @@ async def open_stage(flow: Flow, found: Found, stage: StageRow) -> str:
             items = await items_of(flow, found, stage)
         except Exception as failure:  # noqa: BLE001 - whatever user code raises is told by the stage's failure
             error = error_data(failure)
-    async with flow.database.transaction() as session:
-        job = await own_message(session, found.message, flow.owner)
-        (stage_row,) = await session.fetch("lock_stages", {"stage_ids": [stage.stage_id]})
-        stage = StageRow.of(stage_row)
-        if stage.status != STAGE.initial.name:
-            raise StaleMessageError(found.message.job_id)
-        job = await start_job(session, job)
-        await _open(session, job, stage, items)
-        await acknowledge(session, found.message)
-        await _follow_up(session, flow.bus, job, stage, error)
-    return f"opened stage {stage.stage} ({stage.name}) with {stage.tasks_total} tasks"
+    tasks = await flow.database.commit_once(lambda session: _write(session, flow, found, stage.stage_id, items, error))
+    return f"opened stage {stage.stage} ({stage.name}) with {tasks} tasks"
 
 
 async def items_of(flow: Flow, found: Found, stage: StageRow) -> list[str | None]:
@@ -59,8 +50,7 @@ async def items_of(flow: Flow, found: Found, stage: StageRow) -> list[str | None
         items = as_items(stage.name, f"parameter {source['parameter']}", given)
     elif "stage" in source:
         earlier = named(found.stages, source["stage"])
-        async with flow.database.session() as session:
-            results = await results_of(session, earlier)
+        results = await flow.database.read(lambda session: results_of(session, earlier))
         many = earlier.definition["kind"] == "each"
         items = results if many else as_items(stage.name, f"stage {earlier.name}", results[0])
     else:
@@ -75,12 +65,29 @@ async def _items_of_function(flow: Flow, found: Found, stage: StageRow) -> list[
         raise FanOutError(stage.name, f"{stage.definition['source']} is no longer declared by {found.job.name}")
     known: dict[str, object] = dict(found.row["parameters"])
     wanted = {parameter.name for parameter in signature.parameters}
-    async with flow.database.session() as session:
-        for earlier in found.stages[: stage.stage - 1]:
-            if earlier.name in wanted:
-                known[earlier.name] = await output_of(session, earlier)
+    sources = [earlier for earlier in found.stages[: stage.stage - 1] if earlier.name in wanted]
+    known |= await flow.database.read(lambda session: _outputs(session, sources))
     returned = await flow.call(declared.each, arguments(signature, known))
     return as_items(stage.name, f"function {stage.definition['source']['function']}", returned)
+
+
+async def _write(  # noqa: PLR0913, PLR0917 - all that was found out before the transaction begins
+    session: Session, flow: Flow, found: Found, stage_id: int, items: Sequence[str | None], error: Row | None
+) -> int:
+    job = await own_message(session, found.message, flow.owner)
+    (stage_row,) = await session.fetch("lock_stages", {"stage_ids": [stage_id]})
+    stage = StageRow.of(stage_row)
+    if stage.status != STAGE.initial.name:
+        raise StaleMessageError(found.message.job_id)
+    job = await start_job(session, job)
+    await _open(session, job, stage, items)
+    await acknowledge(session, found.message)
+    await _follow_up(session, flow.bus, job, stage, error)
+    return stage.tasks_total
+
+
+async def _outputs(session: Session, stages: Sequence[StageRow]) -> dict[str, object]:
+    return {stage.name: await output_of(session, stage) for stage in stages}
 
 
 async def _open(session: Session, job: Row, stage: StageRow, items: Sequence[str | None]) -> None:
@@ -109,7 +116,7 @@ def _task_parameters(job: Row, stage: StageRow, items: Sequence[str | None]) -> 
         "stage": stage.stage,
         "numbered_from": job["tasks_total"],
         "task_type": stage.task_type,
-        "items": list(items),
+        "items": array_text(items),
         "max_attempts": stage.definition["max_attempts"],
         "max_rescues": stage.definition["max_rescues"],
         "timeout": stage.definition["timeout"],

@@ -1,15 +1,13 @@
 """What became of a claimed task, and the trigger that follows from it: decided here, purely, and written elsewhere."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from ...statemachine.retry import Backoff
 from ..store.rows import ClaimedTask, StageRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The end of one attempt.
 
     `completed` brings a result as JSON text; `failed` an error, which is tried again if `retryable`; `released` means
@@ -98,7 +96,7 @@ def _decide_overdue(outcome: Outcome, stage: StageRow, fence: dict[str, object],
         "message": f"the handler did not end within its timeout of {stage.definition['timeout']:g} s, nor did its"
         f" worker {task.lease_owner} end it; give the task a longer timeout, or run it in a process (process=True)",
     }
-    return _decide_failed(replace(outcome, error=error), stage, fence, told)
+    return _decide_failed(outcome._replace(error=error), stage, fence, told)
 
 
 def backoff_of(stage: StageRow) -> Backoff:

@@ -2,13 +2,64 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from pydantic import ValidationError
+
+from ...statemachine.task import Task
+from ..flow.calls import Arguments
 from ..store.database import Database
 from ..store.rows import ClaimedTask, StageRow
+from .errors import ArgumentError
 
 KEPT = 256
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the tasks of one stage are run: by which handler, with which parameters, for how long at most.
+
+    `source` is the stage whose results it gathers or takes, None where it does neither.
+    """
+
+    handler: Task[..., Any]
+    parameters: Mapping[str, Any]
+    stage: StageRow
+    source: StageRow | None
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that an attempt may take."""
+        seconds: float | None = self.stage.definition["timeout"]
+        return seconds
+
+    @property
+    def fed(self) -> bool:
+        """Whether the handler is given an input."""
+        return bool(self.stage.definition["kind"] != "single")
+
+    @cached_property
+    def arguments(self) -> Arguments:
+        """The arguments that every task of the stage has in common. Raises ArgumentError."""
+        try:
+            return Arguments(self.handler.signature, self.parameters, fed=self.fed)
+        except (ValidationError, KeyError) as error:
+            raise ArgumentError(self.handler.name, str(error)) from error
+
+    def given(self, value: object) -> dict[str, object]:
+        """The arguments of one task, as the handler's annotations want them. Raises ArgumentError."""
+        try:
+            return self.arguments.of(value)
+        except ValidationError as error:
+            raise ArgumentError(self.handler.name, str(error)) from error
+
+    def as_json(self, value: object) -> dict[str, object]:
+        """The arguments of one task as JSON values, for a child that converts them itself."""
+        first, named = self.handler.signature.split(fed=self.fed, where=self.handler.name)
+        given = {} if first is None else {first.name: value}
+        return given | {one.name: self.parameters[one.name] for one in named if one.name in self.parameters}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +68,18 @@ class JobFacts:
 
     parameters: Mapping[str, Any]
     stages: Mapping[int, StageRow]
+    plans: dict[int, Plan] = field(default_factory=dict[int, Plan])
 
-    def source_of(self, stage: StageRow) -> StageRow:
-        """The stage that a gathering or taking stage names."""
+    def plan(self, task: ClaimedTask, handlers: Mapping[str, Task[..., Any]]) -> Plan:
+        """How a task of this job is run."""
+        plan = self.plans.get(task.stage_id)
+        if plan is None:
+            stage = self.stages[task.stage_id]
+            source = self._source_of(stage) if stage.definition["kind"] in {"gather", "takes"} else None
+            plan = self.plans[task.stage_id] = Plan(handlers[task.task_type], self.parameters, stage, source)
+        return plan
+
+    def _source_of(self, stage: StageRow) -> StageRow:
         name = stage.definition["source"]["stage"]
         return next(one for one in self.stages.values() if one.name == name)
 
@@ -31,12 +91,16 @@ class Facts:
         self._database = database
         self._kept: OrderedDict[str, JobFacts] = OrderedDict()
 
-    async def of(self, task: ClaimedTask) -> JobFacts:
-        """The facts of the task's job."""
-        known = self._kept.get(task.job_id)
+    def known(self, job_id: str) -> JobFacts | None:
+        """The facts of a job, where they have been read."""
+        return self._kept.get(job_id)
+
+    async def of(self, job_id: str) -> JobFacts:
+        """The facts of a job, read where they have not been."""
+        known = self._kept.get(job_id)
         if known is None:
-            known = await self._read(task.job_id)
-            self._kept[task.job_id] = known
+            known = await self._read(job_id)
+            self._kept[job_id] = known
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return known

@@ -1,90 +1,63 @@
-"""Runs a claimed task's handler where it belongs and says what became of it."""
+"""Runs handlers where they belong: async ones on the loop, sync ones in child processes where their task says so.
+
+Sync handlers that run in threads do so in `lanes`.
+"""
 
 import asyncio
 import inspect
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-from psycopg_pool import PoolTimeout
-from pydantic import ValidationError
-
-from ...statemachine.context import TaskCancelledError, TaskContext, Tell
-from ...statemachine.results import ResultError, json_text
+from ...statemachine.results import json_text
 from ...statemachine.task import Task
-from ..flow.calls import arguments
 from ..flow.outcome import Outcome
 from ..flow.outputs import results_of
 from ..store.database import Database
-from ..store.rows import ClaimedTask, StageRow
-from ..store.text import cleaned, error_data
+from .call import Call
 from .children import ChildCall, Children
 from .coroutines import awaited
-from .errors import ArgumentError, HandlerError, HandlerTimeoutError
-from .facts import Facts, JobFacts
-from .telling import Telling
+from .errors import HandlerTimeoutError
+from .facts import Facts, Plan
 from .threads import Threads
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A handler and what it is to be called with: its input, where `fed` one, and job parameters by name."""
-
-    handler: Task[..., Any]
-    parameters: Mapping[str, object]
-    timeout: float | None
-    fed: bool
-    value: object
-
-    def as_json(self) -> dict[str, object]:
-        """The arguments as JSON values, for a child that converts them itself."""
-        first, named = self.handler.signature.split(fed=self.fed, where=self.handler.name)
-        given = {} if first is None else {first.name: self.value}
-        return given | {one.name: self.parameters[one.name] for one in named if one.name in self.parameters}
-
-    def converted(self) -> dict[str, object]:
-        """The arguments as the handler's annotations want them. Raises ArgumentError."""
-        try:
-            return arguments(self.handler.signature, self.parameters, fed=self.fed, value=self.value)
-        except (ValidationError, KeyError) as error:
-            raise ArgumentError(self.handler.name, str(error)) from error
-
-
 class Runner:
-    """Runs handlers: async ones on the loop, sync ones in threads, or in child processes where the task says so."""
+    """Gives calls their plan and input, and runs those that no lane runs."""
 
     def __init__(self, database: Database, tasks: Mapping[str, Task[..., Any]], concurrency: int) -> None:
         self._database = database
         self._tasks = tasks
         self._facts = Facts(database)
-        self._threads = Threads(concurrency)
         self._calls = Threads(concurrency)
         self._children = Children(concurrency)
 
-    async def run(self, task: ClaimedTask, context: TaskContext) -> Outcome:
-        """Run the handler of `task` and return the outcome; never raises but for cancellation."""
-        started = time.monotonic()
+    def ready(self, call: Call) -> bool:
+        """Give `call` its plan and input, where nothing has to be read for that. Returns whether it has them."""
+        facts = self._facts.known(call.task.job_id)
+        if facts is None:
+            return False
+        plan = facts.plan(call.task, self._tasks)
+        if plan.source is not None:
+            return False
+        call.plan, call.value = plan, call.task.item
+        return True
+
+    async def prepare(self, call: Call) -> None:
+        """Give `call` its plan and input. Raises psycopg.Error and PoolTimeout where they cannot be read."""
+        facts = await self._facts.of(call.task.job_id)
+        call.plan = facts.plan(call.task, self._tasks)
+        call.value = await self._input(call)
+
+    async def run(self, call: Call) -> Outcome:
+        """Run a handler on the loop or in a child process; never raises but for cancellation."""
         try:
-            prepared = await self._prepare(task, context)
-        except (psycopg.Error, PoolTimeout) as error:
-            return _ended(task, "released", started, reason=f"its input could not be read: {cleaned(str(error))}")
-        context.tell = telling = Telling(context.tell)
-        try:
-            context.raise_if_cancelled()  # asked to stop while it waited for its place
-            result = await self._result(prepared, context)
-        except TaskCancelledError:
-            return _ended(task, "cancelled", started)
-        except (ResultError, ArgumentError) as error:
-            return _ended(task, "failed", started, error=error_data(error), retryable=False)
-        except HandlerError as error:
-            return _ended(task, "failed", started, error=error.data, retryable=error.retryable)
+            call.raise_if_stopped()  # asked to stop while it waited for its place
+            outcome = call.completed(await self._result(call))
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is its task's outcome
-            return _ended(task, "failed", started, error=error_data(error))
+            outcome = call.failed(error)
         finally:
-            telling.end()
-        return _ended(task, "completed", started, result=result)
+            call.quieten()
+        return outcome
 
     async def call(self, function: Callable[..., Any], given: Mapping[str, object]) -> Any:
         """Call a job's own function (fan-out, finalizer, callback), sync in a thread, async on the loop."""
@@ -94,64 +67,30 @@ class Runner:
 
     async def close(self) -> None:
         """Kill the child processes and let idle threads end."""
-        self._threads.close()
         self._calls.close()
         await self._children.close()
 
-    async def _prepare(self, task: ClaimedTask, context: TaskContext) -> Prepared:
-        handler = self._tasks[task.task_type]
-        facts = await self._facts.of(task)
-        stage = facts.stages[task.stage_id]
-        context.stage = stage.name
-        fed, value = await self._input(task, stage, facts)
-        return Prepared(handler, facts.parameters, stage.definition["timeout"], fed, value)
-
-    async def _result(self, prepared: Prepared, context: TaskContext) -> str:
-        handler, timeout = prepared.handler, prepared.timeout
-        if handler.options.isolation == "process":
-            call = ChildCall.of(handler, prepared.as_json(), context)
-            return await self._children.run(call, timeout=timeout, context=context)
-        given = prepared.converted()
-        if handler.signature.context is not None:
-            given[handler.signature.context] = context
-        limit = asyncio.timeout(timeout)
+    async def _result(self, call: Call) -> str:
+        plan = call.plan
+        if plan.handler.options.isolation == "process":
+            context = call.context()
+            child = ChildCall.of(plan.handler, plan.as_json(call.value), context)
+            return await self._children.run(child, timeout=plan.timeout, context=context)
+        limit = asyncio.timeout(plan.timeout)
         try:
             async with limit:
-                returned = await self._returned(handler, given)
+                returned = await awaited(plan.handler.function, call.arguments())
         except TimeoutError:
-            if timeout is None or not limit.expired():
+            if plan.timeout is None or not limit.expired():
                 raise
-            context.ask_to_stop("its time is over")
-            raise HandlerTimeoutError(timeout) from None
+            call.ask_to_stop("its time is over")
+            raise HandlerTimeoutError(plan.timeout) from None
         return json_text(returned)
 
-    async def _returned(self, handler: Task[..., Any], given: dict[str, object]) -> Any:
-        if handler.options.isolation == "loop":
-            return await awaited(handler.function, given)
-        return await self._threads.run(lambda: handler.function(**given))
-
-    async def _input(self, task: ClaimedTask, stage: StageRow, facts: JobFacts) -> tuple[bool, Any]:
-        kind = stage.definition["kind"]
-        if kind == "single":
-            return False, None
-        if kind == "each":
-            return True, task.item
+    async def _input(self, call: Call) -> object:
+        plan: Plan = call.plan
+        if plan.source is None:
+            return call.task.item
         async with self._database.session() as session:
-            results = await results_of(session, facts.source_of(stage))
-        return True, results if kind == "gather" else results[0]
-
-
-def context_of(task: ClaimedTask, tell: Tell) -> TaskContext:
-    """The context that a handler of `task` is given."""
-    return TaskContext(
-        job_id=task.job_id,
-        task_id=task.key,
-        index=task.task_index,
-        attempt=task.attempt,
-        lease_number=task.lease_number,
-        tell=tell,
-    )
-
-
-def _ended(task: ClaimedTask, kind: Any, started: float, **more: Any) -> Outcome:
-    return Outcome(task=task, kind=kind, duration_ms=round((time.monotonic() - started) * 1000), **more)
+            results = await results_of(session, plan.source)
+        return results if plan.stage.definition["kind"] == "gather" else results[0]

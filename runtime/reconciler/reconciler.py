@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from random import random
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from ...statemachine.errors import OperationError
 from ..bus.port import Bus
@@ -31,30 +30,50 @@ class Reconciler:
     Several may run at once: they use guarded moves, so each thing is done by one of them.
     """
 
-    def __init__(self, database: Database, bus: Bus, worker: str, settings: Settings, beat: Beat | None = None) -> None:
+    def __init__(  # noqa: PLR0913 - the last is an option
+        self,
+        database: Database,
+        bus: Bus,
+        worker: str,
+        settings: Settings,
+        patience: float = 0.0,
+        *,
+        beat: Beat | None = None,
+    ) -> None:
         self._database = database
         self._bus = bus
         self._worker = worker
         self._settings = settings
         self._beat = beat
+        self._patience = patience
+        self._party = database.outage.party()
         self._runs = 0
         self._failures = 0
         self._last_error: dict[str, object] | None = None
 
     async def run(self) -> None:
-        """Reconcile until cancelled. A run that fails is logged once, recorded, and tried again in time."""
-        in_row = 0
+        """Reconcile until cancelled. A run that fails is logged once, recorded, and tried again in time.
+
+        After an outage it waits for `patience` seconds: workers that live must be able to renew what they hold first.
+        """
+        refused = False
         while True:
             try:
                 found = await self.run_once()
-                in_row = 0
-            except (psycopg.Error, PoolTimeout, OperationError) as error:
-                self._failures += 1
-                in_row += 1
-                self._last_error = error_data(error)
-                if in_row == 1:
+                self._party.through()
+                refused = False
+            except psycopg.OperationalError as error:
+                self._note(error)
+                await self._party.wait(error)
+                await self._database.outage.endure(lambda: self._write_record({}))
+                self._party.through()
+                await asyncio.sleep(self._patience)
+                continue
+            except (psycopg.Error, OperationError) as error:
+                self._note(error)
+                if not refused:
                     log.warning("reconciling failed; trying again", error=str(error).strip())
-                found = {}
+                refused, found = True, {}
             await self._record(found)
             # Workers that were started together should not all look at the same moment.
             await asyncio.sleep(self._settings.reconcile * (0.75 + random() / 2))  # noqa: S311 - no secret
@@ -76,7 +95,7 @@ class Reconciler:
         try:
             async with self._database.session() as session:
                 await session.run("stop_worker", {"worker": self._worker})
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             log.warning("the end of the worker could not be recorded", error=str(error).strip())
 
     async def _rescue_tasks(self) -> int:
@@ -97,6 +116,12 @@ class Reconciler:
     async def _record(self, found: dict[str, int]) -> None:
         if any(found.values()):
             log.warning("found and sent on", **found)
+        try:
+            await self._write_record(found)
+        except psycopg.Error as error:
+            self._note(error)
+
+    async def _write_record(self, found: dict[str, int]) -> None:
         recorded = {
             "worker": self._worker,
             "runs": self._runs,
@@ -104,12 +129,12 @@ class Reconciler:
             "last_error": json.dumps(self._last_error),
             "found": json.dumps(found),
         }
-        try:
-            async with self._database.session() as session:
-                await session.run("record_reconciliation", recorded)
-                if self._beat is not None:
-                    await self._beat(session, self._worker)
-                await session.run("forget_workers")
-        except (psycopg.Error, PoolTimeout) as error:
-            self._failures += 1
-            self._last_error = error_data(error)
+        async with self._database.session() as session:
+            await session.run("record_reconciliation", recorded)
+            if self._beat is not None:
+                await self._beat(session, self._worker)
+            await session.run("forget_workers")
+
+    def _note(self, error: Exception) -> None:
+        self._failures += 1
+        self._last_error = error_data(error)

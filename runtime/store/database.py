@@ -1,23 +1,28 @@
 """The database of a process: one small pool, and the transactions on it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from pydantic_core import from_json
 
 from ...sql_generator.roles import worker_role
 from ...statemachine.records import Schema
 from ...statemachine.tables import SCHEMA
 from ..errors import DatabaseUnreachableError
 from .installation import check_installed, install
+from .outage import Outage
 from .queries import query
 from .session import Connection, Row, Session
 
+T = TypeVar("T")
+RECONNECTING = 10.0  # seconds after which the pool begins its back-off anew: it would grow to minutes
 STATEMENT_TIMEOUT = "300s"
 IDLE_TIMEOUT = "60s"
 
@@ -50,7 +55,10 @@ class Database:
             timeout=30,
             kwargs=self._pooled,
             configure=self._configure,
+            reconnect_timeout=RECONNECTING,
+            reconnect_failed=lambda pool: pool.check(),
         )
+        self.outage = Outage(self._pool.check)
 
     async def reach(self) -> None:
         """Connect once, to see that it can be done. Raises DatabaseUnreachableError, without the password."""
@@ -90,6 +98,51 @@ class Database:
         async with self._pool.connection() as connection, connection.transaction():
             yield Session(connection, self.schema)
 
+    async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Do `work`, which changes nothing, on a session, as often as it takes to get an answer."""
+
+        async def attempt() -> T:
+            async with self.session() as session:
+                return await work(session)
+
+        return await self.outage.endure(attempt)
+
+    async def commit_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Do `work` in a transaction as often as it takes until it is committed, which happens once.
+
+        Where the connection is lost on COMMIT, the server is asked whether that was carried out before `work` is done
+        again. Returns what `work` returned when it was committed.
+        """
+        tried: list[tuple[str, T]] = []
+
+        async def attempt() -> T:
+            if tried and await self._was_committed(tried[0][0]):
+                return tried[0][1]
+            tried.clear()
+            async with self._numbered_transaction() as (session, number):
+                done = await work(session)
+                tried.append((number, done))
+            return done
+
+        return await self.outage.endure(attempt)
+
+    @asynccontextmanager
+    async def _numbered_transaction(self) -> AsyncGenerator[tuple[Session, str]]:
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(self._pool.connection())
+            session = Session(connection, self.schema)
+            async with connection.pipeline():  # BEGIN and the question travel together
+                await stack.enter_async_context(connection.transaction())
+                (row,) = await session.fetch("transaction_id")
+            yield session, row["transaction_id"]
+
+    async def _was_committed(self, number: str) -> bool:
+        async with self.session() as session:
+            (row,) = await session.fetch("transaction_status", {"transaction_id": number})
+        if row["status"] == "in progress":
+            raise psycopg.OperationalError(f"transaction {number} is still under way")
+        return bool(row["status"] == "committed")
+
     async def connection(self, purpose: str) -> psycopg.AsyncConnection[Row]:
         """A connection outside the pool, with all that the login may do."""
         return await psycopg.AsyncConnection[Row].connect(
@@ -100,6 +153,11 @@ class Database:
             row_factory=cast("Any", dict_row),
             application_name=f"coremachine {purpose}",
         )
+
+    @property
+    def asks_for_password(self) -> bool:
+        """Whether each new connection needs a password of the moment."""
+        return self._password is not None
 
     def credentials(self) -> dict[str, Any]:
         """What a connection needs beside the URL. May ask elsewhere, so not to be called on a loop."""
@@ -127,3 +185,4 @@ class Database:
         await connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'".encode())
         await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'".encode())
         await connection.execute(query("take_role", self.schema), {"role": worker_role(self.schema)})
+        set_json_loads(from_json, connection)

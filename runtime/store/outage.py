@@ -1,19 +1,142 @@
-"""Which errors of the database pass: those of a connection or a server, as opposed to those of what was asked of it."""
+"""An outage of the database as the whole process meets it: one warning as it begins, one line as it ends."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final, TypeVar
 
 import psycopg
-from psycopg_pool import PoolTimeout
+from psycopg_pool import PoolClosed
 
-PASSING = ("08", "40", "53", "57P", "58")
-"""SQLSTATEs: connection exceptions, transactions that have to be tried again, want of resources, a server that stops or
-starts, and trouble of its operating system."""
+from ...statemachine.retry import Backoff
+from ..logs import logger
+from .passing import passes
+
+T = TypeVar("T")
+log = logger("database")
+MOST_REFUSALS: Final = 3
+BACKOFF: Final = Backoff(first=0.1, most=5)
+_OUT_OF_REACH: Final = ("08", "57")  # connection exceptions, and a server that shuts down or starts
+
+_UNREACHABLE: Final = ("the database cannot be reached; trying again", "the database can be reached again")
+_REFUSING: Final = ("the database refuses what it is asked; trying again", "the database does what it is asked again")
+
+# It warns of each connection that is lost or cannot be made. What is to be said of that is said here.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
-def passes(error: psycopg.Error | PoolTimeout) -> bool:
-    """Whether the same statement may well succeed later. A lost connection has no SQLSTATE.
+class Outage:
+    """Shared by all that needs the database. It lasts until each party that failed has got through again.
 
-    Operational errors that are none of these, as a statement cancelled at its timeout or a row too large, would come
-    again for ever.
+    `mend` is awaited before the end is told: connections that were lost and not yet used belong to the same outage.
     """
-    if isinstance(error, PoolTimeout):
-        return True
-    return isinstance(error, psycopg.OperationalError) and (error.sqlstate or "08").startswith(PASSING)
+
+    def __init__(self, mend: Callable[[], Awaitable[None]]) -> None:
+        self._mend = mend
+        self._failing: set[Party] = set()
+        self._since: float | None = None
+        self._ended = ""
+        self._through = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it goes on."""
+        return self._since is not None
+
+    def party(self) -> "Party":
+        """A new party, for something that needs the database and tries again."""
+        return Party(self)
+
+    async def endure(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do `work` as often as it takes until no lost connection and no temporary trouble interrupts it.
+
+        What the database refuses, and is no outage, is tried MOST_REFUSALS times and then raised.
+        """
+        party, refusals = self.party(), 0
+        try:
+            while True:
+                try:
+                    done = await work()
+                except PoolClosed:
+                    raise
+                except psycopg.OperationalError as error:
+                    if passes(error):
+                        await party.wait(error)
+                        continue
+                    refusals += 1
+                    if refusals == MOST_REFUSALS:
+                        raise
+                    await asyncio.sleep(BACKOFF.delay(refusals))
+                else:
+                    party.through()
+                    return done
+        finally:
+            party.leave()
+
+    def begins(self, party: "Party", error: BaseException | str) -> None:
+        """Note that a party has failed."""
+        self._failing.add(party)
+        if self._since is None:
+            self._since = time.monotonic()
+            code = getattr(error, "sqlstate", None)
+            reached = code is not None and not code.startswith(_OUT_OF_REACH)
+            begun, self._ended = _REFUSING if reached else _UNREACHABLE
+            log.warning(begun, error=str(error).strip())
+
+    def passes(self, party: "Party") -> None:
+        """Note that a party has got through. Where it had failed, the others need not wait longer before they try."""
+        if party in self._failing:
+            self._failing.remove(party)
+            self._through.set()
+            self._through = asyncio.Event()
+        if not self._failing and self._ending is None:
+            self._ending = asyncio.ensure_future(self._end())
+
+    def forget(self, party: "Party") -> None:
+        """A party gives up."""
+        self._failing.discard(party)
+
+    async def pause(self, failures: int) -> None:
+        """Wait as long as the back-off says, or until somebody has got through."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BACKOFF.delay(failures)):
+                await self._through.wait()
+
+    async def _end(self) -> None:
+        with suppress(psycopg.Error):
+            await self._mend()
+        self._ending = None
+        if not self._failing and self._since is not None:
+            log.info(self._ended, lasted_s=round(time.monotonic() - self._since, 1))
+            self._since = None
+
+
+class Party:
+    """Something that needs the database: it says when it failed, and when it has got through again."""
+
+    def __init__(self, outage: Outage) -> None:
+        self._outage = outage
+        self._failures = 0
+
+    def failed(self, error: BaseException | str) -> None:
+        """It has failed, and will try again."""
+        self._failures += 1
+        self._outage.begins(self, error)
+
+    async def wait(self, error: BaseException) -> None:
+        """It has failed; return when it is to try again."""
+        self.failed(error)
+        await self._outage.pause(self._failures)
+
+    def through(self) -> None:
+        """It has done what it wanted."""
+        self._failures = 0
+        if self._outage.open:
+            self._outage.passes(self)
+
+    def leave(self) -> None:
+        """It tries no more."""
+        self._outage.forget(self)

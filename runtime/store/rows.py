@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from .session import Row
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimedTask:
+class ClaimedTask(NamedTuple):
     """A task that this worker holds, until its lease runs out."""
 
     key: str

@@ -10,7 +10,7 @@ from ..bus.port import Work
 from ..bus.verdict import Abandon, Complete, DeadLetter, RetryLater, Verdict
 from ..store.database import Database
 from ..store.outbox import RECORDS, postpone, tell_queued
-from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage
+from ..store.rows import ClaimedCallback, JobMessage
 from ..store.session import Row, Session, event_parameters
 from .held import Held
 
@@ -21,7 +21,7 @@ ELSEWHERE = 5.0
 class Claimer:
     """Claims for one worker, which takes only the types that it declares.
 
-    `due` is how each kind is claimed from the table.
+    `due` is how each kind is claimed from the table, `calls` makes claimed tasks what the worker's hands take.
     """
 
     def __init__(  # noqa: PLR0913 - each by its name
@@ -33,6 +33,7 @@ class Claimer:
         lease: float,
         types: Mapping[Kind, Sequence[str]],
         due: Mapping[Kind, Callable[[int], Awaitable[Sequence[Work]]]],
+        calls: Callable[[Sequence[Row]], Sequence[Work]],
     ) -> None:
         self._database = database
         self._held = held
@@ -40,6 +41,7 @@ class Claimer:
         self._lease = lease
         self._types = types
         self._due = due
+        self._calls = calls
 
     async def due(self, kind: Kind, limit: int) -> Sequence[Work]:
         """Claim up to `limit` due rows of a kind."""
@@ -66,39 +68,45 @@ class Claimer:
             verdicts |= said
         return won, [verdicts[index] for index in range(len(envelopes))]
 
-    async def _claim(self, kind: Kind, asked: Mapping[int, Hint]) -> tuple[list[Work], dict[int, Verdict]]:
-        hints = list(asked.values())
-        async with self._database.transaction() as session:
-            works = await self._claim_jobs(session, hints) if kind == "job" else await self._rows(session, kind, hints)
-            first: dict[str, int] = {}
-            for index, hint in asked.items():
-                if hint.key in works and _is_lease_of(works[hint.key], hint):
-                    first.setdefault(hint.key, index)
-            verdicts: dict[int, Verdict] = {index: Complete("claimed") for index in first.values()}
-            lost = {index: hint for index, hint in asked.items() if index not in verdicts}
-            verdicts |= await self._judge(session, kind, lost, set(works))
-        for work in works.values():
-            if isinstance(work, JobMessage):
-                self._held.hold("job", work.job_id, work.lease_number)
-        return list(works.values()), verdicts
+    async def _claim(self, kind: Kind, asked: Mapping[int, Hint]) -> tuple[Sequence[Work], dict[int, Verdict]]:
+        with self._held.claiming(kind) as leases:
+            async with self._database.transaction() as session:
+                rows = await self._rows(session, kind, list(asked.values()))
+                numbers: dict[str, int] = {row["key"]: row["lease_number"] for row in rows}
+                first: dict[str, int] = {}
+                for index, hint in asked.items():
+                    # it was this message that won: a claim raises the lease number by one
+                    if numbers.get(hint.key) == hint.lease_number + 1:
+                        first.setdefault(hint.key, index)
+                verdicts: dict[int, Verdict] = {index: Complete("claimed") for index in first.values()}
+                lost = {index: hint for index, hint in asked.items() if index not in verdicts}
+                verdicts |= await self._judge(session, kind, lost, set(numbers))
+            leases.update(numbers)
+        return self._works(kind, rows), verdicts
 
-    async def _claim_jobs(self, session: Session, hints: Sequence[Hint]) -> dict[str, Work]:
-        given = {**_named(hints), "kinds": list(self._types["job"]), "owner": self._owner, "lease": self._lease}
-        rows = await session.fetch("claim_job_messages_by_key", given)
-        await tell_queued(session, [row["job_id"] for row in rows])
-        return {row["job_id"]: JobMessage(row["job_id"], row["job_type"], row["lease_number"]) for row in rows}
-
-    async def _rows(self, session: Session, kind: Kind, hints: Sequence[Hint]) -> dict[str, Work]:
+    async def _rows(self, session: Session, kind: Kind, hints: Sequence[Hint]) -> list[Row]:
         given = {
-            **_named(hints),
+            "keys": [hint.key for hint in hints],
+            "lease_numbers": [hint.lease_number for hint in hints],
             "kinds": list(self._types[kind]),
             "lease_owner": self._owner,
             "lease": self._lease,
-            **event_parameters(claiming(kind, self._owner)),
         }
-        rows = await session.statement(claim_by_key_statement(RECORDS[kind], session.schema), given)
-        made = ClaimedTask if kind == "task" else ClaimedCallback
-        return {row["key"]: made(**row) for row in rows}
+        if kind == "job":
+            rows = await session.fetch("claim_job_messages_by_key", given)
+            await tell_queued(session, [row["key"] for row in rows])
+            return rows
+        given |= event_parameters(claiming(kind, self._owner))
+        return await session.statement(claim_by_key_statement(RECORDS[kind], session.schema), given)
+
+    def _works(self, kind: Kind, rows: Sequence[Row]) -> Sequence[Work]:
+        match kind:
+            case "job":
+                return [JobMessage(row["key"], row["job_type"], row["lease_number"]) for row in rows]
+            case "callback":
+                return [ClaimedCallback(**row) for row in rows]
+            case "task":
+                return self._calls(rows)
 
     async def _judge(self, session: Session, kind: Kind, lost: Mapping[int, Hint], won: set[str]) -> dict[int, Verdict]:
         """Why a claim was lost, and so what becomes of the message."""
@@ -135,12 +143,3 @@ def claiming(kind: Kind, owner: str) -> WrittenEvent | None:
     lifecycle = TASK if kind == "task" else CALLBACK
     move = machine_of(lifecycle).fire(Subject("*", lifecycle.initial.name), "claim", data={"worker": owner})
     return move.event
-
-
-def _named(hints: Sequence[Hint]) -> dict[str, object]:
-    return {"keys": [hint.key for hint in hints], "lease_numbers": [hint.lease_number for hint in hints]}
-
-
-def _is_lease_of(work: Work, hint: Hint) -> bool:
-    """Whether it was this message that won: a claim raises the lease number by one."""
-    return work.lease_number == hint.lease_number + 1

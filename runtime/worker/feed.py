@@ -1,54 +1,112 @@
-"""A feed: claims work of one kind as long as there are free places, and starts it."""
+"""A feed: claims work of one kind as long as its crew has room, and has the crew run it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from ...statemachine.retry import Backoff
 from ..errors import BrokerError
 from ..logs import logger
+from ..store.outage import Party
 from .cancelling import cancel_all
 
 T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 log = logger("feed")
 
 
-class Feed(Generic[T]):
-    """Claims up to `places` pieces of work and runs each as a task of the loop.
+class Crew(Protocol[T_contra]):
+    """Those who do the work that a feed claims. They call `freed` when they have room again."""
 
-    When nothing can be claimed it sleeps until it is woken, a place becomes free, or `poll` seconds have passed; a
+    freed: Callable[[], None]
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits or is under way."""
+        ...
+
+    def room(self) -> int:
+        """How many pieces of work may be claimed now."""
+        ...
+
+    def start(self, works: Sequence[T_contra]) -> None:
+        """Do what was claimed."""
+
+    async def drain(self, grace: float) -> None:
+        """Wait up to `grace` seconds for what is under way, then end it."""
+
+
+class Apart(Generic[T]):
+    """A crew that handles up to `places` pieces of work at once, each as a task of the loop."""
+
+    def __init__(self, name: str, places: int, handle: Callable[[T], Awaitable[None]]) -> None:
+        self.freed: Callable[[], None] = lambda: None
+        self._name = name
+        self._places = places
+        self._handle = handle
+        self._running: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._running)
+
+    def room(self) -> int:
+        """The places that are free."""
+        return self._places - len(self._running)
+
+    def start(self, works: Sequence[T]) -> None:
+        """Handle each."""
+        for work in works:
+            task = asyncio.ensure_future(self._handle(work))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    async def drain(self, grace: float) -> None:
+        """Wait up to `grace` seconds for what is under way, then cancel it and wait for that."""
+        if self._running:
+            _, late = await asyncio.wait(set(self._running), timeout=grace)
+            await cancel_all(late)
+
+    def _ended(self, task: asyncio.Future[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error(
+                "work ended with an error of the worker's own", feed=self._name, error=repr(error), exc_info=error
+            )
+        self.freed()
+
+
+class Feed(Generic[T]):
+    """Claims as much as its crew has room for, and has it done.
+
+    When nothing can be claimed it sleeps until it is woken, the crew has room again, or `poll` seconds have passed; a
     claim that `waits` by itself is asked again at once.
     """
 
     def __init__(  # noqa: PLR0913 - the last is an option
         self,
         name: str,
-        places: int,
+        crew: Crew[T],
         poll: float,
         claim: Callable[[int], Awaitable[Sequence[T]]],
-        handle: Callable[[T], Awaitable[None]],
+        party: Party,
         *,
         waits: bool = False,
     ) -> None:
         self.name = name
-        self._places = places
+        self._crew = crew
         self._poll = poll
         self._claim = claim
-        self._handle = handle
-        self._waits = waits
-        self._running: set[asyncio.Task[None]] = set()
+        crew.freed = self.wake
         self._woken = asyncio.Event()
-        self._backoff = Backoff(first=0.2, most=10)
+        self._party = party
+        self._waits = waits
+        self._broker_backoff = Backoff(first=0.2, most=10)
         self._closed = False
         self.idle = asyncio.Event()
-
-    @property
-    def running(self) -> int:
-        """Pieces of work under way."""
-        return len(self._running)
 
     def wake(self) -> None:
         """There may be something to claim."""
@@ -59,19 +117,25 @@ class Feed(Generic[T]):
         failures = 0
         while not self._closed:
             self._woken.clear()
-            free = self._places - len(self._running)
+            free = self._crew.room()
             try:
                 claimed: Sequence[T] = await self._claim(free) if free > 0 else ()
                 failures = 0
-            except (psycopg.Error, PoolTimeout, BrokerError) as error:
+            except psycopg.Error as error:
+                await self._party.wait(error)
+                continue
+            except BrokerError as error:
                 failures += 1
                 if failures == 1:
-                    log.warning("nothing can be claimed; trying again", feed=self.name, error=str(error).strip())
-                await asyncio.sleep(self._backoff.delay(failures))
+                    said = log.error if error.lasting else log.warning
+                    said("nothing can be received; trying again", feed=self.name, error=str(error))
+                await asyncio.sleep(self._broker_backoff.delay(failures))
                 continue
-            for work in claimed:
-                self._start(work)
-            if not claimed and not self._running:
+            self._party.through()
+            if claimed:
+                self.idle.clear()
+                self._crew.start(claimed)
+            if not claimed and not self._crew.busy:
                 self.idle.set()
             if free <= 0 or (len(claimed) < free and not self._waits):
                 await self._sleep()
@@ -82,22 +146,8 @@ class Feed(Generic[T]):
         self._woken.set()
 
     async def drain(self, grace: float) -> None:
-        """Wait up to `grace` seconds for what is under way, then cancel it and wait for that."""
-        if self._running:
-            _, late = await asyncio.wait(set(self._running), timeout=grace)
-            await cancel_all(late)
-
-    def _start(self, work: T) -> None:
-        self.idle.clear()
-        task = asyncio.ensure_future(self._handle(work))
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Future[None]) -> None:
-        self._running.discard(task)
-        self._woken.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("work ended with an error of the worker's own", feed=self.name, error=repr(error), exc_info=error)
+        """Wait up to `grace` seconds for what is under way, then end it."""
+        await self._crew.drain(grace)
 
     async def _sleep(self) -> None:
         try:

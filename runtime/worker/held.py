@@ -2,78 +2,103 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
 
+from ..bus.letter import KINDS, Kind
+
+Leases = dict[str, int]
 Stop = Callable[[str], None]
+Tell = Callable[[Mapping[str, object]], None]
 
 
-@dataclass(slots=True)
-class HeldTask:
-    """A task's lease; `stop` is called when its stage asks it to stop. Its time runs once it has `begun`."""
-
-    lease_number: int
-    stop: Stop
-    begun: bool = False
-
-
-@dataclass
 class Held:
-    """Leases by kind and key. Read by the lease keeper's thread, written by the worker's loop."""
+    """Lease numbers by kind and key. Each change is told to the lease keeper before the call returns.
 
-    tasks: dict[str, HeldTask] = field(default_factory=dict[str, HeldTask])
-    jobs: dict[str, int] = field(default_factory=dict[str, int])
-    callbacks: dict[str, int] = field(default_factory=dict[str, int])
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    watched: dict[tuple[str, str], asyncio.Future[None]] = field(
-        default_factory=dict[tuple[str, str], "asyncio.Future[None]"]
-    )
+    So the keeper knows of a claim before its handler can block the worker's loop, or its whole interpreter.
+    """
 
-    def watch(self, kind: str, key: str) -> "asyncio.Future[None]":
-        """Done when what is, or is about to be, held under this key no longer is. Called on the loop."""
-        return self.watched.setdefault((kind, key), asyncio.get_running_loop().create_future())
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._leases: dict[Kind, Leases] = {kind: {} for kind in KINDS}
+        self._claiming: set[Kind] = set()
+        self._stops: dict[str, Stop] = {}
+        self._begun: set[str] = set()
+        self._tell: Tell | None = None
+        self._watched: dict[tuple[Kind, str], asyncio.Future[None]] = {}
 
-    def hold_task(self, key: str, lease_number: int, stop: Stop) -> None:
-        """Keep a task's lease; `stop` is called when its stage asks it to stop."""
-        with self.lock:
-            self.tasks[key] = HeldTask(lease_number, stop)
-
-    def begin_task(self, key: str) -> None:
-        """The task has a place, and its handler begins: from here on its deadline stands."""
-        with self.lock:
-            self.tasks[key].begun = True
-
-    def drop_task(self, key: str) -> None:
-        """The task's outcome is committed, or no longer ours to commit."""
-        with self.lock:
-            self.tasks.pop(key, None)
-        self._tell("task", key)
-
-    def hold(self, kind: str, key: str, lease_number: int) -> None:
-        """Keep the lease of a job message or a callback."""
-        with self.lock:
-            self._of(kind)[key] = lease_number
-
-    def drop(self, kind: str, key: str) -> None:
-        """The message has been handled, or the callback's outcome committed."""
-        with self.lock:
-            self._of(kind).pop(key, None)
-        self._tell(kind, key)
+    def watch(self, kind: Kind, key: str) -> "asyncio.Future[None]":
+        """Done when what is held under this key no longer is. Called on the loop, as `drop` is where one watches."""
+        return self._watched.setdefault((kind, key), asyncio.get_running_loop().create_future())
 
     @property
     def empty(self) -> bool:
         """Whether nothing is held."""
-        return not (self.tasks or self.jobs or self.callbacks)
+        return not any(self._leases.values())
 
-    def snapshot(self) -> tuple[dict[str, HeldTask], dict[str, int], dict[str, int]]:
-        """Copies for another thread."""
-        with self.lock:
-            return dict(self.tasks), dict(self.jobs), dict(self.callbacks)
+    def tell(self, tell: Tell | None) -> None:
+        """Have `tell` told all that is held, and from now on each change."""
+        with self._lock:
+            self._tell = tell
+            for kind in KINDS:
+                self._say({"kind": "hold", "of": kind, "leases": self._leases[kind]})
+                if kind in self._claiming:
+                    self._say({"kind": "claiming", "of": kind})
+            self._say({"kind": "begin", "of": "task", "keys": list(self._begun)})
 
-    def _tell(self, kind: str, key: str) -> None:
-        watching = self.watched.pop((kind, key), None)
-        if watching is not None and not watching.done():
-            watching.set_result(None)
+    @contextmanager
+    def claiming(self, kind: Kind) -> Generator[Leases]:
+        """A claim under way, from before it is asked for; put into the mapping what it won.
 
-    def _of(self, kind: str) -> dict[str, int]:
-        return self.jobs if kind == "job" else self.callbacks
+        Until the block ends, whatever the database says that this worker holds is kept: a handler may block the worker
+        between the claim's commit and the moment in which the answer is read.
+        """
+        with self._lock:
+            self._claiming.add(kind)
+            self._say({"kind": "claiming", "of": kind})
+        won: Leases = {}
+        try:
+            yield won
+        finally:
+            with self._lock:
+                self._claiming.discard(kind)
+                self._leases[kind].update(won)
+                self._say({"kind": "hold", "of": kind, "leases": won})
+
+    def drop(self, kind: Kind, keys: Collection[str]) -> None:
+        """Their outcomes are committed, or no longer ours to commit."""
+        with self._lock:
+            for key in keys:
+                self._leases[kind].pop(key, None)
+                self._stops.pop(key, None)
+                self._begun.discard(key)
+            self._say({"kind": "drop", "of": kind, "keys": list(keys)})
+        for key in keys:
+            watching = self._watched.pop((kind, key), None)
+            if watching is not None and not watching.done():
+                watching.set_result(None)
+
+    def begin_task(self, key: str) -> None:
+        """The task has a place, and its handler begins: from here on its deadline stands."""
+        with self._lock:
+            self._begun.add(key)
+            self._say({"kind": "begin", "of": "task", "keys": [key]})
+
+    def heard_by(self, stops: Mapping[str, Stop]) -> None:
+        """For each of these tasks call the function with the reason when the task's stage asks it to stop."""
+        with self._lock:
+            self._stops |= {key: stop for key, stop in stops.items() if key in self._leases["task"]}
+
+    def ask_to_stop(self, reasons: Mapping[str, str]) -> None:
+        """Pass on wishes to stop. They come again with each renewal, should nobody listen yet.
+
+        The latest comes first: it may still wait for the place of an earlier one, and must know before that one ends.
+        """
+        with self._lock:
+            stops = [(stop, reasons[key]) for key, stop in reversed(self._stops.items()) if key in reasons]
+        for stop, reason in stops:
+            stop(reason)
+
+    def _say(self, message: Mapping[str, object]) -> None:
+        if self._tell is not None:
+            self._tell(message)

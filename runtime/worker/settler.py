@@ -1,30 +1,27 @@
 """The settler: gathers the outcomes of concurrent handlers and writes them together.
 
 It never waits for a batch: while one transaction is under way, further outcomes gather and form the next one. An
-outcome is held, and its lease kept, until its own commit (GAP-1).
+outcome is held, and its lease kept, until its own commit (GAP-1), however long the database is out of reach.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from ...statemachine.errors import CoreMachineError
-from ...statemachine.retry import Backoff
 from ..bus.port import Bus
 from ..flow.outcome import Outcome
 from ..flow.run_task import settle
 from ..logs import logger
 from ..store.database import Database
-from ..store.outage import passes
-from ..store.session import Note
+from ..store.session import Note, Session
 from ..store.text import error_data
 from .held import Held
 
 log = logger("settler")
 BATCH = 500
-MOST_REFUSALS = 3
 
 
 class Settler:
@@ -39,12 +36,11 @@ class Settler:
         self._notes: deque[Note] = deque()
         self._more = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._backoff = Backoff(first=0.1, most=5)
         self._closing = False
 
-    def put(self, outcome: Outcome) -> None:
-        """Have an outcome written. Called on the loop."""
-        self._outcomes.append(outcome)
+    def put(self, outcomes: Iterable[Outcome]) -> None:
+        """Have outcomes written. Called on the loop."""
+        self._outcomes.extend(outcomes)
         self._more.set()
 
     def tell(self, note: Note) -> None:
@@ -73,28 +69,17 @@ class Settler:
         await self._write(notes, outcomes)
 
     async def _write(self, notes: list[Note], outcomes: list[Outcome]) -> None:
-        failures = 0
-        while True:
-            try:
-                async with self._database.transaction() as session:
-                    await session.note(notes)
-                    if outcomes:
-                        await settle(session, self._bus, outcomes, self._owner)
-            except (psycopg.OperationalError, PoolTimeout) as error:
-                failures += 1
-                if failures >= MOST_REFUSALS and not passes(error):
-                    await self._write_apart(notes, outcomes, error)
-                    return
-                if failures == 1:
-                    log.warning("outcomes are held; trying to write them again", error=str(error).strip())
-                await asyncio.sleep(self._backoff.delay(failures))
-            except (psycopg.Error, CoreMachineError, LookupError) as error:
-                await self._write_apart(notes, outcomes, error)
-                return
-            else:
-                break
-        for outcome in outcomes:
-            self._held.drop_task(outcome.task.key)
+        async def write(session: Session) -> None:
+            await session.note(notes)
+            if outcomes:
+                await settle(session, self._bus, outcomes, self._owner)
+
+        try:
+            await self._database.commit_once(write)
+        except (psycopg.Error, CoreMachineError, LookupError) as error:
+            await self._write_apart(notes, outcomes, error)
+            return
+        self._held.drop("task", [outcome.task.key for outcome in outcomes])
 
     async def _write_apart(self, notes: list[Note], outcomes: list[Outcome], error: Exception) -> None:
         """One of them cannot be written: write each alone, so that the others do not suffer, and tell of the one."""
@@ -115,4 +100,4 @@ class Settler:
         log.error(
             "an outcome could not be written; its lease will end", task=outcome.task.key, error=str(error).strip()
         )
-        self._held.drop_task(outcome.task.key)
+        self._held.drop("task", [outcome.task.key])

@@ -5,43 +5,41 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
-from ...statemachine.context import TaskContext
 from ...statemachine.job import Job
-from ...statemachine.machine import WrittenEvent
 from ...statemachine.records import Record
 from ...statemachine.tables import CALLBACKS, TASKS
 from ...statemachine.task import Task
 from ..bus.letter import Kind
-from ..bus.port import Bus, Intake, Work
+from ..bus.port import Bus, Intake
 from ..flow.callback import run_callback
 from ..flow.flow import Flow
 from ..flow.handle_job import handle_job_message
-from ..flow.outcome import Outcome
 from ..flow.put_off import put_off
-from ..handlers.runner import Runner, context_of
+from ..handlers.call import Call
+from ..handlers.runner import Runner
 from ..logs import logger
 from ..reconciler import Reconciler
 from ..settings import Settings
 from ..store.database import Database
-from ..store.outage import passes
 from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage
 from ..store.session import Claim, Note, Row
 from .cancelling import cancel_all
 from .claims import Claimer, claiming
-from .feed import Feed
+from .feed import Apart, Crew, Feed
+from .hands import Hands
 from .held import Held
 from .leases import LeaseKeeper
+from .pace import Pace
 from .posting import Posting
 from .settler import Settler
+from .shared import Shared
 
 log = logger("worker")
-JOB_PLACES = 4
-CALLBACK_PLACES = 4
+PLACES: Mapping[Kind, int] = {"job": 4, "callback": 4}
 CLAIM_SECONDS = 5.0
 _numbers = count(1)
 
@@ -67,21 +65,21 @@ class Worker:
         self._held = Held()
         self._stopping = asyncio.Event()
         self._turn = 0
-        self._waiting: set[asyncio.Task[object]] = set()
 
     def stop(self) -> None:
         """Ask the worker to end: it claims nothing more, waits `grace` seconds, and releases what has not finished."""
         self._stopping.set()
 
-    def ended(self, work: Work) -> "asyncio.Future[None]":
+    def ended(self, work: object) -> "asyncio.Future[None]":
         """Done once the outcome of `work`, which has been claimed and not yet begun, is committed or given up."""
         match work:
             case JobMessage():
                 return self._held.watch("job", work.job_id)
-            case ClaimedTask():
-                return self._held.watch("task", work.key)
             case ClaimedCallback():
                 return self._held.watch("callback", work.key)
+            case Call():
+                return self._held.watch("task", work.task.key)
+        raise TypeError(f"{work!r} was not claimed here")
 
     async def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop` is called, or until nothing that this worker could do is left, if `until_idle`."""
@@ -89,26 +87,17 @@ class Worker:
         self._runner = Runner(self._database, self._tasks, settings.concurrency)
         self._flow = Flow(self._database, self._bus, self.name, self._runner.call)
         self._settler = Settler(self._database, self._bus, self._held, self.name)
-        self._places = asyncio.Semaphore(settings.concurrency)
+        pace = Pace(settings.concurrency, settings.prefetch)
+        self._hands = Hands(self._runner, pace, settings.concurrency, self._settler.put)
         keeper = LeaseKeeper(self._database, self._held, self.name, settings.lease)
-        places = {"job": JOB_PLACES, "task": settings.concurrency + settings.prefetch, "callback": CALLBACK_PLACES}
+        shared = Shared(self._hands)
         intakes = self._bus.intakes(self._claimer())
-        self._feeds: dict[Intake, Feed[Work]] = {
-            intake: Feed(
-                intake.name,
-                sum(places[kind] for kind in intake.kinds),
-                settings.poll,
-                intake.claim,
-                self._handle,
-                waits=intake.waits,
-            )
-            for intake in intakes
-        }
+        self._feeds: dict[Intake, Feed[Any]] = {intake: self._feed(intake, shared) for intake in intakes}
         self._posting = Posting(self._database, self._bus, settings)
         keeper.start()
         settling = asyncio.create_task(self._settler.run())
         feeding = [asyncio.create_task(feed.run()) for feed in self._feeds.values()]
-        reconciler = Reconciler(self._database, self._bus, self.name, settings, self._posting.beat)
+        reconciler = Reconciler(self._database, self._bus, self.name, settings, settings.lease, beat=self._posting.beat)
         loops = [asyncio.create_task(self._bus.listen(self._wake)), asyncio.create_task(reconciler.run())]
         loops += [asyncio.create_task(loop) for loop in self._posting.loops()]
         if until_idle:
@@ -131,14 +120,44 @@ class Worker:
                 raise error
         await reconciler.stopped()
 
+    def _feed(self, intake: Intake, hands: Shared[Call]) -> Feed[Any]:
+        """A feed for what comes in there: tasks go to the hands, whatever queue they come from."""
+        places = sum(PLACES[kind] for kind in intake.kinds if kind in PLACES)
+        crew: Crew[Any] = hands.share() if "task" in intake.kinds else Apart(intake.name, places, self._handle)
+        party = self._database.outage.party()
+        return Feed(intake.name, crew, self._settings.poll, intake.claim, party, waits=intake.waits)
+
+    def _claimer(self) -> Claimer:
+        jobs = list(self._jobs)
+        types: dict[Kind, list[str]] = {"job": jobs, "task": list(self._tasks), "callback": jobs}
+        due: dict[Kind, Callable[[int], Awaitable[Sequence[object]]]] = {
+            "job": self._claim_jobs,
+            "task": self._claim_tasks,
+            "callback": self._claim_callbacks,
+        }
+        return Claimer(
+            self._database,
+            held=self._held,
+            owner=self.name,
+            lease=self._settings.lease,
+            types=types,
+            due=due,
+            calls=self._calls,
+        )
+
+    async def _handle(self, work: JobMessage | ClaimedCallback) -> None:
+        if isinstance(work, JobMessage):
+            await self._handle_job(work)
+        else:
+            await self._run_callback(work)
+
     async def _end_feeds(self, feeding: Sequence[asyncio.Task[None]]) -> None:
         """Let claims under way come to their end, then give back at once what has no place yet."""
         for feed in self._feeds.values():
             feed.close()
         _, late = await asyncio.wait(feeding, timeout=CLAIM_SECONDS)
         await cancel_all(late)
-        for waiting in tuple(self._waiting):
-            waiting.cancel()
+        self._hands.stop()
 
     def _wake(self, kind: Kind) -> None:
         for intake, feed in self._feeds.items():
@@ -157,35 +176,10 @@ class Worker:
             await asyncio.sleep(self._settings.poll / 10)
 
     async def _nothing_left(self) -> bool:
-        """Whether no declared job or callback is open; not as long as the database does not say so."""
-        try:
-            async with self._database.session() as session:
-                (row,) = await session.fetch("unfinished", {"kinds": list(self._jobs)})
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            log.info("whether work is left could not be read; asking again", error=str(error).strip())
-            return False
+        """Whether no declared job or callback is open."""
+        kinds = {"kinds": list(self._jobs)}
+        (row,) = await self._database.read(lambda session: session.fetch("unfinished", kinds))
         return not row["unfinished"]
-
-    def _claimer(self) -> Claimer:
-        jobs = list(self._jobs)
-        types: dict[Kind, list[str]] = {"job": jobs, "task": list(self._tasks), "callback": jobs}
-        due: dict[Kind, Callable[[int], Awaitable[Sequence[Work]]]] = {
-            "job": self._claim_jobs,
-            "task": self._claim_tasks,
-            "callback": self._claim_callbacks,
-        }
-        return Claimer(
-            self._database, held=self._held, owner=self.name, lease=self._settings.lease, types=types, due=due
-        )
-
-    async def _handle(self, work: Work) -> None:
-        match work:
-            case JobMessage():
-                await self._handle_job(work)
-            case ClaimedTask():
-                await self._run_task(work)
-            case ClaimedCallback():
-                await self._run_callback(work)
 
     async def _claim_jobs(self, limit: int) -> list[JobMessage]:
         parameters = {
@@ -194,33 +188,57 @@ class Worker:
             "owner": self.name,
             "lease": self._settings.lease,
         }
-        async with self._database.session() as session:
-            rows = await session.fetch("claim_job_messages", parameters)
-        messages = [JobMessage(row["job_id"], row["job_type"], row["lease_number"]) for row in rows]
-        for message in messages:
-            self._held.hold("job", message.job_id, message.lease_number)
-        return messages
+        with self._held.claiming("job") as won:
+            async with self._database.session() as session:
+                rows = await session.fetch("claim_job_messages", parameters)
+            won.update({row["job_id"]: row["lease_number"] for row in rows})
+        return [JobMessage(row["job_id"], row["job_type"], row["lease_number"]) for row in rows]
 
-    async def _claim_tasks(self, limit: int) -> list[ClaimedTask]:
-        rows = await self._claim(TASKS, claiming("task", self.name), self._rotated(self._tasks), limit)
-        return [ClaimedTask(**row) for row in rows]
+    async def _claim_tasks(self, limit: int) -> list[Call]:
+        """Claim up to `limit` tasks: as many as can begin at once, and where there are more, a store of brief ones."""
+        kinds, beginners = self._rotated(self._tasks), self._hands.beginners
+        calls = await self._claim_calls(kinds, min(limit, beginners))
+        if len(calls) < beginners:
+            return calls
+        for together, most in self._hands.stores(kinds):
+            if len(calls) < limit:
+                try:
+                    calls += await self._claim_calls(together, min(limit - len(calls), most))
+                except psycopg.Error:
+                    if not calls:
+                        raise
+                    break  # what was won before has to be run; the next claim tells of the error
+        return calls
+
+    async def _claim_calls(self, kinds: list[str], limit: int) -> list[Call]:
+        if not limit:
+            return []
+        return self._calls(await self._claim("task", TASKS, kinds, limit))
+
+    def _calls(self, rows: Sequence[Row]) -> list[Call]:
+        """Claimed rows as calls, which can be asked to stop from here on."""
+        calls = [Call(ClaimedTask(**row), self._tell, self._held.begin_task) for row in rows]
+        self._held.heard_by({call.task.key: call.ask_to_stop for call in calls})
+        return calls
 
     async def _claim_callbacks(self, limit: int) -> list[ClaimedCallback]:
-        rows = await self._claim(CALLBACKS, claiming("callback", self.name), self._rotated(self._jobs), limit)
+        rows = await self._claim("callback", CALLBACKS, self._rotated(self._jobs), limit)
         return [ClaimedCallback(**row) for row in rows]
 
-    async def _claim(self, record: Record, event: WrittenEvent | None, kinds: list[str], limit: int) -> list[Row]:
-        async with self._database.session() as session:
-            return await session.claim(
-                Claim(
-                    record=record,
-                    event=event,
-                    kinds=kinds,
-                    limit=limit,
-                    owner=self.name,
-                    lease=self._settings.lease,
-                ),
-            )
+    async def _claim(self, kind: Kind, record: Record, kinds: list[str], limit: int) -> list[Row]:
+        claim = Claim(
+            record=record,
+            event=claiming(kind, self.name),
+            kinds=kinds,
+            limit=limit,
+            owner=self.name,
+            lease=self._settings.lease,
+        )
+        with self._held.claiming(kind) as won:
+            async with self._database.session() as session:
+                rows = await session.claim(claim)
+            won.update({row["key"]: row["lease_number"] for row in rows})
+        return rows
 
     def _rotated(self, kinds: Mapping[str, object]) -> list[str]:
         """The kinds, beginning with another one each time, so that none starves behind a long queue of the first."""
@@ -230,50 +248,22 @@ class Worker:
         return names[start:] + names[:start]
 
     async def _handle_job(self, message: JobMessage) -> None:
+        outage = self._database.outage
         try:
-            done = await handle_job_message(self._flow, self._jobs, message)
+            done = await outage.endure(lambda: handle_job_message(self._flow, self._jobs, message))
             log.debug("job message handled", job=message.job_id, done=done)
-        except Exception as error:  # noqa: BLE001 - logged, told by an event, and counted in put_off
-            if isinstance(error, psycopg.Error | PoolTimeout) and passes(error):
-                log.warning("a job message comes again", job=message.job_id, error=str(error).strip())
-            else:
-                await self._put_off(message, error)
+        except Exception as failure:  # noqa: BLE001 - logged, told by an event, and counted in put_off
+            await self._put_off(message, failure)
         finally:
-            self._held.drop("job", message.job_id)
+            self._held.drop("job", [message.job_id])
 
     async def _put_off(self, message: JobMessage, error: Exception) -> None:
         """Where not even that can be written, the message comes again when its lease has run out."""
         try:
             done = await put_off(self._flow, message, error)
-        except (psycopg.Error, PoolTimeout) as lost:
+        except psycopg.Error as lost:
             done = f"it comes again with its lease: {str(lost).strip()}"
         log.error("a job message could not be handled", job=message.job_id, done=done, exc_info=error)
-
-    async def _run_task(self, task: ClaimedTask) -> None:
-        context = context_of(task, lambda kind, data: self._tell(task, kind, data))
-        self._held.hold_task(task.key, task.lease_number, context.ask_to_stop)
-        try:
-            outcome = await self._in_its_place(task, context)
-        except asyncio.CancelledError:
-            outcome = Outcome(task=task, kind="released", reason="worker stopping")
-        self._settler.put(outcome)
-
-    async def _in_its_place(self, task: ClaimedTask, context: TaskContext) -> Outcome:
-        """Run the handler once there is a place for it. A task that still waits for one is given back at once."""
-        if self._stopping.is_set():
-            raise asyncio.CancelledError
-        waiting = asyncio.current_task()
-        if waiting is not None:
-            self._waiting.add(waiting)
-        try:
-            await self._places.acquire()
-        finally:
-            self._waiting.discard(cast("asyncio.Task[object]", waiting))
-        self._held.begin_task(task.key)
-        try:
-            return await self._runner.run(task, context)
-        finally:
-            self._places.release()
 
     def _tell(self, task: ClaimedTask, kind: str, data: Mapping[str, object]) -> None:
         self._settler.tell(
@@ -289,10 +279,7 @@ class Worker:
         )
 
     async def _run_callback(self, callback: ClaimedCallback) -> None:
-        self._held.hold("callback", callback.key, callback.lease_number)
         try:
             await run_callback(self._flow, self._jobs[callback.job_type], callback, self._more)
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            log.warning("a callback comes again", job=callback.job_id, error=str(error).strip())
         finally:
-            self._held.drop("callback", callback.key)
+            self._held.drop("callback", [callback.key])

@@ -14,16 +14,27 @@ UPDATE app.callbacks AS r SET status = 'processing', move_number = r.move_number
 FROM input AS i
 WHERE
   r.callback_id = CAST(i.callback_id AS BIGINT)
-  AND r.status IN ('queued')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
   AND r.callback_id = ANY(
     ARRAY(SELECT
       t.callback_id
     FROM app.callbacks AS t
     WHERE
       t.callback_id = ANY(
-        CAST(%(callback_id)s AS BIGINT[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(callback_id)s AS BIGINT[])))
       )
-      AND t.status IN ('queued')
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['queued']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.callback_id   FOR NO KEY UPDATE)
   )
@@ -46,16 +57,27 @@ FROM input AS i
 WHERE
   (
     r.callback_id = CAST(i.callback_id AS BIGINT)
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.callback_id = ANY(
       ARRAY(SELECT
         t.callback_id
       FROM app.callbacks AS t
       WHERE
         t.callback_id = ANY(
-          CAST(%(callback_id)s AS BIGINT[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(callback_id)s AS BIGINT[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.callback_id   FOR NO KEY UPDATE)
     )
@@ -80,16 +102,27 @@ FROM input AS i
 WHERE
   (
     r.callback_id = CAST(i.callback_id AS BIGINT)
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.callback_id = ANY(
       ARRAY(SELECT
         t.callback_id
       FROM app.callbacks AS t
       WHERE
         t.callback_id = ANY(
-          CAST(%(callback_id)s AS BIGINT[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(callback_id)s AS BIGINT[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.callback_id   FOR NO KEY UPDATE)
     )
@@ -114,16 +147,27 @@ FROM input AS i
 WHERE
   (
     r.callback_id = CAST(i.callback_id AS BIGINT)
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.callback_id = ANY(
       ARRAY(SELECT
         t.callback_id
       FROM app.callbacks AS t
       WHERE
         t.callback_id = ANY(
-          CAST(%(callback_id)s AS BIGINT[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(callback_id)s AS BIGINT[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.callback_id   FOR NO KEY UPDATE)
     )
@@ -148,16 +192,27 @@ FROM input AS i
 WHERE
   (
     r.callback_id = CAST(i.callback_id AS BIGINT)
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.callback_id = ANY(
       ARRAY(SELECT
         t.callback_id
       FROM app.callbacks AS t
       WHERE
         t.callback_id = ANY(
-          CAST(%(callback_id)s AS BIGINT[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(callback_id)s AS BIGINT[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.callback_id   FOR NO KEY UPDATE)
     )
@@ -182,16 +237,27 @@ FROM input AS i
 WHERE
   (
     r.callback_id = CAST(i.callback_id AS BIGINT)
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.callback_id = ANY(
       ARRAY(SELECT
         t.callback_id
       FROM app.callbacks AS t
       WHERE
         t.callback_id = ANY(
-          CAST(%(callback_id)s AS BIGINT[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(callback_id)s AS BIGINT[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.callback_id   FOR NO KEY UPDATE)
     )
@@ -224,9 +290,12 @@ WHERE
     ) AS q
     LIMIT %(limit)s)
   )
-  AND (
-    r.status IN ('queued')
-  ) IS TRUE
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
 RETURNING CAST(r.callback_id AS VARCHAR) AS key, r.job_id, r.job_type, r.name, r.attempt, r.max_attempts, r.lease_number, r.lease_owner, r.rescues, r.max_rescues;
 
 -- claim by key
@@ -245,11 +314,15 @@ WHERE
       ON i.callback_id = t.callback_id
     WHERE
       t.callback_id = ANY(
-        CAST(%(keys)s AS BIGINT[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(keys)s AS BIGINT[])))
       )
-      AND (
-        t.status IN ('queued')
-      ) IS TRUE
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['queued']
+        ) AS VARCHAR[])
+      )
       AND t.lease_number = i.lease_number
       AND (
         t.job_type = ANY(
@@ -259,9 +332,12 @@ WHERE
     ORDER BY
       t.callback_id   FOR NO KEY UPDATE OF t)
   )
-  AND (
-    r.status IN ('queued')
-  ) IS TRUE
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
 RETURNING CAST(r.callback_id AS VARCHAR) AS key, r.job_id, r.job_type, r.name, r.attempt, r.max_attempts, r.lease_number, r.lease_owner, r.rescues, r.max_rescues;
 
 -- take
@@ -294,9 +370,12 @@ WHERE
     ) AS q
     LIMIT %(limit)s)
   )
-  AND (
-    r.status IN ('queued')
-  ) IS TRUE
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
 RETURNING CAST(r.callback_id AS VARCHAR) AS key, r.job_id, r.lease_number, r.send_number, CAST(EXTRACT(EPOCH FROM r.due_at - MAKE_INTERVAL(secs => %(lease)s) - n.moment) AS DOUBLE PRECISION) AS delay;
 
 -- confirm
@@ -311,16 +390,20 @@ WHERE
   r.callback_id = i.callback_id
   AND r.lease_number = i.lease_number
   AND r.send_number = i.send_number
-  AND (
-    r.status IN ('queued')
-  ) IS TRUE
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
   AND r.callback_id = ANY(
     ARRAY(SELECT
       t.callback_id
     FROM app.callbacks AS t
     WHERE
       t.callback_id = ANY(
-        CAST(%(keys)s AS BIGINT[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(keys)s AS BIGINT[])))
       )
     ORDER BY
       t.callback_id   FOR NO KEY UPDATE SKIP LOCKED)
@@ -332,7 +415,10 @@ UPDATE app.callbacks AS r SET due_at = app.clock() + MAKE_INTERVAL(secs => %(del
 WHERE
   r.callback_id = CAST(%(key)s AS BIGINT)
   AND r.lease_number = %(lease_number)s
-  AND (
-    r.status IN ('queued')
-  ) IS TRUE
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
 RETURNING CAST(r.callback_id AS VARCHAR) AS key;

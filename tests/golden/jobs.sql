@@ -14,15 +14,27 @@ UPDATE app.jobs AS r SET status = 'processing', move_number = r.move_number + 1,
 FROM input AS i
 WHERE
   r.job_id = CAST(i.job_id AS VARCHAR(64))
-  AND r.status IN ('queued')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
   AND r.job_id = ANY(
     ARRAY(SELECT
       t.job_id
     FROM app.jobs AS t
     WHERE
       t.job_id = ANY(
-        CAST(%(job_id)s AS VARCHAR[])
-      ) AND t.status IN ('queued')
+        ARRAY(SELECT
+          UNNEST(CAST(%(job_id)s AS VARCHAR[])))
+      )
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['queued']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.job_id   FOR NO KEY UPDATE)
   )
@@ -44,15 +56,27 @@ UPDATE app.jobs AS r SET status = 'completed', move_number = r.move_number + 1, 
 FROM input AS i
 WHERE
   r.job_id = CAST(i.job_id AS VARCHAR(64))
-  AND r.status IN ('processing')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['processing']
+    ) AS VARCHAR[])
+  )
   AND r.job_id = ANY(
     ARRAY(SELECT
       t.job_id
     FROM app.jobs AS t
     WHERE
       t.job_id = ANY(
-        CAST(%(job_id)s AS VARCHAR[])
-      ) AND t.status IN ('processing')
+        ARRAY(SELECT
+          UNNEST(CAST(%(job_id)s AS VARCHAR[])))
+      )
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['processing']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.job_id   FOR NO KEY UPDATE)
   )
@@ -74,16 +98,27 @@ UPDATE app.jobs AS r SET status = 'failed', move_number = r.move_number + 1, eve
 FROM input AS i
 WHERE
   r.job_id = CAST(i.job_id AS VARCHAR(64))
-  AND r.status IN ('queued', 'processing')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued', 'processing']
+    ) AS VARCHAR[])
+  )
   AND r.job_id = ANY(
     ARRAY(SELECT
       t.job_id
     FROM app.jobs AS t
     WHERE
       t.job_id = ANY(
-        CAST(%(job_id)s AS VARCHAR[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(job_id)s AS VARCHAR[])))
       )
-      AND t.status IN ('queued', 'processing')
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['queued', 'processing']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.job_id   FOR NO KEY UPDATE)
   )
@@ -105,16 +140,27 @@ UPDATE app.jobs AS r SET status = 'cancelled', move_number = r.move_number + 1, 
 FROM input AS i
 WHERE
   r.job_id = CAST(i.job_id AS VARCHAR(64))
-  AND r.status IN ('queued', 'processing')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued', 'processing']
+    ) AS VARCHAR[])
+  )
   AND r.job_id = ANY(
     ARRAY(SELECT
       t.job_id
     FROM app.jobs AS t
     WHERE
       t.job_id = ANY(
-        CAST(%(job_id)s AS VARCHAR[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(job_id)s AS VARCHAR[])))
       )
-      AND t.status IN ('queued', 'processing')
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['queued', 'processing']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.job_id   FOR NO KEY UPDATE)
   )
@@ -136,16 +182,27 @@ UPDATE app.jobs AS r SET status = 'queued', move_number = r.move_number + 1, eve
 FROM input AS i
 WHERE
   r.job_id = CAST(i.job_id AS VARCHAR(64))
-  AND r.status IN ('failed', 'cancelled')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['failed', 'cancelled']
+    ) AS VARCHAR[])
+  )
   AND r.job_id = ANY(
     ARRAY(SELECT
       t.job_id
     FROM app.jobs AS t
     WHERE
       t.job_id = ANY(
-        CAST(%(job_id)s AS VARCHAR[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(job_id)s AS VARCHAR[])))
       )
-      AND t.status IN ('failed', 'cancelled')
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['failed', 'cancelled']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.job_id   FOR NO KEY UPDATE)
   )

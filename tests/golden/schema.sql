@@ -930,7 +930,7 @@ OR NEW.event_type IS DISTINCT FROM NULL)
 EXECUTE FUNCTION app.refuse_move('callback', 'callback_id', 'queued');
 
 CREATE OR REPLACE FUNCTION app.write_job_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
 DECLARE
   happened timestamptz := app.clock();
 BEGIN
@@ -948,7 +948,7 @@ BEGIN
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.write_stage_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
 DECLARE
   happened timestamptz := app.clock();
 BEGIN
@@ -966,7 +966,7 @@ BEGIN
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.write_task_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
 DECLARE
   happened timestamptz := app.clock();
 BEGIN
@@ -984,7 +984,7 @@ BEGIN
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.write_callback_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
 DECLARE
   happened timestamptz := app.clock();
 BEGIN
@@ -1215,7 +1215,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '6a59f4221c2d225ab2f817b05cf6e972b9484bde764b2cfbab29d9a76378b88a'
+    '6e4002111009dfaba8b658f7375f59bf69d92b4f8d1d838b34aeff7b1d83f9d1'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

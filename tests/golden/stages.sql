@@ -14,15 +14,27 @@ UPDATE app.stages AS r SET status = 'processing', move_number = r.move_number + 
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)
-  AND r.status IN ('pending')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['pending']
+    ) AS VARCHAR[])
+  )
   AND r.stage_id = ANY(
     ARRAY(SELECT
       t.stage_id
     FROM app.stages AS t
     WHERE
       t.stage_id = ANY(
-        CAST(%(stage_id)s AS BIGINT[])
-      ) AND t.status IN ('pending')
+        ARRAY(SELECT
+          UNNEST(CAST(%(stage_id)s AS BIGINT[])))
+      )
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['pending']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.stage_id   FOR NO KEY UPDATE)
   )
@@ -44,16 +56,27 @@ UPDATE app.stages AS r SET status = 'completed', move_number = r.move_number + 1
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)
-  AND r.status IN ('processing')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['processing']
+    ) AS VARCHAR[])
+  )
   AND r.stage_id = ANY(
     ARRAY(SELECT
       t.stage_id
     FROM app.stages AS t
     WHERE
       t.stage_id = ANY(
-        CAST(%(stage_id)s AS BIGINT[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(stage_id)s AS BIGINT[])))
       )
-      AND t.status IN ('processing')
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['processing']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.stage_id   FOR NO KEY UPDATE)
   )
@@ -75,16 +98,27 @@ UPDATE app.stages AS r SET status = 'failed', move_number = r.move_number + 1, e
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)
-  AND r.status IN ('processing')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['processing']
+    ) AS VARCHAR[])
+  )
   AND r.stage_id = ANY(
     ARRAY(SELECT
       t.stage_id
     FROM app.stages AS t
     WHERE
       t.stage_id = ANY(
-        CAST(%(stage_id)s AS BIGINT[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(stage_id)s AS BIGINT[])))
       )
-      AND t.status IN ('processing')
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['processing']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.stage_id   FOR NO KEY UPDATE)
   )
@@ -106,16 +140,27 @@ UPDATE app.stages AS r SET status = 'cancelled', move_number = r.move_number + 1
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)
-  AND r.status IN ('processing')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['processing']
+    ) AS VARCHAR[])
+  )
   AND r.stage_id = ANY(
     ARRAY(SELECT
       t.stage_id
     FROM app.stages AS t
     WHERE
       t.stage_id = ANY(
-        CAST(%(stage_id)s AS BIGINT[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(stage_id)s AS BIGINT[])))
       )
-      AND t.status IN ('processing')
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['processing']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.stage_id   FOR NO KEY UPDATE)
   )
@@ -137,15 +182,27 @@ UPDATE app.stages AS r SET status = 'cancelled', move_number = r.move_number + 1
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)
-  AND r.status IN ('pending')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['pending']
+    ) AS VARCHAR[])
+  )
   AND r.stage_id = ANY(
     ARRAY(SELECT
       t.stage_id
     FROM app.stages AS t
     WHERE
       t.stage_id = ANY(
-        CAST(%(stage_id)s AS BIGINT[])
-      ) AND t.status IN ('pending')
+        ARRAY(SELECT
+          UNNEST(CAST(%(stage_id)s AS BIGINT[])))
+      )
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['pending']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.stage_id   FOR NO KEY UPDATE)
   )
@@ -167,16 +224,27 @@ UPDATE app.stages AS r SET status = 'pending', move_number = r.move_number + 1, 
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)
-  AND r.status IN ('failed', 'cancelled')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['failed', 'cancelled']
+    ) AS VARCHAR[])
+  )
   AND r.stage_id = ANY(
     ARRAY(SELECT
       t.stage_id
     FROM app.stages AS t
     WHERE
       t.stage_id = ANY(
-        CAST(%(stage_id)s AS BIGINT[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(stage_id)s AS BIGINT[])))
       )
-      AND t.status IN ('failed', 'cancelled')
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['failed', 'cancelled']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.stage_id   FOR NO KEY UPDATE)
   )

@@ -14,15 +14,27 @@ UPDATE app.tasks AS r SET status = 'processing', move_number = r.move_number + 1
 FROM input AS i
 WHERE
   r.task_id = CAST(i.task_id AS VARCHAR(64))
-  AND r.status IN ('queued')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
   AND r.task_id = ANY(
     ARRAY(SELECT
       t.task_id
     FROM app.tasks AS t
     WHERE
       t.task_id = ANY(
-        CAST(%(task_id)s AS VARCHAR[])
-      ) AND t.status IN ('queued')
+        ARRAY(SELECT
+          UNNEST(CAST(%(task_id)s AS VARCHAR[])))
+      )
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['queued']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.task_id   FOR NO KEY UPDATE)
   )
@@ -45,16 +57,27 @@ FROM input AS i
 WHERE
   (
     r.task_id = CAST(i.task_id AS VARCHAR(64))
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.task_id = ANY(
       ARRAY(SELECT
         t.task_id
       FROM app.tasks AS t
       WHERE
         t.task_id = ANY(
-          CAST(%(task_id)s AS VARCHAR[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(task_id)s AS VARCHAR[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.task_id   FOR NO KEY UPDATE)
     )
@@ -79,16 +102,27 @@ FROM input AS i
 WHERE
   (
     r.task_id = CAST(i.task_id AS VARCHAR(64))
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.task_id = ANY(
       ARRAY(SELECT
         t.task_id
       FROM app.tasks AS t
       WHERE
         t.task_id = ANY(
-          CAST(%(task_id)s AS VARCHAR[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(task_id)s AS VARCHAR[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.task_id   FOR NO KEY UPDATE)
     )
@@ -113,16 +147,27 @@ FROM input AS i
 WHERE
   (
     r.task_id = CAST(i.task_id AS VARCHAR(64))
-    AND r.status IN ('queued', 'processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['queued', 'processing']
+      ) AS VARCHAR[])
+    )
     AND r.task_id = ANY(
       ARRAY(SELECT
         t.task_id
       FROM app.tasks AS t
       WHERE
         t.task_id = ANY(
-          CAST(%(task_id)s AS VARCHAR[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(task_id)s AS VARCHAR[])))
         )
-        AND t.status IN ('queued', 'processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['queued', 'processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.task_id   FOR NO KEY UPDATE)
     )
@@ -149,16 +194,27 @@ FROM input AS i
 WHERE
   (
     r.task_id = CAST(i.task_id AS VARCHAR(64))
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.task_id = ANY(
       ARRAY(SELECT
         t.task_id
       FROM app.tasks AS t
       WHERE
         t.task_id = ANY(
-          CAST(%(task_id)s AS VARCHAR[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(task_id)s AS VARCHAR[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.task_id   FOR NO KEY UPDATE)
     )
@@ -183,16 +239,27 @@ FROM input AS i
 WHERE
   (
     r.task_id = CAST(i.task_id AS VARCHAR(64))
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.task_id = ANY(
       ARRAY(SELECT
         t.task_id
       FROM app.tasks AS t
       WHERE
         t.task_id = ANY(
-          CAST(%(task_id)s AS VARCHAR[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(task_id)s AS VARCHAR[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.task_id   FOR NO KEY UPDATE)
     )
@@ -217,16 +284,27 @@ FROM input AS i
 WHERE
   (
     r.task_id = CAST(i.task_id AS VARCHAR(64))
-    AND r.status IN ('processing')
+    AND r.status = ANY(
+      CAST((
+        SELECT
+          ARRAY['processing']
+      ) AS VARCHAR[])
+    )
     AND r.task_id = ANY(
       ARRAY(SELECT
         t.task_id
       FROM app.tasks AS t
       WHERE
         t.task_id = ANY(
-          CAST(%(task_id)s AS VARCHAR[])
+          ARRAY(SELECT
+            UNNEST(CAST(%(task_id)s AS VARCHAR[])))
         )
-        AND t.status IN ('processing')
+        AND t.status = ANY(
+          CAST((
+            SELECT
+              ARRAY['processing']
+          ) AS VARCHAR[])
+        )
       ORDER BY
         t.task_id   FOR NO KEY UPDATE)
     )
@@ -250,16 +328,27 @@ UPDATE app.tasks AS r SET status = 'queued', move_number = r.move_number + 1, ev
 FROM input AS i
 WHERE
   r.task_id = CAST(i.task_id AS VARCHAR(64))
-  AND r.status IN ('failed', 'cancelled')
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['failed', 'cancelled']
+    ) AS VARCHAR[])
+  )
   AND r.task_id = ANY(
     ARRAY(SELECT
       t.task_id
     FROM app.tasks AS t
     WHERE
       t.task_id = ANY(
-        CAST(%(task_id)s AS VARCHAR[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(task_id)s AS VARCHAR[])))
       )
-      AND t.status IN ('failed', 'cancelled')
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['failed', 'cancelled']
+        ) AS VARCHAR[])
+      )
     ORDER BY
       t.task_id   FOR NO KEY UPDATE)
   )
@@ -290,9 +379,12 @@ WHERE
     ) AS q
     LIMIT %(limit)s)
   )
-  AND (
-    r.status IN ('queued')
-  ) IS TRUE
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
 RETURNING CAST(r.task_id AS VARCHAR) AS key, r.job_id, r.stage_id, r.stage, r.task_index, r.task_number, r.task_type, r.item, r.attempt, r.max_attempts, r.lease_number, r.lease_owner, r.deadline_at, r.rescues, r.max_rescues;
 
 -- claim by key
@@ -311,11 +403,15 @@ WHERE
       ON i.task_id = t.task_id
     WHERE
       t.task_id = ANY(
-        CAST(%(keys)s AS VARCHAR[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(keys)s AS VARCHAR[])))
       )
-      AND (
-        t.status IN ('queued')
-      ) IS TRUE
+      AND t.status = ANY(
+        CAST((
+          SELECT
+            ARRAY['queued']
+        ) AS VARCHAR[])
+      )
       AND t.lease_number = i.lease_number
       AND (
         t.task_type = ANY(
@@ -325,9 +421,12 @@ WHERE
     ORDER BY
       t.task_id   FOR NO KEY UPDATE OF t)
   )
-  AND (
-    r.status IN ('queued')
-  ) IS TRUE
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
 RETURNING CAST(r.task_id AS VARCHAR) AS key, r.job_id, r.stage_id, r.stage, r.task_index, r.task_number, r.task_type, r.item, r.attempt, r.max_attempts, r.lease_number, r.lease_owner, r.deadline_at, r.rescues, r.max_rescues;
 
 -- take
@@ -360,9 +459,12 @@ WHERE
     ) AS q
     LIMIT %(limit)s)
   )
-  AND (
-    r.status IN ('queued')
-  ) IS TRUE
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
 RETURNING CAST(r.task_id AS VARCHAR) AS key, r.job_id, r.lease_number, r.send_number, CAST(EXTRACT(EPOCH FROM r.due_at - MAKE_INTERVAL(secs => %(lease)s) - n.moment) AS DOUBLE PRECISION) AS delay;
 
 -- confirm
@@ -377,16 +479,20 @@ WHERE
   r.task_id = i.task_id
   AND r.lease_number = i.lease_number
   AND r.send_number = i.send_number
-  AND (
-    r.status IN ('queued')
-  ) IS TRUE
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
   AND r.task_id = ANY(
     ARRAY(SELECT
       t.task_id
     FROM app.tasks AS t
     WHERE
       t.task_id = ANY(
-        CAST(%(keys)s AS VARCHAR[])
+        ARRAY(SELECT
+          UNNEST(CAST(%(keys)s AS VARCHAR[])))
       )
     ORDER BY
       t.task_id   FOR NO KEY UPDATE SKIP LOCKED)
@@ -398,9 +504,12 @@ UPDATE app.tasks AS r SET due_at = app.clock() + MAKE_INTERVAL(secs => %(delay)s
 WHERE
   r.task_id = CAST(%(key)s AS VARCHAR(64))
   AND r.lease_number = %(lease_number)s
-  AND (
-    r.status IN ('queued')
-  ) IS TRUE
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
 RETURNING CAST(r.task_id AS VARCHAR) AS key;
 
 -- sweep: cancel from queued by stage_id

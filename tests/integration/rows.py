@@ -180,6 +180,7 @@ def tied_columns(record: Record, target: str) -> dict[str, str]:
         "VARCHAR(100)": "'someone'",
         "VARCHAR(20)": "'why'",
         "TEXT": "'why'",
+        "INT": "1",
     }
     changes: dict[str, str] = {}
     for tie in record.ties:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from coremachine.runtime.store.session import Session, event_parameters
+from coremachine.runtime.store.session import Session, array_text, event_parameters
 from coremachine.sql_generator.claims import claim_by_key_statement, claim_statement
+from coremachine.sql_generator.moves import move_statement
 from coremachine.sql_generator.sends import confirm_statement, take_statement
 from coremachine.statemachine.lifecycles import TASK
 from coremachine.statemachine.machine import Subject, machine_of
@@ -34,23 +35,29 @@ async def plan_of_claim(session: Session, limit: int) -> Node:
     return await plan_of(session, claim_statement(TASKS), {**given, **event_parameters(event)})
 
 
-async def plan_of(session: Session, sql: str, given: Mapping[str, object]) -> Node:
-    cursor = await session.connection.execute(f"EXPLAIN (FORMAT JSON) {sql}".encode(), given)
+async def plan_of(session: Session, statement: str, parameters: Mapping[str, object]) -> Node:
+    cursor = await session.connection.execute(f"EXPLAIN (FORMAT JSON) {statement}".encode(), parameters)
     row = await cursor.fetchone()
     assert row is not None
     plan: Node = row["QUERY PLAN"][0]["Plan"]
     return plan
 
 
-async def fill_behind_the_planners_back(session: Session, analyzed_rows: int) -> None:
-    """50 000 queued rows, and statistics from when there was none, or one."""
+def indexes_read(plan: Node, alias: str) -> set[str]:
+    """The indexes by which the rows of `alias` are found, those below a bitmap too."""
+    heaps = [node for node in nodes(plan) if node.get("Alias") == alias and "Scan" in node["Node Type"]]
+    return {below["Index Name"] for heap in heaps for below in nodes(heap) if "Index Name" in below}
+
+
+async def fill_behind_the_planners_back(session: Session, analyzed_rows: int, rows: int = QUEUED) -> None:
+    """As many queued rows, and statistics from when there was none, or one."""
     await run(session, "ALTER TABLE {schema}.tasks SET (autovacuum_enabled = off)")
     if not analyzed_rows:
         await run(session, "ANALYZE {schema}.tasks")
     await born(session, TASKS)
     if analyzed_rows:
         await run(session, "ANALYZE {schema}.tasks")
-    await run(session, FILL, {"rows": QUEUED})
+    await run(session, FILL, {"rows": rows})
 
 
 @pytest.mark.parametrize("limit", [1, 200])
@@ -95,3 +102,21 @@ def assert_neither_scanned_nor_sorted(plan: Node) -> None:
     assert not [node for node in nodes(plan) if "Sort" in node["Node Type"]]
     assert not [node for node in scans if node["Node Type"] == "Seq Scan"]
     assert {node["Index Name"] for node in scans if node["Alias"] == "t"} == {"tasks_due"}
+    assert indexes_read(plan, "r") == {"tasks_pkey"}
+
+
+@pytest.mark.parametrize(("rows", "number"), [(10_000, 500), (QUEUED, 1)])
+@pytest.mark.parametrize("analyzed_rows", [0, 1])
+async def test_a_move_on_stale_statistics_looks_up_its_keys_and_nothing_else_f42(
+    session: Session, analyzed_rows: int, rows: int, number: int
+) -> None:
+    await fill_behind_the_planners_back(session, analyzed_rows, rows)
+    (row,) = await run(session, "SELECT stage_id FROM {schema}.tasks LIMIT 1")
+    statement = move_statement(TASKS, "complete")
+    inputs = {name: array_text(["1"] * number) for name in statement.inputs}
+    inputs["task_id"] = array_text(f"{row['stage_id']}-{index}" for index in range(number))
+    plan = await plan_of(session, statement.sql, inputs)
+    scans = [node for node in nodes(plan) if node.get("Relation Name") == "tasks" and "Scan" in node["Node Type"]]
+    assert {node["Alias"] for node in scans} == {"r", "t"}
+    assert not [node for node in scans if node["Node Type"] == "Seq Scan"]
+    assert indexes_read(plan, "r") == indexes_read(plan, "t") == {"tasks_pkey"}

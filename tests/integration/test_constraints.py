@@ -24,6 +24,7 @@ SAMPLES = {
     "VARCHAR(100)": "'someone'",
     "VARCHAR(20)": "'why'",
     "TEXT": "'why'",
+    "INT": "1",
 }
 ENDED = {"tasks_completed": "0", "tasks_failed": "0", "tasks_cancelled": "0"}
 

@@ -3,6 +3,7 @@
 import ast
 import re
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -24,7 +25,7 @@ from tests.databases import OpenApp
 from tests.integration.lost_worker import handle_messages
 from tests.observing import counted_events, events_of, rows, tasks_of
 from tests.running import finished, work, working
-from tests.waiting import until_status
+from tests.waiting import until_event, until_row, until_status
 
 LIBRARY = Path(queries.__file__).resolve().parents[1]
 STATUS_IS = re.compile(r"\bstatus\s*(?:=|<>|IN)\s*(\([^()]*\)|'[^']*')")
@@ -195,3 +196,34 @@ def test_f37_an_error_in_the_handling_of_an_error_leaves_both_in_the_event() -> 
     told = str(error_data(failure.value))
     assert "the mail server is away" in told
     assert "address of the operator" in told
+
+
+async def test_f43_a_handler_that_lasts_holds_no_transaction_and_no_snapshot(open_app: OpenApp) -> None:
+    gate = Event()
+
+    @task
+    def last() -> None:
+        assert gate.wait(60)
+
+    job = Job("lasting", [Stage("last", last)])
+    app = await open_app(job)
+    async with working(app):
+        submitted = await app.submit(job)
+        await until_event(app, submitted.id, "task_started")
+        await until_row(app, "SELECT FROM app.tasks WHERE started_at < app.clock() - interval '2 seconds'")
+        assert await rows(app, HOLDING_BACK) == []
+        gate.set()
+        await until_status(app, submitted.id, "completed")
+    async with app.database.session() as session:
+        (limits,) = await (await session.connection.execute(LIMITS.encode())).fetchall()
+    assert limits == {"idle": "1min", "statement": "5min"}, "what goes wrong all the same is ended by the server"
+
+
+LIMITS = """
+SELECT current_setting('idle_in_transaction_session_timeout') AS idle, current_setting('statement_timeout') AS statement
+"""
+HOLDING_BACK = """
+SELECT application_name, state, query FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'coremachine%' AND pid <> pg_backend_pid()
+  AND xact_start < clock_timestamp() - interval '1 second'
+"""

@@ -216,6 +216,27 @@ async def test_a_callback_waits_for_its_back_off(open_app: OpenApp) -> None:
     assert 50 < callback["due_s"] <= 60
 
 
+async def test_f16_a_callback_under_way_when_its_worker_stops_is_given_back_and_counts_no_rescue(
+    open_app: OpenApp,
+) -> None:
+    started = asyncio.Event()
+
+    async def tell(result: dict[str, int]) -> None:
+        assert result == {"size": 3}
+        started.set()
+        await asyncio.Event().wait()
+
+    app = await open_app(job := Job("given_back", [Stage("measure", measure)], on_job_complete=tell), grace=0.1)
+    async with working(app):
+        submitted = await app.submit(job, size=3)
+        async with asyncio.timeout(60):
+            await started.wait()
+    (callback,) = await rows(app, "SELECT status, attempt, rescues, lease_number FROM app.callbacks")
+    assert callback == {"status": "queued", "attempt": 1, "rescues": 0, "lease_number": 1}
+    (event,) = await events_of(app, submitted.id, "callback_released")
+    assert event["event_data"]["reason"] == "worker stopping"
+
+
 async def test_where_the_callback_cannot_be_owed_the_job_does_not_complete(open_app: OpenApp) -> None:
     def remember(job_id: str) -> None:
         raise AssertionError(job_id)

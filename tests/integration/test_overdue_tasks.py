@@ -175,6 +175,8 @@ async def test_the_time_of_a_task_that_waits_for_its_place_in_a_worker_has_not_b
     job = Job("queueing", [Stage("block", block, each="numbers")])
     app = await open_app(job)
     async with worker_on_a_thread(app, job, gate):
+        brief = await app.submit(job, numbers=list(range(2, 20)))  # so that the worker claims ahead
+        await until_status(app, brief.id, "completed")
         submitted = await app.submit(job, numbers=[1, 2])
         await until_event(app, submitted.id, "task_started", number=2)
         await renewed(app, submitted.id)

@@ -1,6 +1,10 @@
 """The reconciler: what a lost worker held is found and sent on, by the moves of the flow."""
 
+import asyncio
 from threading import Event as Flag
+
+import psycopg
+import pytest
 
 from coremachine import Job, Stage, task
 from coremachine.runtime.app import AsyncCoreMachine
@@ -115,3 +119,28 @@ async def test_f14_its_runs_and_failures_are_recorded(open_app: OpenApp) -> None
         failed = await until_row(app, "SELECT * FROM app.workers WHERE worker = %s AND failures >= 1", worker.name)
         await rows(app, "ALTER TABLE app.callbacks_hidden RENAME TO callbacks")
     assert failed["last_error"]["type"] == "UndefinedTable"
+
+
+async def test_f05_after_an_outage_workers_that_live_may_renew_before_anything_is_rescued(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = await open_app(SUMS)
+    job_id = await claimed_by_a_lost_worker(app, [1, 2])
+    waits = list[float]()
+
+    async def stop_here(seconds: float) -> None:
+        waits.append(seconds)
+        raise asyncio.CancelledError
+
+    async def meet_an_outage() -> dict[str, int]:
+        raise psycopg.OperationalError("the connection is lost")
+
+    patient = Reconciler(app.database, app.bus, "finder", app.settings, patience=7.0)
+    monkeypatch.setattr(patient, "run_once", meet_an_outage)
+    monkeypatch.setattr("coremachine.runtime.reconciler.reconciler.asyncio.sleep", stop_here)
+    with pytest.raises(asyncio.CancelledError):
+        await patient.run()
+    assert waits == [7.0]
+    assert (await counted_events(app, job_id))["task_rescued"] == 0
+    (recorded,) = await rows(app, "SELECT failures FROM app.workers WHERE worker = 'finder'")
+    assert recorded["failures"] == 1

@@ -12,7 +12,7 @@ from coremachine.statemachine.machine import Subject, machine_of
 from coremachine.statemachine.tables import TASKS
 from tests.databases import OpenApp
 from tests.observing import events_of, rows, tasks_of
-from tests.running import finished, working
+from tests.running import finished, finished_with_short_leases, working
 from tests.waiting import until_event, until_status
 
 CUT_OFF = """
@@ -129,7 +129,7 @@ async def test_gap_1_a_result_is_held_while_the_database_refuses_to_answer(open_
         EXECUTE FUNCTION public.cut()
         """,
     )
-    row = await finished(app, job, numbers=[1, 2, 3])
+    row = await finished_with_short_leases(app, job, numbers=[1, 2, 3])
     assert (row["status"], row["result"]) == ("completed", [2, 4, 6])
     (tries,) = await rows(app, "SELECT last_value FROM public.tries")
     assert tries["last_value"] > 3

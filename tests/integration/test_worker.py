@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from coremachine import AsyncCoreMachine, Job, Stage, task
+from coremachine.runtime.worker import hands, pace
 from tests.databases import OpenApp
 from tests.observing import counted_events, events_of, rows, tasks_of
-from tests.running import LONGEST, finished, work, working
+from tests.running import LONGEST, finished, finished_with_short_leases, work, working
 from tests.waiting import until_event, until_row, until_status
 
 FAR = 30.0
@@ -181,21 +182,25 @@ async def test_no_more_handlers_run_at_once_than_the_concurrency_allows(open_app
     assert (row["result"], most[0]) == (66, 3)
 
 
-async def test_f16_a_worker_that_stops_gives_back_what_has_not_finished(open_app: OpenApp) -> None:
+async def test_f16_a_worker_that_stops_gives_back_what_has_not_finished(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hands, "GIVE_BACK", FAR)  # not before it stops
+    monkeypatch.setattr(pace, "AHEAD_SECONDS", FAR)  # however long the first one took on a busy machine
     gate, calls = Event(), [0]
 
     @task
-    def wait_the_first_time(number: int) -> int:
+    def wait_the_second_time(number: int) -> int:
         calls[0] += 1
-        if calls[0] == 1:
+        if calls[0] == 2:
             gate.wait(30)
         return number
 
-    job = Job("gated", [Stage("wait", wait_the_first_time, each="numbers")])
+    job = Job("gated", [Stage("wait", wait_the_second_time, each="numbers")])
     app = await open_app(job, concurrency=1, prefetch=1, grace=0.1)
     async with working(app):
-        submitted = await app.submit(job, numbers=[1, 2])
-        await until_event(app, submitted.id, "task_started", number=2)
+        submitted = await app.submit(job, numbers=[1, 2, 3])
+        await until_event(app, submitted.id, "task_started", number=3)
     released = await events_of(app, submitted.id, "task_released")
     assert [(event["event_status"], event["attempt"], event["lease_number"]) for event in released] == [
         ("warning", 1, 1),
@@ -203,12 +208,57 @@ async def test_f16_a_worker_that_stops_gives_back_what_has_not_finished(open_app
     ]
     assert all(event["event_data"]["reason"] == "worker stopping" for event in released)
     tasks = await tasks_of(app, submitted.id)
-    assert [(one["status"], one["attempt"], one["lease_owner"]) for one in tasks] == [("queued", 1, None)] * 2
+    assert [(one["status"], one["attempt"], one["lease_owner"]) for one in tasks[1:]] == [("queued", 1, None)] * 2
     await work(app)
     gate.set()
     tasks = await tasks_of(app, submitted.id)
-    assert [(one["status"], one["attempt"], one["lease_number"]) for one in tasks] == [("completed", 1, 2)] * 2
-    assert (await counted_events(app, submitted.id))["task_completed"] == 2
+    assert [(one["status"], one["attempt"], one["lease_number"]) for one in tasks[1:]] == [("completed", 1, 2)] * 2
+    assert (await counted_events(app, submitted.id))["task_completed"] == 3
+
+
+async def test_what_waits_behind_a_handler_that_lasts_is_given_back_for_others_to_take(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hands, "GIVE_BACK", 0.2)
+    monkeypatch.setattr(pace, "AHEAD_SECONDS", FAR)
+    gate = Event()
+
+    @task
+    def wait_at_the_second(number: int) -> int:
+        if number == 2:
+            gate.wait(60)
+        return number
+
+    job = Job("gated", [Stage("wait", wait_at_the_second, each="numbers")])
+    one, other = await open_app(job, concurrency=1), await open_app(job, concurrency=1)
+    async with working(one):
+        submitted = await one.submit(job, numbers=[1, 2, 3, 4])
+        await until_event(one, submitted.id, "task_released")
+        async with working(other):
+            await until_event(one, submitted.id, "task_completed", number=3)
+        gate.set()
+        await until_status(one, submitted.id, "completed")
+    released = await events_of(one, submitted.id, "task_released")
+    assert {event["event_data"]["reason"] for event in released} == {"its worker is busy"}
+
+
+async def test_a_type_that_was_never_seen_or_lasts_is_not_claimed_ahead(open_app: OpenApp) -> None:
+    gate = Event()
+
+    @task
+    def wait_at_the_gate(number: int) -> int:
+        assert gate.wait(60)
+        return number
+
+    job = Job("gated", [Stage("wait", wait_at_the_gate, each="numbers")])
+    app = await open_app(job, concurrency=2)
+    async with working(app):
+        submitted = await app.submit(job, numbers=[1, 2, 3, 4, 5])
+        await until_event(app, submitted.id, "task_started", number=2)
+        tasks = await tasks_of(app, submitted.id)
+        assert [one["status"] for one in tasks] == ["processing"] * 2 + ["queued"] * 3
+        gate.set()
+        await until_status(app, submitted.id, "completed")
 
 
 async def test_a_worker_that_stops_lets_what_runs_finish_within_its_grace(open_app: OpenApp) -> None:
@@ -269,7 +319,7 @@ async def test_f40_a_handler_that_blocks_the_loop_keeps_its_lease(open_app: Open
 
     job = Job("blocking", [Stage("block", block)])
     app = await open_app(job, lease=lease)
-    row = await finished(app, job)
+    row = await finished_with_short_leases(app, job)
     assert row["result"] is True
     (one,) = await tasks_of(app, row["job_id"])
     assert (one["lease_number"], one["attempt"]) == (1, 1)

@@ -5,8 +5,6 @@ from threading import Event, Thread
 
 import pytest
 
-from coremachine.runtime.handlers.runner import context_of
-from coremachine.runtime.store.rows import ClaimedTask
 from coremachine.statemachine.context import TaskCancelledError, TaskContext
 from coremachine.statemachine.errors import OperationError
 
@@ -72,25 +70,3 @@ def test_a_listener_that_comes_late_hears_at_once() -> None:
     context.ask_to_stop("timeout")
     with context.heard_by(heard.append):
         assert heard == ["timeout"]
-
-
-def test_a_handler_is_told_the_claim_that_it_runs_under() -> None:
-    claimed = ClaimedTask(
-        key="7-0",
-        job_id="ab",
-        stage_id=7,
-        stage=1,
-        task_index=0,
-        task_number=1,
-        task_type="work",
-        item=None,
-        attempt=2,
-        max_attempts=3,
-        lease_number=5,
-        deadline_at=None,
-        lease_owner="w",
-        rescues=2,
-        max_rescues=3,
-    )
-    context = context_of(claimed, lambda _kind, _data: None)
-    assert (context.job_id, context.task_id, context.attempt, context.lease_number) == ("ab", "7-0", 2, 5)

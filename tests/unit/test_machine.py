@@ -32,6 +32,8 @@ REFUSALS: list[tuple[str, str, Mapping[str, object], Mapping[str, object], str]]
     ("GAP-2", "one too few", {"tasks_failed": 0}, {}, "of 3 tasks, completed, failed and cancelled are 1, 0, 1"),
     ("GAP-2", "one too many", {"tasks_failed": 2}, {}, "of 3 tasks, completed, failed and cancelled are 1, 2, 1"),
     ("GAP-2", "uncounted", {"tasks_cancelled": None}, {}, "of 3 tasks, completed, failed and cancelled are 1, 1, None"),
+    ("GAP-2", "the rest adds up", {"tasks_total": 2, "tasks_cancelled": None}, {}, "of 2 tasks"),
+    ("GAP-2", "no number of tasks", {"tasks_total": 3.0}, {}, "of 3.0 tasks"),
     ("GAP-2", "no total", {"tasks_total": None}, {}, "of None tasks"),
     ("GAP-3", "no error", {}, {"error": None}, "no error is given with the failure"),
     ("GAP-4", "no record", {}, {"attempt": None}, "the task's record was not found: no attempt is known"),
@@ -137,6 +139,12 @@ def test_a_gap_check_refuses_by_raising_with_its_id_and_changes_nothing(
     assert error.reason.startswith(reason)
     assert str(error) == f"{gap} refused {lifecycle.name}.{trigger} of a key: {error.reason}"
     assert held(subject) == (edge.source, [])
+
+
+@pytest.mark.parametrize("outcome", ["none", "succeeded"])
+def test_a_job_completes_without_an_error_where_no_finalizer_failed(outcome: str) -> None:
+    completed = machine_of(JOB).fire(Subject("abc", "processing"), "complete", VALUES, {"finalizer": outcome})
+    assert completed.target == "completed"
 
 
 @pytest.mark.parametrize("gap", REGISTER, ids=lambda gap: gap.id)

@@ -1,0 +1,115 @@
+"""What a task costs as things grow: the stage, the history, the dead rows that an old snapshot holds back, the memory.
+
+    python docs/benchmarks/growth.py --url postgresql://… [--history 10000000] [--churn 1000000] [--json]
+
+The login must be a superuser, for the history is made up, past the rules that would refuse it.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from statistics import median
+
+import psycopg
+
+from coremachine.runtime.app import AsyncCoreMachine
+from coremachine.runtime.bench.jobs import FAN
+from coremachine.runtime.bench.place import place
+from coremachine.runtime.bench.processes import workers
+from coremachine.runtime.bench.throughput import Run, run_once
+from coremachine.runtime.settings import Settings
+
+STAGES = (100, 1_000, 10_000, 100_000)
+USUAL = 10_000
+HISTORY = """
+INSERT INTO {schema}.job_events (job_id, task_id, stage, lease_number, attempt, event_type, event_status, event_data)
+SELECT e.job_id, e.task_id, e.stage, e.lease_number, e.attempt, e.event_type, e.event_status, e.event_data
+FROM (SELECT * FROM {schema}.job_events WHERE task_id IS NOT NULL LIMIT 10000) AS e, generate_series(1, %s)
+"""
+SIZES = """
+SELECT c.relname AS name, pg_relation_size(c.oid) AS bytes FROM pg_class AS c
+WHERE c.relnamespace = '{schema}'::regnamespace AND c.relname ~ '^tasks' AND c.relkind IN ('r', 'i') ORDER BY c.relname
+"""
+
+
+async def main() -> None:
+    """Measure one after the other, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--history", type=int, default=10_000_000, help="events")
+    parser.add_argument("--churn", type=int, default=1_000_000, help="tasks")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    told: dict[str, object] = {}
+    async with place(Settings(url=asked.url)) as app, workers(app, 1) as pids:
+        await run_once(app, FAN, 1_000, [])
+        told["stage of N tasks"] = {
+            n: shown([await run_once(app, FAN, n, pids) for _ in range(asked.runs)]) for n in STAGES
+        }
+        told["memory, MB"] = memory(pids)
+        told["churn"] = await churn(app, pids, asked.churn)
+        told["memory after churn, MB"] = memory(pids)
+        async with old_snapshot(app):
+            told["an old snapshot held open"] = shown([await run_once(app, FAN, USUAL, pids) for _ in range(5)])
+        told["no old snapshot"] = shown([await run_once(app, FAN, USUAL, pids) for _ in range(5)])
+        told["history, events"] = await make_history(app, asked.history)
+        told["after history"] = shown([await run_once(app, FAN, USUAL, pids) for _ in range(asked.runs)])
+    if asked.json:
+        sys.stdout.write(json.dumps(told) + "\n")
+    for name, value in told.items():
+        sys.stdout.write(f"{name}: {json.dumps(value)}\n")
+
+
+def shown(runs: Sequence[Run]) -> dict[str, object]:
+    """Medians: by the clock, and by the processor, which a busy machine changes less."""
+    spent = [(run.python_us_per_task or 0) + (run.server_us_per_task or 0) for run in runs]
+    return {
+        "tasks/s": round(median(run.tasks_per_second for run in runs)),
+        "processor us/task": round(median(spent), 1),
+        "each": [round(run.tasks_per_second) for run in runs],
+    }
+
+
+def memory(pids: Sequence[int]) -> list[float]:
+    """What each worker holds."""
+    found: list[float] = []
+    for pid in pids:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+        found += [round(int(line.split()[1]) / 1024, 1) for line in lines if line.startswith("VmRSS")]
+    return found
+
+
+async def churn(app: AsyncCoreMachine, pids: Sequence[int], tasks: int) -> dict[str, object]:
+    """Many jobs, one after another: what the table and its indexes grow to, and the last tenth beside the first."""
+    runs = [await run_once(app, FAN, USUAL, pids) for _ in range(max(tasks // USUAL, 1))]
+    tenth = max(len(runs) // 10, 1)
+    async with await app.database.connection("bench") as owner:
+        cursor = await owner.execute(SIZES.format(schema=app.database.schema).encode())
+        sizes = {row["name"]: round(row["bytes"] / 1_000_000, 1) for row in await cursor.fetchall()}
+    return {"first": shown(runs[:tenth]), "last": shown(runs[-tenth:]), "MB": sizes}
+
+
+@asynccontextmanager
+async def old_snapshot(app: AsyncCoreMachine) -> AsyncGenerator[None]:
+    """A transaction that has looked once, and keeps vacuum from all that has died since."""
+    async with await app.database.connection("bench") as connection:
+        await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+        async with connection.transaction():
+            await connection.execute("SELECT 1")
+            yield
+
+
+async def make_history(app: AsyncCoreMachine, events: int) -> int:
+    """Copies of events that happened, past the triggers."""
+    async with await app.database.connection("bench") as owner:
+        await owner.execute("SET session_replication_role = replica")
+        cursor = await owner.execute(HISTORY.format(schema=app.database.schema).encode(), (events // 10_000,))
+        return cursor.rowcount
+
+
+asyncio.run(main())

@@ -1,0 +1,29 @@
+"""Where a benchmark takes place: a schema of its own, made for the run and dropped after it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from ..app import AsyncCoreMachine
+from ..settings import Settings
+from ..store.queries import query
+from .jobs import JOBS
+from .surroundings import surroundings
+
+
+@asynccontextmanager
+async def place(settings: Settings) -> AsyncGenerator[AsyncCoreMachine]:
+    """An application on a new schema of the database that `settings` name. Raises NotDurableError."""
+    own = settings.model_copy(update={"db_schema": f"bench_{uuid4().hex[:12]}"})
+    async with AsyncCoreMachine(jobs=JOBS, settings=own, install=True) as app:
+        try:
+            await surroundings(app.database)
+            yield app
+        finally:
+            await drop(app)
+
+
+async def drop(app: AsyncCoreMachine) -> None:
+    """Take the schema away, as its owner."""
+    async with await app.database.connection("bench") as owner:
+        await owner.execute(query("bench/drop_schema", app.database.schema))

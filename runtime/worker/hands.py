@@ -1,0 +1,253 @@
+"""The hands of a worker: they run what it has claimed, at most `places` handlers at once, and say what it may claim.
+
+How much that is follows from how long handlers last. Tasks that are done in microseconds are claimed by the hundred;
+of a type that lasts, or that was never seen, no more are claimed than can begin at once. Where the guess was wrong,
+what waits behind a handler that does not end is given back, for others to take.
+"""
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Sequence
+
+import psycopg
+
+from ..flow.outcome import Outcome
+from ..handlers.call import Call
+from ..handlers.lanes import Lanes
+from ..handlers.runner import Runner
+from ..logs import logger
+from ..store.text import cleaned
+from .cancelling import cancel_all
+from .pace import Pace
+
+log = logger("hands")
+LOOK = 0.003
+GIVE_BACK = 1.0
+STOPPING = "worker stopping"
+BUSY = "its worker is busy"
+
+
+class Hands:
+    """Runs calls. `ended` is called on the loop with outcomes, `freed` when more may be claimed."""
+
+    def __init__(self, runner: Runner, pace: Pace, places: int, ended: Callable[[Sequence[Outcome]], None]) -> None:
+        self.pace = pace
+        self.freed: Callable[[], None] = lambda: None
+        self._runner = runner
+        self._places = self._free = places
+        self._ended = ended
+        self._lanes = Lanes(self._hear)
+        self._waiting: deque[Call] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._preparing = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._taken = 0
+        self._moved_at = 0.0
+        self._shortest: float | None = None
+        self._stopping = False
+        self._still = asyncio.Event()
+        self._still.set()
+
+    @property
+    def queued(self) -> int:
+        """Calls that wait for a place."""
+        return len(self._lanes.waiting) + len(self._waiting) + self._preparing
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits or runs."""
+        return self._free < self._places or bool(self.queued or self._tasks)
+
+    def room(self) -> int:
+        """How many tasks may be claimed now: what can begin, and a store of brief ones once half of it is used up."""
+        store, queued = self.pace.most_ahead(), self.queued
+        if self._stopping or (self._free <= queued and store <= 2 * queued):
+            return 0
+        return self.beginners + max(0, store - queued)
+
+    @property
+    def beginners(self) -> int:
+        """How many tasks could begin at once."""
+        return max(0, self._free - self.queued)
+
+    def stores(self, kinds: Sequence[str]) -> list[tuple[list[str], int]]:
+        """The kinds that may wait here, in groups of about the same pace, and how many tasks of each group."""
+        queued = self.queued
+        groups: dict[int, tuple[list[str], int]] = {}
+        for kind in kinds:
+            ahead = self.pace.ahead(kind)
+            together, most = groups.get(ahead.bit_length(), ([], ahead))
+            groups[ahead.bit_length()] = ([*together, kind], min(most, ahead))
+        return [(together, most - queued) for together, most in groups.values() if most > queued]
+
+    def start(self, works: Sequence[Call]) -> None:
+        """Run calls, as there are places."""
+        self._still.clear()
+        unready: defaultdict[str, list[Call]] = defaultdict(list)
+        for call in works:
+            if self._runner.ready(call):
+                self._queue(call)
+            else:
+                unready[call.task.job_id].append(call)
+        for together in unready.values():
+            self._preparing += len(together)
+            self._spawn(self._prepare(together))
+        if self._stopping:
+            self.stop()
+        self._staff()
+
+    def stop(self) -> None:
+        """Give back what has not begun."""
+        self._stopping = True
+        self._give_back(STOPPING)
+
+    async def drain(self, grace: float) -> None:
+        """Wait up to `grace` seconds for what runs, then give it back, cancelled or left behind in its thread."""
+        try:
+            async with asyncio.timeout(grace):
+                await self._still.wait()
+        except TimeoutError:
+            await cancel_all(self._tasks)
+            for call in self._lanes.running:
+                if call.end():
+                    self._lanes.leave(call)
+                    self._ended([call.released(STOPPING)])
+        if self._timer is not None:
+            self._timer.cancel()
+        self._lanes.close()
+
+    def _queue(self, call: Call) -> None:
+        if call.plan.timeout is not None:
+            self._shortest = min(self._shortest or call.plan.timeout, call.plan.timeout)
+        threaded = call.plan.handler.options.isolation == "thread"
+        (self._lanes.waiting if threaded else self._waiting).append(call)
+
+    async def _prepare(self, calls: Sequence[Call]) -> None:
+        for number, call in enumerate(calls):
+            try:
+                await self._runner.prepare(call)
+            except psycopg.Error as error:
+                self._preparing -= 1
+                self._tell(call, f"its input could not be read: {cleaned(str(error))}")
+            except BaseException:
+                self._preparing -= len(calls) - number
+                for left in calls[number:]:
+                    self._tell(left, STOPPING)
+                raise
+            else:
+                self._preparing -= 1
+                self._queue(call)
+        if self._stopping:
+            self._give_back(STOPPING)
+        self._staff()
+
+    def _staff(self) -> None:
+        """Let those begin for which there is a place."""
+        while self._waiting and self._free:
+            self._free -= 1
+            self._moved_at = time.monotonic()
+            self._spawn(self._run(self._waiting.popleft()))
+        waiting = self._lanes.waiting
+        if waiting and self._free:
+            kind = _first_kind(waiting)
+            self._wake(self.pace.threads(kind, len(waiting), self._lanes.awake) if kind else 0)
+        if self._timer is None and (waiting or self._shortest is not None) and self.busy:
+            self._moved_at = time.monotonic()
+            self._timer = self._loop.call_later(LOOK, self._watch)
+        if not self.busy:
+            self._still.set()
+
+    def _wake(self, threads: int) -> None:
+        number = min(threads, self._free)
+        if number:
+            self._free -= number
+            self._lanes.wake(number)
+
+    async def _run(self, call: Call) -> None:
+        call.begin()
+        try:
+            outcome = await self._runner.run(call)
+        except asyncio.CancelledError:
+            outcome = call.released(STOPPING)
+        finally:
+            self._free += 1
+        call.end()
+        self._hear([(call, outcome)], 0)
+
+    def _hear(self, done: Sequence[tuple[Call, Outcome]], rested: int) -> None:
+        self._free += rested
+        if done:
+            for call, _ in done:
+                self.pace.heard(call.task.task_type, call.took)
+            self._ended([outcome for _, outcome in done])
+        self._staff()
+        self.freed()
+
+    def _watch(self) -> None:
+        """Looked at every so often while anything waits or has its time measured."""
+        self._timer = None
+        now = time.monotonic()
+        self._end_late(now)
+        waiting = self._lanes.waiting
+        if self._lanes.taken != self._taken or not (waiting or self._waiting):
+            self._taken, self._moved_at = self._lanes.taken, now
+        elif self._free:
+            self._wake(len(waiting))
+        elif now > self._moved_at + GIVE_BACK:
+            self._give_back(BUSY)
+        if self.busy and (waiting or self._waiting or self._shortest is not None):
+            self._timer = self._loop.call_later(self._next_look(now), self._watch)
+
+    def _next_look(self, now: float) -> float:
+        if self._lanes.waiting and self._free:
+            return LOOK
+        looks = [GIVE_BACK / 4]
+        if self._shortest is not None:
+            looks += [self._shortest, *(call.began + limit - now for call, limit in self._timed())]
+        return max(0.0, min(looks))
+
+    def _timed(self) -> list[tuple[Call, float]]:
+        return [(call, limit) for call in self._lanes.running if (limit := call.plan.timeout) is not None]
+
+    def _end_late(self, now: float) -> None:
+        for call, limit in self._timed():
+            if now >= call.began + limit and call.end():
+                self._lanes.leave(call)
+                self._hear([(call, call.timed_out(limit))], 1)
+
+    def _give_back(self, reason: str) -> None:
+        """What waits goes back to the queue, where others may take it."""
+        for waiting in (self._lanes.waiting, self._waiting):
+            for _ in range(len(waiting)):
+                try:
+                    call = waiting.popleft()
+                except IndexError:
+                    break  # a lane was quicker
+                self._tell(call, reason)
+
+    def _tell(self, call: Call, reason: str) -> None:
+        if reason == BUSY:
+            self.pace.heard(call.task.task_type, GIVE_BACK)
+        if call.end():
+            self._ended([call.released(reason)])
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._spawned_ended)
+
+    def _spawned_ended(self, task: asyncio.Future[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a task could not be run by this worker; its lease ends", error=repr(error), exc_info=error)
+        self._staff()
+        self.freed()
+
+
+def _first_kind(waiting: deque[Call]) -> str | None:
+    try:
+        return waiting[0].task.task_type
+    except IndexError:
+        return None

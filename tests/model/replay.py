@@ -1,0 +1,317 @@
+"""The actions of the model, done by the runtime on a real database, and the rows as the model would tell of them."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from coremachine import Job, Stage, task
+from coremachine.runtime.app import AsyncCoreMachine
+from coremachine.runtime.errors import StaleMessageError
+from coremachine.runtime.flow.callback import run_callback
+from coremachine.runtime.flow.cancel import cancel
+from coremachine.runtime.flow.finalize import finalize_job
+from coremachine.runtime.flow.flow import Flow, Found
+from coremachine.runtime.flow.handle_job import next_step
+from coremachine.runtime.flow.message import acknowledge
+from coremachine.runtime.flow.open_stage import open_stage
+from coremachine.runtime.flow.outcome import Outcome
+from coremachine.runtime.flow.rescue import rescue_callbacks, rescue_tasks
+from coremachine.runtime.flow.resume import resume
+from coremachine.runtime.flow.run_task import settle
+from coremachine.runtime.store.rows import ClaimedCallback, ClaimedTask, JobMessage, StageRow
+from coremachine.runtime.store.session import Claim, Row, Session, event_parameters
+from coremachine.sql_generator.claims import claim_by_key_statement
+from coremachine.statemachine.lifecycles import CALLBACK, TASK
+from coremachine.statemachine.machine import Subject, machine_of
+from coremachine.statemachine.retry import Backoff
+from coremachine.statemachine.tables import CALLBACKS, TASKS
+from tests.integration.rows import run
+from tests.model import state as model
+from tests.model.actions import Action
+
+AT_ONCE = Backoff(first=0, jitter=0)
+LONG = 3600.0
+EXPIRED = "app.clock() - interval '1 second'"
+EXPIRE_TASK = "UPDATE app.tasks SET lease_expires_at = app.clock() - interval '1 second' WHERE task_id = %(key)s"
+
+
+@task(retries=1, backoff=AT_ONCE)
+def part(number: int) -> int:
+    return number
+
+
+@task(retries=1, backoff=AT_ONCE)
+def more(number: int) -> int:
+    return number
+
+
+def sealed(output: list[int]) -> int:
+    return len(output)
+
+
+def tell(result: int) -> None:
+    """Called by nobody here."""
+
+
+def job_of(world: model.World) -> Job:
+    """A job of the world's shape: each of its stages has as many tasks as the one before it."""
+    policy: Any = world.policy
+    stages = [Stage("first", part, each="numbers", policy=policy), Stage("second", more, each="first", policy=policy)]
+    return Job(
+        f"modelled_{world.policy}",
+        stages[: world.stages],
+        finalize=sealed,
+        finalize_required=True,
+        on_job_complete=tell,
+        callback_retries=1,
+        callback_backoff=AT_ONCE,
+    )
+
+
+class Replay:
+    """One job, and the workers that are busy with it."""
+
+    def __init__(self, app: AsyncCoreMachine, owner: Session, job: Job, world: model.World) -> None:
+        self.app, self.owner, self.job, self.world = app, owner, job, world
+        self.job_id = ""
+        self.fails = self.stops = False
+        self.busy: dict[int, Any] = {}
+        self.seen: dict[int, Found] = {}
+
+    async def submit(self, key: str) -> None:
+        """Submit the job, and put off whatever other jobs still wait for."""
+        await run(self.owner, "UPDATE app.jobs SET due_at = 'infinity' WHERE due_at IS NOT NULL")
+        await run(self.owner, "UPDATE app.callbacks SET due_at = 'infinity' WHERE status = 'queued'")
+        await run(self.owner, "UPDATE app.callbacks SET lease_expires_at = 'infinity' WHERE status = 'processing'")
+        submitted = await self.app.submit(self.job, numbers=list(range(self.world.tasks)), key=key)
+        self.job_id = submitted.id
+
+    def flow(self, at: int) -> Flow:
+        """The hands of a worker."""
+        return Flow(self.app.database, self.app.bus, f"worker {at}", self._call)
+
+    async def _call(self, function: Callable[..., Any], given: Mapping[str, object]) -> Any:
+        if self.stops:
+            raise asyncio.CancelledError
+        if self.fails:
+            raise ValueError("boom")
+        return function(**given)
+
+    async def do(self, action: Action) -> None:
+        """Do what the action says."""
+        self.fails = action.how in {"fails", "failed"}
+        self.stops = action.how == "released"
+        await getattr(self, f"_{action.name.replace(' ', '_')}")(action)
+
+    async def _found(self, message: JobMessage) -> Found:
+        async with self.app.database.session() as session:
+            (row,) = await session.fetch("load_job", {"job_id": self.job_id})
+            stages = [StageRow.of(one) for one in await session.fetch("load_stages", {"job_id": self.job_id})]
+        return Found(self.job, message, row, stages)
+
+    async def _claim_message(self, action: Action) -> None:
+        parameters = {"kinds": [self.job.name], "limit": 1, "owner": f"worker {action.worker}", "lease": LONG}
+        async with self.app.database.session() as session:
+            (row,) = await session.fetch("claim_job_messages", parameters)
+        assert row["job_id"] == self.job_id
+        self.busy[action.worker] = JobMessage(row["job_id"], row["job_type"], row["lease_number"])
+
+    async def _see(self, action: Action) -> None:
+        self.seen[action.worker] = await self._found(self.busy[action.worker])
+
+    async def _handle(self, action: Action) -> None:
+        found = self.seen.pop(action.worker)
+        await self._step(self.flow(action.worker), found, next_step(found.row, found.stages))
+
+    async def _step(self, flow: Flow, found: Found, step: StageRow | str | None) -> None:
+        """As handle_job_message goes on, once it has seen what to do."""
+        try:
+            if isinstance(step, StageRow):
+                await open_stage(flow, found, step)
+            elif step is None:
+                await finalize_job(flow, found)
+            else:
+                async with flow.database.session() as session:
+                    await acknowledge(session, found.message)
+        except StaleMessageError:
+            return
+
+    async def _stale_message(self, action: Action) -> None:
+        found = await self._found(JobMessage(self.job_id, self.job.name, 0))
+        late = JobMessage(self.job_id, self.job.name, found.row["lease_number"] - 1)
+        found = Found(found.job, late, found.row, found.stages)
+        steps: dict[str, StageRow | str | None] = {f"open:{n}": stage for n, stage in enumerate(found.stages)}
+        await self._step(self.flow(0), found, {**steps, "finalize": None, "nothing": "nothing"}[action.how])
+
+    async def _message_late(self, _: Action) -> None:
+        sets = f"due_at = {EXPIRED}, lease_expires_at = {EXPIRED}"
+        await run(self.owner, f"UPDATE app.jobs SET {sets} WHERE job_id = %(id)s", {"id": self.job_id})  # noqa: S608
+
+    async def _renew_message(self, _: Action) -> None:
+        ((at, message),) = ((at, one) for at, one in self.busy.items() if isinstance(one, JobMessage))
+        held = {"job_ids": [self.job_id], "lease_numbers": [message.lease_number], "owner": f"worker {at}"}
+        await self._renewed("renew_job_messages", held)
+
+    async def _renewed(self, query: str, held: Mapping[str, object]) -> None:
+        async with self.app.database.session() as session:
+            assert await session.fetch(query, {**held, "lease": LONG})
+
+    async def _row(self, action: Action) -> Row:
+        rows = await run(
+            self.owner,
+            "SELECT task_id AS key, t.* FROM app.tasks AS t WHERE job_id = %(id)s AND stage = %(stage)s"
+            " AND task_index = %(task)s",
+            {"id": self.job_id, "stage": action.stage + 1, "task": action.task},
+        )
+        return rows[0]
+
+    async def _task(self, action: Action, *, late: bool = False) -> ClaimedTask:
+        row = await self._row(action)
+        known: dict[str, Any] = {name: row[name] for name in ClaimedTask._fields}
+        if late and row["status"] == "processing":
+            known["lease_number"] -= 1
+        known["lease_owner"] = known["lease_owner"] or "gone"
+        return ClaimedTask(**known)
+
+    async def _claim_task(self, action: Action) -> None:
+        event = machine_of(TASK).fire(Subject("*", "queued"), "claim", data={"worker": "w"}).event
+        parameters = {
+            "keys": [(await self._row(action))["key"]],
+            "kinds": list(self.job.tasks),
+            "lease_owner": f"worker {action.worker}",
+            "lease": LONG,
+            **event_parameters(event),
+        }
+        (row,) = await run(self.owner, claim_by_key_statement(TASKS), parameters)
+        self.busy[action.worker] = ClaimedTask(**row)
+
+    async def _settle(self, action: Action) -> None:
+        held = self.busy[action.worker]
+        if isinstance(held, ClaimedCallback):
+            await self._tell(held, action.worker)
+        else:
+            await self._end(held, action.how)
+
+    async def _tell(self, held: ClaimedCallback, at: int) -> None:
+        with suppress(asyncio.CancelledError):
+            await run_callback(self.flow(at), self.job, held, {})
+
+    async def _late_outcome(self, action: Action) -> None:
+        await self._end(await self._task(action, late=True), action.how)
+
+    async def _end(self, held: ClaimedTask, how: str) -> None:
+        kind: Any = "failed" if how == "hopeless" else how
+        error = {"message": "boom"} if kind == "failed" else None
+        outcome = Outcome(task=held, kind=kind, result="1", error=error, retryable=how != "hopeless")
+        async with self.app.database.transaction() as session:
+            await settle(session, self.app.bus, [outcome], "a worker")
+
+    async def _rescue_task(self, action: Action) -> None:
+        await rescue_tasks(self.app.database, self.app.bus, [await self._task(action)], "a reconciler")
+
+    async def _expire_task(self, action: Action) -> None:
+        given = {"key": (await self._row(action))["key"]}
+        await run(self.owner, EXPIRE_TASK, given)
+
+    async def _renew_task(self, action: Action) -> None:
+        key = (await self._row(action))["key"]
+        ((at, one),) = ((a, one) for a, one in self.busy.items() if isinstance(one, ClaimedTask) and one.key == key)
+        held = {"task_ids": [key], "lease_numbers": [one.lease_number], "owner": f"worker {at}"}
+        await self._renewed("renew_task_leases", held)
+
+    async def _claim_callback(self, action: Action) -> None:
+        event = machine_of(CALLBACK).fire(Subject("*", "queued"), "claim", data={"worker": "w"}).event
+        claim = Claim(
+            record=CALLBACKS, event=event, kinds=[self.job.name], limit=1, owner=f"worker {action.worker}", lease=LONG
+        )
+        async with self.app.database.session() as session:
+            (row,) = await session.claim(claim)
+        self.busy[action.worker] = ClaimedCallback(**row)
+
+    async def _late_callback(self, _: Action) -> None:
+        (row,) = await run(
+            self.owner,
+            "SELECT callback_id::text AS key, c.* FROM app.callbacks AS c WHERE job_id = %(id)s",
+            {"id": self.job_id},
+        )
+        known: dict[str, Any] = {name: row[name] for name in ClaimedCallback.__slots__}
+        if row["status"] == "processing":
+            known["lease_number"] -= 1
+        known["lease_owner"] = "gone"
+        await self._tell(ClaimedCallback(**known), 0)
+
+    async def _expire_callback(self, _: Action) -> None:
+        sets = f"lease_expires_at = {EXPIRED}"
+        await run(self.owner, f"UPDATE app.callbacks SET {sets} WHERE job_id = %(id)s", {"id": self.job_id})  # noqa: S608
+
+    async def _rescue_callback(self, _: Action) -> None:
+        assert await rescue_callbacks(self.app.database, self.app.bus, 10, "a reconciler") == 1
+
+    async def _cancel(self, _: Action) -> None:
+        await cancel(self.app.database, self.app.bus, self.job_id, "nobody wants it")
+
+    async def _resume(self, _: Action) -> None:
+        await resume(self.app.database, self.app.bus, self.job_id)
+
+    async def _crash(self, action: Action) -> None:
+        del self.busy[action.worker]
+
+    async def _poll(self, _: Action) -> None:
+        """Nothing is written by it."""
+
+    async def _lose_notice(self, _: Action) -> None:
+        """Nor by this."""
+
+    def keep(self, workers: tuple[model.Worker | None, ...]) -> None:
+        """Forget what workers were busy with that, as the model has it, have nothing left to do."""
+        for at, worker in enumerate(workers):
+            if worker is None:
+                self.busy.pop(at, None)
+                self.seen.pop(at, None)
+
+    async def rows(self) -> tuple[object, ...]:
+        """The rows as the model tells of them."""
+        given = {"id": self.job_id}
+        (job,) = await run(
+            self.owner,
+            "SELECT status, CASE WHEN due_at IS NULL THEN NULL WHEN lease_owner IS NULL THEN 'due'"
+            " WHEN lease_expires_at <= app.clock() THEN 'late' ELSE 'held' END AS message"
+            " FROM app.jobs WHERE job_id = %(id)s",
+            given,
+        )
+        stages = await run(
+            self.owner,
+            "SELECT status, tasks_total AS total, tasks_completed AS completed, tasks_failed AS failed,"
+            " tasks_cancelled AS cancelled, stop_reason AS stop FROM app.stages WHERE job_id = %(id)s ORDER BY stage",
+            given,
+        )
+        ran = (
+            "SELECT {0} AS place, status, attempt, max_attempts, rescues,"
+            " COALESCE(lease_expires_at <= app.clock(), false) AS expired FROM app.{1}"
+            " WHERE job_id = %(id)s ORDER BY {2}"
+        )
+        tasks = await run(self.owner, ran.format("stage - 1", "tasks", "stage, task_index"), given)
+        callbacks = await run(self.owner, ran.format("0", "callbacks", "callback_id"), given)
+        return told(
+            model.JobRow(**job),
+            [model.StageRow(**one) for one in stages],
+            [(one.pop("place"), model.TaskRow(**one)) for one in tasks],
+            [model.TaskRow(**{k: v for k, v in one.items() if k != "place"}) for one in callbacks],
+        )
+
+
+def told(
+    job: model.JobRow,
+    stages: list[model.StageRow],
+    tasks: list[tuple[int, model.TaskRow]],
+    callbacks: list[model.TaskRow],
+) -> tuple[object, ...]:
+    """Rows side by side, to be compared. How often a stage was opened stands in no row."""
+    return job, [one._replace(openings=0) for one in stages], tasks, callbacks
+
+
+def foretold(state: model.State) -> tuple[object, ...]:
+    """What the model says that the rows are."""
+    tasks = [(number, row) for number, rows in enumerate(state.tasks) for row in rows]
+    return told(state.job, list(state.stages), tasks, [] if state.callback is None else [state.callback])

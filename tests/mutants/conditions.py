@@ -1,0 +1,140 @@
+"""One thing taken out of a condition: an operand, a member of a list, a direction of an equation."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sqlglot import exp
+
+from coremachine.sql_generator.text import parse, render
+
+STOPS = ("AND", "ORDER", "LIMIT", "THEN", "GROUP")
+
+
+class Left(NamedTuple):
+    """What is left of a text, and what was taken out of it."""
+
+    out: str
+    text: str
+
+
+def taken_out(condition: str) -> Iterator[Left]:
+    """Every condition that is this one with one thing less. None is the empty one: that is the caller's business."""
+    tree = parse(f"SELECT {condition}").expressions[0]
+    for node in list(tree.walk()):
+        for out, mutate in _choices(node):
+            copy = tree.copy()
+            twin = next(two for one, two in zip(tree.walk(), copy.walk(), strict=True) if one is node)
+            holder = exp.Select(expressions=[copy])
+            mutate(twin)
+            yield Left(out, render(holder.expressions[0], pretty=False))
+
+
+def _choices(node: exp.Expr) -> Iterator[tuple[str, "Mutation"]]:
+    if isinstance(node, exp.And | exp.Or):
+        for side, other in (("this", "expression"), ("expression", "this")):
+            operand = node.args[side]
+            if not isinstance(operand, type(node)):
+                yield f"{node.key} {_short(operand)}", Keep(other)
+    elif isinstance(node, exp.In) and len(node.expressions) > 1:
+        for at, member in enumerate(node.expressions):
+            yield f"member {_short(member)}", Drop(at)
+    elif isinstance(node, exp.EQ) and isinstance(node.this, exp.Paren) and isinstance(node.expression, exp.Paren):
+        yield f"{_short(node)}, the one way", Imply("this", "expression")
+        yield f"{_short(node)}, the other way", Imply("expression", "this")
+    elif isinstance(node, exp.NullSafeNEQ) and isinstance(node.this, exp.Tuple):
+        for at, member in enumerate(node.this.expressions):
+            yield f"compared {_short(member)}", Compare(at)
+    elif isinstance(node, exp.Between):
+        yield f"{_short(node)}, below", Bound("low")
+        yield f"{_short(node)}, above", Bound("high")
+
+
+class Mutation:
+    """A change of one node."""
+
+    def __call__(self, node: exp.Expr) -> None:
+        """Change it."""
+        raise NotImplementedError
+
+
+class Keep(Mutation):
+    """Of two operands, one is left."""
+
+    def __init__(self, side: str) -> None:
+        self.side = side
+
+    def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
+        node.replace(node.args[self.side].copy())
+
+
+class Drop(Mutation):
+    """A list without one of its members."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
+        left = [one for position, one in enumerate(node.expressions) if position != self.at]
+        node.set("expressions", left)
+
+
+class Imply(Mutation):
+    """Of an equation of two conditions, one implication."""
+
+    def __init__(self, first: str, then: str) -> None:
+        self.first, self.then = first, then
+
+    def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
+        first, then = node.args[self.first].copy(), node.args[self.then].copy()
+        node.replace(exp.Paren(this=exp.Or(this=exp.Not(this=first), expression=then)))
+
+
+class Compare(Mutation):
+    """Two rows compared in all columns but one."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
+        for side in (node.this, node.expression):
+            Drop(self.at)(side)
+
+
+class Bound(Mutation):
+    """Of two bounds, one is left."""
+
+    def __init__(self, missing: str) -> None:
+        self.missing = missing
+
+    def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
+        kind, bound = (exp.LTE, "high") if self.missing == "low" else (exp.GTE, "low")
+        node.replace(kind(this=node.this.copy(), expression=node.args[bound].copy()))
+
+
+def _short(node: exp.Expr) -> str:
+    return " ".join(render(node, pretty=False).split())[:70]
+
+
+def conditions_out(body: str) -> Iterator[Left]:
+    """A text of SQL or PL/pgSQL with one condition after the other made true."""
+    for found in re.finditer(r"\b(WHERE|AND|IF) (?!EXISTS)", body):
+        start, end = found.end(), _end_of(body, found.end())
+        condition = body[start:end]
+        yield Left(" ".join(condition.split())[:70], f"{body[:start]}true {body[end:]}")
+
+
+def _end_of(body: str, start: int) -> int:
+    """Where the condition that begins at `start` ends: before the next word that is none of its own."""
+    depth = 0
+    for found in re.compile(r"[()';]|\b[A-Z]+\b").finditer(body, start):
+        word = found.group()
+        if word == "(":
+            depth += 1
+        elif word == ")":
+            depth -= 1
+            if depth < 0:
+                return found.start()
+        elif depth == 0 and (word == ";" or word in STOPS):
+            return found.start()
+    return len(body)

@@ -1,0 +1,127 @@
+"""Judges mutants: each is made in a transaction that is rolled back, and some probe must be wrong in it."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import psycopg
+
+from coremachine.statemachine.tables import SCHEMA
+from tests.mutants.attempt import ATTEMPT, FIRST_WRONG, Probe, first_wrong
+from tests.mutants.ground import Ground
+from tests.mutants.of_ddl import Mutant
+from tests.mutants.of_moves import Broken, Statement, statements
+from tests.mutants.probes import of_record
+from tests.mutants.probes_of_moves import connect, of_statement
+from tests.mutants.rules_of_tables import of_table
+from tests.mutants.rules_of_the_log import SETTING, of_log, of_retiring, of_roles
+from tests.mutants.waiting_for_locks import Bystanders
+
+Connection = psycopg.Connection[tuple[int, str]]
+
+
+@dataclass
+class Verdict:
+    """How many mutants there were, by kind, and those that no probe noticed."""
+
+    made: Counter[str] = field(default_factory=Counter[str])
+    survivors: list[str] = field(default_factory=list[str])
+    killers: dict[str, str] = field(default_factory=dict[str, str])
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self.made.items()))
+        return "\n".join([f"{self.made.total()} mutants ({kinds}), {len(self.survivors)} survive", *self.survivors])
+
+
+def probes_of(ground: Ground) -> Mapping[str, Sequence[Probe]]:
+    """Every probe, by what it is about."""
+    made = {record.machine: [*of_record(record, ground), *of_table(record, ground)] for record in SCHEMA.records}
+    return made | {
+        "log": list(of_log(ground)),
+        "roles": list(of_roles(ground)),
+        "retiring": list(of_retiring(ground)),
+    }
+
+
+def set_up(connection: Connection) -> None:
+    """What the probes need, in the transaction that is open."""
+    connect(connection)
+    for statement in (ATTEMPT, FIRST_WRONG, *SETTING):
+        connection.execute(statement.encode())
+
+
+def judge(connection: Connection, mutants: Iterable[Mutant], probes: Mapping[str, Sequence[Probe]]) -> Verdict:
+    """Judge each mutant. Nothing of it stays. The server must be sound: see `unsound`."""
+    verdict = Verdict()
+    with connection.transaction(force_rollback=True):
+        set_up(connection)
+        for mutant in mutants:
+            verdict.made[mutant.name.split()[0].split(".")[0].rstrip(":")] += 1
+            with connection.transaction(force_rollback=True):
+                for statement in mutant.statements:
+                    connection.execute(statement.encode())
+                wrong = _first_wrong(connection, mutant, probes)
+            if wrong is None:
+                verdict.survivors.append(mutant.name)
+            else:
+                verdict.killers[mutant.name] = wrong
+    return verdict
+
+
+def judge_statements(
+    connection: Connection, bystanders: Bystanders, ground: Ground, mutants: Iterable[Broken]
+) -> Verdict:
+    """The same for mutants of statements, which need nothing made."""
+    verdict = Verdict()
+    with connection.transaction(force_rollback=True):
+        set_up(connection)
+        for mutant in mutants:
+            verdict.made[f"of {mutant.statement.kind}s"] += 1
+            wrong = statement_wrong(connection, bystanders, ground, mutant.statement, locks=mutant.lock)
+            if wrong is None:
+                verdict.survivors.append(mutant.name)
+            else:
+                verdict.killers[mutant.name] = wrong
+    return verdict
+
+
+def statement_wrong(
+    connection: Connection, bystanders: Bystanders, ground: Ground, statement: Statement, *, locks: bool
+) -> str | None:
+    """What is wrong with a statement: with how it waits, where that is looked at, or with what it does."""
+    if locks and (wrong := bystanders.wrong(statement, ground)) is not None:
+        return wrong
+    return first_wrong(connection, of_statement(statement, ground))
+
+
+def unsound_statements(connection: Connection, bystanders: Bystanders, ground: Ground) -> list[str]:
+    """What is wrong with the statements as they are generated."""
+    with connection.transaction(force_rollback=True):
+        set_up(connection)
+        every = (statement_wrong(connection, bystanders, ground, one, locks=True) for one in statements())
+        return [wrong for wrong in every if wrong is not None]
+
+
+def unsound(connection: Connection, probes: Mapping[str, Sequence[Probe]]) -> list[str]:
+    """What is wrong where nothing was taken out."""
+    with connection.transaction(force_rollback=True):
+        set_up(connection)
+        return [wrong for some in probes.values() if (wrong := first_wrong(connection, some)) is not None]
+
+
+def _first_wrong(connection: Connection, mutant: Mutant, probes: Mapping[str, Sequence[Probe]]) -> str | None:
+    """Those probes first that have most words in common with the mutant: they are most likely to notice it."""
+    words = _words(f"{mutant.about} {mutant.name}")
+    for about in sorted(probes, key=lambda one: one != mutant.about):
+        likely = sorted(probes[about], key=lambda probe: -len(words & _words(f"{probe.about} {probe.statement}")))
+        wrong = first_wrong(connection, likely)
+        if wrong is not None:
+            return wrong
+    return None
+
+
+@cache
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w{2,}", text))

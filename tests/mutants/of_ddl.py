@@ -1,0 +1,140 @@
+"""Mutants of the DDL: each constraint, index, trigger, function, row and privilege that is generated, one less."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sqlglot import exp
+
+from coremachine.sql_generator.schema import ddl
+from coremachine.sql_generator.text import parse, render
+from coremachine.statemachine.tables import JOB_EVENTS, SCHEMA
+from tests.mutants.conditions import conditions_out, taken_out
+
+TABLES = {record.table: record.machine for record in SCHEMA.records}
+CREATES = re.compile(
+    r"CREATE (?:OR REPLACE )?(?:UNIQUE )?(TABLE|INDEX|TRIGGER|FUNCTION)(?: IF NOT EXISTS)? (\S+?)[\s(]"
+)
+WHEN = re.compile(r"\bWHEN \((.*)\)\s*EXECUTE FUNCTION", re.DOTALL)
+ON = re.compile(r"\bON\s+app\.(\w+)")
+TRUE_FUNCTION = "$body$\nBEGIN\n  RETURN {};\nEND $body$"
+
+
+class Mutant(NamedTuple):
+    """One thing less, done by these statements. `about` is the machine or part whose probes are tried first."""
+
+    name: str
+    about: str
+    statements: tuple[str, ...]
+
+
+def of_ddl() -> Iterator[Mutant]:
+    """Every mutant of every statement."""
+    for statement in ddl():
+        created = CREATES.match(statement)
+        kind = created.group(1) if created else statement.split()[0]
+        if kind == "TABLE":
+            yield from _of_table(statement)
+        elif kind == "INDEX" and " UNIQUE " in statement[:20]:
+            name = created.group(2) if created else ""
+            on = ON.search(statement)
+            yield Mutant(f"index {name}", TABLES[on.group(1)] if on else "", (f"DROP INDEX app.{name}",))
+        elif kind == "TRIGGER":
+            yield from _of_trigger(statement)
+        elif kind == "FUNCTION":
+            yield from _of_function(statement)
+        elif kind in {"GRANT", "REVOKE"}:
+            yield from _of_privilege(statement)
+    yield from _of_legal_rows()
+
+
+def _of_table(statement: str) -> Iterator[Mutant]:
+    create = parse(statement)
+    table = create.this.this.name
+    about = TABLES.get(table, "log" if table == JOB_EVENTS else "roles")
+    keys = {one.name for key in create.find_all(exp.PrimaryKey) for one in key.expressions}
+    for column in create.this.expressions:
+        if isinstance(column, exp.ColumnDef):
+            yield from _of_column(table, about, column, keys)
+        elif isinstance(column, exp.Constraint):
+            for one in column.expressions:
+                yield from _of_constraint(table, about, column.name, one)
+
+
+def _of_column(table: str, about: str, column: exp.ColumnDef, keys: set[str]) -> Iterator[Mutant]:
+    for one in column.constraints:
+        kind = one.kind
+        if isinstance(kind, exp.NotNullColumnConstraint) and column.name not in keys:
+            drop = f"ALTER TABLE app.{table} ALTER COLUMN {column.name} DROP NOT NULL"
+            yield Mutant(f"{table}.{column.name} NOT NULL", about, (drop,))
+        elif isinstance(kind, exp.CheckColumnConstraint):
+            yield from _of_constraint(table, about, f"{table}_{column.name}_check", kind)
+
+
+def _of_constraint(table: str, about: str, name: str, kind: exp.Expr) -> Iterator[Mutant]:
+    drop = f"ALTER TABLE app.{table} DROP CONSTRAINT {name} CASCADE"
+    yield Mutant(f"{table}: {name}", about, (drop,))
+    if isinstance(kind, exp.CheckColumnConstraint):
+        for left in taken_out(render(kind.this, pretty=False)):
+            add = f"ALTER TABLE app.{table} ADD CONSTRAINT {name} CHECK ({left.text}) NOT VALID"
+            yield Mutant(f"{table}: {name} without {left.out}", about, (drop, add))
+
+
+def _of_trigger(statement: str) -> Iterator[Mutant]:
+    name, on = statement.split("TRIGGER ")[1].split(maxsplit=1)[0], ON.search(statement)
+    table = on.group(1) if on else ""
+    about = TABLES.get(table, "log")
+    yield Mutant(f"trigger {name}", about, (f"DROP TRIGGER {name} ON app.{table}",))
+    for event in re.findall(r"\b(UPDATE|DELETE) OR\b|\bOR (UPDATE|DELETE)\b", statement):
+        word = "".join(event)
+        less = re.sub(rf"\b{word} OR |\ OR {word}\b", " ", statement)
+        yield Mutant(f"trigger {name} without {word}", about, (less,))
+    when = WHEN.search(statement)
+    if when:
+        for left in taken_out(when.group(1)):
+            text = f"{statement[: when.start(1)]}{left.text}{statement[when.end(1) :]}"
+            yield Mutant(f"trigger {name} without {left.out}", about, (text,))
+
+
+def _of_function(statement: str) -> Iterator[Mutant]:
+    name = statement.split("FUNCTION app.")[1].split("(", maxsplit=1)[0]
+    head, body, tail = statement.partition("$body$")[0], *statement.partition("$body$")[2].rpartition("$body$")[::2]
+    machine = re.match(r"write_(\w+)_events", name)
+    about = {"retire_jobs": "retiring", "write_notes": "log"}.get(name, machine.group(1) if machine else "")
+    if "RETURNS trigger" in head:
+        returned = "NEW" if "RETURN NEW" in body or name.startswith("refuse") else "NULL"
+        yield Mutant(f"function {name}", about, (f"{head}{TRUE_FUNCTION.format(returned)}",))
+    for clause in ("SECURITY DEFINER", "SET search_path = pg_catalog, pg_temp"):
+        if clause in head:
+            yield Mutant(f"function {name} without {clause}", about, (statement.replace(clause, "", 1),))
+    for left in conditions_out(body):
+        yield Mutant(f"function {name} without {left.out}", about, (f"{head}$body${left.text}$body${tail}",))
+    for found in re.finditer(r"\bIN \('[^)]*\)", body):
+        for left in taken_out(f"c {found.group()}"):
+            mutated = f"{body[: found.start()]}{left.text[2:]}{body[found.end() :]}"
+            yield Mutant(f"function {name} without {left.out}", about, (f"{head}$body${mutated}$body${tail}",))
+
+
+def _of_privilege(statement: str) -> Iterator[Mutant]:
+    granted = re.fullmatch(r"(GRANT|REVOKE) (.+?) ON (FUNCTION |SCHEMA )?(.+) (TO|FROM) (\w+)", statement)
+    assert granted, statement
+    verb, privileges, kind, objects, _, role = granted.groups()
+    if verb == "REVOKE":
+        yield Mutant(statement, "roles", (f"GRANT {privileges} ON {kind}{objects} TO {role}",))
+        return
+    things = [objects] if kind else objects.split(", ")
+    for privilege in privileges.split(", "):
+        for thing in things:
+            less = f"REVOKE {privilege} ON {kind or ''}{thing} FROM {role}"
+            about = TABLES.get(thing.removeprefix("app."), "roles")
+            yield Mutant(f"GRANT {privilege} ON {thing}", "roles" if about else about, (less,))
+
+
+def _of_legal_rows() -> Iterator[Mutant]:
+    """The rows that make the words of a refusal, and the event of a move that nobody told."""
+    for record in SCHEMA.records:
+        for edge in record.lifecycle.edges:
+            trigger = edge.transition.trigger
+            where = f"machine = '{record.machine}' AND trigger = '{trigger}' AND source = '{edge.source}'"
+            delete = f"DELETE FROM app.legal_transitions WHERE {where}"  # noqa: S608 - test SQL
+            yield Mutant(f"legal {record.machine}.{trigger} from {edge.source}", record.machine, (delete,))

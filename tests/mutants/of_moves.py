@@ -1,0 +1,156 @@
+"""Mutants of the generated statements: each condition, lock, order and count of a move, claim or sweep, one less."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from sqlglot import exp
+
+from coremachine.sql_generator.claims import claim_by_key_statement, claim_statement
+from coremachine.sql_generator.moves import move_statement
+from coremachine.sql_generator.sweeps import sweep_statement
+from coremachine.sql_generator.text import parse, render
+from coremachine.statemachine.lifecycle import Transition
+from coremachine.statemachine.records import Record
+from coremachine.statemachine.tables import SCHEMA
+
+SWEEPS = {
+    "stage": (("skip", "pending", "job_id"), ("resume", "failed", "job_id"), ("resume", "cancelled", "job_id")),
+    "task": (("cancel", "queued", "stage_id"), ("resume", "failed", "stage_id"), ("resume", "cancelled", "stage_id")),
+}
+
+
+class Statement(NamedTuple):
+    """A generated statement: a move, a claim, a claim by key, or a sweep from `source` by `column`."""
+
+    kind: str
+    record: Record
+    transition: Transition
+    sql: str
+    source: str = ""
+    column: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called here."""
+        return f"{self.kind} {self.record.machine}.{self.transition.trigger}{self.source and ' from ' + self.source}"
+
+
+class Broken(NamedTuple):
+    """A statement with one thing less. `lock` tells that only somebody who waits can notice."""
+
+    name: str
+    statement: Statement
+    lock: bool
+
+
+def statements() -> Iterator[Statement]:
+    """Every statement that is generated."""
+    for record in SCHEMA.records:
+        for transition in record.lifecycle.transitions:
+            yield Statement("move", record, transition, move_statement(record, transition.trigger).sql)
+        if record.queue is not None:
+            claim = next(record.lifecycle.transitions_of("claim"))
+            yield Statement("claim", record, claim, claim_statement(record))
+            yield Statement("claim by key", record, claim, claim_by_key_statement(record))
+        for trigger, source, column in SWEEPS.get(record.machine, ()):
+            transition = next(record.lifecycle.transitions_of(trigger))
+            yield Statement(
+                "sweep", record, transition, sweep_statement(record, trigger, source, column), source, column
+            )
+
+
+def broken(statement: Statement) -> Iterator[Broken]:
+    """Every mutant of a statement. A condition that stands twice, for a row and for its lock, is one condition."""
+    tree = parse(statement.sql)
+    seen: set[str] = set()
+    for node in tree.walk():
+        for out, lock, change in _changes(node):
+            if out not in seen:
+                seen.add(out)
+                yield Broken(f"{statement.name} without {out}", _changed(statement, change), lock)
+
+
+def _changed(statement: Statement, change: Callable[[exp.Expr], None]) -> Statement:
+    copy = parse(statement.sql)
+    for node in list(copy.walk()):
+        change(node)
+    return statement._replace(sql=render(copy))
+
+
+def _changes(node: exp.Expr) -> Iterator[tuple[str, bool, Callable[[exp.Expr], None]]]:
+    if isinstance(node, exp.Where | exp.And):
+        for operand in (node.args.get("this"), node.args.get("expression")):
+            if operand is not None and not isinstance(operand, exp.And):
+                yield from _of_condition(_said(operand))
+    if isinstance(node, exp.In):
+        for member in node.expressions if len(node.expressions) > 1 else ():
+            yield f"{_said(node)}: {_said(member)}", False, _without_member(_said(node), _said(member))
+    yield from _of_clause(node)
+
+
+def _of_clause(node: exp.Expr) -> Iterator[tuple[str, bool, Callable[[exp.Expr], None]]]:
+    if isinstance(node, exp.Lock):
+        yield "its lock", True, _without_lock
+        if node.args.get("wait") is False:
+            yield "SKIP LOCKED", True, _waiting
+    if isinstance(node, exp.Order):
+        yield "its order", "lease" not in _said(node) and "due_at" not in _said(node), _drop(exp.Order)
+    if isinstance(node, exp.Limit):
+        yield "its limit", False, _drop(exp.Limit)
+    if isinstance(node, exp.Update):
+        for one in node.expressions:
+            if not isinstance(one.expression, exp.Null):
+                yield f"SET {one.this.name}", False, _without_set(one.this.name)
+
+
+def _of_condition(said: str) -> Iterator[tuple[str, bool, Callable[[exp.Expr], None]]]:
+    locks = re.match(r"x\.(\w+) = ANY\((ARRAY\(|CAST\(%\(\1\)s)", said) is not None
+    yield said, locks, _true_where(said)
+
+
+def _said(node: exp.Expr) -> str:
+    """The text of a condition, whatever the row is called in it."""
+    return re.sub(r"\b[rt]\.", "x.", " ".join(render(node, pretty=False).split()))
+
+
+def _true_where(said: str) -> Callable[[exp.Expr], None]:
+    def change(node: exp.Expr) -> None:
+        if isinstance(node.parent, exp.Where | exp.And) and not isinstance(node, exp.And) and _said(node) == said:
+            node.replace(exp.true())
+
+    return change
+
+
+def _without_member(said: str, member: str) -> Callable[[exp.Expr], None]:
+    def change(node: exp.Expr) -> None:
+        if isinstance(node, exp.In) and _said(node) == said:
+            node.set("expressions", [one for one in node.expressions if _said(one) != member])
+
+    return change
+
+
+def _without_lock(node: exp.Expr) -> None:
+    if node.args.get("locks"):
+        node.set("locks", [])
+
+
+def _waiting(node: exp.Expr) -> None:
+    if isinstance(node, exp.Lock):
+        node.set("wait", None)
+
+
+def _drop(kind: type[exp.Expr]) -> Callable[[exp.Expr], None]:
+    def change(node: exp.Expr) -> None:
+        if isinstance(node, kind):
+            node.pop()
+
+    return change
+
+
+def _without_set(column: str) -> Callable[[exp.Expr], None]:
+    def change(node: exp.Expr) -> None:
+        if isinstance(node, exp.Update):
+            node.set("expressions", [one for one in node.expressions if one.this.name != column])
+
+    return change

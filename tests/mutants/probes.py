@@ -1,0 +1,198 @@
+"""What every client must see of a record's table, from its declaration: what passes, and what is refused."""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+
+from coremachine.statemachine.lifecycle import Edge
+from coremachine.statemachine.records import Record
+from tests.integration.rows import tied_columns
+from tests.mutants.attempt import Probe
+from tests.mutants.ground import Ground
+
+SAMPLES: Mapping[str, str] = {
+    "TIMESTAMPTZ": "now()",
+    "JSON": "'[]'::json",
+    "JSONB": "'[]'::jsonb",
+    "VARCHAR(100)": "'someone'",
+    "VARCHAR(20)": "'why'",
+}
+ON_A_ROW: Mapping[str, str] = {
+    "move_number": "move_number + 1",
+    "event_type": "'job_queued'",
+    "event_status": "CASE event_status WHEN 'failure' THEN 'warning' ELSE 'failure' END",
+    "event_data": """'{"forged": true}'""",
+}
+
+
+def update(record: Record, key: str, changes: Mapping[str, str]) -> str:
+    """An UPDATE of one row by a client that knows no machine."""
+    sets = ", ".join(f"{column} = {value}" for column, value in changes.items())
+    return f"UPDATE app.{record.table} SET {sets} WHERE {record.key.name}::text = '{key}'"  # noqa: S608 - test SQL
+
+
+def told_as(edge: Edge) -> dict[str, str]:
+    """The event columns as the machine would set them."""
+    event = edge.transition.event
+    told = {"event_type": f"'{event.type}'", "event_status": f"'{event.status}'", "event_data": """'{"told": 1}'"""}
+    return {"move_number": "move_number + 1", **told}
+
+
+def told_once(record: Record, key: str, what: str) -> str:
+    """That this transaction wrote one event, about this row as it is, and that it fits `what`."""
+    carried = [f"e.{c} IS NOT DISTINCT FROM r.{c}" for c in record.log.carries]
+    here = "e.transaction_id = pg_current_xact_id()"
+    return (
+        f"(SELECT count(*) FROM app.{record.log.table} AS e WHERE {here}) = 1 AND EXISTS (SELECT"  # noqa: S608
+        f" FROM app.{record.log.table} AS e JOIN app.{record.table} AS r ON {' AND '.join(carried)}"
+        f" WHERE {here} AND r.{record.key.name}::text = '{key}' AND {what})"
+    )
+
+
+def of_record(record: Record, ground: Ground) -> Iterator[Probe]:
+    """Every probe of a record's table."""
+    yield from of_edges(record, ground)
+    yield from of_illegal_moves(record, ground)
+    yield from of_events_on_rows(record, ground)
+    yield from of_births(record, ground)
+    yield from of_ties(record, ground)
+
+
+def of_edges(record: Record, ground: Ground) -> Iterator[Probe]:
+    """A legal move passes when told as the machine would, or not told at all, and in no other way."""
+    for edge in record.lifecycle.edges:
+        key, event = ground.key(record, edge.source), edge.transition.event
+        name = f"{record.machine}: {edge.source} → {edge.target} by {edge.transition.trigger}"
+        moved = {"status": f"'{edge.target}'", **tied_columns(record, edge.target)}
+        fits = (
+            f"e.event_type = '{event.type}' AND e.event_status = '{event.status}' AND e.event_data = '{{\"told\": 1}}'"
+        )
+        yield Probe(name, update(record, key, moved | told_as(edge)), told_once(record, key, fits))
+        stamped = told_once(record, key, _stamped(record, edge))
+        yield Probe(f"{name}, not told", update(record, key, moved), stamped)
+        pair = (edge.source, edge.target)
+        fitting = {e.transition.event.type for e in record.lifecycle.edges if (e.source, e.target) == pair}
+        for other in sorted(record.lifecycle.event_types - fitting):
+            told = {**told_as(edge), "event_type": f"'{other}'"}
+            yield Probe(f"{name} as {other}", update(record, key, moved | told), refused=True)
+        for step in ("+ 2", "- 1"):
+            told = {**told_as(edge), "move_number": f"move_number {step}"}
+            yield Probe(f"{name} as move {step}", update(record, key, moved | told), refused=True)
+        for column in ("event_type", "event_status", "event_data"):
+            told = {**told_as(edge), column: "NULL"}
+            yield Probe(f"{name} without {column}", update(record, key, moved | told), refused=True)
+
+
+def _stamped(record: Record, edge: Edge) -> str:
+    types = [
+        e.transition.event.type for e in record.lifecycle.edges if (e.source, e.target) == (edge.source, edge.target)
+    ]
+    return (
+        "e.event_status = 'warning' AND e.event_data ->> 'reason' = 'moved by a client that gave no event'"
+        f" AND e.event_data ->> 'source' = '{edge.source}' AND e.event_data ->> 'target' = '{edge.target}'"
+        " AND e.event_data ->> 'user' = session_user"
+        f" AND e.event_type IN ({', '.join(map(repr, types))})"
+    )
+
+
+def of_illegal_moves(record: Record, ground: Ground) -> Iterator[Probe]:
+    """An illegal move is refused, however it is told, and the refusal says what would be legal."""
+    lifecycle = record.lifecycle
+    for source, target in product(lifecycle.by_name, (*lifecycle.by_name, "nonsense")):
+        if (source, target) in lifecycle.legal_pairs:
+            continue
+        key = ground.key(record, source)
+        moved = {"status": f"'{target}'", **(tied_columns(record, target) if target in lifecycle.by_name else {})}
+        legal = sorted((e.target, e.transition.trigger) for e in lifecycle.edges if e.source == source)
+        words = f"legal from {source}: {', '.join(f'{t} ({trigger})' for t, trigger in legal) or 'nothing'}"
+        if source != target:
+            name = f"{record.machine}: {source} → {target}"
+            yield Probe(name, update(record, key, moved), refused=True, words=words)
+        for edge in lifecycle.edges:
+            told = f"{record.machine}: {source} → {target} as {edge.transition.event.type}"
+            yield Probe(told, update(record, key, moved | told_as(edge)), refused=True)
+
+
+def of_events_on_rows(record: Record, ground: Ground) -> Iterator[Probe]:
+    """The event of a row's last move stays as it is, and so does its key; what is no move is no event."""
+    for state in record.lifecycle.by_name:
+        key = ground.key(record, state)
+        for column, value in ON_A_ROW.items():
+            name = f"{record.machine} {state}: {column} without a move"
+            yield Probe(name, update(record, key, {column: value}), refused=True)
+        silent = f"NOT EXISTS (SELECT FROM app.{record.log.table} WHERE transaction_id = pg_current_xact_id())"
+        quiet = update(record, key, {"created_at": "created_at"})
+        yield Probe(f"{record.machine} {state}: no move", quiet, f"$changed = 1 AND {silent}")
+    key = ground.key(record, record.lifecycle.initial.name)
+    other = "DEFAULT" if record.key.identity else f"'{'f' * 64}'"
+    yield Probe(f"{record.machine}: another key", update(record, key, {record.key.name: other}), refused=True)
+
+
+def copy_of(record: Record, key: str, changes: Mapping[str, str]) -> str:
+    """An INSERT of a row like another one, but for some columns."""
+    identity = {record.key.name} if record.key.identity else set[str]()
+    names = [c.name for c in (record.key, *record.columns) if c.name not in identity]
+    names += [n for n in ("status", "move_number", "event_type", "event_status", "event_data") if n not in names]
+    values = ", ".join(changes.get(name, f"t.{name}") for name in names)
+    return (
+        f"INSERT INTO app.{record.table} ({', '.join(names)}) SELECT {values}"  # noqa: S608 - test SQL
+        f" FROM app.{record.table} AS t WHERE t.{record.key.name}::text = '{key}'"
+    )
+
+
+def fresh(record: Record) -> dict[str, str]:
+    """Columns that let a copy of a row stand beside it."""
+    job = "'" + "e" * 64 + "'"
+    given: dict[str, Mapping[str, str]] = {
+        "job": {"job_id": job},
+        "stage": {"stage": "77", "name": "'another'"},
+        "task": {"task_id": "'another'", "task_index": "77"},
+        "callback": {"name": "'another'"},
+    }
+    return dict(given[record.machine])
+
+
+def of_births(record: Record, ground: Ground) -> Iterator[Probe]:
+    """A row is born in its initial state, with no move behind it and with the event of its birth, or with none."""
+    initial, created = record.lifecycle.initial.name, record.lifecycle.created
+    key, new = ground.key(record, initial), fresh(record)
+    holds = None if created is None else f"EXISTS (SELECT FROM app.{record.log.table} WHERE event_type ="
+    if holds is not None and created is not None:
+        holds += f" '{created.type}' AND transaction_id = pg_current_xact_id())"
+    else:
+        holds = f"NOT EXISTS (SELECT FROM app.{record.log.table} WHERE transaction_id = pg_current_xact_id())"
+    yield Probe(f"{record.machine}: born", copy_of(record, key, new), f"$changed = 1 AND {holds}")
+    for state in record.lifecycle.states:
+        if not state.initial:
+            wrong = {**new, **tied_columns(record, state.name), "status": f"'{state.name}'"}
+            wrong = {c: v.replace(f"COALESCE({c}", f"COALESCE(t.{c}") for c, v in wrong.items()}
+            yield Probe(f"{record.machine}: born {state.name}", copy_of(record, key, wrong), refused=True)
+    whole = {"event_type": "'job_created'", "event_status": "'success'", "event_data": "'{}'"}
+    moved = {**new, **whole, "move_number": "1"}
+    if created is None:
+        moved = {**new, "move_number": "1", **dict.fromkeys(whole, "NULL")}
+        told = told_as(record.lifecycle.edges[0]) | {"move_number": "0"}
+        yield Probe(f"{record.machine}: born with an event", copy_of(record, key, new | told), refused=True)
+        moved |= {name: value for name, value in told.items() if name != "move_number"}
+        yield Probe(
+            f"{record.machine}: born moved, silent", copy_of(record, key, {**new, "move_number": "1"}), refused=True
+        )
+    else:
+        for name in whole:
+            silent = copy_of(record, key, {**new, **whole, name: "NULL"})
+            yield Probe(f"{record.machine}: born without {name}", silent, refused=True)
+        other = copy_of(record, key, {**new, **whole, "event_type": "'job_queued'"})
+        yield Probe(f"{record.machine}: born with another event", other, refused=True)
+    yield Probe(f"{record.machine}: born with moves behind it", copy_of(record, key, moved), refused=True)
+
+
+def of_ties(record: Record, ground: Ground) -> Iterator[Probe]:
+    """A tied column is neither missing nor superfluous in any state."""
+    for tie, state in product(record.ties, record.lifecycle.by_name):
+        key = ground.key(record, state)
+        name = f"{record.machine} {state}: {tie.column}"
+        both = {"lease_owner", "lease_expires_at"} if record.machine == "job" else set[str]()
+        with_its_twin = sorted(both if tie.column in both else {tie.column})
+        filled = {c: f"COALESCE({c}, {SAMPLES[record.column(c).type]})" for c in with_its_twin}
+        cleared = dict.fromkeys(with_its_twin, "NULL")
+        yield Probe(f"{name} given", update(record, key, filled), refused=state not in (*tie.required, *tie.allowed))
+        yield Probe(f"{name} missing", update(record, key, cleared), refused=state in tie.required)

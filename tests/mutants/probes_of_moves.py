@@ -1,0 +1,265 @@
+"""What a generated statement must do: win the rows that are where it expects them, told and counted; no others."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+import psycopg
+
+from coremachine.statemachine.records import Record
+from tests.integration.rows import GIVEN
+from tests.mutants.attempt import Probe
+from tests.mutants.ground import Ground
+from tests.mutants.of_moves import Statement
+
+UNSORTED = "".join(f"SET LOCAL enable_{way} = off; " for way in ("indexscan", "indexonlyscan", "bitmapscan"))
+"""No index gives the rows in an order that only ORDER BY may promise."""
+OTHER_LEASES = (-1, 1)
+ENDED = {"tasks_completed": 1, "tasks_failed": 2, "tasks_cancelled": 0}
+COUNTERS: Mapping[str, Mapping[str, int]] = {
+    "open": {"tasks_total": 5, "tasks_completed": 2, "tasks_failed": 0, "tasks_cancelled": 0},
+    "complete": {"tasks_completed": 3, "tasks_failed": 0, "tasks_cancelled": 0},
+    "fail": ENDED,
+    "cancel": ENDED,
+}
+"""What a stage's counters are set to: none is what it was."""
+
+
+def literal(sql: str, parameters: Mapping[str, object]) -> str:
+    """A statement with its parameters in it."""
+    return str(psycopg.ClientCursor[object](_Nowhere.connection).mogrify(sql.encode(), parameters))
+
+
+class _Nowhere:
+    """The connection whose encoding literals are made in. Set by the judge."""
+
+    connection: psycopg.Connection[tuple[int, str]]
+
+
+def connect(connection: psycopg.Connection[tuple[int, str]]) -> None:
+    """Make literals as this connection wants them."""
+    _Nowhere.connection = connection
+
+
+def of_statement(statement: Statement, ground: Ground) -> Iterator[Probe]:
+    """Every probe of one statement."""
+    if statement.kind == "move":
+        yield from _of_move(statement, ground)
+    elif statement.kind == "sweep":
+        yield from _of_sweep(statement, ground)
+    else:
+        yield from _of_claim(statement, ground)
+
+
+def before(record: Record, key: str) -> str:
+    """Remember a row as it was, with an event that no move leaves behind."""
+    where = f"WHERE {record.key.name}::text = '{key}'"
+    other = f"UPDATE app.{record.table} SET event_status = 'another' {where}; "  # noqa: S608 - test SQL
+    off, on = (f"SET LOCAL session_replication_role = {role}; " for role in ("replica", "origin"))
+    kept = f"CREATE TEMP TABLE before_move AS SELECT * FROM app.{record.table} {where}; "  # noqa: S608
+    return f"{off}{other}{on}{kept}"
+
+
+def unchanged(record: Record, key: str) -> str:
+    """That the row is as it was."""
+    row = f"SELECT to_jsonb(r) FROM app.{record.table} AS r WHERE r.{record.key.name}::text = '{key}'"  # noqa: S608
+    return f"({row}) = (SELECT to_jsonb(b) FROM before_move AS b)"  # noqa: S608 - test SQL
+
+
+def moved(statement: Statement, key: str, data: Mapping[str, object]) -> str:
+    """That the row has moved: its state, number and event, its columns set, counted and added to."""
+    record, transition = statement.record, statement.transition
+    trigger, event = transition.trigger, transition.event
+    said = [
+        f"r.status = '{transition.target}'",
+        "r.move_number = b.move_number + 1",
+        f"e.event_type = '{event.type}' AND e.event_status = '{event.status}'",
+        f"e.event_data = '{json.dumps(data)}'",
+        *(f"r.{column} = b.{column} + 1" for column in record.counts.get(trigger, ())),
+        *(f"r.{column} = b.{column} + 7" for column in record.adds.get(trigger, ())),
+        *(f"r.{column} = {COUNTERS[trigger][column]}" for column in record.sets.get(trigger, ())),
+        *_tied(statement),
+    ]
+    return (
+        f"EXISTS (SELECT FROM app.{record.table} AS r JOIN before_move AS b USING ({record.key.name})"
+        f" JOIN app.{record.log.table} AS e ON e.job_id = r.job_id AND e.transaction_id = pg_current_xact_id()"
+        f" WHERE r.{record.key.name}::text = '{key}' AND {' AND '.join(said)})"
+    )
+
+
+def _tied(statement: Statement) -> Iterator[str]:
+    target, sources = statement.transition.target, set(statement.transition.sources)
+    for tie in statement.record.ties:
+        entered = target in tie.required and not sources <= set(tie.required)
+        if entered and tie.clock:
+            yield f"r.{tie.column} > b.created_at AND r.{tie.column} IS DISTINCT FROM b.{tie.column}"
+        elif entered and tie.after:
+            seconds = {"delay": 50, "lease": 60}[tie.after]
+            yield f"r.{tie.column} - app.clock() BETWEEN interval '{seconds - 10} s' AND interval '{seconds} s'"
+        elif entered and tie.column == "lease_owner":
+            yield "r.lease_owner = 'a worker'"
+        elif tie.span and target in (*tie.required, *tie.allowed):
+            yield f"r.{tie.column} - r.started_at = r.{tie.span}"
+        elif target not in (*tie.required, *tie.allowed):
+            yield f"r.{tie.column} IS NULL"
+
+
+def _values(statement: Statement, key: str, ground: Ground) -> dict[str, object]:
+    record = statement.record
+    trigger = statement.transition.trigger
+    counters: Mapping[str, int] = COUNTERS[trigger] if record.sets.get(trigger) else {}
+    given = {**GIVEN, "delay": 50.0, "max_attempts": 7, **counters}
+    return given if record.fence is None else {**given, record.fence: ground.leases[key]}
+
+
+def _parameters(
+    statement: Statement, rows: Sequence[tuple[str, Mapping[str, object], Mapping[str, object]]]
+) -> dict[str, object]:
+    """The arrays of a move: for each row its key, values and event data."""
+    event = statement.transition.event
+    columns: dict[str, object] = {
+        statement.record.key.name: [key for key, _, _ in rows],
+        "event_type": [event.type for _ in rows],
+        "event_status": [event.status for _ in rows],
+        "event_data": [json.dumps(data) for _, _, data in rows],
+    }
+    names = {name for _, values, _ in rows for name in values}
+    return columns | {name: [_plain(values[name]) for _, values, _ in rows] for name in names}
+
+
+def _plain(value: object) -> object:
+    return json.dumps(value) if isinstance(value, dict) else value
+
+
+def _prepared(statement: Statement) -> str:
+    """What must be so before: a timeout, that a deadline comes from, or counters that are not what they will be."""
+    record = statement.record
+    if record.sets.get(statement.transition.trigger):
+        counted = "tasks_total = 3, tasks_failed = 1, tasks_cancelled = 1"
+        return f"UPDATE app.{record.table} SET {counted} WHERE status IN ('pending', 'processing'); "  # noqa: S608
+    if not any(tie.span for tie in record.ties):
+        return ""
+    return f"UPDATE app.{record.table} SET timeout = interval '90 s'; "  # noqa: S608 - test SQL
+
+
+def _of_move(statement: Statement, ground: Ground) -> Iterator[Probe]:
+    record, transition = statement.record, statement.transition
+    for state in record.lifecycle.by_name:
+        key, other = ground.keys[record.machine, state][:2]
+        values, leased = _values(statement, key, ground), record.lifecycle.by_name[state].leased
+        sql = literal(statement.sql, _parameters(statement, [(key, values, {"n": 1})]))
+        name = f"{statement.name} in {state}"
+        won = state in transition.sources
+        holds = f"$changed = 1 AND {moved(statement, key, {'n': 1})}" if won else unchanged(record, key)
+        yield Probe(
+            name, _prepared(statement) + before(record, key) + sql, holds if won else f"$changed = 0 AND {holds}"
+        )
+        yield Probe(f"{name}, of another", _prepared(statement) + before(record, other) + sql, unchanged(record, other))
+        if not won:
+            continue
+        both = [(one, _values(statement, one, ground), {"n": n}) for n, one in enumerate((key, other))]
+        each = literal(statement.sql, _parameters(statement, both))
+        for n, one in enumerate((key, other)):
+            holds = moved(statement, one, {"n": n})
+            also = before(record, other if one == key else key).replace(
+                "CREATE TEMP TABLE before_move", "CREATE TEMP TABLE also"
+            )
+            yield Probe(
+                f"{name}, each its own",
+                _prepared(statement) + also + before(record, one) + each,
+                f"$changed = 2 AND {holds}",
+            )
+        if record.fence is not None and leased:
+            yield from _fenced(statement, key, values, name)
+
+
+def _fenced(statement: Statement, key: str, values: dict[str, object], name: str) -> Iterator[Probe]:
+    """A move out of a leased state names the lease; only one that may also leave another state may leave it out."""
+    record, sources = statement.record, statement.transition.sources
+    optional = not all(record.lifecycle.by_name[source].leased for source in sources)
+    number = values[record.fence or ""]
+    assert isinstance(number, int)
+    for lease in (*(number + step for step in OTHER_LEASES), None):
+        sql = literal(statement.sql, _parameters(statement, [(key, {**values, str(record.fence): lease}, {})]))
+        holds = "$changed = 1" if lease is None and optional else f"$changed = 0 AND {unchanged(record, key)}"
+        yield Probe(f"{name} under lease {lease} of {number}", before(record, key) + sql, holds)
+
+
+def many(statement: Statement, ground: Ground, keys: list[str], limit: int = 100) -> tuple[str, int]:
+    """The statement for several rows, and how many rows it gives back then."""
+    if statement.kind == "move":
+        rows = [(key, _values(statement, key, ground) | _uncounted(statement), {"n": 1}) for key in keys]
+        return literal(statement.sql, _parameters(statement, rows)), len(keys)
+    if statement.kind == "sweep":
+        sql = statement.sql.replace("%(value)s", _parent(statement, keys[0]))
+        return literal(sql, _event(statement)), 1
+    kind = {"task": "add", "callback": "sums"}[statement.record.machine]
+    given = {**_event(statement), "kinds": [kind], "limit": limit, "lease": 60.0, "keys": keys}
+    return literal(statement.sql, given), limit
+
+
+def _uncounted(statement: Statement) -> dict[str, object]:
+    """The counters of a stage that has no tasks."""
+    return dict.fromkeys(statement.record.sets.get(statement.transition.trigger, ()), 0)
+
+
+def _event(statement: Statement) -> dict[str, object]:
+    event = statement.transition.event
+    told = {"event_type": event.type, "event_status": event.status, "event_data": '{"n": 1}'}
+    return {**{name: _plain(value) for name, value in GIVEN.items()}, "delay": 50.0, "max_attempts": 7, **told}
+
+
+def _parent(statement: Statement, key: str) -> str:
+    """The value by which a sweep finds this row."""
+    record = statement.record
+    return f"(SELECT {statement.column} FROM app.{record.table} WHERE {record.key.name}::text = '{key}')"  # noqa: S608
+
+
+def _of_sweep(statement: Statement, ground: Ground) -> Iterator[Probe]:
+    record = statement.record
+    for state in record.lifecycle.by_name:
+        key, other = ground.keys[record.machine, state][:2]
+        sql = statement.sql.replace("%(value)s", _parent(statement, key))
+        sql = literal(sql, _event(statement))
+        name = f"{statement.name} in {state}"
+        holds = moved(statement, key, {"n": 1}) if state == statement.source else unchanged(record, key)
+        yield Probe(name, before(record, key) + sql, holds)
+        yield Probe(f"{name}, of another", _prepared(statement) + before(record, other) + sql, unchanged(record, other))
+
+
+def _of_claim(statement: Statement, ground: Ground) -> Iterator[Probe]:
+    record = statement.record
+    assert record.queue is not None
+    table, by, initial = f"app.{record.table}", record.queue.by, record.lifecycle.initial.name
+    kind = {"task": "add", "callback": "sums"}[record.machine]
+    keys = ground.keys[record.machine, initial]
+    given = {**_event(statement), "kinds": [kind], "limit": 100, "lease": 60.0, "keys": list(keys)}
+
+    def claim(**other: object) -> str:
+        return literal(statement.sql, {**given, **other})
+
+    for state in record.lifecycle.by_name:
+        key = ground.keys[record.machine, state][0]
+        sql = _prepared(statement) + before(record, key) + claim(keys=[key])
+        holds = moved(statement, key, {"n": 1}) if state in statement.transition.sources else unchanged(record, key)
+        yield Probe(f"{statement.name} in {state}", sql, holds)
+    first, last = keys[0], keys[-1]
+    where = f"{record.key.name}::text"
+    others = f"status = 'queued' AND {where} <> '{first}'"
+    early = f"UPDATE {table} SET due_at = app.clock() + interval '1 hour' WHERE {others}; "  # noqa: S608
+    yield Probe(f"{statement.name}, due", early + claim(), "$changed = 1")
+    yield Probe(f"{statement.name}, not due", early + before(record, last) + claim(), unchanged(record, last))
+    yield Probe(f"{statement.name}, of another kind", claim(kinds=["nonsense"]), "$changed = 0")
+    some = f"UPDATE {table} SET {by} = 'another' WHERE {where} = '{last}'; "  # noqa: S608 - test SQL
+    yield Probe(f"{statement.name}, of that kind", some + before(record, last) + claim(), unchanged(record, last))
+    if statement.kind == "claim":
+        yield Probe(f"{statement.name}, two", claim(limit=2), "$changed = 2")
+        yield Probe(
+            f"{statement.name}, two of two kinds", some + claim(limit=1, kinds=[kind, "another"]), "$changed = 1"
+        )
+        for one in keys:
+            soon = f"UPDATE {table} SET due_at = app.clock() - interval '1 hour' WHERE {where} = '{one}'; "  # noqa: S608
+            sql = UNSORTED + _prepared(statement) + soon + before(record, one) + claim(limit=1)
+            yield Probe(f"{statement.name}, the first", sql, moved(statement, one, {"n": 1}))
+    else:
+        sql = before(record, last) + claim(keys=[first])
+        yield Probe(f"{statement.name}, of another", sql, unchanged(record, last))

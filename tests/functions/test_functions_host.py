@@ -97,7 +97,9 @@ async def test_when_a_function_returns_the_outcome_of_its_task_is_committed(
 ) -> None:
     await host.tend()
     submitted = await host.app.submit(REFUSED, count=5)
-    await bring(host, office, "failed")
+    for queue in QUEUES:
+        (envelope,) = await office.receiver(queue).receive(1, 20)
+        await host.handle(message_of(envelope), queue)
     assert (await counted_events(host.app, submitted.id))["task_failed"] == 1
     assert (await host.app.job(submitted.id))["error"]["message"] == "5 is too much"
 

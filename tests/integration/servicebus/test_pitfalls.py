@@ -118,8 +118,10 @@ async def test_pitfalls_4_and_7_a_lock_that_was_lost_is_no_error_and_the_message
     sender, receiver = transport.sender(queue), transport.receiver(queue)
     await sender.send(letters(1))
     (envelope,) = await receiver.receive(1, 5)
+    opened = receiver.opened
     broker.expire_locks(queue)
     assert await receiver.settle([(envelope, DONE)]) == 1
+    assert receiver.opened is opened
     (again,) = await receiver.receive(1, 5)
     assert (again.message_id, again.delivery_count) == (envelope.message_id, 1)
     assert await receiver.settle([(again, DONE)]) == 0

@@ -38,7 +38,7 @@ clean:
 
 .venv/demo.stamp: pyproject.toml | .venv/pyvenv.cfg
 	@echo "Installing what the demo needs into .venv"
-	@$(INSTALL) ".[embedded,demo,diagrams,web]"
+	@$(INSTALL) ".[azure,embedded,demo,diagrams,web]"
 	@touch $@
 
 .venv/dev.stamp: pyproject.toml | .venv/pyvenv.cfg

@@ -104,3 +104,16 @@ class StaleMessageError(OperationError):
         super().__init__(
             f"the message of job {job_id[:12]} is no longer ours: its lease ran out, or the job has moved on"
         )
+
+
+class BrokerError(OperationError):
+    """The broker could not be reached, or did not do what it was asked. Carries `what`, `reason` and `lasting`.
+
+    A lasting one (a queue that does not exist, a login that is refused) goes away only if somebody does something.
+    """
+
+    def __init__(self, what: str, reason: str, *, lasting: bool = False) -> None:
+        self.what = what
+        self.reason = reason
+        self.lasting = lasting
+        super().__init__(f"{what}: {reason}")

@@ -1,6 +1,7 @@
 """Settings: each has an environment variable, COREMACHINE_ and its name in capitals."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +13,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="COREMACHINE_", env_ignore_empty=True, extra="forbid", frozen=True)
 
     url: str | None = Field(default=None, description="postgresql:// URL; without one, the embedded PostgreSQL")
+    db_auth: Literal["password", "entra"] = Field(
+        default="password", description="how one logs in: as the URL says, or with a token of Entra ID"
+    )
     db_schema: str = Field(default="app", description="schema that holds the tables")
     data_dir: Path | None = Field(default=None, description="where the embedded PostgreSQL keeps its data")
     concurrency: int = Field(default=8, ge=1, description="handlers that a worker runs at once")
@@ -23,6 +27,20 @@ class Settings(BaseSettings):
         default=60.0, ge=0, description="how long a task may go on past its timeout, or though it was asked to stop"
     )
     grace: float = Field(default=10.0, ge=0, description="how long a stopping worker waits for its handlers")
+    bus: Literal["postgres", "servicebus"] = Field(default="postgres", description="what carries the messages")
+    servicebus: str | None = Field(
+        default=None, repr=False, description="Azure Service Bus: a connection string, or the name of a namespace"
+    )
+    job_queue: str = Field(default="coremachine-jobs", description="a broker's queue of jobs and callbacks")
+    task_queue: str = Field(default="coremachine-tasks", description="a broker's queue of tasks not routed elsewhere")
+    queue_prefix: str = Field(default="", description="put before the name of every queue")
+    resend: float = Field(
+        default=300.0, gt=0, description="after how long a broker's message that nobody came for is sent again"
+    )
+    relay_lease: float = Field(default=5.0, gt=0, description="how long a relay may take to send what it has taken")
+    horizon: float = Field(
+        default=30.0, ge=0, description="how far ahead messages of retries are sent, for the broker to hold back"
+    )
     pool_size: int = Field(default=4, ge=2, description="database connections of a process, beside one to listen")
     web_tokens: str | None = Field(
         default=None, repr=False, description="who may use the pages: NAME:ROLE:SECRET, a comma between two"

@@ -9,7 +9,7 @@ from functools import cache
 from ..statemachine.errors import DefinitionError
 from ..statemachine.lifecycle import Transition
 from ..statemachine.records import Queue, Record
-from .moves import any_of, assignments, cast_given, moment_of
+from .moves import any_of, assignments, cast_given, element_type, moment_of
 from .text import listed, parse, render, source_state
 
 CLAIM = "claim"
@@ -35,13 +35,22 @@ def claim_statement(record: Record, schema: str = "app") -> str:
 
 @cache
 def claim_by_key_statement(record: Record, schema: str = "app") -> str:
-    """Claim the rows named by %(keys)s, as far as they are due and nobody else has them."""
+    """Claim the rows named by %(keys)s and %(lease_numbers)s, as far as nobody has claimed them since.
+
+    The lease number fences: a copy of the message of an earlier lease claims nothing, so that it cannot pass by a
+    back-off. When the row is due does not matter: its message has come. Waits for a row that is locked, for it may be
+    the relay that is just writing down that the message was sent. IS TRUE keeps the planner from the queue's index,
+    which it would scan where statistics say that the queue is empty: only the key finds rows.
+    """
     queue, transition = _leasing(record)
-    key = record.key.name
+    key, kind, sources = record.key.name, record.key.type, transition.sources
+    keys = f"CAST(%(keys)s AS {element_type(kind)}[])"
     picked = (
-        f"SELECT t.{key} FROM {schema}.{record.table} AS t WHERE t.{key} = {any_of('keys', record.key.type)}"
-        f" AND {source_state('t.status', transition.sources)} AND t.{queue.by} = ANY(CAST(%(kinds)s AS VARCHAR[]))"
-        f" AND t.due_at <= {schema}.clock() ORDER BY t.{key} FOR NO KEY UPDATE SKIP LOCKED"
+        f"SELECT t.{key} FROM {schema}.{record.table} AS t"
+        f" JOIN UNNEST({keys}, CAST(%(lease_numbers)s AS INT[])) AS i({key}, lease_number) ON i.{key} = t.{key}"
+        f" WHERE t.{key} = {any_of('keys', kind)} AND {source_state('t.status', sources)}"
+        f" AND t.lease_number = i.lease_number AND (t.{queue.by} = ANY(CAST(%(kinds)s AS VARCHAR[]))) IS TRUE"
+        f" ORDER BY t.{key} FOR NO KEY UPDATE OF t"
     )
     return _claim(record, queue, transition, picked, schema)
 

@@ -64,6 +64,7 @@ def assignments(record: Record, transition: Transition, moment: str, given: str)
     changes |= {name: f"r.{name} + 1" for name in record.counts.get(transition.trigger, ())}
     changes |= {name: f"r.{name} + {given.format(name)}" for name in record.adds.get(transition.trigger, ())}
     changes |= {name: given.format(name) for name in record.sets.get(transition.trigger, ())}
+    changes |= {name: record.column(name).default or "NULL" for name in record.resets.get(transition.trigger, ())}
     return changes
 
 

@@ -36,6 +36,9 @@ CREATE TABLE IF NOT EXISTS {schema}.workers (
   failures BIGINT NOT NULL,
   last_error JSONB,
   found JSONB NOT NULL,
+  bus VARCHAR(20) NOT NULL DEFAULT 'postgres',
+  unsent_s DOUBLE PRECISION,
+  dead_letters BIGINT NOT NULL DEFAULT 0,
   CONSTRAINT workers_pkey PRIMARY KEY (worker)
 )"""
 

@@ -96,8 +96,8 @@ class Record:
     """A table whose rows live through a lifecycle. Two records are equal only if they are the same one.
 
     `sets` names, for each trigger, further columns that take a value from the move; `counts` those that rise by
-    one, `adds` those that rise by the value given. `fence` is a column that must still hold the value the move names
-    when it leaves a leased state.
+    one, `adds` those that rise by the value given, `resets` those that go back to their default.
+    `fence` is a column that must still hold the value the move names when it leaves a leased state.
     """
 
     lifecycle: Lifecycle
@@ -111,6 +111,7 @@ class Record:
     sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     counts: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     adds: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    resets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     fence: str | None = None
     queue: Queue | None = None
     storage: str = ""
@@ -152,7 +153,7 @@ class Record:
 
     def _check_triggers(self) -> None:
         triggers = {transition.trigger for transition in self.lifecycle.transitions}
-        for trigger, names in (*self.sets.items(), *self.counts.items(), *self.adds.items()):
+        for trigger, names in (*self.sets.items(), *self.counts.items(), *self.adds.items(), *self.resets.items()):
             if trigger not in triggers:
                 raise DefinitionError(f"{self.table}: {self.machine} has no trigger {trigger}")
             for name in names:

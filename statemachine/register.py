@@ -202,6 +202,15 @@ FOUND: tuple[GapQuery, ...] = (
         remedy="`coremachine timeline JOB --all` shows what was found; report what comes back as a bug",
         query="gaps_found",
     ),
+    GapQuery(
+        id="GAP-30",
+        severity="high",
+        gap="messages have not been sent to the broker for a minute",
+        response="the row is its own outbox entry and stays due; every relay takes it again until it is sent",
+        event="gap_found",
+        remedy="`coremachine bus check` says what refuses; the worker's log tells its errors",
+        query="unsent_messages",
+    ),
 )
 
 CONSTRAINED: tuple[GapConstraint, ...] = (

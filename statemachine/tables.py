@@ -15,6 +15,7 @@ QUEUE_STORAGE = (
 LEASE = (
     Column(name="lease_owner", type="VARCHAR(100)", nullable=True, text="the worker that holds the row"),
     Column(name="lease_number", type="INT", default="0", text="rises with every claim, and fences"),
+    Column(name="send_number", type="INT", default="0", text="how often its message was sent since the last claim"),
     Column(name="lease_expires_at", type="TIMESTAMPTZ", nullable=True),
     Column(name="due_at", type="TIMESTAMPTZ", nullable=True, default="{schema}.clock()", text="when it may be claimed"),
 )
@@ -41,6 +42,8 @@ ATTEMPT_CHECKS = (
     Check(name="rescues_counted", expression="rescues BETWEEN 0 AND max_rescues"),
 )
 LEASE_COUNTS = {"claim": ("lease_number",), "retry": ("attempt",), "rescue": ("rescues",)}
+LEASE_RESETS = {"claim": ("send_number",)}
+"""Only a claim: it raises the lease number too, so that the two together never name two messages of one row."""
 
 JOBS = Record(
     lifecycle=JOB,
@@ -190,6 +193,7 @@ TASKS = Record(
     sets={"resume": ("rescues",)},
     adds={"resume": ("max_attempts",)},
     counts={**LEASE_COUNTS, "resume": ("attempt",)},
+    resets=LEASE_RESETS,
     fence="lease_number",
     queue=Queue(
         by="task_type",
@@ -239,6 +243,7 @@ CALLBACKS = Record(
         Index(name="callbacks_leased", columns=("lease_expires_at",), where="status = 'processing'"),
     ),
     counts=LEASE_COUNTS,
+    resets=LEASE_RESETS,
     fence="lease_number",
     queue=Queue(
         by="job_type",

@@ -17,13 +17,17 @@ Isolation = Literal["thread", "process", "loop"]
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """How a task is run: attempts after the first, seconds an attempt may take, where it runs, when it is retried."""
+    """How a task is run: attempts after the first, seconds an attempt may take, where it runs, when it is retried.
+
+    `queue` is the queue of a broker on which its messages travel, where that is one of its own.
+    """
 
     retries: int = 0
     timeout: float | None = None
     isolation: Isolation = "thread"
     backoff: Backoff = field(default_factory=Backoff)
     max_rescues: int = 3
+    queue: str | None = None
 
     def __post_init__(self) -> None:
         if self.retries < 0 or self.max_rescues < 0:
@@ -69,6 +73,7 @@ def task(
     process: bool = False,
     backoff: Backoff | None = None,
     max_rescues: int = 3,
+    queue: str | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 
@@ -82,12 +87,14 @@ def task(  # noqa: PLR0913 - every option has a name of its own
     process: bool = False,
     backoff: Backoff | None = None,
     max_rescues: int = 3,
+    queue: str | None = None,
 ) -> Any:
     """Make a handler of a function, sync or async.
 
     `retries` counts attempts after the first; `timeout` is in seconds for each attempt. A sync function runs in a
     thread, which cannot be killed; with `process=True` it runs in a child process, which is killed on timeout and
-    when its worker dies. An async function runs on the worker's event loop.
+    when its worker dies. An async function runs on the worker's event loop. `queue` names the queue that its messages
+    take on a broker, where they are to go to workers apart; on the PostgreSQL bus it changes nothing.
 
         @task(retries=3, timeout=600)
         def hillshade(window: dict) -> dict: ...
@@ -100,7 +107,7 @@ def task(  # noqa: PLR0913 - every option has a name of its own
         if asynchronous and process:
             raise DefinitionError(f"{function.__qualname__}: an async function cannot run in a process of its own")
         isolation: Isolation = "loop" if asynchronous else "process" if process else "thread"
-        options = TaskOptions(retries, timeout, isolation, backoff or Backoff(), max_rescues)
+        options = TaskOptions(retries, timeout, isolation, backoff or Backoff(), max_rescues, queue)
         made = Task(function, name or function.__name__, options)
         _ = made.signature
         return made

@@ -7,8 +7,8 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from coremachine.runtime.app import AsyncCoreMachine
+from coremachine.runtime.bus.port import Transport
 from coremachine.runtime.embedded import EmbeddedServer
 from coremachine.runtime.settings import Settings
 from coremachine.runtime.store.database import Database
@@ -32,7 +33,13 @@ OpenApp = Callable[..., Awaitable[AsyncCoreMachine]]
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The URL of a server on which databases may be created."""
-    given = os.environ.get("COREMACHINE_TEST_DSN")
+    with served(os.environ.get("COREMACHINE_TEST_DSN")) as url:
+        yield url
+
+
+@contextmanager
+def served(given: str | None) -> Generator[str]:
+    """The server given, or an embedded one for as long as the block lasts."""
     if given:
         yield given
         return
@@ -76,9 +83,9 @@ async def open_app(url: str) -> AsyncIterator[OpenApp]:
     """Opens an application on the database of this test at each call, with the jobs and settings given."""
     async with AsyncExitStack() as stack:
 
-        async def open_one(*jobs: Job, **settings: object) -> AsyncCoreMachine:
+        async def open_one(*jobs: Job, bus: Transport | None = None, **settings: object) -> AsyncCoreMachine:
             quick = Settings.model_validate({"poll": 0.2, "grace": 2.0, **settings})
-            return await stack.enter_async_context(AsyncCoreMachine(url, jobs=jobs, settings=quick))
+            return await stack.enter_async_context(AsyncCoreMachine(url, jobs=jobs, settings=quick, bus=bus))
 
         yield open_one
 

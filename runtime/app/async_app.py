@@ -12,8 +12,7 @@ from ...statemachine.errors import DefinitionError, OperationError
 from ...statemachine.job import Job
 from ...statemachine.records import Record, Schema
 from ...statemachine.tables import SCHEMA
-from ..bus.port import Bus
-from ..bus.postgres import PostgresBus
+from ..bus.port import Bus, Transport
 from ..errors import UnknownJobError, UnknownTypeError
 from ..flow.cancel import cancel
 from ..flow.resume import Resumption, resume
@@ -23,6 +22,7 @@ from ..store.database import Database
 from ..store.session import Row
 from ..worker.worker import Worker
 from .audit import Audit, read_audit
+from .buses import BusName, bus_of, password_of
 from .history import EventMark, read_events_after, read_timeline, timeline_json
 from .records import Records
 from .why import Why, why
@@ -34,10 +34,11 @@ class AsyncCoreMachine:
 
     Without a `url` it runs on the embedded PostgreSQL and installs its schema there. Against a server of your own the
     schema must have been installed (`coremachine db install`), or give `install=True`. `records` are records of your
-    own, whose tables are installed beside those of CoreMachine.
+    own, whose tables are installed beside those of CoreMachine. `bus` is what carries the messages, "postgres" or
+    "servicebus", in place of what the settings say; or a transport of your own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter for each option
         self,
         url: str | None = None,
         *,
@@ -45,8 +46,12 @@ class AsyncCoreMachine:
         records: Iterable[Record] = (),
         settings: Settings | None = None,
         install: bool = False,
+        bus: BusName | Transport | None = None,
     ) -> None:
         self.settings = settings or Settings()
+        if isinstance(bus, str):
+            self.settings = self.settings.model_copy(update={"bus": bus})
+        self._transport = None if isinstance(bus, str) else bus
         self.jobs = {job.name: job for job in jobs}
         self.schema = Schema((*SCHEMA.records, *records))
         self._url = url or self.settings.url
@@ -64,19 +69,27 @@ class AsyncCoreMachine:
         url, embedded = self._url, self._url is None
         if url is None:
             url = await asyncio.to_thread(self._start_embedded)
-        database = Database(url, schema=self.settings.db_schema, pool_size=self.settings.pool_size, records=self.schema)
+        settings = self.settings
+        database = Database(
+            url,
+            schema=settings.db_schema,
+            pool_size=settings.pool_size,
+            records=self.schema,
+            password=password_of(settings),
+        )
         try:
             await database.reach()
             if embedded or self._install:
                 await database.install()
             await database.check_installed()
+            bus = bus_of(database, self.settings, self.jobs.values(), self._transport)
             await database.open()
         except BaseException:
             await database.close()
             self._leave_embedded()
             raise
         self._database = database
-        self._bus = PostgresBus(database)
+        self._bus = bus
         return self
 
     async def close(self) -> None:
@@ -87,6 +100,9 @@ class AsyncCoreMachine:
     async def disconnect(self) -> None:
         """Give the connections back. The embedded server, where there is one, is left when the process ends."""
         database, self._database = self._database, None
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            await bus.close()
         if database is not None:
             await database.close()
 

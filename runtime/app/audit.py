@@ -17,6 +17,7 @@ from ..store.session import Note
 EXAMPLES = 20
 OVERDUE_S = 300.0
 UNRESCUED_S = 60.0
+UNSENT_S = 60.0
 ALIVE_S = 30.0
 RECORDED: Collection[Severity] = ("critical", "high")
 DRIFT = next(gap for gap in GAPS if isinstance(gap, GapQuery) and gap.query == "drifted_schema")
@@ -132,6 +133,7 @@ def _given(database: Database, settings: Settings) -> dict[str, object]:
         "unrescued": unrescued,
         "overrun": unrescued + settings.overrun,
         "alive": alive_within(settings),
+        "unsent": UNSENT_S,
         "schema": database.schema,
         "guard_tables": [table for table, _ in guards],
         "guards": [guard for _, guard in guards],

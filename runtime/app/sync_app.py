@@ -13,12 +13,14 @@ from typing import Any, Self, TypeVar
 from ...statemachine.errors import OperationError
 from ...statemachine.job import Job
 from ...statemachine.records import Record
+from ..bus.port import Transport
 from ..flow.resume import Resumption
 from ..flow.submit import Submission
 from ..settings import Settings
 from ..worker.worker import Worker
 from .async_app import AsyncCoreMachine
 from .audit import Audit
+from .buses import BusName
 from .why import Why
 
 T = TypeVar("T")
@@ -35,7 +37,7 @@ class CoreMachine:
     The parameters are those of `AsyncCoreMachine`, which `aio` is.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter for each option
         self,
         url: str | None = None,
         *,
@@ -43,8 +45,9 @@ class CoreMachine:
         records: Iterable[Record] = (),
         settings: Settings | None = None,
         install: bool = False,
+        bus: BusName | Transport | None = None,
     ) -> None:
-        self.aio = AsyncCoreMachine(url, jobs=jobs, records=records, settings=settings, install=install)
+        self.aio = AsyncCoreMachine(url, jobs=jobs, records=records, settings=settings, install=install, bus=bus)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def submit(

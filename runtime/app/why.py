@@ -138,6 +138,8 @@ def _queued(facts: Facts, queued: QueuedTasks, stage: StageRow | None) -> Wait:
     if queued.due:
         kind = f"tasks of type {stage.task_type}" if stage else "its tasks"
         return _due(facts, f"{what} queued", queued.due_at, kind, moving=queued.moving)
+    if queued.sent:
+        return _sent(facts, what, queued.due_at)
     more = f", the first of {queued.tasks}" if queued.tasks > 1 else ""
     attempt = f"(attempt {queued.attempt} of {queued.max_attempts}{more})"
     words = f"the retry of {_tasks(1, queued.task_number, stage)} {_in(facts, queued.due_at)} {attempt}"
@@ -149,6 +151,8 @@ def _message(facts: Facts) -> Wait:
     due: datetime = job["due_at"]
     if job["lease_owner"] and job["lease_expires_at"] > facts.now:
         return Wait(f"its message, which {job['lease_owner']} is handling", "running", job["lease_expires_at"])
+    if due > facts.now and job["send_number"]:
+        return _sent(facts, "its message", due)
     if due > facts.now:
         return _timed(facts, f"its message, due {_in(facts, due)}", due)
     return _due(facts, "its message, due", due, f"jobs of type {job['job_type']}", moving=False)
@@ -166,6 +170,8 @@ def _callback(facts: Facts, callback: OwedCallback) -> Iterator[Wait]:
             gone = _ago(facts, callback.lease_expires_at)
             words = f"the rescue of callback {callback.name}: the lease of {callback.lease_owner} ran out {gone}"
             yield _mended(facts, words)
+    elif callback.due_at is not None and callback.due_at > facts.now and callback.send_number:
+        yield _sent(facts, f"callback {callback.name} {attempt}", callback.due_at)
     elif callback.due_at is not None and callback.due_at > facts.now:
         again = "to be retried" if callback.attempt > 1 else "to run"
         words = f"callback {callback.name} {attempt}, {again} {_in(facts, callback.due_at)}"
@@ -184,6 +190,11 @@ def _due(facts: Facts, what: str, since: datetime, kind: str, *, moving: bool) -
     if waited > OVERDUE_S and not moving:
         return Wait(f"{words}; workers alive: {facts.alive}, but none takes {kind}", "stalled")
     return Wait(f"{words}; workers alive: {facts.alive}", "waiting")
+
+
+def _sent(facts: Facts, what: str, again: datetime) -> Wait:
+    """A broker has the message. Should it have lost it, a relay sends it again."""
+    return _timed(facts, f"{what}, sent to the broker; again {_in(facts, again)} unless somebody comes for it", again)
 
 
 def _timed(facts: Facts, words: str, at: datetime) -> Wait:

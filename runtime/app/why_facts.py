@@ -31,12 +31,13 @@ class RunningTasks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedTasks:
-    """Queued tasks of the open stage: those that are `due`, or those whose time is to come.
+    """Queued tasks of the open stage: those that are `due`, those `sent` to a broker, or those whose time is to come.
 
     Number, attempts and time are of the one that is due first. `moving`: some worker runs tasks of this type.
     """
 
     due: bool
+    sent: bool
     tasks: int
     due_at: datetime
     task_number: int
@@ -57,6 +58,7 @@ class OwedCallback:
     lease_number: int
     lease_expires_at: datetime | None
     due_at: datetime | None
+    send_number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

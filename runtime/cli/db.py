@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 import typer
 
+from ..app.buses import password_of
 from ..store.database import Database
 from .declared import load
 from .options import AppName, DataDir, SchemaName, Url, Where, application
@@ -30,7 +31,8 @@ def install(*, app: AppName = None, url: Url = None, schema: SchemaName = None, 
             from ..embedded import EmbeddedServer  # an extra, imported only where it is used
 
             address = stack.enter_context(EmbeddedServer.open(asked.settings.data_dir)).url
-        database = Database(address, schema=asked.settings.db_schema, records=asked.schema)
+        password = password_of(asked.settings)
+        database = Database(address, schema=asked.settings.db_schema, records=asked.schema, password=password)
         done = asyncio.run(_install(database))
     what = f"schema {database.schema} in {database.where}"
     typer.echo(f"installed {what}" if done else f"nothing to do: {what} is installed already")

@@ -13,10 +13,11 @@ from ..app import AsyncCoreMachine
 from ..flow.submit import Submission
 from ..store.session import Row
 from .declared import Declared
+from .demo_broker import broker_wanted
 from .demo_serve import serve_demo
 from .demo_words import ended_words, found_words
 from .errors import InputError
-from .options import DataDir, Key, SchemaName, Url, Where, application
+from .options import BusOption, DataDir, Key, SchemaName, Url, Where, application
 from .progress import progress_shown, watch
 from .serve import require_web
 from .terminal import show_timeline
@@ -37,6 +38,7 @@ def demo(  # noqa: PLR0913 - one parameter for each option
     ] = False,
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Port for --serve; 0 takes any free.")] = 0,
     key: Key = None,
+    bus: BusOption = None,
     output: Annotated[Path, typer.Option("--output", help="The picture to write.")] = Path("hillshade.png"),
     url: Url = None,
     schema: SchemaName = None,
@@ -46,11 +48,11 @@ def demo(  # noqa: PLR0913 - one parameter for each option
 
     It shows the progress of each stage, then the timeline, the picture and its statistics. The same demo again is the
     same job, which is not run twice; a --key runs it anew. With --fail one window fails on purpose: a demo of failure
-    that fails as it should exits 0.
+    that fails as it should exits 0. With --bus servicebus the messages take Azure Service Bus, by its SDK: the
+    namespace that COREMACHINE_SERVICEBUS names, else, in a source checkout, the broker of the tests.
     """
     job, raster = _example()
     where = Where(url, schema, data_dir)
-    app = application(Declared((job,)), where)
     parameters = {"raster": str(raster), "output": str(output.resolve())}
 
     def tell(made: Submission, ended: Row, told: str) -> None:
@@ -59,7 +61,7 @@ def demo(  # noqa: PLR0913 - one parameter for each option
         show_timeline(f"\n{told}")
         typer.echo(ended_words(ended, where, fail=fail))
 
-    async def run() -> Row:
+    async def run(app: AsyncCoreMachine) -> Row:
         async with app:
             given = {**parameters, **({"fail_window": FAILING_WINDOW} if fail else {})}
             made = await app.submit(job, key, None, **given)
@@ -71,7 +73,8 @@ def demo(  # noqa: PLR0913 - one parameter for each option
 
     if serve:
         require_web()
-    ended = asyncio.run(run())
+    with broker_wanted(bus) as connection:
+        ended = asyncio.run(run(application(Declared((job,)), where, bus=bus, servicebus=connection)))
     if JOB.by_name[ended["status"]].failure != fail:
         raise typer.Exit(1)
 

@@ -8,6 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from ..app import AsyncCoreMachine
+from ..app.buses import BusName
 from ..settings import Settings
 from .declared import APP_VARIABLE, AppError, Declared, load
 from .errors import InputError
@@ -26,6 +27,10 @@ SchemaName = Annotated[
 DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", help="Where the embedded PostgreSQL keeps its data (env COREMACHINE_DATA_DIR)."),
+]
+BusOption = Annotated[
+    BusName | None,
+    typer.Option("--bus", help="What carries the messages, postgres or servicebus (env COREMACHINE_BUS)."),
 ]
 AppName = Annotated[
     str | None,

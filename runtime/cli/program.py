@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from ...statemachine.errors import CoreMachineError
 from .audit import audit
 from .bench import bench
+from .bus import bus
 from .change import cancel, resume
 from .db import db
 from .ddl import ddl
@@ -72,6 +73,7 @@ def coremachine(
 
 for command in (demo, submit, worker, jobs, timeline, why, resume, cancel, audit, serve, ddl, diagram, soak):
     program.command()(command)
+program.add_typer(bus, name="bus")
 program.add_typer(db, name="db")
 program.add_typer(bench, name="bench")
 

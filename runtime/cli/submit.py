@@ -12,7 +12,7 @@ from ..app import AsyncCoreMachine
 from ..flow.submit import Submission
 from ..flow.submit import submit as submit_job
 from ..store.session import Row
-from .options import AppName, AsJson, DataDir, Key, SchemaName, Url, Where, application, jobs_declared
+from .options import AppName, AsJson, BusOption, DataDir, Key, SchemaName, Url, Where, application, jobs_declared
 from .parameters import parameters_given
 from .progress import progress_shown, watch
 from .terminal import show_json, us
@@ -40,13 +40,14 @@ def submit(  # noqa: PLR0913 - one parameter for each option
     ] = False,
     as_json: AsJson = False,
     app: AppName = None,
+    bus: BusOption = None,
     url: Url = None,
     schema: SchemaName = None,
     data_dir: DataDir = None,
 ) -> None:
     """Submit a job. The same type, parameters and key are the same job, which is then found, not made again."""
     where = Where(url, schema, data_dir)
-    asked = application(jobs_declared(app), where)
+    asked = application(jobs_declared(app), where, bus=bus)
     job = asked.declared(job_type)
     parameters = parameters_given(job, pairs or [], params)
 

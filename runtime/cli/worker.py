@@ -16,7 +16,7 @@ import typer
 from ..app import AsyncCoreMachine
 from ..worker.worker import Worker
 from .logs import Level, configure_logs
-from .options import AppName, DataDir, SchemaName, Url, Where, application, jobs_declared
+from .options import AppName, BusOption, DataDir, SchemaName, Url, Where, application, jobs_declared
 from .processes import Leash, run_processes
 
 log = structlog.get_logger("coremachine.cli")
@@ -35,6 +35,7 @@ def worker(  # noqa: PLR0913 - one parameter for each option
     processes: Annotated[int, typer.Option("--processes", min=1, help="Worker processes; none is restarted.")] = 1,
     until_idle: Annotated[bool, typer.Option("--until-idle", help="End once no declared job is open.")] = False,
     log_level: Annotated[Level, typer.Option("--log-level", help="What is logged to standard error.")] = "info",
+    bus: BusOption = None,
     url: Url = None,
     schema: SchemaName = None,
     data_dir: DataDir = None,
@@ -47,9 +48,9 @@ def worker(  # noqa: PLR0913 - one parameter for each option
     leash = Leash.taken()
     where = Where(url or leash.url, schema, data_dir)
     declared = jobs_declared(app)
-    asked = application(declared, where, concurrency=concurrency)
+    asked = application(declared, where, concurrency=concurrency, bus=bus)
     if processes > 1:
-        said = {"--app": app, "--schema": schema, "--data-dir": data_dir, "--concurrency": concurrency}
+        said = {"--app": app, "--schema": schema, "--data-dir": data_dir, "--concurrency": concurrency, "--bus": bus}
         again = [part for name, value in said.items() if value is not None for part in (name, str(value))]
         flags = ["--log-level", log_level, *(["--until-idle"] if until_idle else [])]
         raise typer.Exit(asyncio.run(run_processes(processes, ["worker", *again, *flags], url)))

@@ -1,7 +1,7 @@
 -- worker: takes due job messages. A message that is not acknowledged becomes due again when its lease runs out.
 UPDATE app.jobs AS r
 SET due_at = n.moment + make_interval(secs => %(lease)s), lease_expires_at = n.moment + make_interval(secs => %(lease)s),
-    lease_owner = %(owner)s, lease_number = r.lease_number + 1
+    lease_owner = %(owner)s, lease_number = r.lease_number + 1, send_number = 0
 FROM (SELECT app.clock() AS moment OFFSET 0) AS n
 WHERE r.due_at IS NOT NULL AND r.job_id = ANY(ARRAY(
   SELECT q.job_id FROM unnest(%(kinds)s::varchar[]) AS k(kind) CROSS JOIN LATERAL (

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from random import random
 
 import psycopg
@@ -14,10 +15,13 @@ from ..logs import logger
 from ..settings import Settings
 from ..store.database import Database
 from ..store.rows import ClaimedTask
+from ..store.session import Session
 from ..store.text import error_data
 
 log = logger("reconciler")
 AT_ONCE = 500
+Beat = Callable[[Session, str], Awaitable[None]]
+"""Writes what else is to be told with the heartbeat of the worker named."""
 
 
 class Reconciler:
@@ -26,11 +30,21 @@ class Reconciler:
     Several may run at once: they use guarded moves, so each thing is done by one of them.
     """
 
-    def __init__(self, database: Database, bus: Bus, worker: str, settings: Settings, patience: float = 0.0) -> None:
+    def __init__(  # noqa: PLR0913 - the last is an option
+        self,
+        database: Database,
+        bus: Bus,
+        worker: str,
+        settings: Settings,
+        patience: float = 0.0,
+        *,
+        beat: Beat | None = None,
+    ) -> None:
         self._database = database
         self._bus = bus
         self._worker = worker
         self._settings = settings
+        self._beat = beat
         self._patience = patience
         self._party = database.outage.party()
         self._runs = 0
@@ -117,6 +131,8 @@ class Reconciler:
         }
         async with self._database.session() as session:
             await session.run("record_reconciliation", recorded)
+            if self._beat is not None:
+                await self._beat(session, self._worker)
             await session.run("forget_workers")
 
     def _note(self, error: Exception) -> None:

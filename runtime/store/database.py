@@ -1,5 +1,6 @@
 """The database of a process: one small pool, and the transactions on it."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -30,10 +31,20 @@ class Database:
     """Connections to one PostgreSQL database and the schema in it.
 
     Transactions are short: a statement may take five minutes, an idle transaction one, then the server ends it.
+    `password` is asked at each new connection, where it is not in the URL and does not last, as a token of Entra ID.
     """
 
-    def __init__(self, url: str, *, schema: str = "app", pool_size: int = 4, records: Schema = SCHEMA) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str = "app",
+        pool_size: int = 4,
+        records: Schema = SCHEMA,
+        password: Callable[[], str] | None = None,
+    ) -> None:
         self.url = url
+        self._password = password
         self.schema = schema
         self.records = records
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
@@ -42,7 +53,7 @@ class Database:
             max_size=pool_size,
             open=False,
             timeout=30,
-            kwargs={"autocommit": True, "row_factory": dict_row, "application_name": "coremachine"},
+            kwargs=self._pooled,
             configure=self._configure,
             reconnect_timeout=RECONNECTING,
             reconnect_failed=lambda pool: pool.check(),
@@ -136,11 +147,25 @@ class Database:
         """A connection outside the pool, with all that the login may do."""
         return await psycopg.AsyncConnection[Row].connect(
             self.url,
+            **({} if self._password is None else await asyncio.to_thread(self.credentials)),
             autocommit=True,
             connect_timeout=10,
             row_factory=cast("Any", dict_row),
             application_name=f"coremachine {purpose}",
         )
+
+    @property
+    def asks_for_password(self) -> bool:
+        """Whether each new connection needs a password of the moment."""
+        return self._password is not None
+
+    def credentials(self) -> dict[str, Any]:
+        """What a connection needs beside the URL. May ask elsewhere, so not to be called on a loop."""
+        return {} if self._password is None else {"password": self._password()}
+
+    async def _pooled(self) -> dict[str, Any]:
+        given = {} if self._password is None else await asyncio.to_thread(self.credentials)
+        return {"autocommit": True, "row_factory": dict_row, "application_name": "coremachine", **given}
 
     async def install(self) -> bool:
         """Install the schema as its owner, in one transaction. Returns whether anything had to be done.

@@ -109,6 +109,10 @@ class Session:
         }
         return await self._move(claim_statement(claim.record, self.schema), parameters)
 
+    async def statement(self, sql: str, parameters: Mapping[str, object]) -> list[Row]:
+        """Run a generated statement and return its rows."""
+        return await self._run(sql.encode(), parameters)
+
     async def note(self, notes: Iterable[Note]) -> None:
         """Write notes into the event log, in their order."""
         listed = list(notes)

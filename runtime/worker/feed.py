@@ -6,6 +6,8 @@ from typing import Generic, Protocol, TypeVar
 
 import psycopg
 
+from ...statemachine.retry import Backoff
+from ..errors import BrokerError
 from ..logs import logger
 from ..store.outage import Party
 from .cancelling import cancel_all
@@ -80,11 +82,19 @@ class Apart(Generic[T]):
 class Feed(Generic[T]):
     """Claims as much as its crew has room for, and has it done.
 
-    When nothing can be claimed it sleeps until it is woken, the crew has room again, or `poll` seconds have passed.
+    When nothing can be claimed it sleeps until it is woken, the crew has room again, or `poll` seconds have passed; a
+    claim that `waits` by itself is asked again at once.
     """
 
-    def __init__(
-        self, name: str, crew: Crew[T], poll: float, claim: Callable[[int], Awaitable[list[T]]], party: Party
+    def __init__(  # noqa: PLR0913 - the last is an option
+        self,
+        name: str,
+        crew: Crew[T],
+        poll: float,
+        claim: Callable[[int], Awaitable[Sequence[T]]],
+        party: Party,
+        *,
+        waits: bool = False,
     ) -> None:
         self.name = name
         self._crew = crew
@@ -93,6 +103,8 @@ class Feed(Generic[T]):
         crew.freed = self.wake
         self._woken = asyncio.Event()
         self._party = party
+        self._waits = waits
+        self._broker_backoff = Backoff(first=0.2, most=10)
         self._closed = False
         self.idle = asyncio.Event()
 
@@ -102,21 +114,30 @@ class Feed(Generic[T]):
 
     async def run(self) -> None:
         """Claim and start until closed. What is under way goes on."""
+        failures = 0
         while not self._closed:
             self._woken.clear()
             free = self._crew.room()
             try:
-                claimed = await self._claim(free) if free > 0 else []
+                claimed: Sequence[T] = await self._claim(free) if free > 0 else ()
+                failures = 0
             except psycopg.Error as error:
                 await self._party.wait(error)
+                continue
+            except BrokerError as error:
+                failures += 1
+                if failures == 1:
+                    said = log.error if error.lasting else log.warning
+                    said("nothing can be received; trying again", feed=self.name, error=str(error))
+                await asyncio.sleep(self._broker_backoff.delay(failures))
                 continue
             self._party.through()
             if claimed:
                 self.idle.clear()
                 self._crew.start(claimed)
-            if free <= 0 or len(claimed) < free:
-                if not claimed and not self._crew.busy:
-                    self.idle.set()
+            if not claimed and not self._crew.busy:
+                self.idle.set()
+            if free <= 0 or (len(claimed) < free and not self._waits):
                 await self._sleep()
 
     def close(self) -> None:

@@ -1,10 +1,11 @@
 """What a worker holds: the claims it must keep alive until their outcome is committed."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 
-from ..bus.port import KINDS, Kind
+from ..bus.letter import KINDS, Kind
 
 Leases = dict[str, int]
 Stop = Callable[[str], None]
@@ -24,6 +25,11 @@ class Held:
         self._stops: dict[str, Stop] = {}
         self._begun: set[str] = set()
         self._tell: Tell | None = None
+        self._watched: dict[tuple[Kind, str], asyncio.Future[None]] = {}
+
+    def watch(self, kind: Kind, key: str) -> "asyncio.Future[None]":
+        """Done when what is held under this key no longer is. Called on the loop, as `drop` is where one watches."""
+        return self._watched.setdefault((kind, key), asyncio.get_running_loop().create_future())
 
     @property
     def empty(self) -> bool:
@@ -67,6 +73,10 @@ class Held:
                 self._stops.pop(key, None)
                 self._begun.discard(key)
             self._say({"kind": "drop", "of": kind, "keys": list(keys)})
+        for key in keys:
+            watching = self._watched.pop((kind, key), None)
+            if watching is not None and not watching.done():
+                watching.set_result(None)
 
     def begin_task(self, key: str) -> None:
         """The task has a place, and its handler begins: from here on its deadline stands."""

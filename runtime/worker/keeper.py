@@ -3,7 +3,7 @@
 Run as a file, not as a module, so that it imports psycopg and nothing of CoreMachine: it is up in a tenth of a second.
 Messages are lines of JSON. From the worker:
 
-    {"kind": "start", "url": …, "owner": …, "lease": …, "role": …, "take_role": …, "renew": {…}, "find": {…}}    first
+    {"kind": "start", "url": …, "credentials": {…}, "owner": …, "lease": …, "role": …, …}    first, see leases.py
     {"kind": "claiming", "of": …}                      a claim is under way: keep all that the database says we hold
     {"kind": "hold", "of": …, "leases": {key: number}}    the claim is over, and has won these
     {"kind": "begin", "of": "task", "keys": […]}       their handlers begin: what deadline they have stands from here on
@@ -115,6 +115,7 @@ class _Keeper:
         seconds = max(2, int(self._pause))
         connection = cast("Any", psycopg.Connection).connect(
             self._start["url"],
+            **self._start["credentials"],
             autocommit=True,
             row_factory=dict_row,
             connect_timeout=seconds,

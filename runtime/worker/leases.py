@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from ...sql_generator.roles import worker_role
 from ...statemachine.retry import Backoff
-from ..bus.port import Kind
+from ..bus.letter import Kind
 from ..logs import logger
 from ..store.database import Database
 from ..store.queries import query
@@ -96,6 +96,7 @@ class LeaseKeeper:
         return {
             "kind": "start",
             "url": self._database.url,
+            "credentials": self._database.credentials(),
             "owner": self._owner,
             "lease": self._lease,
             "role": worker_role(schema),
@@ -110,6 +111,8 @@ class LeaseKeeper:
             return
         with suppress(RuntimeError):  # the loop has ended, and its worker with it
             if message["kind"] == "lost":
+                if self._database.asks_for_password and self._process is not None:
+                    self._process.kill()  # its token may have run out: the next one is given another
                 self._loop.call_soon_threadsafe(self._party.failed, message["error"])
             else:
                 self._loop.call_soon_threadsafe(self._party.through)

@@ -10,12 +10,11 @@ from typing import Any
 import psycopg
 
 from ...statemachine.job import Job
-from ...statemachine.lifecycles import CALLBACK, TASK
-from ...statemachine.machine import Subject, WrittenEvent, machine_of
 from ...statemachine.records import Record
 from ...statemachine.tables import CALLBACKS, TASKS
 from ...statemachine.task import Task
-from ..bus.port import Bus, Kind
+from ..bus.letter import Kind
+from ..bus.port import Bus, Intake
 from ..flow.callback import run_callback
 from ..flow.flow import Flow
 from ..flow.handle_job import handle_job_message
@@ -29,16 +28,18 @@ from ..store.database import Database
 from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage
 from ..store.session import Claim, Note, Row
 from .cancelling import cancel_all
+from .claims import Claimer, claiming
 from .feed import Apart, Crew, Feed
 from .hands import Hands
 from .held import Held
 from .leases import LeaseKeeper
 from .pace import Pace
+from .posting import Posting
 from .settler import Settler
+from .shared import Shared
 
 log = logger("worker")
-JOB_PLACES = 4
-CALLBACK_PLACES = 4
+PLACES: Mapping[Kind, int] = {"job": 4, "callback": 4}
 CLAIM_SECONDS = 5.0
 _numbers = count(1)
 
@@ -69,6 +70,17 @@ class Worker:
         """Ask the worker to end: it claims nothing more, waits `grace` seconds, and releases what has not finished."""
         self._stopping.set()
 
+    def ended(self, work: object) -> "asyncio.Future[None]":
+        """Done once the outcome of `work`, which has been claimed and not yet begun, is committed or given up."""
+        match work:
+            case JobMessage():
+                return self._held.watch("job", work.job_id)
+            case ClaimedCallback():
+                return self._held.watch("callback", work.key)
+            case Call():
+                return self._held.watch("task", work.task.key)
+        raise TypeError(f"{work!r} was not claimed here")
+
     async def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop` is called, or until nothing that this worker could do is left, if `until_idle`."""
         settings = self._settings
@@ -78,18 +90,16 @@ class Worker:
         pace = Pace(settings.concurrency, settings.prefetch)
         self._hands = Hands(self._runner, pace, settings.concurrency, self._settler.put)
         keeper = LeaseKeeper(self._database, self._held, self.name, settings.lease)
-        self._feeds: dict[Kind, Feed[Any]] = {
-            "job": self._feed("jobs", Apart("jobs", JOB_PLACES, self._handle_job), self._claim_jobs),
-            "task": self._feed("tasks", self._hands, self._claim_tasks),
-            "callback": self._feed(
-                "callbacks", Apart("callbacks", CALLBACK_PLACES, self._run_callback), self._claim_callbacks
-            ),
-        }
+        shared = Shared(self._hands)
+        intakes = self._bus.intakes(self._claimer())
+        self._feeds: dict[Intake, Feed[Any]] = {intake: self._feed(intake, shared) for intake in intakes}
+        self._posting = Posting(self._database, self._bus, settings)
         keeper.start()
         settling = asyncio.create_task(self._settler.run())
         feeding = [asyncio.create_task(feed.run()) for feed in self._feeds.values()]
-        reconciler = Reconciler(self._database, self._bus, self.name, settings, settings.lease)
+        reconciler = Reconciler(self._database, self._bus, self.name, settings, settings.lease, beat=self._posting.beat)
         loops = [asyncio.create_task(self._bus.listen(self._wake)), asyncio.create_task(reconciler.run())]
+        loops += [asyncio.create_task(loop) for loop in self._posting.loops()]
         if until_idle:
             loops.append(asyncio.create_task(self._stop_when_idle()))
         stopped = asyncio.create_task(self._stopping.wait())
@@ -100,6 +110,7 @@ class Worker:
             await self._end_feeds(feeding)
             await cancel_all([*loops, stopped])
             await asyncio.gather(*(feed.drain(settings.grace) for feed in self._feeds.values()))
+            await asyncio.gather(*(intake.close() for intake in self._feeds))
             self._settler.close()
             await settling
             keeper.stop()
@@ -109,8 +120,36 @@ class Worker:
                 raise error
         await reconciler.stopped()
 
-    def _feed(self, name: str, crew: Crew[Any], claim: Callable[[int], Awaitable[list[Any]]]) -> Feed[Any]:
-        return Feed(name, crew, self._settings.poll, claim, self._database.outage.party())
+    def _feed(self, intake: Intake, hands: Shared[Call]) -> Feed[Any]:
+        """A feed for what comes in there: tasks go to the hands, whatever queue they come from."""
+        places = sum(PLACES[kind] for kind in intake.kinds if kind in PLACES)
+        crew: Crew[Any] = hands.share() if "task" in intake.kinds else Apart(intake.name, places, self._handle)
+        party = self._database.outage.party()
+        return Feed(intake.name, crew, self._settings.poll, intake.claim, party, waits=intake.waits)
+
+    def _claimer(self) -> Claimer:
+        jobs = list(self._jobs)
+        types: dict[Kind, list[str]] = {"job": jobs, "task": list(self._tasks), "callback": jobs}
+        due: dict[Kind, Callable[[int], Awaitable[Sequence[object]]]] = {
+            "job": self._claim_jobs,
+            "task": self._claim_tasks,
+            "callback": self._claim_callbacks,
+        }
+        return Claimer(
+            self._database,
+            held=self._held,
+            owner=self.name,
+            lease=self._settings.lease,
+            types=types,
+            due=due,
+            calls=self._calls,
+        )
+
+    async def _handle(self, work: JobMessage | ClaimedCallback) -> None:
+        if isinstance(work, JobMessage):
+            await self._handle_job(work)
+        else:
+            await self._run_callback(work)
 
     async def _end_feeds(self, feeding: Sequence[asyncio.Task[None]]) -> None:
         """Let claims under way come to their end, then give back at once what has no place yet."""
@@ -121,7 +160,10 @@ class Worker:
         self._hands.stop()
 
     def _wake(self, kind: Kind) -> None:
-        self._feeds[kind].wake()
+        for intake, feed in self._feeds.items():
+            if kind in intake.kinds:
+                feed.wake()
+        self._posting.wake(kind)
 
     async def _stop_when_idle(self) -> None:
         """End once no job or callback that this worker declares is open, wherever it is being worked on."""
@@ -171,7 +213,10 @@ class Worker:
     async def _claim_calls(self, kinds: list[str], limit: int) -> list[Call]:
         if not limit:
             return []
-        rows = await self._claim("task", TASKS, kinds, limit)
+        return self._calls(await self._claim("task", TASKS, kinds, limit))
+
+    def _calls(self, rows: Sequence[Row]) -> list[Call]:
+        """Claimed rows as calls, which can be asked to stop from here on."""
         calls = [Call(ClaimedTask(**row), self._tell, self._held.begin_task) for row in rows]
         self._held.heard_by({call.task.key: call.ask_to_stop for call in calls})
         return calls
@@ -183,7 +228,7 @@ class Worker:
     async def _claim(self, kind: Kind, record: Record, kinds: list[str], limit: int) -> list[Row]:
         claim = Claim(
             record=record,
-            event=_claiming(record.machine, self.name),
+            event=claiming(kind, self.name),
             kinds=kinds,
             limit=limit,
             owner=self.name,
@@ -191,7 +236,7 @@ class Worker:
         )
         with self._held.claiming(kind) as won:
             async with self._database.session() as session:
-                rows = await self._bus.claim(session, claim)
+                rows = await session.claim(claim)
             won.update({row["key"]: row["lease_number"] for row in rows})
         return rows
 
@@ -238,10 +283,3 @@ class Worker:
             await run_callback(self._flow, self._jobs[callback.job_type], callback, self._more)
         finally:
             self._held.drop("callback", [callback.key])
-
-
-def _claiming(machine: str, owner: str) -> WrittenEvent | None:
-    """The event that every row of a claim writes, fired once: the rows are not known before the claim."""
-    lifecycle = TASK if machine == TASK.name else CALLBACK
-    move = machine_of(lifecycle).fire(Subject("*", lifecycle.initial.name), "claim", data={"worker": owner})
-    return move.event

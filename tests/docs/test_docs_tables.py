@@ -7,6 +7,14 @@ from coremachine.statemachine.lifecycles import LIFECYCLES, NOTES
 from coremachine.statemachine.register import GAPS
 from tests.docs.tables import TABLES, current, events, register, settings
 
+GIVEN = {
+    "url": "postgresql://here",
+    "db_auth": "entra",
+    "db_schema": "other",
+    "data_dir": "there",
+    "bus": "servicebus",
+}
+
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_is_current(name: str) -> None:
@@ -31,7 +39,7 @@ def test_the_settings_are_those_that_a_process_reads(monkeypatch: pytest.MonkeyP
     rows = [[cell.strip(" `") for cell in row.strip("|").split("|")] for row in settings().splitlines()[2:]]
     assert [field for field, *_ in rows] == list(Settings.model_fields)
     for field, variable, default, _ in rows:
-        given = {"url": "postgresql://here", "db_schema": "other", "data_dir": "there"}.get(field, "7")
+        given = GIVEN.get(field, "7")
         monkeypatch.setenv(variable, given)
         assert str(getattr(Settings(), field)) in {given, f"{given}.0"}
         monkeypatch.delenv(variable)

@@ -10,7 +10,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.callbacks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = NULL, lease_owner = i.lease_owner, lease_expires_at = i.moment + MAKE_INTERVAL(secs => i.lease), deadline_at = i.moment + r.timeout, started_at = i.moment, finished_at = NULL, lease_number = r.lease_number + 1
+UPDATE app.callbacks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = NULL, lease_owner = i.lease_owner, lease_expires_at = i.moment + MAKE_INTERVAL(secs => i.lease), deadline_at = i.moment + r.timeout, started_at = i.moment, finished_at = NULL, lease_number = r.lease_number + 1, send_number = 0
 FROM input AS i
 WHERE
   r.callback_id = CAST(i.callback_id AS BIGINT)
@@ -266,7 +266,7 @@ WHERE
 RETURNING CAST(r.callback_id AS VARCHAR) AS key;
 
 -- claim
-UPDATE app.callbacks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, lease_number = r.lease_number + 1
+UPDATE app.callbacks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, lease_number = r.lease_number + 1, send_number = 0
 FROM (
   SELECT
     app.clock() AS moment
@@ -299,7 +299,7 @@ WHERE
 RETURNING CAST(r.callback_id AS VARCHAR) AS key, r.job_id, r.job_type, r.name, r.attempt, r.max_attempts, r.lease_number, r.lease_owner, r.rescues, r.max_rescues;
 
 -- claim by key
-UPDATE app.callbacks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, lease_number = r.lease_number + 1
+UPDATE app.callbacks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, lease_number = r.lease_number + 1, send_number = 0
 FROM (
   SELECT
     app.clock() AS moment
@@ -310,6 +310,8 @@ WHERE
     ARRAY(SELECT
       t.callback_id
     FROM app.callbacks AS t
+    JOIN UNNEST(CAST(%(keys)s AS BIGINT[]), CAST(%(lease_numbers)s AS INT[])) AS i(callback_id, lease_number)
+      ON i.callback_id = t.callback_id
     WHERE
       t.callback_id = ANY(
         ARRAY(SELECT
@@ -321,12 +323,14 @@ WHERE
             ARRAY['queued']
         ) AS VARCHAR[])
       )
-      AND t.job_type = ANY(
-        CAST(%(kinds)s AS VARCHAR[])
-      )
-      AND t.due_at <= app.clock()
+      AND t.lease_number = i.lease_number
+      AND (
+        t.job_type = ANY(
+          CAST(%(kinds)s AS VARCHAR[])
+        )
+      ) IS TRUE
     ORDER BY
-      t.callback_id   FOR NO KEY UPDATE SKIP LOCKED)
+      t.callback_id   FOR NO KEY UPDATE OF t)
   )
   AND r.status = ANY(
     CAST((
@@ -335,3 +339,86 @@ WHERE
     ) AS VARCHAR[])
   )
 RETURNING CAST(r.callback_id AS VARCHAR) AS key, r.job_id, r.job_type, r.name, r.attempt, r.max_attempts, r.lease_number, r.lease_owner, r.rescues, r.max_rescues;
+
+-- take
+UPDATE app.callbacks AS r SET due_at = GREATEST(r.due_at, n.moment) + MAKE_INTERVAL(secs => %(lease)s), send_number = r.send_number + 1
+FROM (
+  SELECT
+    app.clock() AS moment
+  OFFSET 0
+) AS n
+WHERE
+  r.callback_id = ANY(
+    ARRAY(SELECT
+      q.callback_id
+    FROM UNNEST(CAST(%(kinds)s AS VARCHAR[])) AS k(kind)
+    CROSS JOIN LATERAL (
+      SELECT
+        t.callback_id
+      FROM app.callbacks AS t
+      WHERE
+        t.status IN ('queued')
+        AND t.job_type = k.kind
+        AND t.due_at <= app.clock() + MAKE_INTERVAL(secs => %(horizon)s)
+        AND (
+          t.send_number = 0 OR t.due_at <= app.clock()
+        )
+      ORDER BY
+        t.due_at,
+        t.callback_id
+      LIMIT %(limit)s   FOR NO KEY UPDATE SKIP LOCKED
+    ) AS q
+    LIMIT %(limit)s)
+  )
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
+RETURNING CAST(r.callback_id AS VARCHAR) AS key, r.job_id, r.lease_number, r.send_number, CAST(EXTRACT(EPOCH FROM r.due_at - MAKE_INTERVAL(secs => %(lease)s) - n.moment) AS DOUBLE PRECISION) AS delay;
+
+-- confirm
+UPDATE app.callbacks AS r SET due_at = r.due_at + MAKE_INTERVAL(
+  secs => LEAST(
+    CAST(%(most)s AS DOUBLE PRECISION),
+    %(resend)s * POWER(2, LEAST(r.send_number - 1, 30))
+  ) - %(lease)s
+)
+FROM UNNEST(CAST(%(keys)s AS BIGINT[]), CAST(%(lease_numbers)s AS INT[]), CAST(%(send_numbers)s AS INT[])) AS i(callback_id, lease_number, send_number)
+WHERE
+  r.callback_id = i.callback_id
+  AND r.lease_number = i.lease_number
+  AND r.send_number = i.send_number
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
+  AND r.callback_id = ANY(
+    ARRAY(SELECT
+      t.callback_id
+    FROM app.callbacks AS t
+    WHERE
+      t.callback_id = ANY(
+        ARRAY(SELECT
+          UNNEST(CAST(%(keys)s AS BIGINT[])))
+      )
+    ORDER BY
+      t.callback_id   FOR NO KEY UPDATE SKIP LOCKED)
+  )
+RETURNING CAST(r.callback_id AS VARCHAR) AS key;
+
+-- postpone
+UPDATE app.callbacks AS r SET due_at = app.clock() + MAKE_INTERVAL(secs => %(delay)s), send_number = r.send_number + 1
+WHERE
+  r.callback_id = CAST(%(key)s AS BIGINT)
+  AND r.lease_number = %(lease_number)s
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
+RETURNING CAST(r.callback_id AS VARCHAR) AS key;

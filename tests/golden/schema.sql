@@ -31,6 +31,9 @@ CREATE TABLE IF NOT EXISTS app.workers (
   failures BIGINT NOT NULL,
   last_error JSONB,
   found JSONB NOT NULL,
+  bus VARCHAR(20) NOT NULL DEFAULT 'postgres',
+  unsent_s DOUBLE PRECISION,
+  dead_letters BIGINT NOT NULL DEFAULT 0,
   CONSTRAINT workers_pkey PRIMARY KEY (worker)
 );
 
@@ -213,6 +216,7 @@ CREATE TABLE IF NOT EXISTS app.jobs (
   deadline_at TIMESTAMPTZ,
   lease_owner VARCHAR(100),
   lease_number INT DEFAULT 0 NOT NULL,
+  send_number INT DEFAULT 0 NOT NULL,
   lease_expires_at TIMESTAMPTZ,
   due_at TIMESTAMPTZ DEFAULT app.clock(),
   started_at TIMESTAMPTZ,
@@ -364,6 +368,7 @@ CREATE TABLE IF NOT EXISTS app.tasks (
   error JSONB,
   lease_owner VARCHAR(100),
   lease_number INT DEFAULT 0 NOT NULL,
+  send_number INT DEFAULT 0 NOT NULL,
   lease_expires_at TIMESTAMPTZ,
   due_at TIMESTAMPTZ DEFAULT app.clock(),
   attempt INT DEFAULT 1 NOT NULL,
@@ -446,6 +451,7 @@ CREATE TABLE IF NOT EXISTS app.callbacks (
   name VARCHAR(100) NOT NULL,
   lease_owner VARCHAR(100),
   lease_number INT DEFAULT 0 NOT NULL,
+  send_number INT DEFAULT 0 NOT NULL,
   lease_expires_at TIMESTAMPTZ,
   due_at TIMESTAMPTZ DEFAULT app.clock(),
   attempt INT DEFAULT 1 NOT NULL,
@@ -1097,6 +1103,8 @@ COMMENT ON COLUMN app.jobs.lease_owner IS 'the worker that holds the row';
 
 COMMENT ON COLUMN app.jobs.lease_number IS 'rises with every claim, and fences';
 
+COMMENT ON COLUMN app.jobs.send_number IS 'how often its message was sent since the last claim';
+
 COMMENT ON COLUMN app.jobs.due_at IS 'when it may be claimed';
 
 COMMENT ON COLUMN app.jobs.move_number IS 'how often this row has moved';
@@ -1133,6 +1141,8 @@ COMMENT ON COLUMN app.tasks.lease_owner IS 'the worker that holds the row';
 
 COMMENT ON COLUMN app.tasks.lease_number IS 'rises with every claim, and fences';
 
+COMMENT ON COLUMN app.tasks.send_number IS 'how often its message was sent since the last claim';
+
 COMMENT ON COLUMN app.tasks.due_at IS 'when it may be claimed';
 
 COMMENT ON COLUMN app.tasks.attempt IS 'counts towards retries';
@@ -1152,6 +1162,8 @@ COMMENT ON TABLE app.callbacks IS 'What runs after a job has completed. Its fail
 COMMENT ON COLUMN app.callbacks.lease_owner IS 'the worker that holds the row';
 
 COMMENT ON COLUMN app.callbacks.lease_number IS 'rises with every claim, and fences';
+
+COMMENT ON COLUMN app.callbacks.send_number IS 'how often its message was sent since the last claim';
 
 COMMENT ON COLUMN app.callbacks.due_at IS 'when it may be claimed';
 
@@ -1217,7 +1229,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '42a7f6f9a87e8802676e24926ef0a53c5b09b09b5bdaf6b34ed386ef0eb3f5af'
+    '6c72ebc4e0f6a30f673fee4742b85f92f9298b1a549b8dd96e97f275775ee61e'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

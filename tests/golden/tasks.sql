@@ -10,7 +10,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.tasks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = NULL, lease_owner = i.lease_owner, lease_expires_at = i.moment + MAKE_INTERVAL(secs => i.lease), deadline_at = i.moment + r.timeout, started_at = i.moment, finished_at = NULL, result = NULL, error = NULL, lease_number = r.lease_number + 1
+UPDATE app.tasks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, due_at = NULL, lease_owner = i.lease_owner, lease_expires_at = i.moment + MAKE_INTERVAL(secs => i.lease), deadline_at = i.moment + r.timeout, started_at = i.moment, finished_at = NULL, result = NULL, error = NULL, lease_number = r.lease_number + 1, send_number = 0
 FROM input AS i
 WHERE
   r.task_id = CAST(i.task_id AS VARCHAR(64))
@@ -362,7 +362,7 @@ WHERE
 RETURNING CAST(r.task_id AS VARCHAR) AS key;
 
 -- claim
-UPDATE app.tasks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, result = NULL, error = NULL, lease_number = r.lease_number + 1
+UPDATE app.tasks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, result = NULL, error = NULL, lease_number = r.lease_number + 1, send_number = 0
 FROM (
   SELECT
     app.clock() AS moment
@@ -395,7 +395,7 @@ WHERE
 RETURNING CAST(r.task_id AS VARCHAR) AS key, r.job_id, r.stage_id, r.stage, r.task_index, r.task_number, r.task_type, r.item, r.attempt, r.max_attempts, r.lease_number, r.lease_owner, r.deadline_at, r.rescues, r.max_rescues;
 
 -- claim by key
-UPDATE app.tasks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, result = NULL, error = NULL, lease_number = r.lease_number + 1
+UPDATE app.tasks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, result = NULL, error = NULL, lease_number = r.lease_number + 1, send_number = 0
 FROM (
   SELECT
     app.clock() AS moment
@@ -406,6 +406,8 @@ WHERE
     ARRAY(SELECT
       t.task_id
     FROM app.tasks AS t
+    JOIN UNNEST(CAST(%(keys)s AS VARCHAR[]), CAST(%(lease_numbers)s AS INT[])) AS i(task_id, lease_number)
+      ON i.task_id = t.task_id
     WHERE
       t.task_id = ANY(
         ARRAY(SELECT
@@ -417,12 +419,14 @@ WHERE
             ARRAY['queued']
         ) AS VARCHAR[])
       )
-      AND t.task_type = ANY(
-        CAST(%(kinds)s AS VARCHAR[])
-      )
-      AND t.due_at <= app.clock()
+      AND t.lease_number = i.lease_number
+      AND (
+        t.task_type = ANY(
+          CAST(%(kinds)s AS VARCHAR[])
+        )
+      ) IS TRUE
     ORDER BY
-      t.task_id   FOR NO KEY UPDATE SKIP LOCKED)
+      t.task_id   FOR NO KEY UPDATE OF t)
   )
   AND r.status = ANY(
     CAST((
@@ -431,6 +435,89 @@ WHERE
     ) AS VARCHAR[])
   )
 RETURNING CAST(r.task_id AS VARCHAR) AS key, r.job_id, r.stage_id, r.stage, r.task_index, r.task_number, r.task_type, r.item, r.attempt, r.max_attempts, r.lease_number, r.lease_owner, r.deadline_at, r.rescues, r.max_rescues;
+
+-- take
+UPDATE app.tasks AS r SET due_at = GREATEST(r.due_at, n.moment) + MAKE_INTERVAL(secs => %(lease)s), send_number = r.send_number + 1
+FROM (
+  SELECT
+    app.clock() AS moment
+  OFFSET 0
+) AS n
+WHERE
+  r.task_id = ANY(
+    ARRAY(SELECT
+      q.task_id
+    FROM UNNEST(CAST(%(kinds)s AS VARCHAR[])) AS k(kind)
+    CROSS JOIN LATERAL (
+      SELECT
+        t.task_id
+      FROM app.tasks AS t
+      WHERE
+        t.status IN ('queued')
+        AND t.task_type = k.kind
+        AND t.due_at <= app.clock() + MAKE_INTERVAL(secs => %(horizon)s)
+        AND (
+          t.send_number = 0 OR t.due_at <= app.clock()
+        )
+      ORDER BY
+        t.due_at,
+        t.task_number
+      LIMIT %(limit)s   FOR NO KEY UPDATE SKIP LOCKED
+    ) AS q
+    LIMIT %(limit)s)
+  )
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
+RETURNING CAST(r.task_id AS VARCHAR) AS key, r.job_id, r.lease_number, r.send_number, CAST(EXTRACT(EPOCH FROM r.due_at - MAKE_INTERVAL(secs => %(lease)s) - n.moment) AS DOUBLE PRECISION) AS delay;
+
+-- confirm
+UPDATE app.tasks AS r SET due_at = r.due_at + MAKE_INTERVAL(
+  secs => LEAST(
+    CAST(%(most)s AS DOUBLE PRECISION),
+    %(resend)s * POWER(2, LEAST(r.send_number - 1, 30))
+  ) - %(lease)s
+)
+FROM UNNEST(CAST(%(keys)s AS VARCHAR[]), CAST(%(lease_numbers)s AS INT[]), CAST(%(send_numbers)s AS INT[])) AS i(task_id, lease_number, send_number)
+WHERE
+  r.task_id = i.task_id
+  AND r.lease_number = i.lease_number
+  AND r.send_number = i.send_number
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
+  AND r.task_id = ANY(
+    ARRAY(SELECT
+      t.task_id
+    FROM app.tasks AS t
+    WHERE
+      t.task_id = ANY(
+        ARRAY(SELECT
+          UNNEST(CAST(%(keys)s AS VARCHAR[])))
+      )
+    ORDER BY
+      t.task_id   FOR NO KEY UPDATE SKIP LOCKED)
+  )
+RETURNING CAST(r.task_id AS VARCHAR) AS key;
+
+-- postpone
+UPDATE app.tasks AS r SET due_at = app.clock() + MAKE_INTERVAL(secs => %(delay)s), send_number = r.send_number + 1
+WHERE
+  r.task_id = CAST(%(key)s AS VARCHAR(64))
+  AND r.lease_number = %(lease_number)s
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
+RETURNING CAST(r.task_id AS VARCHAR) AS key;
 
 -- sweep: cancel from queued by stage_id
 WITH moved AS (

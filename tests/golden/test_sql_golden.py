@@ -12,6 +12,7 @@ import pytest
 from coremachine.sql_generator.claims import claim_by_key_statement, claim_statement
 from coremachine.sql_generator.moves import move_statement
 from coremachine.sql_generator.schema import script
+from coremachine.sql_generator.sends import confirm_statement, postpone_statement, take_statement
 from coremachine.sql_generator.sweeps import sweep_statement
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import SCHEMA
@@ -40,6 +41,9 @@ def statements_of(record: Record) -> Iterator[tuple[str, str]]:
     if record.queue is not None:
         yield "claim", claim_statement(record)
         yield "claim by key", claim_by_key_statement(record)
+        yield "take", take_statement(record)
+        yield "confirm", confirm_statement(record)
+        yield "postpone", postpone_statement(record)
     for trigger, source, column in SWEEPS.get(record.machine, []):
         yield f"sweep: {trigger} from {source} by {column}", sweep_statement(record, trigger, source, column)
 

@@ -334,6 +334,27 @@ async def a_message_was_dead_lettered(session: Session) -> None:
     await note(session, "message_dead_lettered", '{"reason": "no such job"}')
 
 
+@damage("GAP-22")
+async def a_dead_letter_belonged_to_no_job(session: Session) -> None:
+    await run(session, ALIVE)
+    await run(session, "UPDATE {schema}.workers SET dead_letters = 1, bus = 'servicebus'")
+
+
+@damage("GAP-30")
+async def a_relay_does_not_send(session: Session) -> None:
+    await open_stage(session)
+    await run(session, ALIVE)
+    await run(session, "UPDATE {schema}.workers SET bus = 'servicebus'")
+    await run(session, "UPDATE {schema}.tasks SET due_at = app.clock() - interval '100 s'")
+
+
+@damage("GAP-30")
+async def a_relay_tries_in_vain(session: Session) -> None:
+    await open_stage(session)
+    await run(session, ALIVE)
+    await run(session, "UPDATE {schema}.workers SET bus = 'servicebus', unsent_s = 100")
+
+
 @damage("GAP-23")
 async def a_result_came_too_late(session: Session) -> None:
     await note(session, "stale_result_rejected", '{"outcome": "completed", "worker": "w-1"}')

@@ -1,4 +1,4 @@
-"""F42: a claim reads one range of one index in its order, whatever the statistics say."""
+"""F42: what claims, and what relays take, is one range of one index in its order, whatever the statistics say."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from coremachine.runtime.store.session import Session, array_text, event_parameters
-from coremachine.sql_generator.claims import claim_statement
+from coremachine.sql_generator.claims import claim_by_key_statement, claim_statement
 from coremachine.sql_generator.moves import move_statement
+from coremachine.sql_generator.sends import confirm_statement, take_statement
 from coremachine.statemachine.lifecycles import TASK
 from coremachine.statemachine.machine import Subject, machine_of
 from coremachine.statemachine.tables import TASKS
@@ -65,7 +66,37 @@ async def test_a_claim_on_stale_statistics_neither_scans_nor_sorts_f42(
     session: Session, analyzed_rows: int, limit: int
 ) -> None:
     await fill_behind_the_planners_back(session, analyzed_rows)
-    plan = await plan_of_claim(session, limit)
+    assert_neither_scanned_nor_sorted(await plan_of_claim(session, limit))
+
+
+@pytest.mark.parametrize("horizon", [0.0, 30.0])
+@pytest.mark.parametrize("analyzed_rows", [0, 1])
+async def test_a_relay_on_stale_statistics_takes_without_scan_or_sort_f42(
+    session: Session, analyzed_rows: int, horizon: float
+) -> None:
+    await fill_behind_the_planners_back(session, analyzed_rows)
+    given = {"kinds": ["add", "multiply"], "limit": 500, "lease": 5.0, "horizon": horizon}
+    assert_neither_scanned_nor_sorted(await plan_of(session, take_statement(TASKS), given))
+
+
+@pytest.mark.parametrize("analyzed_rows", [0, 1])
+async def test_a_claim_by_key_and_a_confirmation_find_their_rows_by_key_f42(
+    session: Session, analyzed_rows: int
+) -> None:
+    await fill_behind_the_planners_back(session, analyzed_rows)
+    event = machine_of(TASK).fire(Subject("*", "queued"), "claim").event
+    keys = {"keys": [f"1-{i}" for i in range(100)], "lease_numbers": [0] * 100, "send_numbers": [1] * 100}
+    by_key = {**keys, "kinds": ["add"], "lease_owner": "me", "lease": 60.0, **event_parameters(event)}
+    confirmed = {**keys, "lease": 5.0, "resend": 300.0, "most": 3600.0}
+    for sql, given in ((claim_by_key_statement(TASKS), by_key), (confirm_statement(TASKS), confirmed)):
+        plan = await plan_of(session, sql, given)
+        scans = [node for node in nodes(plan) if node.get("Relation Name") == "tasks"]
+        assert scans
+        assert not [node for node in scans if node["Node Type"] == "Seq Scan"]
+        assert {node.get("Index Name", "tasks_pkey") for node in scans} == {"tasks_pkey"}
+
+
+def assert_neither_scanned_nor_sorted(plan: Node) -> None:
     scans = [node for node in nodes(plan) if node.get("Relation Name") == "tasks" and "Scan" in node["Node Type"]]
     assert {node["Alias"] for node in scans} == {"r", "t"}
     assert not [node for node in nodes(plan) if "Sort" in node["Node Type"]]

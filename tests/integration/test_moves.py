@@ -189,16 +189,25 @@ async def test_claims_of_two_connections_are_disjoint_and_do_not_wait(session: S
 
 
 @pytest.mark.parametrize("record", [TASKS, CALLBACKS], ids=lambda record: record.table)
-async def test_a_claim_by_key_takes_the_rows_named_if_they_are_due(session: Session, record: Record) -> None:
-    named, unnamed, late = [await born(session, record) for _ in range(3)]
-    await update(session, record, late.key, {"due_at": "now() + interval '1 hour'"})
+async def test_a_claim_by_key_takes_the_rows_named_if_nobody_had_them_since(session: Session, record: Record) -> None:
+    named, unnamed, late, had = [await born(session, record) for _ in range(4)]
+    await update(session, record, late.key, {"due_at": "now() + interval '1 hour'", "send_number": "3"})
+    await update(session, record, had.key, {"lease_number": "1"})
     event = machine_of(record.lifecycle).fire(Subject("*", "queued"), "claim").event
-    given = {"keys": [late.key, named.key], "kinds": ["add", "sums"], "lease_owner": "me", "lease": 60.0}
+    given = {
+        "keys": [late.key, named.key, had.key],
+        "lease_numbers": [0, 0, 0],
+        "kinds": ["add", "sums"],
+        "lease_owner": "me",
+        "lease": 60.0,
+    }
     statement = claim_by_key_statement(record, session.schema)
     claimed = await run(session, statement, {**given, **event_parameters(event)})
-    assert [row["key"] for row in claimed] == [named.key]
+    assert {row["key"] for row in claimed} == {named.key, late.key}
     assert await run(session, statement, {**given, **event_parameters(event)}) == []
     assert (await row_of(session, record, unnamed.key))["status"] == "queued"
+    assert (await row_of(session, record, had.key))["status"] == "queued"
+    assert (await row_of(session, record, late.key))["send_number"] == 0
 
 
 async def test_a_claim_leases_the_row_and_starts_its_deadline(session: Session) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 QUICK: dict[str, Any] = {"retry_total": 3, "retry_backoff_factor": 0.02, "retry_backoff_max": 0.2}
 NUMBERS = count(1)
-PARDONED = "ignore:unclosed (<socket|<StreamWriter|transport):ResourceWarning"
+PARDONED = "ignore:(unclosed (<socket|<StreamWriter|transport)|loop is closed):ResourceWarning"
 NewQueue = Callable[..., str]
 
 
@@ -99,7 +99,7 @@ class AioBus:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Pardon the SDK: where a connection breaks, it drops the socket without closing it."""
     for item in items:
-        if isinstance(item, pytest.Function) and {"broker", "own_broker"} & set(item.fixturenames):
+        if isinstance(item, pytest.Function) and {"broker", "own_broker", "bus_under_test"} & set(item.fixturenames):
             item.add_marker(pytest.mark.filterwarnings(PARDONED))
 
 

@@ -9,7 +9,8 @@ from typing import get_args
 
 import pytest
 
-from coremachine.runtime.bus.port import Kind, Message
+from coremachine.runtime.bus.letter import Hint, Kind, Letter
+from coremachine.runtime.bus.port import Message
 from coremachine.sql_generator.schema import script
 from coremachine.statemachine.gaps import REGISTER, Gap, GapCheck, Severity
 from coremachine.statemachine.lifecycles import LIFECYCLES, NOTES
@@ -77,3 +78,6 @@ def test_only_conditions_stand_on_edges() -> None:
 
 def test_gap_28_a_message_carries_an_id_and_has_no_field_that_could_grow() -> None:
     assert {field.name: field.type for field in fields(Message)} == {"kind": Kind, "job_id": str, "queued": bool}
+    hint = {"kind": Kind, "key": str, "job_id": str, "lease_number": int}
+    assert {field.name: field.type for field in fields(Hint)} == hint
+    assert {field.name: field.type for field in fields(Letter)} == {"hint": Hint, "send_number": int, "delay": float}

@@ -1,0 +1,15 @@
+"""A function app that runs the hillshade job: queue triggers for jobs and tasks, and a timer.
+
+Deploy this file with a requirements.txt that names `coremachine[azure,demo]` and `azure-functions`, and with the
+settings COREMACHINE_URL, COREMACHINE_SERVICEBUS and ServiceBusConnection (for the triggers; with a managed identity,
+ServiceBusConnection__fullyQualifiedNamespace).
+"""
+
+import azure.functions as func
+
+from coremachine import AsyncCoreMachine
+from coremachine.examples.process_raster import process_raster
+from coremachine.runtime.functions import FunctionsHost, register
+
+host = FunctionsHost(AsyncCoreMachine(jobs=[process_raster], bus="servicebus"))
+app = register(func.FunctionApp(), host, connection="ServiceBusConnection")

@@ -1,0 +1,64 @@
+"""Which bus an application uses."""
+
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from typing import Literal
+
+from ...statemachine.errors import OperationError
+from ...statemachine.job import Job
+from ..bus.broker import BrokerBus, lanes_of
+from ..bus.port import Bus, Transport
+from ..bus.postgres import PostgresBus
+from ..settings import Settings
+from ..store.database import Database
+from ..store.entra import EntraPassword
+
+BusName = Literal["postgres", "servicebus"]
+
+
+class MissingExtraError(OperationError):
+    """Something was asked for that needs an extra which is not installed. Carries `extra` and `missing`."""
+
+    def __init__(self, extra: str, missing: str) -> None:
+        self.extra = extra
+        self.missing = missing
+        super().__init__(f"{missing} is not installed; run pip install 'coremachine[{extra}]'")
+
+
+def bus_of(database: Database, settings: Settings, jobs: Iterable[Job], transport: Transport | None) -> Bus:
+    """The bus that the settings name, or that of a transport given. Connects to nothing."""
+    lanes = lanes_of(jobs, settings.job_queue, settings.task_queue, settings.queue_prefix)
+    if transport is not None:
+        return BrokerBus("broker", database, lambda: transport, lanes, settings.poll)
+    if settings.bus == "servicebus":
+        return BrokerBus(settings.bus, database, lambda: service_bus(settings), lanes, settings.poll)
+    return PostgresBus(database)
+
+
+def service_bus(settings: Settings) -> Transport:
+    """Azure Service Bus as the settings name it.
+
+    Raises MissingExtraError, and BrokerError where no namespace is named.
+    """
+    with extra_needed("azure", "azure", "aiohttp"):
+        from ..bus.servicebus import ServiceBusTransport
+    return ServiceBusTransport.of(settings.servicebus)
+
+
+def password_of(settings: Settings) -> Callable[[], str] | None:
+    """What gives the password of each new database connection; None where the URL says it. Raises MissingExtraError."""
+    if settings.db_auth == "password":
+        return None
+    with extra_needed("azure", "azure"):
+        return EntraPassword()
+
+
+@contextmanager
+def extra_needed(extra: str, *packages: str) -> Generator[None]:
+    """Raise MissingExtraError where one of these packages cannot be imported in the block."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in packages:
+            raise
+        raise MissingExtraError(extra, str(error.name)) from error

@@ -1,0 +1,39 @@
+"""The channel on which a committed transaction says that there is something to do: LISTEN and NOTIFY of PostgreSQL."""
+
+from collections.abc import Callable, Iterable
+
+import psycopg
+
+from ..store.database import Database
+from ..store.session import Session
+from .letter import KINDS, Kind
+
+
+class Channel:
+    """One channel, named after the schema."""
+
+    def __init__(self, database: Database) -> None:
+        self.name = f"coremachine_{database.schema}"
+        self._database = database
+
+    async def notify(self, session: Session, kinds: Iterable[Kind]) -> None:
+        """One NOTIFY for each kind: it is delivered at commit."""
+        for kind in sorted(set(kinds)):
+            await session.run("notify", {"channel": self.name, "payload": kind})
+
+    async def listen(self, wake: Callable[[Kind], None]) -> None:
+        """LISTEN until cancelled. After a lost connection every kind is woken once: a hint may have been missed."""
+        party = self._database.outage.party()
+        while True:
+            try:
+                async with await self._database.connection("listener") as connection:
+                    await connection.execute(f"LISTEN {self.name}".encode())
+                    party.through()
+                    for kind in KINDS:
+                        wake(kind)
+                    async for notification in connection.notifies():
+                        for kind in KINDS:
+                            if notification.payload == kind:
+                                wake(kind)
+            except psycopg.OperationalError as error:
+                await party.wait(error)

@@ -1,0 +1,51 @@
+"""Reading the dead letters of a queue, so that none is read by nobody."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
+from azure.servicebus.aio import ServiceBusReceiver
+
+from ..port import DeadMessage
+from .end import End
+from .namespace import Namespace
+from .receiver import SETTLE_SECONDS, SLACK, envelope_of
+
+
+class DeadLetterReceiver:
+    """The receiver of one queue's dead letters."""
+
+    def __init__(self, namespace: Namespace, queue: str) -> None:
+        self._queue = queue
+        self._end: End[ServiceBusReceiver] = End(
+            namespace,
+            f"reading the dead letters of {queue}",
+            lambda client: client.get_queue_receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER),
+        )
+
+    async def receive(self, most: int, wait: float) -> Sequence[DeadMessage]:
+        """Up to `most`; none after `wait` seconds without any. Raises BrokerError."""
+        received = await self._end.call(
+            wait + SLACK, lambda receiver: receiver.receive_messages(max_message_count=most, max_wait_time=wait)
+        )
+        return [
+            DeadMessage(
+                envelope_of(message, self._queue),
+                message.dead_letter_reason or "no reason is told",
+                message.dead_letter_error_description or "",
+            )
+            for message in received
+        ]
+
+    async def remove(self, messages: Sequence[DeadMessage]) -> None:
+        """Take them from the broker. Raises BrokerError; one that could not be removed comes again."""
+
+        async def complete(receiver: ServiceBusReceiver) -> None:
+            for message in messages:
+                await receiver.complete_message(cast("ServiceBusReceivedMessage", message.envelope.receipt))
+
+        await self._end.call(SETTLE_SECONDS, complete)
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        self._end.drop()

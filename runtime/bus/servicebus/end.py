@@ -1,0 +1,72 @@
+"""An end: one sender or receiver of the SDK with a connection of its own, made anew after every error.
+
+The SDK's ends are neither safe to share between tasks nor to be trusted after an error: a half-open link goes silent,
+and a receiver that was detached may never deliver again. So whatever goes wrong, the end is dropped, and the next call
+makes another.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
+
+from .errors import RAISED, broker_error
+from .namespace import Namespace
+
+H = TypeVar("H", bound=ServiceBusSender | ServiceBusReceiver)
+T = TypeVar("T")
+CONNECTING = 20.0
+
+
+class End(Generic[H]):
+    """`make` gives the sender or receiver of a client. For one task of the loop at a time."""
+
+    def __init__(self, namespace: Namespace, what: str, make: Callable[[ServiceBusClient], H]) -> None:
+        self.what = what
+        self._namespace = namespace
+        self._make = make
+        self._client: ServiceBusClient | None = None
+        self._handle: H | None = None
+        self._opening: asyncio.Future[None] | None = None
+
+    @property
+    def handle(self) -> H | None:
+        """The sender or receiver that is open; None where none is."""
+        return self._handle
+
+    async def call(self, seconds: float, action: Callable[[H], Awaitable[T]]) -> T:
+        """Run `action` on an open end, for at most `seconds` once it is open. Raises BrokerError."""
+        try:
+            async with asyncio.timeout(CONNECTING):
+                handle = await self._opened()
+            async with asyncio.timeout(seconds):
+                return await action(handle)
+        except RAISED as error:
+            self.drop()
+            raise broker_error(self.what, error) from error
+        except BaseException:
+            self.drop()
+            raise
+
+    def drop(self) -> None:
+        """Let go of the connection; a silent one may take its time to close, for which nobody waits here."""
+        client, self._client, self._handle = self._client, None, None
+        if client is not None:
+            self._namespace.let_go(client, self._opening)
+
+    async def _opened(self) -> H:
+        if self._handle is None:
+            self._client = self._namespace.client()
+            handle = self._make(self._client)
+            # Opened before its first use: concurrent first calls on a closed end each open one (pitfall 8).
+            # Shielded: an opening that is cancelled half-way leaves a socket that nobody closes.
+            opening = asyncio.ensure_future(_open(handle))
+            self._opening = opening
+            await asyncio.shield(opening)
+            self._handle = handle
+        return self._handle
+
+
+async def _open(handle: ServiceBusSender | ServiceBusReceiver) -> None:
+    await handle.__aenter__()

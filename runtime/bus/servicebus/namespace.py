@@ -1,0 +1,85 @@
+"""A Service Bus namespace, and how one logs in to it."""
+
+import asyncio
+import re
+from typing import Any
+
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.servicebus.aio import ServiceBusClient
+
+from ...errors import BrokerError
+from ...logs import logger
+from .errors import RAISED
+
+DOMAIN = ".servicebus.windows.net"
+TRY_TIMEOUT = 5.0
+CLOSING = 5.0
+log = logger("servicebus")
+QUIET: dict[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.1, "retry_backoff_max": 1.0}
+"""The SDK tries once more by itself; how often after that, and how loudly, is decided by our loops."""
+CONNECTION_STRING = re.compile(r"\bEndpoint=sb://([^;/]+)", re.IGNORECASE)
+
+
+class Namespace:
+    """Where the queues are: a connection string, or the name of a namespace with Entra ID.
+
+    The credential is made once, at its first use, and lives as long as the namespace.
+    """
+
+    def __init__(self, given: str, credential: AsyncTokenCredential | None = None) -> None:
+        found = CONNECTION_STRING.search(given)
+        self._connection_string = given if found else None
+        self.host = found.group(1) if found else _host(given)
+        self._credential = credential
+        self._ours = credential is None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def of(cls, given: str | None) -> "Namespace":
+        """The namespace that a setting names. Raises BrokerError where it names none."""
+        if given is None:
+            reason = "no namespace is named: set COREMACHINE_SERVICEBUS to its name, or to a connection string"
+            raise BrokerError("Service Bus", reason, lasting=True)
+        return cls(given)
+
+    def client(self) -> ServiceBusClient:
+        """A client of its own for one sender or receiver: each has its own connection, and its own end."""
+        if self._connection_string is not None:
+            return ServiceBusClient.from_connection_string(self._connection_string, try_timeout=TRY_TIMEOUT, **QUIET)
+        return ServiceBusClient(self.host, self._token_credential(), try_timeout=TRY_TIMEOUT, **QUIET)
+
+    def let_go(self, client: ServiceBusClient, opening: asyncio.Future[Any] | None) -> None:
+        """Close a client in its own time, once it is open: it takes a second, and longer where its link is silent."""
+        closing = asyncio.get_running_loop().create_task(_close(client, opening))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Wait for what was let go of, then let go of the credential, which that may still use."""
+        while self._closing:
+            await asyncio.wait(self._closing)
+        credential, self._credential = self._credential, None
+        if credential is not None and self._ours:
+            await credential.close()
+
+    def _token_credential(self) -> AsyncTokenCredential:
+        if self._credential is None:
+            from azure.identity.aio import DefaultAzureCredential
+
+            self._credential = DefaultAzureCredential()
+        return self._credential
+
+
+async def _close(client: ServiceBusClient, opening: asyncio.Future[Any] | None) -> None:
+    try:
+        async with asyncio.timeout(CLOSING):
+            if opening is not None:
+                await asyncio.gather(opening, return_exceptions=True)
+            await client.close()
+    except RAISED as error:
+        log.debug("a connection could not be closed", error=repr(error))
+
+
+def _host(given: str) -> str:
+    bare = given.removeprefix("sb://").rstrip("/")
+    return bare if "." in bare or ":" in bare else bare + DOMAIN

@@ -1,0 +1,38 @@
+"""The transport: the ends of a namespace's queues."""
+
+from .dead_letters import DeadLetterReceiver
+from .namespace import Namespace
+from .receiver import PROBE_EVERY, LetterReceiver
+from .sender import LetterSender
+
+
+class ServiceBusTransport:
+    """Azure Service Bus over AMQP, with the SDK.
+
+    A receiver that has heard nothing for `probe_every` seconds asks whether its link still lives.
+    """
+
+    def __init__(self, namespace: Namespace, probe_every: float = PROBE_EVERY) -> None:
+        self._namespace = namespace
+        self._probe_every = probe_every
+
+    @classmethod
+    def of(cls, given: str | None) -> "ServiceBusTransport":
+        """From a connection string or the name of a namespace. Raises BrokerError where there is none."""
+        return cls(Namespace.of(given))
+
+    def sender(self, queue: str) -> LetterSender:
+        """A new sender, which connects at its first use."""
+        return LetterSender(self._namespace, queue)
+
+    def receiver(self, queue: str) -> LetterReceiver:
+        """A new receiver, which connects at its first use."""
+        return LetterReceiver(self._namespace, queue, self._probe_every)
+
+    def dead_letters(self, queue: str) -> DeadLetterReceiver:
+        """A new reader of the queue's dead letters."""
+        return DeadLetterReceiver(self._namespace, queue)
+
+    async def close(self) -> None:
+        """Wait until the ends have closed, and let go of the credential."""
+        await self._namespace.close()

@@ -1,0 +1,76 @@
+"""`coremachine bus`: whether a broker can be used, and what has to be created in it."""
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ..app.buses import extra_needed
+from ..bus.broker import lanes_of
+from ..bus.port import Lane
+from ..bus.template import bicep, emulator_config
+from ..settings import Settings
+from .declared import Declared
+from .options import AppName, AsJson, Where, application, jobs_declared
+from .terminal import show_json
+
+if TYPE_CHECKING:
+    from ..bus.servicebus.check import Checked
+
+bus = typer.Typer(no_args_is_help=True, help="The broker that carries messages: Azure Service Bus.")
+
+
+@bus.command()
+def check(*, app: AppName = None, as_json: AsJson = False) -> None:
+    """Try every queue that the declared jobs need: to send, to receive, to read dead letters. Sends nothing.
+
+    The namespace is that of COREMACHINE_SERVICEBUS. Exits 1 where something is refused.
+    """
+    declared = jobs_declared(app)
+    settings = _settings(declared)
+    checked = asyncio.run(_check(settings, _lanes(declared, settings)))
+    if as_json:
+        show_json([asdict(one) for one in checked])
+    else:
+        for one in checked:
+            typer.echo(f"{'ok     ' if one.error is None else 'REFUSED'}  {one.queue}  {one.what}  {one.seconds:.2f} s")
+            if one.error is not None:
+                typer.echo(f"         {one.error}")
+    if any(one.error is not None for one in checked):
+        raise typer.Exit(1)
+
+
+@bus.command()
+def template(
+    *,
+    app: AppName = None,
+    to: Annotated[
+        Literal["bicep", "emulator"], typer.Option("--to", help="For Azure, or for the official emulator.")
+    ] = "bicep",
+) -> None:
+    """Print what creates the queues that the declared jobs need: Bicep, or the emulator's Config.json."""
+    declared = jobs_declared(app)
+    lanes = _lanes(declared, _settings(declared))
+    typer.echo((bicep if to == "bicep" else emulator_config)(lanes).rstrip())
+
+
+def _settings(declared: Declared) -> Settings:
+    return application(declared, Where()).settings
+
+
+def _lanes(declared: Declared, settings: Settings) -> tuple[Lane, ...]:
+    jobs = declared.app.jobs.values() if declared.app is not None else declared.jobs
+    return lanes_of(jobs, settings.job_queue, settings.task_queue, settings.queue_prefix)
+
+
+async def _check(settings: Settings, lanes: tuple[Lane, ...]) -> "list[Checked]":
+    with extra_needed("azure", "azure", "aiohttp"):
+        from ..bus.servicebus.check import check_queue
+        from ..bus.servicebus.namespace import Namespace
+
+    namespace = Namespace.of(settings.servicebus)
+    try:
+        return [one for lane in lanes for one in await check_queue(namespace, lane.queue)]
+    finally:
+        await namespace.close()

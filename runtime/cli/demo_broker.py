@@ -1,0 +1,49 @@
+"""The broker of a demo over Service Bus: a namespace that is named, or the tests' own broker in a source checkout."""
+
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from ..app.buses import BusName
+from ..settings import Settings
+from .errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+ENDING = 10.0
+
+
+@contextmanager
+def broker_wanted(bus: BusName | None) -> Generator[str | None]:
+    """The connection string of a test broker, as long as the block lasts; None where none is wanted or needed.
+
+    Raises InputError where there is none to start.
+    """
+    settings = Settings()
+    if (bus or settings.bus) != "servicebus" or settings.servicebus is not None:
+        yield None
+        return
+    if not (ROOT / "tests" / "servicebus" / "__main__.py").exists():
+        remedy = "set COREMACHINE_SERVICEBUS to a namespace or a connection string"
+        raise InputError("the demo", f"the test broker comes with the source only, and this is no checkout; {remedy}")
+    queues = [word for queue in (settings.job_queue, settings.task_queue) for word in ("--queue", queue)]
+    with _started([sys.executable, "-m", "tests.servicebus", *queues]) as connection:
+        typer.echo("Messages travel by the Azure Service Bus SDK to a test broker on this machine.")
+        yield connection
+
+
+@contextmanager
+def _started(command: list[str]) -> Generator[str]:
+    """A broker process, which ends when its standard input does, with us or with the block."""
+    pipe = subprocess.PIPE
+    broker = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)  # noqa: S603 - our own module
+    try:
+        told = broker.stdout.readline().strip() if broker.stdout else ""
+        if not told.startswith("Endpoint="):
+            raise InputError("the demo", f"the test broker did not start: {' '.join(command)} said {told!r}")
+        yield told
+    finally:
+        broker.communicate(timeout=ENDING)

@@ -1,0 +1,130 @@
+"""What a function app calls: handle a message, and look after what no message brings.
+
+A worker runs in the background of the process, fed with what the host brings. The host settles a message when its
+function returns, so after the handler; a pull worker settles it before. Both are right: the row decides, and a copy of
+a message claims nothing.
+"""
+
+import asyncio
+
+import azure.functions as func
+
+from ...statemachine.errors import OperationError
+from ..app import AsyncCoreMachine
+from ..bus.letter import Envelope
+from ..bus.port import DeadMessage
+from ..bus.pushed import PushedBus
+from ..bus.verdict import Abandon, DeadLetter, Verdict
+from ..logs import logger
+from ..reconciler import Reconciler
+from ..relay import DeadLetterReader
+from ..worker.posting import Posting
+from ..worker.worker import Worker
+
+log = logger("functions")
+
+
+class AbandonedError(OperationError):
+    """Raised so that the host abandons a message, which is then delivered again. Carries `message_id` and `reason`."""
+
+    def __init__(self, message_id: str, reason: str) -> None:
+        self.message_id = message_id
+        self.reason = reason
+        super().__init__(f"message {message_id} is given back: {reason}")
+
+
+class FunctionsHost:
+    """A CoreMachine for the functions of one process. It opens at its first use.
+
+    `app` is an AsyncCoreMachine with a broker for its bus.
+    """
+
+    def __init__(self, app: AsyncCoreMachine) -> None:
+        self.app = app
+        self._opening = asyncio.Lock()
+        self._pushed: PushedBus | None = None
+        self._worker: Worker | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    async def handle(self, message: func.ServiceBusMessage, queue: str) -> Verdict:
+        """Handle one message to the end of what it led to. When this returns, the message may be completed.
+
+        Raises AbandonedError where it is to be delivered again. A message that nobody could handle is told on its
+        job's timeline, or in the log, and then completed: a function cannot dead-letter it.
+        """
+        return await self.handle_envelope(envelope_of(message, queue))
+
+    async def handle_envelope(self, envelope: Envelope) -> Verdict:
+        """The same for an envelope."""
+        pushed = await self._opened()
+        verdict, ended = await pushed.push(envelope)
+        match verdict:
+            case Abandon(reason):
+                raise AbandonedError(envelope.message_id, reason)
+            case DeadLetter(reason, description):
+                await self._tell(DeadMessage(envelope, reason, description))
+            case _:
+                if ended is not None:
+                    # Not cancelled with the function: the work is under a lease, and goes on to its own end.
+                    await asyncio.shield(ended)
+        return verdict
+
+    async def tend(self) -> dict[str, int]:
+        """What a timer does: send what is to be sent, rescue what waits in vain. Returns how much of each.
+
+        Needed where no worker runs all the time, for a process of the host may sleep between two messages.
+        """
+        await self._opened()
+        posting = Posting(self.app.database, self.app.bus, self.app.settings)
+        found = await Reconciler(self.app.database, self.app.bus, self.name, self.app.settings).run_once()
+        return {**found, "messages_sent": await posting.run_once()}
+
+    async def close(self) -> None:
+        """Stop the worker, which gives back what has not finished, and close the application."""
+        worker, self._worker, self._pushed = self._worker, None, None
+        if worker is not None and self._running is not None:
+            worker.stop()
+            await self._running
+            await self.app.close()
+
+    @property
+    def name(self) -> str:
+        """Who finds what waits in vain."""
+        return self._worker.name if self._worker is not None else "functions"
+
+    async def _opened(self) -> PushedBus:
+        async with self._opening:
+            if self._running is not None and self._running.done():
+                log.error("the worker has ended and is started anew", error=repr(self._running.exception()))
+                self._pushed = None
+            if self._pushed is None:
+                if self._worker is None:
+                    await self.app.open()
+                self._pushed = self._started()
+            return self._pushed
+
+    def _started(self) -> PushedBus:
+        app = self.app
+        pushed = PushedBus(app.bus)
+        worker = Worker(app.database, pushed, tuple(app.jobs.values()), app.settings, {"records": app.records})
+        pushed.ended = worker.ended
+        self._worker = worker
+        self._running = asyncio.get_running_loop().create_task(worker.run())
+        return pushed
+
+    async def _tell(self, message: DeadMessage) -> None:
+        transport = self.app.bus.transport
+        if transport is not None:
+            await DeadLetterReader(self.app.database, transport.dead_letters(message.envelope.queue)).tell([message])
+
+
+def envelope_of(message: func.ServiceBusMessage, queue: str) -> Envelope:
+    """A message of the host as an envelope. The host counts deliveries from 1, we count those before this one."""
+    return Envelope(
+        message_id=message.message_id or "",
+        body=message.get_body(),
+        delivery_count=max(0, (message.delivery_count or 1) - 1),
+        queue=queue,
+        properties=dict(message.application_properties or {}),
+        locked_until=None,
+    )

@@ -1,0 +1,44 @@
+"""The functions of a function app: one trigger for each queue, and a timer."""
+
+from collections.abc import Awaitable, Callable
+
+import azure.functions as func
+
+from ..bus.broker import lanes_of
+from .host import FunctionsHost
+
+EVERY_HALF_MINUTE = "*/30 * * * * *"
+
+
+def register(
+    app: func.FunctionApp, host: FunctionsHost, *, connection: str, schedule: str = EVERY_HALF_MINUTE
+) -> func.FunctionApp:
+    """Give `app` a trigger for each queue that the host's jobs need, and a timer that relays and reconciles.
+
+    `connection` is the name of the host's setting that says where Service Bus is; `schedule` a cron expression with
+    seconds.
+    """
+    settings = host.app.settings
+    for lane in lanes_of(host.app.jobs.values(), settings.job_queue, settings.task_queue, settings.queue_prefix):
+        name = f"coremachine_{lane.queue}".replace("-", "_").replace("/", "_")
+        handle = _handler(host, lane.queue)
+        trigger = app.service_bus_queue_trigger(arg_name="message", queue_name=lane.queue, connection=connection)
+        app.function_name(name)(trigger(handle))
+    timer = app.timer_trigger(arg_name="timer", schedule=schedule)
+    app.function_name("coremachine_tend")(timer(_tender(host)))
+    return app
+
+
+def _handler(host: FunctionsHost, queue: str) -> Callable[[func.ServiceBusMessage], Awaitable[None]]:
+    async def handle(message: func.ServiceBusMessage) -> None:
+        await host.handle(message, queue)
+
+    return handle
+
+
+def _tender(host: FunctionsHost) -> Callable[[func.TimerRequest], Awaitable[None]]:
+    async def tend(timer: func.TimerRequest) -> None:
+        _ = timer
+        await host.tend()
+
+    return tend

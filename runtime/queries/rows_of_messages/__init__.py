@@ -1,0 +1,1 @@
+"""What became of the rows that messages speak of, one statement for each kind of message."""

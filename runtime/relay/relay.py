@@ -1,0 +1,144 @@
+"""Sends what is queued into one queue of a broker: take, commit, send, confirm.
+
+A relay that dies between any two of these leaves rows that are due again when its lease on them ends. So a message is
+sent at least once, and never before the rows it speaks of are committed.
+"""
+
+import asyncio
+from time import monotonic
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from ...statemachine.retry import Backoff
+from ..bus.letter import Kind, Letter
+from ..bus.port import Lane, Sender
+from ..errors import BrokerError
+from ..logs import logger
+from ..store.database import Database
+from ..store.outbox import Sending, confirm, take
+
+log = logger("relay")
+LOOK_AHEAD = 5.0
+
+
+class Relay:
+    """One for each queue and process, with a sender of its own: a queue that cannot be sent to holds up no other.
+
+    Several processes may run one for the same queue: each row is taken by one of them.
+    """
+
+    def __init__(self, database: Database, lane: Lane, sender: Sender, sending: Sending, poll: float) -> None:
+        self._database = database
+        self._lane = lane
+        self._sender = sender
+        self._sending = sending
+        self._poll = poll
+        self._woken = asyncio.Event()
+        self._backoff = Backoff(first=0.2, most=10)
+        self._send_again = Backoff(first=0.1, most=2)
+        self._looked_ahead = float("-inf")
+        self._failed_first: float | None = None
+        self._failed_last = 0.0
+
+    @property
+    def failing(self) -> float | None:
+        """For how many seconds nothing could be sent; None where the last try went well.
+
+        A row does not tell: it is taken again and again, and each time its `due_at` moves ahead.
+        """
+        return None if self._failed_first is None else monotonic() - self._failed_first
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        failures = 0
+        try:
+            while True:
+                self._woken.clear()
+                try:
+                    full = await self._turn()
+                    failures = 0
+                except (psycopg.Error, PoolTimeout, BrokerError) as error:
+                    failures += 1
+                    self._tell(error, failures)
+                    await asyncio.sleep(self._backoff.delay(failures))
+                    continue
+                if not full:
+                    await self._sleep()
+        finally:
+            await self._sender.close()
+
+    async def run_once(self) -> int:
+        """Send all that is due, and what is due within the horizon. Returns how many messages there were.
+
+        Raises BrokerError where they could not be sent: they stay due.
+        """
+        sent = 0
+        for kind in self._lane.types:
+            while letters := await self._taken(kind, ahead=True):
+                await self._send(kind, letters)
+                sent += len(letters)
+                if len(letters) < self._sending.at_once:
+                    break
+        return sent
+
+    async def _turn(self) -> bool:
+        """Send once of each kind. Returns whether there may be more."""
+        ahead = monotonic() - self._looked_ahead >= min(LOOK_AHEAD, self._sending.horizon / 2)
+        full = False
+        if monotonic() - self._failed_last > 2 * self._sending.relay_lease:
+            self._failed_first = None  # what could not be sent would have been taken again since
+        for kind in self._lane.types:
+            letters = await self._taken(kind, ahead=ahead)
+            if letters:
+                await self._send(kind, letters)
+            full = full or len(letters) == self._sending.at_once
+        if ahead:
+            # Looking ahead passes over the rows that wait to be sent again, one by one: not to be done at each turn.
+            self._looked_ahead = monotonic()
+        return full
+
+    async def _taken(self, kind: Kind, *, ahead: bool) -> list[Letter]:
+        async with self._database.transaction() as session:
+            return await take(session, kind, self._lane.types[kind], self._sending, ahead=ahead)
+
+    async def _send(self, kind: Kind, letters: list[Letter]) -> None:
+        """Send and confirm; outside any transaction, for a broker may take its time."""
+        await self._sent_within_lease(letters)
+        self._failed_first = None
+        async with self._database.transaction() as session:
+            await confirm(session, kind, letters, self._sending)
+
+    async def _sent_within_lease(self, letters: list[Letter]) -> None:
+        """Try again with the same ids while nobody else may take the rows. Raises BrokerError."""
+        until = monotonic() + self._sending.relay_lease / 2
+        failures = 0
+        while True:
+            try:
+                return await self._sender.send(letters)
+            except BrokerError as error:
+                failures += 1
+                delay = self._send_again.delay(failures)
+                if error.lasting or monotonic() + delay > until:
+                    raise
+                log.info("sending again", queue=self._lane.queue, messages=len(letters), error=str(error))
+                await asyncio.sleep(delay)
+
+    def _tell(self, error: Exception, failures: int) -> None:
+        self._failed_last = monotonic()
+        if self._failed_first is None:
+            self._failed_first = self._failed_last
+        if failures == 1:
+            said = log.error if isinstance(error, BrokerError) and error.lasting else log.warning
+            said("nothing can be sent; trying again", queue=self._lane.queue, error=str(error).strip())
+
+    async def _sleep(self) -> None:
+        try:
+            async with asyncio.timeout(self._poll):
+                await self._woken.wait()
+        except TimeoutError:
+            return

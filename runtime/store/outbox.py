@@ -1,0 +1,80 @@
+"""The outbox: queued rows as messages to be sent. There is no second copy of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...sql_generator.sends import confirm_statement, postpone_statement, take_statement
+from ...statemachine.records import Record
+from ...statemachine.tables import CALLBACKS, TASKS
+from ..bus.letter import Hint, Kind, Letter
+from .session import Note, Row, Session
+
+RECORDS: dict[Kind, Record] = {"task": TASKS, "callback": CALLBACKS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """The times of sending, in seconds, as in the settings of the same names; and how many are sent together."""
+
+    relay_lease: float
+    resend: float
+    horizon: float
+    resend_at_most: float = 3_600.0
+    at_once: int = 500
+
+
+async def take(session: Session, kind: Kind, types: Sequence[str], sending: Sending, *, ahead: bool) -> list[Letter]:
+    """Take rows of one kind that are to be sent; with `ahead`, those due within the horizon too.
+
+    Until they are confirmed they are due again when the relay's lease ends.
+    """
+    horizon = sending.horizon if ahead else 0.0
+    given = {"kinds": list(types), "limit": sending.at_once, "lease": sending.relay_lease, "horizon": horizon}
+    if kind == "job":
+        rows = await session.fetch("take_job_messages", given)
+    else:
+        rows = await session.statement(take_statement(RECORDS[kind], session.schema), given)
+    return [_letter(kind, row) for row in rows]
+
+
+async def confirm(session: Session, kind: Kind, letters: Sequence[Letter], sending: Sending) -> int:
+    """These were sent: they are sent again when nobody has come for them in time. Returns how many still waited.
+
+    `job_queued` is told of a job whose submission or resumption has not been told yet.
+    """
+    given: dict[str, object] = {
+        "keys": [letter.hint.key for letter in letters],
+        "lease_numbers": [letter.hint.lease_number for letter in letters],
+        "send_numbers": [letter.send_number for letter in letters],
+        "lease": sending.relay_lease,
+        "resend": sending.resend,
+        "most": sending.resend_at_most,
+    }
+    if kind != "job":
+        return len(await session.statement(confirm_statement(RECORDS[kind], session.schema), given))
+    rows = await session.fetch("confirm_job_messages", given)
+    await tell_queued(session, [row["key"] for row in rows])
+    return len(rows)
+
+
+async def postpone(session: Session, hint: Hint, delay: float) -> bool:
+    """Have a message sent anew in `delay` seconds. False where somebody has claimed the row: then nothing changes."""
+    given = {"key": hint.key, "lease_number": hint.lease_number, "delay": delay}
+    if hint.kind == "job":
+        return bool(await session.fetch("postpone_job_message", given))
+    return bool(await session.statement(postpone_statement(RECORDS[hint.kind], session.schema), given))
+
+
+async def tell_queued(session: Session, job_ids: Sequence[str]) -> None:
+    """Write `job_queued` for those of these jobs, locked by the caller, that have none since they were queued.
+
+    Told by whoever first knows that the message was sent: the relay that sent it, or the worker that got it.
+    """
+    if job_ids:
+        rows = await session.fetch("untold_jobs", {"job_ids": list(job_ids)})
+        await session.note(Note(type="job_queued", job_id=row["job_id"], data={}) for row in rows)
+
+
+def _letter(kind: Kind, row: Row) -> Letter:
+    hint = Hint(kind=kind, key=row["key"], job_id=row["job_id"], lease_number=row["lease_number"])
+    return Letter(hint=hint, send_number=row["send_number"], delay=row["delay"])

@@ -1,0 +1,145 @@
+"""Claims: what a worker wins, of what is due or of what messages speak of, and what becomes of those messages."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from ...sql_generator.claims import claim_by_key_statement
+from ...statemachine.lifecycles import CALLBACK, TASK
+from ...statemachine.machine import Subject, WrittenEvent, machine_of
+from ..bus.letter import Envelope, Hint, Kind, UnreadableMessageError, read_hint
+from ..bus.port import Work
+from ..bus.verdict import Abandon, Complete, DeadLetter, RetryLater, Verdict
+from ..store.database import Database
+from ..store.outbox import RECORDS, postpone, tell_queued
+from ..store.rows import ClaimedCallback, JobMessage
+from ..store.session import Row, Session, event_parameters
+from .held import Held
+
+ELSEWHERE = 5.0
+"""Seconds after which a message for another worker is sent anew."""
+
+
+class Claimer:
+    """Claims for one worker, which takes only the types that it declares.
+
+    `due` is how each kind is claimed from the table, `calls` makes claimed tasks what the worker's hands take.
+    """
+
+    def __init__(  # noqa: PLR0913 - each by its name
+        self,
+        database: Database,
+        *,
+        held: Held,
+        owner: str,
+        lease: float,
+        types: Mapping[Kind, Sequence[str]],
+        due: Mapping[Kind, Callable[[int], Awaitable[Sequence[Work]]]],
+        calls: Callable[[Sequence[Row]], Sequence[Work]],
+    ) -> None:
+        self._database = database
+        self._held = held
+        self._owner = owner
+        self._lease = lease
+        self._types = types
+        self._due = due
+        self._calls = calls
+
+    async def due(self, kind: Kind, limit: int) -> Sequence[Work]:
+        """Claim up to `limit` due rows of a kind."""
+        return await self._due[kind](limit)
+
+    async def named(self, envelopes: Sequence[Envelope]) -> tuple[Sequence[Work], Sequence[Verdict]]:
+        """Claim the rows that messages speak of: one statement for each kind, its own transaction.
+
+        A message whose row somebody else has, or has had, is complete: it was a hint, and there is nothing to do. One
+        that nobody could ever handle is a dead letter. One for another worker is sent anew.
+        """
+        verdicts: dict[int, Verdict] = {}
+        hints: dict[Kind, dict[int, Hint]] = {}
+        for index, envelope in enumerate(envelopes):
+            try:
+                hint = read_hint(envelope)
+                hints.setdefault(hint.kind, {})[index] = hint
+            except UnreadableMessageError as error:
+                verdicts[index] = DeadLetter(error.reason, error.description)
+        won: list[Work] = []
+        for kind, asked in hints.items():
+            works, said = await self._claim(kind, asked)
+            won += works
+            verdicts |= said
+        return won, [verdicts[index] for index in range(len(envelopes))]
+
+    async def _claim(self, kind: Kind, asked: Mapping[int, Hint]) -> tuple[Sequence[Work], dict[int, Verdict]]:
+        with self._held.claiming(kind) as leases:
+            async with self._database.transaction() as session:
+                rows = await self._rows(session, kind, list(asked.values()))
+                numbers: dict[str, int] = {row["key"]: row["lease_number"] for row in rows}
+                first: dict[str, int] = {}
+                for index, hint in asked.items():
+                    # it was this message that won: a claim raises the lease number by one
+                    if numbers.get(hint.key) == hint.lease_number + 1:
+                        first.setdefault(hint.key, index)
+                verdicts: dict[int, Verdict] = {index: Complete("claimed") for index in first.values()}
+                lost = {index: hint for index, hint in asked.items() if index not in verdicts}
+                verdicts |= await self._judge(session, kind, lost, set(numbers))
+            leases.update(numbers)
+        return self._works(kind, rows), verdicts
+
+    async def _rows(self, session: Session, kind: Kind, hints: Sequence[Hint]) -> list[Row]:
+        given = {
+            "keys": [hint.key for hint in hints],
+            "lease_numbers": [hint.lease_number for hint in hints],
+            "kinds": list(self._types[kind]),
+            "lease_owner": self._owner,
+            "lease": self._lease,
+        }
+        if kind == "job":
+            rows = await session.fetch("claim_job_messages_by_key", given)
+            await tell_queued(session, [row["key"] for row in rows])
+            return rows
+        given |= event_parameters(claiming(kind, self._owner))
+        return await session.statement(claim_by_key_statement(RECORDS[kind], session.schema), given)
+
+    def _works(self, kind: Kind, rows: Sequence[Row]) -> Sequence[Work]:
+        match kind:
+            case "job":
+                return [JobMessage(row["key"], row["job_type"], row["lease_number"]) for row in rows]
+            case "callback":
+                return [ClaimedCallback(**row) for row in rows]
+            case "task":
+                return self._calls(rows)
+
+    async def _judge(self, session: Session, kind: Kind, lost: Mapping[int, Hint], won: set[str]) -> dict[int, Verdict]:
+        """Why a claim was lost, and so what becomes of the message."""
+        if not lost:
+            return {}
+        keys = {"keys": [hint.key for hint in lost.values()]}
+        rows = {row["key"]: row for row in await session.fetch(f"rows_of_messages/{kind}", keys)}
+        verdicts: dict[int, Verdict] = {}
+        for index, hint in lost.items():
+            verdict = Complete("a copy") if hint.key in won else _lost(hint, rows.get(hint.key), self._types[kind])
+            if isinstance(verdict, RetryLater) and not await postpone(session, hint, verdict.delay):
+                verdict = Complete("claimed meanwhile")
+            verdicts[index] = verdict
+        return verdicts
+
+
+def _lost(hint: Hint, row: Row | None, types: Sequence[str]) -> Verdict:
+    what = f"{hint.kind} {hint.key}"
+    if row is None:
+        return DeadLetter("NoSuchRow", f"there is no {what}")
+    if row["job_id"] != hint.job_id:
+        return DeadLetter("NoSuchRow", f"{what} does not belong to job {hint.job_id}")
+    if not row["waiting"]:
+        return Complete(f"{what} waits for no message: it is {row['status']}")
+    if row["lease_number"] != hint.lease_number:
+        return Complete(f"{what} has been claimed since: its lease number is {row['lease_number']}")
+    if row["type"] not in types:
+        return RetryLater(ELSEWHERE, f"{row['type']} is not declared here")
+    return Abandon(f"{what} was held by somebody who let go of it")
+
+
+def claiming(kind: Kind, owner: str) -> WrittenEvent | None:
+    """The event that every row of a claim writes, fired once: the rows are not known before the claim."""
+    lifecycle = TASK if kind == "task" else CALLBACK
+    move = machine_of(lifecycle).fire(Subject("*", lifecycle.initial.name), "claim", data={"worker": owner})
+    return move.event

@@ -1,0 +1,77 @@
+"""`coremachine bus`, and the commands that take `--bus servicebus`, over the real SDK."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.commands import JOBS, error_of, run, run_json
+from tests.servicebus.brokers import Broker
+
+QUEUES = ("coremachine-jobs", "coremachine-tasks")
+
+
+@pytest.fixture
+def ready(broker: Broker) -> Broker:
+    """The broker with the queues that the declared jobs need, empty."""
+    for queue in QUEUES:
+        broker.create_queue(queue)
+    return broker
+
+
+def test_a_check_tells_what_can_be_done_with_each_queue(ready: Broker) -> None:
+    done = run("bus", "check", "--app", str(JOBS), "--json", COREMACHINE_SERVICEBUS=ready.connection_string)
+    checked = json.loads(done.stdout)
+    assert [(one["queue"], one["what"]) for one in checked] == [
+        (queue, what) for queue in QUEUES for what in ("send", "receive", "dead letters")
+    ]
+    assert {one["error"] for one in checked} == {None}
+    assert ready.counters(QUEUES[0]).enqueued == ready.counters(QUEUES[0]).delivered == 0
+
+
+def test_a_check_of_queues_that_do_not_exist_says_what_to_do(broker: Broker) -> None:
+    given: dict[str, Any] = {"COREMACHINE_SERVICEBUS": broker.connection_string, "COREMACHINE_QUEUE_PREFIX": "missing-"}
+    done = run("bus", "check", "--app", str(JOBS), code=1, **given)
+    assert done.stdout.count("REFUSED  missing-coremachine-") == 6
+    assert "`coremachine bus template` prints what to create" in done.stdout
+
+
+def test_a_check_without_a_namespace_names_the_setting() -> None:
+    assert "COREMACHINE_SERVICEBUS" in error_of("bus", "check", "--app", str(JOBS))
+
+
+def test_the_template_names_every_queue_for_azure_and_for_the_emulator() -> None:
+    bicep = run("bus", "template", "--app", str(JOBS)).stdout
+    assert re.findall(r"^  '(coremachine-\w+)'$", bicep, re.MULTILINE) == list(QUEUES)
+    assert bicep.count("{") == bicep.count("}")
+    emulator = json.loads(run("bus", "template", "--app", str(JOBS), "--to", "emulator").stdout)
+    (namespace,) = emulator["UserConfig"]["Namespaces"]
+    assert [queue["Name"] for queue in namespace["Queues"]] == list(QUEUES)
+
+
+def test_the_demo_runs_over_the_sdk_on_a_broker_that_it_starts_itself(url: str, tmp_path: Path) -> None:
+    done = run("demo", "--bus", "servicebus", url=url, where=tmp_path)
+    assert "Azure Service Bus SDK to a test broker" in done.stdout
+    assert "Last successful: job_completed at " in done.stdout
+    assert (tmp_path / "hillshade.png").exists()
+
+
+def test_a_worker_of_the_command_line_runs_a_job_over_service_bus(ready: Broker, url: str) -> None:
+    given: dict[str, Any] = {"COREMACHINE_SERVICEBUS": ready.connection_string, "COREMACHINE_BUS": "servicebus"}
+    made = run("submit", "sums", "first=2", "--app", str(JOBS), "--json", url=url, **given)
+    assert json.loads(made.stdout)["status"] == "queued"
+    run("worker", "--app", str(JOBS), "--until-idle", url=url, **given)
+    (job,) = run_json("jobs", "--json", url=url)
+    assert job["status"] == "completed"
+    assert ready.counters(QUEUES[1]).completed >= 1
+
+
+def test_without_the_extra_the_error_names_it(tmp_path: Path) -> None:
+    (tmp_path / "azure").mkdir()
+    (tmp_path / "azure" / "__init__.py").write_text("raise ModuleNotFoundError('no azure', name='azure')\n")
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    given: dict[str, Any] = {"PYTHONPATH": path, "COREMACHINE_SERVICEBUS": "mine"}
+    assert "coremachine[azure]" in error_of("bus", "check", "--app", str(JOBS), **given)

@@ -1,0 +1,29 @@
+"""The buses that the contract is asked of, each with what the test needs of it beside the port."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from coremachine import Job
+from coremachine.runtime.app import AsyncCoreMachine
+from coremachine.runtime.bus.letter import Letter
+from coremachine.runtime.bus.port import Sender
+
+OpenOnBus = Callable[..., Awaitable[AsyncCoreMachine]]
+
+
+@dataclass(frozen=True)
+class BusUnderTest:
+    """A bus by its name, and how an application is opened on it: `open_app(job, …, setting=…)`."""
+
+    name: str
+    open_app: OpenOnBus
+    jobs: tuple[Job, ...] = ()
+
+    async def repeat(self, app: AsyncCoreMachine, letters: list[Letter]) -> None:
+        """Send copies of messages, as a broker may deliver them again; a bus with no messages has none to copy."""
+        if app.bus.transport is not None:
+            for letter in letters:
+                queue = next(lane.queue for lane in app.bus.lanes if letter.hint.kind in lane.types)
+                sender: Sender = app.bus.transport.sender(queue)
+                await sender.send([letter])
+                await sender.close()

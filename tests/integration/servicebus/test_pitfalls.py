@@ -1,0 +1,260 @@
+"""What the SDK and Service Bus are known to do to those who trust them, one by one, on the real SDK."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from coremachine.runtime.bus.letter import Envelope, Hint, Letter
+from coremachine.runtime.bus.servicebus import ServiceBusTransport
+from coremachine.runtime.bus.servicebus.namespace import Namespace
+from coremachine.runtime.bus.servicebus.receiver import LetterReceiver
+from coremachine.runtime.bus.verdict import Abandon, Complete, DeadLetter, Verdict
+from coremachine.runtime.errors import BrokerError
+from tests.servicebus.brokers import Broker
+from tests.servicebus.fixtures import NewQueue
+from tests.waiting import until
+
+DONE = Complete("done")
+
+
+def letters(number: int, send_number: int = 1) -> list[Letter]:
+    hints = [Hint(kind="task", key=f"1-{index}", job_id="f" * 64, lease_number=0) for index in range(number)]
+    return [Letter(hint=hint, send_number=send_number) for hint in hints]
+
+
+@pytest_asyncio.fixture
+async def transport(broker: Broker, caplog: pytest.LogCaptureFixture) -> AsyncIterator[ServiceBusTransport]:
+    caplog.set_level(logging.CRITICAL + 1, logger="azure")
+    made = ServiceBusTransport(Namespace(broker.connection_string), probe_every=0.5)
+    yield made
+    await made.close()
+    gc.collect()
+
+
+async def received(receiver: LetterReceiver, number: int) -> list[str]:
+    """Receive and complete until that many messages have come; their ids."""
+    ids: list[str] = []
+
+    async def all_came() -> bool:
+        try:
+            came = await receiver.receive(10, 0.5)
+        except BrokerError:
+            return False
+        ids.extend(envelope.message_id for envelope in came)
+        await receiver.settle([(envelope, DONE) for envelope in came])
+        return len(ids) >= number
+
+    await until(all_came, f"{number} messages")
+    return ids
+
+
+async def test_pitfall_1_a_settlement_that_is_not_answered_is_unknown_and_no_error(
+    transport: ServiceBusTransport, broker: Broker, queue: str
+) -> None:
+    sender, receiver = transport.sender(queue), transport.receiver(queue)
+    await sender.send(letters(1))
+    (envelope,) = await receiver.receive(1, 5)
+    broker.lose_settle_reply(queue, drop=True)
+    assert await receiver.settle([(envelope, DONE)]) in {0, 1}
+    assert broker.counters(queue).held == 0
+    await sender.send(letters(1, send_number=2))
+    assert await received(receiver, 1) == ["task:1-0:0:2"]
+    await sender.close()
+    await receiver.close()
+
+
+async def test_pitfall_2_a_silent_link_is_probed_and_made_anew(
+    transport: ServiceBusTransport, broker: Broker, queue: str
+) -> None:
+    receiver = transport.receiver(queue)
+    assert await receiver.receive(1, 0.1) == []
+    broker.stall()
+    broker.heal()
+    sender = transport.sender(queue)
+    await sender.send(letters(1))
+    assert await received(receiver, 1) == ["task:1-0:0:1"]
+    await sender.close()
+    await receiver.close()
+
+
+async def test_pitfall_2_a_send_into_silence_ends_and_says_so(
+    transport: ServiceBusTransport, broker: Broker, queue: str
+) -> None:
+    sender = transport.sender(queue)
+    await sender.send(letters(1))
+    broker.stall(queue)
+    async with asyncio.timeout(30):
+        with pytest.raises(BrokerError) as refused:
+            await sender.send(letters(1, send_number=2))
+    assert not refused.value.lasting
+    broker.heal()
+    await sender.send(letters(1, send_number=3))
+    await sender.close()
+
+
+async def test_pitfall_3_a_detached_link_is_made_anew(
+    transport: ServiceBusTransport, broker: Broker, queue: str
+) -> None:
+    sender, receiver = transport.sender(queue), transport.receiver(queue)
+    await sender.send(letters(1))
+    await received(receiver, 1)
+    broker.detach_links(queue)
+    try:
+        await sender.send(letters(1, send_number=2))
+    except BrokerError:
+        await sender.send(letters(1, send_number=2))
+    assert set(await received(receiver, 1)) == {"task:1-0:0:2"}
+    await sender.close()
+    await receiver.close()
+
+
+async def test_pitfalls_4_and_7_a_lock_that_was_lost_is_no_error_and_the_message_comes_again(
+    transport: ServiceBusTransport, broker: Broker, queue: str
+) -> None:
+    sender, receiver = transport.sender(queue), transport.receiver(queue)
+    await sender.send(letters(1))
+    (envelope,) = await receiver.receive(1, 5)
+    opened = receiver.opened
+    broker.expire_locks(queue)
+    assert await receiver.settle([(envelope, DONE)]) == 1
+    assert receiver.opened is opened
+    (again,) = await receiver.receive(1, 5)
+    assert (again.message_id, again.delivery_count) == (envelope.message_id, 1)
+    assert await receiver.settle([(again, DONE)]) == 0
+    await sender.close()
+    await receiver.close()
+
+
+async def test_pitfall_5_nothing_is_locked_beyond_what_was_asked_for(
+    transport: ServiceBusTransport, broker: Broker, queue: str
+) -> None:
+    sender, receiver = transport.sender(queue), transport.receiver(queue)
+    await sender.send(letters(10))
+    (envelope,) = await receiver.receive(1, 5)
+    assert (broker.counters(queue).locked, broker.counters(queue).delivered) == (1, 1)
+    await receiver.settle([(envelope, DONE)])
+    await sender.close()
+    await receiver.close()
+
+
+async def test_pitfall_6_one_receiver_serves_every_poll_and_its_end_leaves_nothing_locked(
+    transport: ServiceBusTransport, broker: Broker, queue: str
+) -> None:
+    receiver = transport.receiver(queue)
+    assert await receiver.receive(1, 0.1) == []
+    opened = receiver.opened
+    assert opened is not None
+    assert await receiver.receive(1, 0.1) == []
+    assert receiver.opened is opened
+    await receiver.close()
+    sender = transport.sender(queue)
+    await sender.send(letters(3))
+    await sender.close()
+    assert (broker.counters(queue).locked, broker.counters(queue).held) == (0, 3)
+
+
+async def test_pitfall_8_an_end_is_open_before_it_is_used(
+    transport: ServiceBusTransport, broker: Broker, queue: str
+) -> None:
+    senders = [transport.sender(queue) for _ in range(5)]
+    await asyncio.gather(*(sender.send(letters(4, send_number=n)) for n, sender in enumerate(senders)))
+    assert broker.counters(queue).enqueued == 20
+    for sender in senders:
+        await sender.close()
+
+
+async def test_pitfall_9_a_lost_acknowledgement_makes_no_second_copy_where_duplicates_are_looked_for(
+    transport: ServiceBusTransport, broker: Broker, new_queue: NewQueue
+) -> None:
+    queue = new_queue(requires_duplicate_detection=True)
+    sender = transport.sender(queue)
+    await sender.send(letters(1))
+    broker.lose_send_ack(queue)
+    try:
+        await sender.send(letters(3, send_number=2))
+    except BrokerError:
+        await sender.send(letters(3, send_number=2))
+    counted = broker.counters(queue)
+    assert (counted.enqueued, counted.duplicates) == (4, 3)
+    await sender.close()
+
+
+async def test_pitfall_10_what_is_too_much_for_one_batch_goes_in_several(
+    transport: ServiceBusTransport, broker: Broker, queue: str
+) -> None:
+    many = letters(1_500)
+    assert sum(len(letter.body) for letter in many) < 256 * 1024 < sum(len(letter.body) + 100 for letter in many)
+    sender = transport.sender(queue)
+    await sender.send(many)
+    assert broker.counters(queue).enqueued == 1_500
+    await sender.close()
+
+
+async def test_pitfall_11_throttling_passes_and_a_missing_queue_does_not(
+    transport: ServiceBusTransport, broker: Broker, queue: str
+) -> None:
+    sender = transport.sender(queue)
+    broker.throttle(queue, times=None)
+    with pytest.raises(BrokerError) as throttled:
+        await sender.send(letters(1))
+    broker.heal()
+    nowhere = transport.sender("nowhere")
+    with pytest.raises(BrokerError, match="the queue does not exist") as missing:
+        await nowhere.send(letters(1))
+    assert (throttled.value.lasting, missing.value.lasting) == (False, True)
+    await sender.send(letters(1))
+    await sender.close()
+    await nowhere.close()
+
+
+async def test_pitfall_12_a_refused_login_is_lasting_and_says_what_to_look_at(
+    transport: ServiceBusTransport, broker: Broker, queue: str
+) -> None:
+    receiver = transport.receiver(queue)
+    broker.refuse_token(queue, times=None)
+    with pytest.raises(BrokerError, match="the login was refused") as refused:
+        await receiver.receive(1, 0.5)
+    assert refused.value.lasting
+    broker.heal()
+    assert await receiver.receive(1, 0.5) == []
+    await receiver.close()
+
+
+async def test_verdicts_reach_the_broker_and_dead_letters_are_read_with_their_reason(
+    transport: ServiceBusTransport, broker: Broker, queue: str
+) -> None:
+    sender, receiver = transport.sender(queue), transport.receiver(queue)
+    await sender.send(letters(3))
+    got = [await receiver.receive(1, 5) for _ in range(3)]
+    (one,), (two,), (three,) = got
+    verdicts: list[tuple[Envelope, Verdict]] = [
+        (one, DONE),
+        (two, Abandon("again")),
+        (three, DeadLetter("Poison", "x" * 9_000)),
+    ]
+    assert await receiver.settle(verdicts) == 0
+    counted = broker.counters(queue)
+    assert (counted.completed, counted.abandoned, counted.dead_lettered, counted.held) == (1, 1, 1, 1)
+    reader = transport.dead_letters(queue)
+    (dead,) = await reader.receive(5, 2)
+    assert (dead.reason, len(dead.description), dead.envelope.message_id) == ("Poison", 1_024, "task:1-2:0:1")
+    await reader.remove([dead])
+    assert broker.dead_letters(queue) == []
+    for end in (sender, receiver, reader):
+        await end.close()
+
+
+async def test_a_delayed_letter_is_scheduled_and_held_back_by_the_broker(
+    transport: ServiceBusTransport, broker: Broker, queue: str
+) -> None:
+    sender, receiver = transport.sender(queue), transport.receiver(queue)
+    hint = Hint(kind="task", key="1-0", job_id="f" * 64, lease_number=1)
+    await sender.send([Letter(hint=hint, send_number=1, delay=1.5)])
+    assert [told.state for told in broker.messages(queue)] == ["scheduled"]
+    assert await received(receiver, 1) == ["task:1-0:1:1"]
+    await sender.close()
+    await receiver.close()

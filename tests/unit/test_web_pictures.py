@@ -36,7 +36,12 @@ def event(kind: str, seconds: float, status: str = "success", attempt: int = 1) 
 
 def bars(row: dict[str, Any], events: list[dict[str, Any]]) -> list[tuple[str, float, float | None, int]]:
     return [
-        (bar.kind, (bar.begin - BORN).total_seconds(), bar.end and (bar.end - BORN).total_seconds(), bar.attempt)
+        (
+            bar.kind,
+            (bar.begin - BORN).total_seconds(),
+            (bar.end - BORN).total_seconds() if bar.end else None,
+            bar.attempt,
+        )
         for bar in life_of(row, events).bars
     ]
 
@@ -81,7 +86,7 @@ def test_a_task_without_a_history_tells_its_life_by_its_own_times() -> None:
 
 
 def test_the_slices_of_a_stage_count_each_task_once_in_each() -> None:
-    counts = [
+    counts: list[dict[str, Any]] = [
         {"started": 3, "ended": 5, "tasks": 10},
         {"started": 4, "ended": None, "tasks": 5},
         {"started": None, "ended": 6, "tasks": 2},

@@ -48,6 +48,16 @@ def ids_of(told: list[dict[str, str]]) -> list[int]:
     return [json.loads(message["data"])["event_id"] for message in told]
 
 
+async def first_told(web: httpx.AsyncClient, path: str) -> list[str]:
+    """The types of the events that a new stream tells first, all that there are for it at once."""
+    async with asyncio.timeout(LONGEST), web.stream("GET", path, headers={"accept": "text/event-stream"}) as answer:
+        async for part in answer.aiter_text():
+            if "event: told" in part:
+                lines = [line.removeprefix("data:") for line in part.splitlines() if line.startswith("data: {")]
+                return [json.loads(line)["type"] for line in lines]
+    return []
+
+
 async def test_a_stream_tells_each_event_once_and_goes_on_after_the_last_one_had(open_app: OpenApp) -> None:
     app = await open_app(raster)
     world.gate.clear()
@@ -78,12 +88,14 @@ async def test_f41_a_stream_waits_for_an_event_that_took_its_id_early_and_commit
         " VALUES (%s, 'checkpoint', 'info', jsonb_build_object('name', %s::text))"
     )
     async with served(create_site(app, Access())) as address, httpx.AsyncClient(base_url=address) as web:
-        stream = messages(web, f"/api/jobs/{job.id}/events")
+        path = f"/api/jobs/{job.id}/events"
+        stream = messages(web, path)
         await take(stream, 2)
         with psycopg.connect(url) as early, psycopg.connect(url) as late:
             early.execute(tell, (job.id, "early"))
             late.execute(tell, (job.id, "late"))
             late.commit()
+            assert await first_told(web, path) == ["job_created", "job_queued"]
             early.commit()
         told = await take(stream, 2)
         await stream.aclose()  # type: ignore[attr-defined] # it is a generator

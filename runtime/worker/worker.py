@@ -79,7 +79,8 @@ class Worker:
                 return self._held.watch("callback", work.key)
             case Call():
                 return self._held.watch("task", work.task.key)
-        raise TypeError(f"{work!r} was not claimed here")
+            case _:
+                raise TypeError(f"{work!r} was not claimed here")
 
     async def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop` is called, or until nothing that this worker could do is left, if `until_idle`."""

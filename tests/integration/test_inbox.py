@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from coremachine.runtime.bus.broker import Inbox
-from coremachine.runtime.bus.letter import Envelope, Hint, Letter
+from coremachine.runtime.bus.letter import Envelope, Hint, Kind, Letter
 from coremachine.runtime.bus.port import Work
 from coremachine.runtime.bus.verdict import Complete, Verdict
 from tests.post_office import PostOffice, envelope_of
@@ -23,7 +23,7 @@ class Claims:
     told: list[str] = field(default_factory=list[str])
     refusals: int = 0
 
-    async def due(self, *_: object) -> Sequence[Work]:
+    async def due(self, kind: Kind, limit: int) -> Sequence[Work]:  # noqa: ARG002 - what a bus may ask for
         """Nothing is due."""
         return ()
 

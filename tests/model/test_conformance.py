@@ -28,8 +28,10 @@ FAIRNESS = 0.7
 IN_THE_END = {"pass deadline", "pass timeout"}
 """What happens sooner or later, and would cut short whatever else may happen first."""
 LIKELY = {"completed": 8, "fails": 0.3, "pass deadline": 0.1, "end overdue job": 0.3}
-WANTED = {"claim", "see", "handle", "settle", "stale", "late", "expire", "rescue", "crash", "cancel", "resume", "renew"}
-WANTED |= {"pass", "end"}
+WANTED = {
+    *("claim", "see", "handle", "settle", "stale", "late", "expire", "rescue", "crash", "cancel", "resume", "renew"),
+    *("pass", "end"),
+}
 
 
 def chosen(world: World, state: State, random: Random) -> Action | None:

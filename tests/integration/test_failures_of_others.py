@@ -142,7 +142,7 @@ async def test_f26_every_time_has_its_zone_and_is_the_databases(open_app: OpenAp
         " WHERE table_schema = 'app' AND data_type ~ '^(timestamp|time|date)' AND data_type !~ ' with time zone$'",
     )
     assert naive == []
-    for folder in ("flow", "store", "worker", "reconciler", "bus"):
+    for folder in ("flow", "store", "worker", "reconciler", "relay"):  # a broker tells its locks by a clock of its own
         for path in sorted((LIBRARY / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):

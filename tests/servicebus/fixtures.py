@@ -15,6 +15,7 @@ A receiver of the SDK takes a second to close, asleep: `bus` closes what it open
 
 import asyncio
 import gc
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -99,8 +100,22 @@ class AioBus:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Pardon the SDK: where a connection breaks, it drops the socket without closing it."""
     for item in items:
-        if isinstance(item, pytest.Function) and {"broker", "own_broker", "bus_under_test"} & set(item.fixturenames):
+        if _of_the_sdk(item):
             item.add_marker(pytest.mark.filterwarnings(PARDONED))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Collect what the SDK has dropped here and now, or the next test would be blamed for it."""
+    yield
+    if _of_the_sdk(item):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+
+
+def _of_the_sdk(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and bool({"broker", "own_broker", "bus_under_test"} & {*item.fixturenames})
 
 
 @pytest.fixture(scope="session")

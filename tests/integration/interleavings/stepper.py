@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import psycopg
 from psycopg.abc import Params, Query
@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 from coremachine.runtime.store.database import Database
 from coremachine.runtime.store.session import Row, Session
 
+T = TypeVar("T")
 ASK_SERVER_AFTER = 0.002
 """Seconds. How long a statement may take before the server is asked about it; it decides nothing."""
 LANES = "ab"
@@ -83,6 +84,11 @@ class SteppedDatabase(Database):
             await self.stepped.execute("ROLLBACK")
             raise
         await self.stepped.execute("COMMIT")
+
+    async def commit_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """A transaction that is done once: here no connection is lost."""
+        async with self.transaction() as session:
+            return await work(session)
 
 
 class Lane:

@@ -47,13 +47,18 @@ def _thread(url: str, ready: "Future[str]") -> Generator[None]:
                 ready.set_result(address)
                 await over.wait()
 
-    thread = threading.Thread(target=lambda: asyncio.Runner(loop_factory=lambda: loop).run(run()))
+    def run_and_close() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(run())
+
+    thread = threading.Thread(target=run_and_close)
     thread.start()
     try:
         yield
     finally:
         loop.call_soon_threadsafe(over.set)
         thread.join(timeout=60)
+        assert not thread.is_alive()
 
 
 @pytest.mark.filterwarnings("ignore::Warning")

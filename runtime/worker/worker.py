@@ -2,9 +2,9 @@
 
 import asyncio
 import os
+import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from itertools import count
 from typing import Any
 
 import psycopg
@@ -41,7 +41,6 @@ from .shared import Shared
 log = logger("worker")
 PLACES: Mapping[Kind, int] = {"job": 4, "callback": 4}
 CLAIM_SECONDS = 5.0
-_numbers = count(1)
 
 
 class Worker:
@@ -55,7 +54,8 @@ class Worker:
         settings: Settings,
         more: Mapping[str, object] | None = None,
     ) -> None:
-        self.name = f"{socket.gethostname()}-{os.getpid()}-{next(_numbers)}"
+        # Process ids come again, within the hour on a busy machine: the name of a lost worker must not.
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._database = database
         self._bus = bus
         self._jobs = {job.name: job for job in jobs}

@@ -183,8 +183,10 @@ class Replay:
 
     async def _claim_task(self, action: Action) -> None:
         event = machine_of(TASK).fire(Subject("*", "queued"), "claim", data={"worker": "w"}).event
+        queued = await self._row(action)
         parameters = {
-            "keys": [(await self._row(action))["key"]],
+            "keys": [queued["key"]],
+            "lease_numbers": [queued["lease_number"]],
             "kinds": list(self.job.tasks),
             "lease_owner": f"worker {action.worker}",
             "lease": LONG,

@@ -92,6 +92,8 @@ def _changes(node: exp.Expr) -> Iterator[tuple[str, bool, Callable[[exp.Expr], N
         for operand in (node.args.get("this"), node.args.get("expression")):
             if operand is not None and not isinstance(operand, exp.And):
                 yield from _of_condition(_said(operand))
+    if isinstance(node, exp.Join) and node.args.get("on") is not None:
+        yield from _of_condition(_said(node.args["on"]))
     if isinstance(node, exp.In | exp.Array):
         for member in node.expressions if len(node.expressions) > 1 else ():
             yield f"{_said(node)}: {_said(member)}", False, _without_member(_said(node), _said(member))
@@ -124,7 +126,11 @@ def _said(node: exp.Expr) -> str:
 
 def _true_where(said: str) -> Callable[[exp.Expr], None]:
     def change(node: exp.Expr) -> None:
-        if isinstance(node.parent, exp.Where | exp.And) and not isinstance(node, exp.And) and _said(node) == said:
+        if (
+            isinstance(node.parent, exp.Where | exp.And | exp.Join)
+            and not isinstance(node, exp.And)
+            and _said(node) == said
+        ):
             node.replace(exp.true())
 
     return change

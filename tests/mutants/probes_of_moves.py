@@ -1,7 +1,7 @@
 """What a generated statement must do: win the rows that are where it expects them, told and counted; no others."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import psycopg
 
@@ -14,6 +14,8 @@ from tests.mutants.probes import sample_of
 
 UNSORTED = "".join(f"SET LOCAL enable_{way} = off; " for way in ("indexscan", "indexonlyscan", "bitmapscan"))
 """No index gives the rows in an order that only ORDER BY may promise."""
+Claim = Callable[..., str]
+"""The text of a claim: of the keys given, with the parameters given, and else with what wins."""
 OTHER_LEASES = (-1, 1)
 SPAN = 90
 """How long after the move what it limits must end, in seconds."""
@@ -31,6 +33,8 @@ BEFORE: Mapping[str, tuple[Sequence[str], Mapping[str, int]]] = {
     "task": (("failed", "cancelled"), {"rescues": 2}),
 }
 """What they were, and in which states."""
+NOT_RESET = 4
+"""What columns were that go back to their default."""
 
 
 def literal(sql: str, parameters: Mapping[str, object]) -> str:
@@ -86,6 +90,7 @@ def moved(statement: Statement, key: str, data: Mapping[str, object]) -> str:
         *(f"r.{column} = b.{column} + 1" for column in record.counts.get(trigger, ())),
         *(f"r.{column} = b.{column} + 7" for column in record.adds.get(trigger, ())),
         *(f"r.{column} = {SET_TO[trigger][column]}" for column in record.sets.get(trigger, ())),
+        *(f"r.{column} = {record.column(column).default}" for column in record.resets.get(trigger, ())),
         *_tied(statement),
     ]
     return (
@@ -158,6 +163,7 @@ def _prepared(statement: Statement) -> str:
         if tie.allowed
     }
     sets |= {tie.span: f"interval '{SPAN} s'" for tie in record.ties if tie.span}
+    sets |= {name: str(NOT_RESET) for name in record.resets.get(statement.transition.trigger, ())}
     if record.sets.get(statement.transition.trigger):
         states, numbers = BEFORE[record.machine]
         here = _stands_in(states)
@@ -237,8 +243,13 @@ def many(statement: Statement, ground: Ground, keys: list[str], limit: int = 100
         sql = statement.sql.replace("%(value)s", _parent(statement, keys[0]))
         return literal(sql, _event(statement)), 1
     kind = {"task": "add", "callback": "sums"}[statement.record.machine]
-    given = {**_event(statement), "kinds": [kind], "limit": limit, "lease": 60.0, "keys": keys}
-    return literal(statement.sql, given), limit
+    given = {**_event(statement), "kinds": [kind], "limit": limit, "lease": 60.0, **_named(keys, ground)}
+    return literal(statement.sql, given), limit if statement.kind == "claim" else len(keys)
+
+
+def _named(keys: Sequence[str], ground: Ground) -> dict[str, object]:
+    """Rows by their keys, each under the lease it had last."""
+    return {"keys": list(keys), "lease_numbers": [ground.leases[key] for key in keys]}
 
 
 def _uncounted(statement: Statement) -> dict[str, object]:
@@ -276,34 +287,63 @@ def _of_claim(statement: Statement, ground: Ground) -> Iterator[Probe]:
     table, by, initial = f"app.{record.table}", record.queue.by, record.lifecycle.initial.name
     kind = {"task": "add", "callback": "sums"}[record.machine]
     keys = ground.keys[record.machine, initial]
-    given = {**_event(statement), "kinds": [kind], "limit": 100, "lease": 60.0, "keys": list(keys)}
+    given = {**_event(statement), "kinds": [kind], "limit": 100, "lease": 60.0}
 
-    def claim(**other: object) -> str:
-        return literal(statement.sql, {**given, **other})
+    def claim(keys: Sequence[str] = keys, **other: object) -> str:
+        return literal(statement.sql, {**given, **_named(keys, ground), **other})
 
     for state in record.lifecycle.by_name:
         key = ground.keys[record.machine, state][0]
-        sql = _prepared(statement) + before(record, key) + claim(keys=[key])
+        sql = _prepared(statement) + before(record, key) + claim([key])
         holds = moved(statement, key, {"n": 1}) if state in statement.transition.sources else unchanged(record, key)
         yield Probe(f"{statement.name} in {state}", sql, holds)
-    first, last = keys[0], keys[-1]
-    where = f"{record.key.name}::text"
-    others = f"status = 'queued' AND {where} <> '{first}'"
-    early = f"UPDATE {table} SET due_at = app.clock() + interval '1 hour' WHERE {others}; "  # noqa: S608
-    yield Probe(f"{statement.name}, due", early + claim(), "$changed = 1")
-    yield Probe(f"{statement.name}, not due", early + before(record, last) + claim(), unchanged(record, last))
+    last = keys[-1]
     yield Probe(f"{statement.name}, of another kind", claim(kinds=["nonsense"]), "$changed = 0")
-    some = f"UPDATE {table} SET {by} = 'another' WHERE {where} = '{last}'; "  # noqa: S608 - test SQL
+    some = f"UPDATE {table} SET {by} = 'another' WHERE {record.key.name}::text = '{last}'; "  # noqa: S608 - test SQL
     yield Probe(f"{statement.name}, of that kind", some + before(record, last) + claim(), unchanged(record, last))
     if statement.kind == "claim":
         yield Probe(f"{statement.name}, two", claim(limit=2), "$changed = 2")
         yield Probe(
             f"{statement.name}, two of two kinds", some + claim(limit=1, kinds=[kind, "another"]), "$changed = 1"
         )
-        for one in keys:
-            soon = f"UPDATE {table} SET due_at = app.clock() - interval '1 hour' WHERE {where} = '{one}'; "  # noqa: S608
-            sql = UNSORTED + _prepared(statement) + soon + before(record, one) + claim(limit=1)
-            yield Probe(f"{statement.name}, the first", sql, moved(statement, one, {"n": 1}))
+        yield from _of_due(statement, keys, claim)
     else:
-        sql = before(record, last) + claim(keys=[first])
-        yield Probe(f"{statement.name}, of another", sql, unchanged(record, last))
+        yield from _of_named(statement, ground, keys, claim)
+
+
+def _of_due(statement: Statement, keys: Sequence[str], claim: Claim) -> Iterator[Probe]:
+    """What is due is claimed, and what has been due for longest comes first."""
+    record, first, last = statement.record, keys[0], keys[-1]
+    early = _early(record, first)
+    yield Probe(f"{statement.name}, due", early + claim(), "$changed = 1")
+    yield Probe(f"{statement.name}, not due", early + before(record, last) + claim(), unchanged(record, last))
+    for one in keys:
+        soon = f"SET due_at = app.clock() - interval '1 hour' WHERE {record.key.name}::text = '{one}'; "
+        prepared = f"{UNSORTED}{_prepared(statement)}UPDATE app.{record.table} {soon}"
+        sql = prepared + before(record, one) + claim(limit=1)
+        yield Probe(f"{statement.name}, the first", sql, moved(statement, one, {"n": 1}))
+
+
+def _of_named(statement: Statement, ground: Ground, keys: Sequence[str], claim: Claim) -> Iterator[Probe]:
+    """What is named under its last lease is claimed, due or not; another row or another lease is not."""
+    record, first, last = statement.record, keys[0], keys[-1]
+    number = ground.leases[last]
+    wins = f"$changed = {len(keys)} AND {moved(statement, last, {'n': 1})}"
+    early = _prepared(statement) + _early(record, first) + before(record, last)
+    yield Probe(f"{statement.name}, not due", early + claim(), wins)
+    yield Probe(f"{statement.name}, of another", before(record, last) + claim([first]), unchanged(record, last))
+    for lease in (*(number + step for step in OTHER_LEASES), None):
+        sql = before(record, last) + claim([last], lease_numbers=[lease])
+        holds = f"$changed = 0 AND {unchanged(record, last)}"
+        yield Probe(f"{statement.name} under lease {lease} of {number}", sql, holds)
+    where = f"WHERE {record.key.name}::text = '{last}'"
+    raised = f"UPDATE app.{record.table} SET lease_number = {number + 1} {where}; "  # noqa: S608 - test SQL
+    for leases, won in (([ground.leases[first], number + 1], 2), ([number + 1, ground.leases[first]], 0)):
+        sql = raised + claim([first, last], lease_numbers=leases)
+        yield Probe(f"{statement.name}, each under its own lease: {leases}", sql, f"$changed = {won}")
+
+
+def _early(record: Record, but: str) -> str:
+    """Only one row is due."""
+    others = f"status = 'queued' AND {record.key.name}::text <> '{but}'"
+    return f"UPDATE app.{record.table} SET due_at = app.clock() + interval '1 hour' WHERE {others}; "  # noqa: S608

@@ -115,7 +115,7 @@ def _of_the_rest(ground: Ground) -> Iterator[Probe]:
     ):
         yield Probe(f"a worker does {done}", done, role=ROLE)
     yield Probe("a worker twice", f"{worker}; {worker}", refused=True)
-    for column in ("worker", "seen_at", "runs", "failures", "found", "started_at"):
+    for column in ("worker", "seen_at", "runs", "failures", "found", "started_at", "bus", "dead_letters"):
         none = f"{worker}; UPDATE app.workers SET {column} = NULL"  # noqa: S608 - test SQL
         yield Probe(f"a worker without {column}", none, refused=True)
     for column in ("machine", "trigger", "source", "target", "event_type", "event_status"):

@@ -41,9 +41,9 @@ class Bystanders:
         """What is wrong with how the statement waits."""
         source = statement.source or statement.transition.sources[0]
         first, apart, last = ground.keys[statement.record.machine, source]
-        if statement.kind.startswith("claim"):
-            sql, expected = many(statement, ground, [first, apart, last], limit=1)
-            return self._waits(statement, first, sql, expected if statement.kind == "claim" else 2)
+        if statement.kind == "claim":
+            sql, rows = many(statement, ground, [first, apart, last], limit=1)
+            return self._waits(statement, first, sql, rows)
         sql, rows = many(statement, ground, sorted((first, last), key=_order, reverse=True))
         return self._waits(statement, apart, sql, rows) or self._holds(
             statement, sorted((first, last), key=_order), sql

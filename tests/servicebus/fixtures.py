@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 QUICK: dict[str, Any] = {"retry_total": 3, "retry_backoff_factor": 0.02, "retry_backoff_max": 0.2}
 NUMBERS = count(1)
 PARDONED = "ignore:(unclosed (<socket|<StreamWriter|transport)|loop is closed):ResourceWarning"
+BROKERS = {"broker", "own_broker", "broker_process", "bus_under_test"}
+"""The fixtures through which a test comes to use the SDK."""
 NewQueue = Callable[..., str]
 
 
@@ -115,7 +117,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
 
 
 def _of_the_sdk(item: pytest.Item) -> bool:
-    return isinstance(item, pytest.Function) and bool({"broker", "own_broker", "bus_under_test"} & {*item.fixturenames})
+    return isinstance(item, pytest.Function) and not BROKERS.isdisjoint(item.fixturenames)
 
 
 @pytest.fixture(scope="session")

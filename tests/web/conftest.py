@@ -1,16 +1,10 @@
-import asyncio
-from collections.abc import Iterator
-
 import pytest
 
-from tests.web.jobs import world
+from tests.web.jobs import World, world
 
 
 @pytest.fixture(autouse=True)
-def open_gate() -> Iterator[None]:
+def open_gate() -> None:
     """Nothing waits, nothing fails."""
-    world.gate = asyncio.Event()
+    vars(world).update(vars(World()))
     world.gate.set()
-    world.failing = set()
-    yield
-    world.failing = set()

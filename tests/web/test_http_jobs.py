@@ -109,7 +109,7 @@ async def test_a_job_its_stages_and_its_tasks_are_told_as_they_are(open_app: Ope
     assert listed["last_event"]["type"] == "job_failed"
 
 
-async def test_events_are_filtered_in_the_database_and_paged(open_app: OpenApp) -> None:
+async def test_f35_events_are_filtered_in_the_database_before_the_limit_and_paged(open_app: OpenApp) -> None:
     app = await open_app(raster)
     world.failing = {2}
     job_id = await submitted(app, size=5)
@@ -131,7 +131,7 @@ async def test_events_are_filtered_in_the_database_and_paged(open_app: OpenApp) 
                 break
             after = f"&after={page['next']}"
         assert everything == [event["event_id"] for event in written]
-        # the first failures come after more events than a page has: a filter after the limit would show none (F35)
+        # the first failures come after more events than a page has: a filter after the limit would show none
         assert [event["type"] for event in await listed("status=failure&limit=1")] == ["task_failed"]
         assert {event["task_number"] for event in await listed("task=4")} == {4}
         assert {event["stage"] for event in await listed("stage=1")} == {1}

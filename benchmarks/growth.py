@@ -1,6 +1,6 @@
 """What a task costs as things grow: the stage, the history, the dead rows that an old snapshot holds back, the memory.
 
-    python docs/benchmarks/growth.py --url postgresql://… [--history 10000000] [--churn 1000000] [--json]
+    python benchmarks/growth.py --url postgresql://… [--history 10000000] [--churn 1000000] [--json]
 
 The login must be a superuser, for the history is made up, past the rules that would refuse it.
 """

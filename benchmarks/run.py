@@ -1,6 +1,6 @@
 """One peer, or all of them in alternation with CoreMachine, on the same work: a job of 1 → N → 1 tasks, two workers.
 
-    python docs/benchmarks/run.py --url postgresql://… [--tasks 10000] [--runs 5] [--python …] [--redis …] [PEER …]
+    python benchmarks/run.py --url postgresql://… [--tasks 10000] [--runs 5] [--python …] [--redis …] [PEER …]
 
 `--python` is an interpreter with requirements.txt installed, `--redis` the URL of a Redis for Celery and Dramatiq,
 which are left out without one. The PostgreSQL peers share the server of `--url`, each in a database of its own that is

@@ -23,8 +23,12 @@ from .text import read_json
 
 T = TypeVar("T")
 RECONNECTING = 10.0  # seconds after which the pool begins its back-off anew: it would grow to minutes
-STATEMENT_TIMEOUT = "300s"
-IDLE_TIMEOUT = "60s"
+SESSION = {
+    "statement_timeout": "300s",
+    "idle_in_transaction_session_timeout": "60s",
+    # statements are brief; where statistics are stale the planner may think otherwise, and compile for a second
+    "jit": "off",
+}
 
 
 class Database:
@@ -182,7 +186,7 @@ class Database:
 
     async def _configure(self, connection: Connection) -> None:
         """A worker's connection: short transactions, and a role that owns nothing."""
-        await connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'".encode())
-        await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'".encode())
+        for name, value in SESSION.items():
+            await connection.execute(f"SET {name} = '{value}'".encode())
         await connection.execute(query("take_role", self.schema), {"role": worker_role(self.schema)})
         set_json_loads(read_json, connection)

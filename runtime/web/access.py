@@ -10,7 +10,7 @@ from typing import Any, Literal, cast, get_args
 
 from ...statemachine.errors import OperationError
 from ..settings import Settings
-from .sessions import cookie_holder
+from .sessions import is_cookie_of
 
 Role = Literal["viewer", "operator"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -76,7 +76,7 @@ class Access:
     def of(cls, settings: Settings) -> "Access":
         """What the settings say. Raises AccessError."""
         return cls(
-            tokens=tuple(_token(text) for text in _listed(settings.web_tokens)),
+            tokens=_distinct([_token(text) for text in _listed(settings.web_tokens)]),
             proxies=tuple(_network(text) for text in _listed(settings.web_trusted_proxies)),
             hosts=frozenset(name.lower() for name in _listed(settings.web_hosts)),
         )
@@ -109,9 +109,10 @@ class Access:
         return Visitor(token.name, token.role, ambient=False) if token else None
 
     def _session(self, cookies: Mapping[str, str]) -> Visitor | None:
-        secrets = {token.name: token.secret for token in self.tokens}
-        name = cookie_holder(cookies.get(COOKIE, ""), secrets)
-        return next((Visitor(token.name, token.role) for token in self.tokens if token.name == name), None)
+        """Name, role and secret are those of one token: the one that has signed the cookie."""
+        cookie = cookies.get(COOKIE, "")
+        signed = (token for token in self.tokens if is_cookie_of(cookie, token.name, token.secret))
+        return next((Visitor(token.name, token.role) for token in signed), None)
 
     def _principal(self, peer: str | None, headers: Mapping[str, str]) -> Visitor | None:
         """Whom the proxy has let in (Azure Easy Auth), by the role that the directory gives them."""
@@ -165,9 +166,22 @@ def _token(text: str) -> Token:
     parts = text.split(":")
     if len(parts) != len(Token.__match_args__) or parts[1] not in ROLES or not parts[0]:
         raise AccessError("web_tokens", f"each is NAME:ROLE:SECRET, ROLE one of {', '.join(ROLES)}, comma between two")
+    if "|" in parts[0]:
+        raise AccessError("web_tokens", "a name holds no |, which parts a name from the rest of its cookie")
     if len(parts[2]) < SHORTEST_SECRET:
         raise AccessError("web_tokens", f"the secret of {parts[0]} is shorter than {SHORTEST_SECRET} characters")
     return Token(parts[0], parts[1], parts[2])
+
+
+def _distinct(tokens: list[Token]) -> tuple[Token, ...]:
+    """Two of one name, or one secret with two names: nobody could say who acted, and with which role."""
+    names = [token.name for token in tokens]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise AccessError("web_tokens", f"{twice} is there twice; give each token a name of its own")
+    if len({token.secret for token in tokens}) < len(tokens):
+        raise AccessError("web_tokens", "two have the same secret; give each token one of its own")
+    return tuple(tokens)
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:

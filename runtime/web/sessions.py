@@ -2,7 +2,6 @@
 
 import hmac
 import time
-from collections.abc import Mapping
 from hashlib import sha256
 
 LASTS = 12 * 3600
@@ -16,14 +15,14 @@ def new_cookie(name: str, secret: str) -> str:
     return f"{name}|{ends}|{_signature(name, ends, secret)}"
 
 
-def cookie_holder(cookie: str, secrets: Mapping[str, str]) -> str | None:
-    """The name in a cookie whose signature holds and whose end is to come; else None. `secrets` by name."""
+def is_cookie_of(cookie: str, name: str, secret: str) -> bool:
+    """Whether the token of this name and secret has signed the cookie, and its end is to come."""
     parts = cookie.split("|")
-    if len(parts) != PARTS or not (parts[1].isascii() and parts[1].isdecimal()) or parts[0] not in secrets:
-        return None
-    name, ends = parts[0], int(parts[1][:20])
-    signed = hmac.compare_digest(_signature(name, ends, secrets[name]).encode(), parts[2].encode())
-    return name if signed and ends > time.time() else None
+    if len(parts) != PARTS or not (parts[1].isascii() and parts[1].isdecimal()) or parts[0] != name:
+        return False
+    ends = int(parts[1][:20])
+    signed = hmac.compare_digest(_signature(name, ends, secret).encode(), parts[2].encode())
+    return signed and ends > time.time()
 
 
 def _signature(name: str, ends: int, secret: str) -> str:

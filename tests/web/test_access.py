@@ -11,7 +11,7 @@ import pytest
 from coremachine import AsyncCoreMachine
 from coremachine.runtime.settings import Settings
 from coremachine.runtime.web import Access, create_site
-from coremachine.runtime.web.access import COOKIE, AccessError, OpenAddressError, is_loopback
+from coremachine.runtime.web.access import COOKIE, AccessError, OpenAddressError, Token, is_loopback
 from coremachine.runtime.web.gate import BODY_LIMIT
 from coremachine.runtime.web.sessions import new_cookie
 from tests.databases import OpenApp
@@ -46,7 +46,17 @@ def test_loopback_is_an_address_of_this_machine() -> None:
 
 
 @pytest.mark.parametrize(
-    "tokens", ["secret", "vera:viewer", "vera:owner:a-secret-of-some-length", "vera:viewer:short", ":viewer:" + VIEWER]
+    "tokens",
+    [
+        "secret",
+        "vera:viewer",
+        "vera:owner:a-secret-of-some-length",
+        "vera:viewer:short",
+        ":viewer:" + VIEWER,
+        "ve|ra:viewer:" + VIEWER,
+        f"team:operator:{OPERATOR},team:viewer:{VIEWER}",
+        f"otto:operator:{VIEWER},vera:viewer:{VIEWER}",
+    ],
 )
 def test_a_token_that_is_said_wrongly_is_refused_without_being_shown(tokens: str) -> None:
     with pytest.raises(AccessError) as refused:
@@ -150,6 +160,14 @@ async def test_a_cookie_that_was_changed_or_is_over_is_nothing(
         ("vera|1e9|x", 401),
     ):
         assert await status(client(site, cookie=f"{COOKIE}={cookie}")) == expected, cookie
+
+
+async def test_a_cookie_has_the_role_of_the_token_that_signed_it(open_app: OpenApp) -> None:
+    team = Access(tokens=(Token("team", "operator", OPERATOR), Token("team", "viewer", VIEWER)))
+    site = create_site(await open_app(raster), team)
+    for secret, expected in ((VIEWER, 403), (OPERATOR, 202)):
+        async with client(site, cookie=f"{COOKIE}={new_cookie('team', secret)}") as web:
+            assert (await web.post(SUBMIT, json=ASKED)).status_code == expected
 
 
 @pytest.mark.parametrize(

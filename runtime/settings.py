@@ -46,7 +46,11 @@ class Settings(BaseSettings):
         default=None, repr=False, description="who may use the pages: NAME:ROLE:SECRET, a comma between two"
     )
     web_trusted_proxies: str | None = Field(
-        default=None, description="addresses and networks whose Azure Easy Auth headers are believed"
+        default=None,
+        description="addresses and networks whose Azure Easy Auth and X-Forwarded-Proto are believed",
+    )
+    web_url: str | None = Field(
+        default=None, description="where people find the pages, such as https://jobs.example.org; without it, as asked"
     )
     web_hosts: str | None = Field(default=None, description="names under which the pages may be asked for")
 

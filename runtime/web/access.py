@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Literal, cast, get_args
+from urllib.parse import urlsplit
 
 from ...statemachine.errors import OperationError
 from ..settings import Settings
@@ -17,6 +18,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 COOKIE = "coremachine_session"
 SHORTEST_SECRET = 20
 PRINCIPAL = "x-ms-client-principal"
+FORWARDED_SCHEME = "x-forwarded-proto"
+SCHEMES = ("http", "https")
 FORWARDED = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
 
 
@@ -71,6 +74,7 @@ class Access:
     tokens: tuple[Token, ...] = ()
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     hosts: frozenset[str] = frozenset()
+    url: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "Access":
@@ -79,6 +83,7 @@ class Access:
             tokens=_distinct([_token(text) for text in _listed(settings.web_tokens)]),
             proxies=tuple(_network(text) for text in _listed(settings.web_trusted_proxies)),
             hosts=frozenset(name.lower() for name in _listed(settings.web_hosts)),
+            url=_url(settings.web_url),
         )
 
     @property
@@ -90,6 +95,13 @@ class Access:
         """Raise OpenAddressError where an address other than loopback would be served to anyone."""
         if self.open and not is_loopback(host):
             raise OpenAddressError(host)
+
+    def scheme(self, peer: str | None, headers: Mapping[str, str], spoken: str) -> str:
+        """The scheme, http or https, as the visitor's browser has it: TLS may end before it gets here."""
+        if self.url is not None:
+            return urlsplit(self.url).scheme
+        told = headers.get(FORWARDED_SCHEME, "").partition(",")[0].strip().lower()
+        return told if told in SCHEMES and self._trusts(peer) else spoken
 
     def visitor(self, peer: str | None, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Visitor | None:
         """Who asks, or None. `peer` is the address of the other end of the connection."""
@@ -116,7 +128,7 @@ class Access:
 
     def _principal(self, peer: str | None, headers: Mapping[str, str]) -> Visitor | None:
         """Whom the proxy has let in (Azure Easy Auth), by the role that the directory gives them."""
-        if not any(_within(peer, network) for network in self.proxies):
+        if not self._trusts(peer):
             return None
         principal = _decoded(headers.get(PRINCIPAL, ""))
         kinds = {"roles", str(principal.get("role_typ"))}
@@ -126,6 +138,9 @@ class Access:
         held = {str(one.get("val")).lower() for one in known if one.get("typ") in kinds}
         name = headers.get(f"{PRINCIPAL}-name") or "proxy"
         return next((Visitor(name[:100], role) for role in reversed(ROLES) if role in held), None)
+
+    def _trusts(self, peer: str | None) -> bool:
+        return any(_within(peer, network) for network in self.proxies)
 
 
 def is_loopback(host: str) -> bool:
@@ -182,6 +197,15 @@ def _distinct(tokens: list[Token]) -> tuple[Token, ...]:
     if len({token.secret for token in tokens}) < len(tokens):
         raise AccessError("web_tokens", "two have the same secret; give each token one of its own")
     return tuple(tokens)
+
+
+def _url(text: str | None) -> str | None:
+    if text is None:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in SCHEMES or not parts.hostname or parts.query or parts.fragment:
+        raise AccessError("web_url", f"{text!r} is no address of a site; give one such as https://jobs.example.org")
+    return text.rstrip("/")
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:

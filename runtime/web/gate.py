@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access import Access, Visitor, is_loopback
 from .problems import Problem, problem_response
+from .streams import STREAM
 
 log = structlog.get_logger("coremachine.web")
 BODY_LIMIT = 1_000_000
@@ -50,7 +51,10 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = Sent(send)
+        head = _is_head(scope)
+        sent = Sent(send, head=head)
+        # what is asked of a page by HEAD is all of it but the body, which is held back
+        scope = {**scope, "method": "GET"} if head else scope
         refusal = self._refusal(scope)
         try:
             await (refusal or self._app)(scope, Limited(receive), sent)
@@ -67,7 +71,9 @@ class Gate:
         if problem:
             return problem
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        visitor = self._access.visitor((scope.get("client") or (None,))[0], headers, _cookies(headers))
+        peer = (scope.get("client") or (None,))[0]
+        scope["scheme"] = self._access.scheme(peer, headers, scope["scheme"])
+        visitor = self._access.visitor(peer, headers, _cookies(headers))
         scope.setdefault("state", {})["visitor"] = visitor
         if scope["method"] not in SAFE and _from_elsewhere(headers) and (visitor is None or visitor.ambient):
             return _refused(403, "another site has sent this", "send it from these pages, or with a token")
@@ -116,10 +122,11 @@ class Limited:
 
 
 class Sent:
-    """What goes out, with the headers that every answer has."""
+    """What goes out, with the headers that every answer has, and for HEAD without the body."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, head: bool) -> None:
         self._send = send
+        self._head = head
         self.started = False
 
     async def __call__(self, message: Message) -> None:
@@ -130,7 +137,15 @@ class Sent:
             for name, value in HEADERS.items():
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-store")
+        elif self._head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
         await self._send(message)
+
+
+def _is_head(scope: Scope) -> bool:
+    """Whether all but the body is asked for. A stream has no end to wait for, so it is not answered without one."""
+    stream = STREAM in Headers(scope=scope).get("accept", "") or scope["path"].endswith("/api/changes")
+    return scope["method"] == "HEAD" and not stream
 
 
 def _cookies(headers: Headers) -> dict[str, str]:

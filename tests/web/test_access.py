@@ -219,6 +219,42 @@ async def test_a_trusted_proxy_says_who_it_is_and_nobody_else_does(
         assert (await web.post(SUBMIT, json=ASKED, headers=headers)).status_code == acting
 
 
+@pytest.mark.parametrize(
+    ("peer", "told", "scheme"),
+    [
+        ("10.0.0.1", "https", "https"),
+        ("10.0.0.1", "https, http", "https"),
+        ("10.0.0.1", "gopher", "http"),
+        ("10.0.0.1", "", "http"),
+        (AWAY, "https", "http"),
+    ],
+)
+async def test_f36_behind_tls_a_trusted_proxy_says_so_and_nobody_else(
+    open_app: OpenApp, peer: str, told: str, scheme: str
+) -> None:
+    access = Access.of(Settings(web_tokens=f"otto:operator:{OPERATOR}", web_trusted_proxies="10.0.0.0/8"))
+    async with client(create_site(await open_app(raster), access), peer=peer, x_forwarded_proto=told) as web:
+        entered = await web.post("/login", data={"token": OPERATOR})
+        made = await web.post(SUBMIT, json=ASKED, headers={"authorization": f"Bearer {OPERATOR}"})
+    assert ("secure" in entered.headers["set-cookie"].lower()) == (scheme == "https")
+    assert made.json()["monitor_url"] == f"{scheme}://localhost/jobs/{made.json()['job_id']}"
+
+
+async def test_f36_a_site_that_knows_its_own_url_says_it(open_app: OpenApp) -> None:
+    access = Access.of(Settings(web_tokens=f"otto:operator:{OPERATOR}", web_url="https://jobs.example/cm/"))
+    async with client(create_site(await open_app(raster), access), peer=AWAY) as web:
+        entered = await web.post("/login", data={"token": OPERATOR})
+        made = await web.post(SUBMIT, json=ASKED, headers={"authorization": f"Bearer {OPERATOR}"})
+    assert "secure" in entered.headers["set-cookie"].lower()
+    assert made.json()["monitor_url"] == f"https://jobs.example/cm/jobs/{made.json()['job_id']}"
+
+
+@pytest.mark.parametrize("url", ["jobs.example", "ftp://jobs.example", "https://", "https://jobs.example/?a=1"])
+def test_a_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(AccessError, match="web_url"):
+        Access.of(Settings(web_url=url))
+
+
 @pytest.mark.parametrize("text", ["", "nonsense", "W10=", "eyJjbGFpbXMiOiBbMSwgbnVsbF19", "bnVsbA=="])
 async def test_a_principal_that_cannot_be_read_lets_nobody_in(open_app: OpenApp, text: str) -> None:
     access = Access.of(Settings(web_trusted_proxies="10.0.0.0/8"))
@@ -265,6 +301,21 @@ async def test_whether_it_lives_is_told_to_everybody_and_nothing_more(open_app: 
             "/api/lifecycles/job.svg",
         ):
             assert (await web.get(path)).status_code == 401, path
+
+
+async def test_head_is_answered_as_get_is_and_without_a_body(open_app: OpenApp) -> None:
+    app = await open_app(raster)
+    job = await app.submit(raster, size=1)
+    async with client(create_site(app, Access())) as web:
+        for path in ("/healthz", "/readyz", "/jobs", f"/jobs/{job.id}", "/health", "/static/site.css", "/api/jobs"):
+            head, got = await web.head(path), await web.get(path)
+            assert (head.status_code, head.content) == (200, b""), path
+            assert head.headers["content-type"] == got.headers["content-type"], path
+        assert (await web.head("/api/changes")).status_code == 405
+        assert (await web.head("/jobs/none")).status_code == (await web.get("/jobs/none")).status_code
+    async with client(create_site(app, TOKENS)) as web:
+        assert (await web.head("/healthz")).status_code == 200
+        assert (await web.head("/api/jobs")).status_code == 401
 
 
 async def test_it_is_not_ready_without_its_database(open_app: OpenApp) -> None:

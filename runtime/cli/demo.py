@@ -1,6 +1,7 @@
 """`coremachine demo`: a real job on real data, from submission to its timeline."""
 
 import asyncio
+import logging
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, cast
@@ -73,6 +74,8 @@ def demo(  # noqa: PLR0913 - one parameter for each option
 
     if serve:
         require_web()
+    # what fails is in the timeline that is shown, and a log would run through the bars of progress
+    logging.getLogger("coremachine.flow").setLevel(logging.CRITICAL)
     with broker_wanted(bus) as connection:
         ended = asyncio.run(run(application(Declared((job,)), where, bus=bus, servicebus=connection)))
     if JOB.by_name[ended["status"]].failure != fail:

@@ -12,6 +12,7 @@ from ...statemachine.lifecycles import JOB, STAGE, TASK
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.tables import JOBS, STAGES, TASKS
 from ..bus.port import Bus, Message
+from ..store.reports import in_a_line, short
 from ..store.rows import StageRow
 from ..store.session import Note, Row, Session
 from ..store.text import brief
@@ -53,7 +54,7 @@ async def close_stage(session: Session, bus: Bus, job: Row, stage: StageRow, err
 
     `error` is why it failed, where no task of it did.
     """
-    trigger = _closing(stage, error)
+    trigger = closing(stage, error)
     values: dict[str, object] = {**stage.counters}
     data: dict[str, object] = {**stage.counters, "name": stage.name}
     if trigger == "fail":
@@ -86,11 +87,13 @@ async def end_job(session: Session, job: Row, why: str, error: Row | None, told:
         move = machine_of(JOB).fire(subject, "cancel", data=told)
     else:
         move = machine_of(JOB).fire(subject, "fail", {"error": error}, {**told, "error": brief(error)})
+        session.report("error", "a job failed", job=short(job["job_id"]), why=why, error=in_a_line(error))
     await session.must_apply(JOBS, move)
     return move.target
 
 
-def _closing(stage: StageRow, error: Row | None) -> str:
+def closing(stage: StageRow, error: Row | None) -> str:
+    """The trigger that closes a stage whose tasks have all ended."""
     if stage.stop_reason == CANCEL:
         return "cancel"
     if stage.tasks_failed or error or stage.stop_reason == DEADLINE:

@@ -11,6 +11,7 @@ from ...statemachine.machine import Subject, machine_of
 from ...statemachine.tables import CALLBACKS
 from ..bus.port import Message
 from ..logs import logger
+from ..store.reports import in_a_line, short
 from ..store.rows import ClaimedCallback
 from ..store.session import Note, Row, Session
 from ..store.text import error_data
@@ -78,4 +79,21 @@ async def _record(session: Session, job: Job, claimed: ClaimedCallback, error: R
     )
     await session.note([note])
     won = await session.apply(CALLBACKS, [move])
-    return move.target if claimed.key in won else None
+    if claimed.key not in won:
+        return None
+    if error is not None:
+        report_failed(session, claimed, trigger, error)
+    return move.target
+
+
+def report_failed(session: Session, claimed: ClaimedCallback, trigger: str, error: Row) -> None:
+    """Say that a callback failed: `trigger` tells whether it was given up."""
+    given_up = trigger == "fail"
+    session.report(
+        "error" if given_up else "warning",
+        "a callback was given up" if given_up else "a callback failed, and is tried again",
+        job=short(claimed.job_id),
+        callback=claimed.name,
+        attempt=f"{claimed.attempt} of {claimed.max_attempts}",
+        error=in_a_line(error),
+    )

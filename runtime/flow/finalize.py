@@ -9,6 +9,7 @@ from ...statemachine.signature import signature_of
 from ...statemachine.tables import JOBS
 from ..bus.port import Bus, Message
 from ..errors import StaleMessageError
+from ..store.reports import in_a_line, short
 from ..store.session import Note, Row, Session
 from ..store.text import brief, error_data
 from .calls import arguments
@@ -63,6 +64,8 @@ async def _end(session: Session, job: Row, result: str, error: Row | None) -> No
     if error is not None and job["definition"]["finalize_required"]:
         told: dict[str, object] = {"error": brief(error), "finalizer": "failed"}
         await session.must_apply(JOBS, machine_of(JOB).fire(subject, "fail", {"error": error}, told))
+        why = "its finalizer failed"
+        session.report("error", "a job failed", job=short(job["job_id"]), why=why, error=in_a_line(error))
         return
     data: dict[str, object] = {"finalizer": "succeeded" if job["definition"]["finalize"] else "none"}
     if error is not None:

@@ -10,6 +10,7 @@ from ..store.database import Database
 from ..store.rows import ClaimedCallback, ClaimedTask, StageRow
 from ..store.session import Note
 from .advance import close_stage
+from .callback import report_failed
 from .outcome import Outcome
 from .run_task import settle
 
@@ -32,13 +33,15 @@ async def rescue_callbacks(database: Database, bus: Bus, limit: int, found_by: s
         for callback in callbacks:
             values: dict[str, object] = {"lease_number": callback.lease_number, "delay": 0.0}
             data: dict[str, object] = {"found_by": found_by, "lost_worker": callback.lease_owner}
-            trigger = "rescue"
+            trigger, error = "rescue", None
             if callback.rescues >= callback.max_rescues:
                 trigger = "fail"
                 error = {"type": "LeaseExpired", "message": f"its worker was lost {callback.rescues + 1} times"}
                 data |= {"error": error, "attempt": callback.attempt}
             move = machine_of(CALLBACK).fire(Subject(callback.key, "processing"), trigger, values, data)
             await session.must_apply(CALLBACKS, move)
+            if error is not None:
+                report_failed(session, callback, trigger, error)
         if callbacks:
             await bus.announce(session, [Message("callback", callback.job_id) for callback in callbacks])
     return len(callbacks)

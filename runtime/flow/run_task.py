@@ -11,12 +11,14 @@ from ...statemachine.lifecycles import TASK
 from ...statemachine.machine import Move, Subject, machine_of
 from ...statemachine.tables import TASKS
 from ..bus.port import Bus
+from ..store.reports import in_a_line, short
 from ..store.rows import StageRow
 from ..store.session import Note, Row, Session
-from .advance import advance
+from .advance import advance, closing
 from .outcome import Outcome, decide
 
 COUNTED = {"completed": "tasks_completed", "failed": "tasks_failed", "cancelled": "tasks_cancelled"}
+FAILING = {"retry": "a task failed, and is tried again", "fail": "a task failed"}
 
 
 async def settle(session: Session, bus: Bus, outcomes: Sequence[Outcome], worker: str) -> set[str]:
@@ -41,9 +43,12 @@ async def settle(session: Session, bus: Bus, outcomes: Sequence[Outcome], worker
         await session.note(
             _stale(outcome, worker) for outcome in outcomes if outcome.task.key not in won and not outcome.found
         )
+        _report(session, outcomes, won)
         ended = _count(outcomes, won)
         for stage_id in sorted(ended):
-            await advance(session, bus, jobs[stages[stage_id].job_id], stages[stage_id], ended[stage_id])
+            stage = stages[stage_id]
+            await advance(session, bus, jobs[stage.job_id], stage, ended[stage_id])
+            _report_cancelled(session, stage)
     return set(won)
 
 
@@ -73,6 +78,34 @@ def _count(outcomes: Sequence[Outcome], won: dict[str, Move]) -> dict[int, Count
         if move is not None and move.target in COUNTED:
             ended[outcome.task.stage_id][COUNTED[move.target]] += 1
     return ended
+
+
+def _report(session: Session, outcomes: Sequence[Outcome], won: dict[str, Move]) -> None:
+    """Say which attempts failed. Those that completed are not looked at any closer."""
+    for outcome in outcomes:
+        if outcome.kind == "completed":
+            continue
+        move = won.get(outcome.task.key)
+        if move is None or move.trigger not in FAILING or move.event is None:
+            continue
+        task, told = outcome.task, move.event.data
+        session.report(
+            "warning",
+            FAILING[move.trigger],
+            job=short(task.job_id),
+            task=task.task_number,
+            type=task.task_type,
+            attempt=f"{task.attempt} of {task.max_attempts}",
+            **({"delay_s": told["delay_s"]} if "delay_s" in told else {}),
+            error=in_a_line(told.get("error")),
+        )
+
+
+def _report_cancelled(session: Session, stage: StageRow) -> None:
+    """Say that a stage ended cancelled, and its job with it. A job that fails says so itself."""
+    if not stage.still_open and closing(stage, None) == "cancel":
+        reason = {"reason": stage.stop_why} if stage.stop_why else {}
+        session.report("error", "a job was cancelled", job=short(stage.job_id), stage=stage.name, **reason)
 
 
 def _stale(outcome: Outcome, worker: str) -> Note:

@@ -18,6 +18,7 @@ from ..errors import DatabaseUnreachableError
 from .installation import check_installed, install
 from .outage import Outage
 from .queries import query
+from .reports import Reports
 from .session import Connection, Row, Session
 from .text import read_json
 
@@ -63,6 +64,7 @@ class Database:
             reconnect_failed=lambda pool: pool.check(),
         )
         self.outage = Outage(self._pool.check)
+        self._reports = Reports()
 
     async def reach(self) -> None:
         """Connect once, to see that it can be done. Raises DatabaseUnreachableError, without the password."""
@@ -82,6 +84,7 @@ class Database:
 
     async def close(self) -> None:
         """Give the connections back."""
+        self._reports.close()
         await self._pool.close()
 
     @property
@@ -99,8 +102,11 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Session]:
         """A connection inside one transaction, which ends with the block."""
-        async with self._pool.connection() as connection, connection.transaction():
-            yield Session(connection, self.schema)
+        async with self._pool.connection() as connection:
+            session = Session(connection, self.schema)
+            async with connection.transaction():
+                yield session
+        self._reports.say(session.reports)
 
     async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """Do `work`, which changes nothing, on a session, as often as it takes to get an answer."""
@@ -117,7 +123,7 @@ class Database:
         Where the connection is lost on COMMIT, the server is asked whether that was carried out before `work` is done
         again. Returns what `work` returned when it was committed.
         """
-        tried: list[tuple[str, T]] = []
+        tried: list[tuple[str, T, Session]] = []
 
         async def attempt() -> T:
             if tried and await self._was_committed(tried[0][0]):
@@ -125,10 +131,12 @@ class Database:
             tried.clear()
             async with self._numbered_transaction() as (session, number):
                 done = await work(session)
-                tried.append((number, done))
+                tried.append((number, done, session))
             return done
 
-        return await self.outage.endure(attempt)
+        done = await self.outage.endure(attempt)
+        self._reports.say(tried[0][2].reports)
+        return done
 
     @asynccontextmanager
     async def _numbered_transaction(self) -> AsyncGenerator[tuple[Session, str]]:

@@ -16,6 +16,7 @@ from ...statemachine.lifecycles import NOTES
 from ...statemachine.machine import Move, WrittenEvent
 from ...statemachine.records import Record
 from .queries import query
+from .reports import Level, Report
 
 Row = dict[str, Any]
 Connection = psycopg.AsyncConnection[Row]
@@ -55,6 +56,11 @@ class Session:
     def __init__(self, connection: Connection, schema: str) -> None:
         self.connection = connection
         self.schema = schema
+        self.reports: list[Report] = []
+
+    def report(self, level: Level, what: str, **fields: object) -> None:
+        """Have this said in the log once the transaction is committed."""
+        self.reports.append(Report(level, what, fields))
 
     async def fetch(self, name: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
         """Run the query in `name`.sql and return its rows."""

@@ -5,19 +5,13 @@ a crash between the task and its count leads to is left open, as it would be the
 """
 
 import os
-import sys
-import time
 
 import psycopg
 
 DSN = os.environ["BENCH_DSN"]
-MAKE = "CREATE TABLE IF NOT EXISTS fan (id int PRIMARY KEY, left_over int NOT NULL, ended float8)"
-BEGIN = (
-    "INSERT INTO fan VALUES (1, %s, NULL) ON CONFLICT (id) DO UPDATE SET left_over = EXCLUDED.left_over, ended = NULL"
-)
+MAKE = "CREATE TABLE IF NOT EXISTS fan (id int PRIMARY KEY, left_over int NOT NULL)"
+BEGIN = "INSERT INTO fan VALUES (1, %s) ON CONFLICT (id) DO UPDATE SET left_over = EXCLUDED.left_over"
 COUNT = "UPDATE fan SET left_over = left_over - 1 WHERE id = 1 RETURNING left_over"
-END = "UPDATE fan SET ended = extract(epoch FROM clock_timestamp()) WHERE id = 1"
-ENDED = "SELECT ended FROM fan WHERE id = 1"
 
 
 def make() -> None:
@@ -30,11 +24,3 @@ def begin(tasks: int) -> None:
     """Set the counter."""
     with psycopg.connect(DSN, autocommit=True) as connection:
         connection.execute(BEGIN, (tasks,))
-
-
-def wait(began: float) -> None:
-    """Wait until the job has ended, and print how many seconds it took."""
-    with psycopg.connect(DSN, autocommit=True) as connection:
-        while (row := connection.execute(ENDED).fetchone()) is None or row[0] is None:
-            time.sleep(0.02)
-    sys.stdout.write(f"{row[0] - began}\n")

@@ -1,6 +1,6 @@
 """What a task costs as things grow: the stage, the history, the dead rows that an old snapshot holds back, the memory.
 
-    python benchmarks/growth.py --url postgresql://… [--history 10000000] [--churn 1000000] [--json]
+    python benchmarks/growth.py --url postgresql://… [--history 10000000] [--churn 1000000] [--json FILE] [--plot FILE]
 
 The login must be a superuser, for the history is made up, past the rules that would refuse it.
 """
@@ -11,6 +11,8 @@ import json
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
@@ -20,6 +22,7 @@ from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.bench.jobs import FAN
 from coremachine.runtime.bench.place import place
 from coremachine.runtime.bench.processes import workers
+from coremachine.runtime.bench.surroundings import surroundings
 from coremachine.runtime.bench.throughput import Run, run_once
 from coremachine.runtime.settings import Settings
 
@@ -42,14 +45,30 @@ async def main() -> None:
     parser.add_argument("--url", required=True)
     parser.add_argument("--history", type=int, default=10_000_000, help="events")
     parser.add_argument("--churn", type=int, default=1_000_000, help="tasks")
+    parser.add_argument("--most", type=int, default=STAGES[-1], help="tasks of the largest stage")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg")
     asked = parser.parse_args()
-    told: dict[str, object] = {}
+    told = await measured(asked)
+    for name, value in told.items():
+        sys.stdout.write(f"{name}: {json.dumps(value)}\n")
+    if asked.json:
+        asked.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    if asked.plot:
+        import plots
+
+        plots.draw_growth(told, asked.plot)
+
+
+async def measured(asked: argparse.Namespace) -> dict[str, object]:
+    """One after the other, with one worker in one schema."""
+    told: dict[str, object] = {"began": datetime.now(UTC).isoformat(timespec="seconds")}
     async with place(Settings(url=asked.url)) as app, workers(app, 1) as pids:
+        told["where"] = asdict(await surroundings(app.database))
         await run_once(app, FAN, 1_000, [])
         told["stage of N tasks"] = {
-            n: shown([await run_once(app, FAN, n, pids) for _ in range(asked.runs)]) for n in STAGES
+            n: shown([await run_once(app, FAN, n, pids) for _ in range(asked.runs)]) for n in STAGES if n <= asked.most
         }
         told["memory, MB"] = memory(pids)
         told["churn"] = await churn(app, pids, asked.churn)
@@ -59,10 +78,7 @@ async def main() -> None:
         told["no old snapshot"] = shown([await run_once(app, FAN, USUAL, pids) for _ in range(5)])
         told["history, events"] = await make_history(app, asked.history)
         told["after history"] = shown([await run_once(app, FAN, USUAL, pids) for _ in range(asked.runs)])
-    if asked.json:
-        sys.stdout.write(json.dumps(told) + "\n")
-    for name, value in told.items():
-        sys.stdout.write(f"{name}: {json.dumps(value)}\n")
+    return told
 
 
 def shown(runs: Sequence[Run]) -> dict[str, object]:

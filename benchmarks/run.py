@@ -1,149 +1,128 @@
-"""One peer, or all of them in alternation with CoreMachine, on the same work: a job of 1 → N → 1 tasks, two workers.
+"""One peer, or all of them in alternation with CoreMachine, on the same work with two workers each.
 
-    python benchmarks/run.py --url postgresql://… [--tasks 10000] [--runs 5] [--python …] [--redis …] [PEER …]
+    python benchmarks/run.py --url postgresql://… [--redis …] [PEER …]      a job of 1 → N → 1 tasks
+    python benchmarks/run.py --url postgresql://… --shape flat              a queue of N tasks that nobody waits for
+    python benchmarks/run.py --url postgresql://… --killed                  one of the two workers is killed half-way
 
-`--python` is an interpreter with requirements.txt installed, `--redis` the URL of a Redis for Celery and Dramatiq,
-which are left out without one. The PostgreSQL peers share the server of `--url`, each in a database of its own that is
-dropped afterwards. Prints a table, and with `--json` everything.
+`--redis` is the URL of an empty Redis database for Celery and Dramatiq, which are left out without one. It is emptied
+after each run, and `appendfsync` is set as each row says. `--python` is an interpreter with requirements.txt installed;
+by default it is the one that runs this program. The PostgreSQL peers share the server of `--url`, each with a database
+of its own that is dropped afterwards; the login must be allowed to make one.
 """
 
 import argparse
+import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
-from urllib.parse import urlencode
-from uuid import uuid4
 
-import psycopg
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+import tables
+from killed import Plan, run_killed
+from peers import PEERS, described
+from stage import WORKERS, PeerFailedError, Where
+from stores import about_redis
+from throughput import run
 
-HERE = Path(__file__).parent
-POSTGRESQL = ("pgqueuer", "awa", "procrastinate", "dbos")
-REDIS = ("celery", "dramatiq")
-SLOW = {"dbos": 10, "procrastinate": 2}
-WORKERS = 2
-READY = 3.0
-PATIENCE = 600
+from coremachine.runtime.bench.place import place
+from coremachine.runtime.bench.surroundings import surroundings
+from coremachine.runtime.settings import Settings
+
+FAILED = (PeerFailedError, TimeoutError, subprocess.SubprocessError)
 
 
 def main() -> None:
     """Measure, and print."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # with what it has made cleared away
     asked = arguments()
-    peers = asked.peers or ["coremachine", *POSTGRESQL, *(REDIS if asked.redis else ())]
-    found: dict[str, list[float]] = {peer: [] for peer in peers}
+    names: list[str] = asked.peers or usual(asked)
+    told: dict[str, object] = {
+        "benchmark": "killed" if asked.killed else f"peers {asked.shape}",
+        "began": datetime.now(UTC).isoformat(timespec="seconds"),
+        "tasks": asked.tasks,
+        "workers": WORKERS,
+        "where": {**asyncio.run(around(asked.url)), **(about_redis(asked.redis) if asked.redis else {})},
+        "peers": described(names, asked.python, sys.executable),
+    }
+    if asked.killed:
+        told |= {"pause": asked.pause, "limit": asked.limit, "restart": asked.restart}
+    sys.stdout.write(tables.place(told))
+    found: dict[str, list[dict[str, object]]] = {name: [] for name in names}
     for number in range(asked.runs):
-        for peer in peers:
-            speed = ours(asked) if peer == "coremachine" else theirs(peer, asked)
-            found[peer].append(round(speed, 1))
-            sys.stderr.write(f"run {number + 1} {peer}: {speed:.0f} tasks/s\n")
-    if asked.json:
-        sys.stdout.write(json.dumps({"tasks": asked.tasks, "load": os.getloadavg(), "tasks_per_second": found}) + "\n")
-        return
-    sys.stdout.write("| system | tasks/s, median | spread | beside CoreMachine |\n|---|---|---|---|\n")
-    for peer, speeds in sorted(found.items(), key=lambda one: -median(one[1])):
-        beside = "" if "coremachine" not in found else ratio(found["coremachine"], speeds)
-        sys.stdout.write(f"| {peer} | {median(speeds):.0f} | {min(speeds):.0f}-{max(speeds):.0f} | {beside} |\n")
+        for name in names:
+            found[name].append(once(name, asked, number))
+            keep(asked.json, {**told, "runs": found})
+    sys.stdout.write(tables.killed(told, found) if asked.killed else tables.throughput(told, found))
+    if asked.plot:
+        import plots
+
+        plots.draw({**told, "runs": found}, asked.plot)
+
+
+def usual(asked: argparse.Namespace) -> list[str]:
+    """Everybody who can run. What Redis promises the disk does not matter to a worker that is killed."""
+    return [
+        name
+        for name, peer in PEERS.items()
+        if (asked.redis or peer.store == "postgresql") and not (asked.killed and peer.appendfsync == "always")
+    ]
+
+
+async def around(url: str) -> dict[str, object]:
+    """The machine, and the server's settings. Raises NotDurableError, as `coremachine bench` does."""
+    async with place(Settings(url=url)) as app:
+        return asdict(await surroundings(app.database))
+
+
+def once(name: str, asked: argparse.Namespace, number: int) -> dict[str, object]:
+    """One run, and the load that it met. A peer that fails is not the end of the others."""
+    where = Where(asked.url, asked.redis, asked.python, asked.pause if asked.killed else 0.0)
+    load = round(os.getloadavg()[0], 2)
+    try:
+        if asked.killed:
+            plan = Plan(asked.tasks, asked.limit, asked.restart)
+            one = asdict(run_killed(name, where, plan, "other" if number % 2 else "planner"))
+        else:
+            one = asdict(run(name, where, asked.shape, asked.tasks))
+    except FAILED as error:
+        one = {"failed": str(error)}
+    sys.stderr.write(f"run {number + 1} {name}: {json.dumps(one)}\n")
+    return {**one, "load": load}
+
+
+def keep(file: Path | None, told: dict[str, object]) -> None:
+    """Write what there is so far, so that a run that is cut short was not for nothing."""
+    if file:
+        file.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("peers", nargs="*", metavar="PEER", help=f"coremachine, {', '.join(POSTGRESQL + REDIS)}")
+    parser.add_argument("peers", nargs="*", metavar="PEER", help=", ".join(PEERS))
     parser.add_argument("--url", required=True)
     parser.add_argument("--redis")
     parser.add_argument("--python", default=sys.executable)
-    parser.add_argument("--tasks", type=int, default=10_000)
+    parser.add_argument("--shape", choices=("fan", "flat"), default="fan")
+    parser.add_argument("--killed", action="store_true")
+    parser.add_argument("--restart", action="store_true", help="start another worker at once, as a supervisor would")
+    parser.add_argument("--limit", type=float, default=120, help="seconds that a job has to end in after the kill")
+    parser.add_argument("--pause", type=float, default=0.01, help="seconds that a task lasts where one is killed")
+    parser.add_argument("--tasks", type=int, help="10 000, or 2 000 where a worker is killed")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
-
-
-def ours(asked: argparse.Namespace) -> float:
-    """One run of CoreMachine."""
-    command = ["bench", "throughput", "--tasks", str(asked.tasks), "--workers", str(WORKERS), "--runs", "1", "--json"]
-    environment = {**os.environ, "COREMACHINE_URL": asked.url}
-    told = subprocess.run(
-        [sys.executable, "-m", "coremachine", *command],
-        env=environment,
-        check=True,
-        capture_output=True,
-        timeout=PATIENCE,
-    )
-    return float(json.loads(told.stdout)["tasks_per_second"])
-
-
-def theirs(peer: str, asked: argparse.Namespace) -> float:
-    """One run of a peer, after one of a tenth to warm up. A slow one is given fewer tasks."""
-    tasks = max(asked.tasks // SLOW.get(peer, 1), 10)
-    with database(asked.url) as url:
-        environment = {**os.environ, "BENCH_DSN": url, "BENCH_REDIS": asked.redis or ""}
-        program = [asked.python, f"with_{peer}.py"]
-        if peer in POSTGRESQL:
-            subprocess.run([*program, "install"], cwd=HERE, env=environment, check=True, timeout=PATIENCE)
-        with workers(program, environment):
-            for number in (max(tasks // 10, 10), tasks):
-                fan = [*program, "fan", str(number)]
-                told = subprocess.run(
-                    fan, cwd=HERE, env=environment, check=True, stdout=subprocess.PIPE, timeout=PATIENCE
-                )
-    return tasks / float(told.stdout.split()[-1])
-
-
-@contextmanager
-def workers(program: list[str], environment: dict[str, str]) -> Generator[None]:
-    """Two worker processes, killed at the end: what they would do about it is not what is measured."""
-    with tempfile.TemporaryFile() as said:
-        started = [
-            subprocess.Popen([*program, "worker"], cwd=HERE, env=environment, stdout=said, stderr=said)
-            for _ in range(WORKERS)
-        ]
-        time.sleep(READY)
-        try:
-            yield
-        finally:
-            for process in started:
-                process.terminate()
-            for process in started:
-                try:
-                    process.wait(timeout=10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-
-
-@contextmanager
-def database(url: str) -> Generator[str]:
-    """A database of its own on the server, as a URL that every peer reads."""
-    name = f"peer_{uuid4().hex[:12]}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        try:
-            yield as_url(url, name)
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def as_url(url: str, name: str) -> str:
-    """The same server and another database."""
-    parts = conninfo_to_dict(url)
-    login = f"{parts['user']}:{parts['password']}@" if parts.get("password") else f"{parts['user']}@"
-    host, port = str(parts.get("host", "localhost")), parts.get("port", 5432)
-    if host.startswith("/"):
-        return f"postgresql://{login}/{name}?{urlencode({'host': host, 'port': port})}"
-    return f"postgresql://{login}{host}:{port}/{name}"
-
-
-def ratio(ours_: list[float], theirs_: list[float]) -> str:
-    """How many times as fast CoreMachine was, run by run."""
-    return f"1 : {median(a / b for a, b in zip(ours_, theirs_, strict=True)):.1f}"
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg")
+    asked = parser.parse_args()
+    asked.tasks = asked.tasks or (2_000 if asked.killed else 10_000)
+    unknown = set(asked.peers) - set(PEERS)
+    without = [name for name in asked.peers if name in PEERS and PEERS[name].store == "redis" and not asked.redis]
+    if unknown or without:
+        parser.error(f"unknown peers: {sorted(unknown)}" if unknown else f"{without} need --redis")
+    return asked
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 import asyncio
 import sys
-import time
 from dataclasses import dataclass
 
 import asyncpg
 import counter
+import marks
+import stop
 from awa import AsyncClient
 
 
@@ -20,6 +21,13 @@ class Plan:
 @dataclass
 class Work:
     """One of many."""
+
+    item: int
+
+
+@dataclass
+class Alone:
+    """One of a queue that nobody waits for."""
 
     item: int
 
@@ -44,30 +52,49 @@ async def work() -> None:
 
         @client.task(Plan, queue="jobs")
         async def plan(job: object) -> None:
+            marks.planned()
             tasks: int = job.args.tasks
             await client.enqueue_many_copy([Work(item) for item in range(tasks)], queue="work")
 
         @client.task(Work, queue="work")
-        async def one(_job: object) -> None:
+        async def one(job: object) -> None:
+            await marks.work_async(job.args.item)
             if await connections.fetchval(counter.COUNT) == 0:
                 await client.insert(Count(), queue="jobs")
 
+        @client.task(Alone, queue="work")
+        async def alone(job: object) -> None:
+            await marks.work_async(job.args.item)
+
         @client.task(Count, queue="jobs")
         async def end(_job: object) -> None:
-            await connections.execute(counter.END)
+            marks.ended()
 
         await client.start([("jobs", 2), ("work", 50)])
-        await asyncio.Event().wait()
+        await stop.told()
+        await client.shutdown()
+        await client.close()
 
 
 async def fan(tasks: int) -> None:
-    """Submit 1 → N → 1 and wait for its end."""
+    """Submit 1 → N → 1."""
     counter.begin(tasks)
     client = AsyncClient(counter.DSN)
-    began = time.time()
+    marks.submitted()
     await client.insert(Plan(tasks), queue="jobs")
-    counter.wait(began)
 
 
-ROLES = {"install": install, "worker": work, "fan": lambda: fan(int(sys.argv[2]))}
+async def flat(tasks: int) -> None:
+    """Submit a queue that nobody waits for."""
+    client = AsyncClient(counter.DSN)
+    marks.submitted()
+    await client.enqueue_many_copy([Alone(item) for item in range(tasks)], queue="work")
+
+
+ROLES = {
+    "install": install,
+    "worker": work,
+    "fan": lambda: fan(int(sys.argv[2])),
+    "flat": lambda: flat(int(sys.argv[2])),
+}
 asyncio.run(ROLES[sys.argv[1]]())

@@ -2,8 +2,8 @@
 
 import os
 import sys
-import time
 
+import marks
 from celery import Celery, chord
 
 REDIS = os.environ["BENCH_REDIS"]
@@ -11,34 +11,45 @@ app = Celery("with_celery", broker=REDIS, backend=REDIS)
 app.conf.update(worker_prefetch_multiplier=128, broker_connection_retry_on_startup=True, task_acks_late=True)
 
 
-@app.task(name="plan")
+@app.task(name="plan", ignore_result=True)
 def plan(tasks: int) -> None:
     """Fan out."""
+    marks.planned()
     chord((one.s(item) for item in range(tasks)), end.s()).apply_async()
 
 
 @app.task(name="work")
 def one(item: int) -> int:
     """One of many."""
+    marks.work(item)
     return item
 
 
-@app.task(name="count")
+@app.task(name="alone", ignore_result=True)
+def alone(item: int) -> None:
+    """One of a queue that nobody waits for."""
+    marks.work(item)
+
+
+@app.task(name="count", ignore_result=True)
 def end(results: list[int]) -> int:
     """Fan in."""
-    app.backend.client.set("fan:ended", str(time.time()))
+    marks.ended()
     return len(results)
 
 
 def fan(tasks: int) -> None:
-    """Submit 1 → N → 1 and wait for its end."""
-    client = app.backend.client
-    client.delete("fan:ended")
-    began = time.time()
+    """Submit 1 → N → 1."""
+    marks.submitted()
     plan.delay(tasks)
-    while (ended := client.get("fan:ended")) is None:
-        time.sleep(0.02)
-    sys.stdout.write(f"{float(ended) - began}\n")
+
+
+def flat(tasks: int) -> None:
+    """Submit a queue that nobody waits for."""
+    marks.submitted()
+    with app.producer_pool.acquire() as producer:
+        for item in range(tasks):
+            alone.apply_async((item,), producer=producer)
 
 
 def main() -> None:
@@ -48,6 +59,8 @@ def main() -> None:
         os.execvp(sys.executable, [sys.executable, "-m", "celery", *options, "-n", f"w{os.getpid()}@%h"])  # noqa: S606
     elif sys.argv[1] == "fan":
         fan(int(sys.argv[2]))
+    elif sys.argv[1] == "flat":
+        flat(int(sys.argv[2]))
 
 
 if __name__ == "__main__":

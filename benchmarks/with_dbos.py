@@ -1,9 +1,11 @@
 """DBOS: a workflow that enqueues N workflows and waits for each; its fan-in is the waiting."""
 
+import signal
 import sys
-import time
+from threading import Event
 
 import counter
+import marks
 from dbos import DBOS, DBOSConfig
 
 config: DBOSConfig = {"name": "bench", "system_database_url": counter.DSN, "run_admin_server": False}
@@ -13,21 +15,38 @@ DBOS(config=config)
 @DBOS.workflow()
 def one(item: int) -> int:
     """One of many."""
+    marks.work(item)
     return item
 
 
 @DBOS.workflow()
 def plan(tasks: int) -> int:
     """Fan out and in."""
+    marks.planned()
     handles = [DBOS.enqueue_workflow("work", one, item) for item in range(tasks)]
-    return len([handle.get_result() for handle in handles])
+    found = len([handle.get_result() for handle in handles])
+    marks.ended()
+    return found
 
 
 def fan(tasks: int) -> None:
-    """Submit 1 → N → 1 and wait for its end."""
-    began = time.time()
-    DBOS.enqueue_workflow("jobs", plan, tasks).get_result(polling_interval_sec=0.02)
-    sys.stdout.write(f"{time.time() - began}\n")
+    """Submit 1 → N → 1."""
+    marks.submitted()
+    DBOS.enqueue_workflow("jobs", plan, tasks)
+
+
+def flat(tasks: int) -> None:
+    """Submit a queue that nobody waits for."""
+    marks.submitted()
+    for item in range(tasks):
+        DBOS.enqueue_workflow("work", one, item)
+
+
+def work() -> None:
+    """Be a worker until told to stop."""
+    told = Event()
+    signal.signal(signal.SIGTERM, lambda *_: told.set())
+    told.wait()
 
 
 def main() -> None:
@@ -39,10 +58,11 @@ def main() -> None:
     DBOS.register_queue("work", worker_concurrency=50, polling_interval_sec=0.05)
     DBOS.register_queue("jobs", worker_concurrency=2, polling_interval_sec=0.05)
     if role == "worker":
-        while True:
-            time.sleep(60)
-    if role == "fan":
+        work()
+    elif role == "fan":
         fan(int(sys.argv[2]))
+    elif role == "flat":
+        flat(int(sys.argv[2]))
     DBOS.destroy()
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import sys
-import time
 
 import asyncpg
 import counter
+import marks
+import stop
 from pgqueuer import PgQueuer
 from pgqueuer.db import AsyncpgPoolDriver
 from pgqueuer.models import Job
@@ -17,6 +18,11 @@ BATCH = 100
 async def pool() -> asyncpg.Pool:
     """A pool of connections."""
     return await asyncpg.create_pool(counter.DSN, min_size=2, max_size=10)
+
+
+def payloads(tasks: int) -> list[bytes | None]:
+    """The items, as PgQueuer carries them."""
+    return [str(item).encode() for item in range(tasks)]
 
 
 async def install() -> None:
@@ -33,31 +39,53 @@ async def work() -> None:
 
         @queue.entrypoint("plan")
         async def plan(job: Job) -> None:
+            marks.planned()
             tasks = int(job.payload or b"0")
-            payloads: list[bytes | None] = [str(item).encode() for item in range(tasks)]
-            await queue.qm.queries.enqueue(["work"] * tasks, payloads, [0] * tasks)
+            await queue.qm.queries.enqueue(["work"] * tasks, payloads(tasks), [0] * tasks)
 
         @queue.entrypoint("work")
-        async def one(_job: Job) -> None:
+        async def one(job: Job) -> None:
+            await marks.work_async(int(job.payload or b"0"))
             if await connections.fetchval(counter.COUNT) == 0:
                 await queue.qm.queries.enqueue(["count"], [None], [0])
 
+        @queue.entrypoint("alone")
+        async def alone(job: Job) -> None:
+            await marks.work_async(int(job.payload or b"0"))
+
         @queue.entrypoint("count")
         async def end(_job: Job) -> None:
-            await connections.execute(counter.END)
+            marks.ended()
 
-        await queue.run(batch_size=BATCH)
+        running = asyncio.create_task(queue.run(batch_size=BATCH))
+        await stop.told()
+        queue.shutdown.set()
+        await running
+
+
+async def submit(names: list[str], items: list[bytes | None]) -> None:
+    """Put tasks into the queue, in one statement."""
+    async with await pool() as connections:
+        queries = Queries(AsyncpgPoolDriver(connections))
+        marks.submitted()
+        await queries.enqueue(names, items, [0] * len(names))
 
 
 async def fan(tasks: int) -> None:
-    """Submit 1 → N → 1 and wait for its end."""
+    """Submit 1 → N → 1."""
     counter.begin(tasks)
-    async with await pool() as connections:
-        queries = Queries(AsyncpgPoolDriver(connections))
-        began = time.time()
-        await queries.enqueue(["plan"], [str(tasks).encode()], [0])
-        counter.wait(began)
+    await submit(["plan"], [str(tasks).encode()])
 
 
-ROLES = {"install": install, "worker": work, "fan": lambda: fan(int(sys.argv[2]))}
+async def flat(tasks: int) -> None:
+    """Submit a queue that nobody waits for."""
+    await submit(["alone"] * tasks, payloads(tasks))
+
+
+ROLES = {
+    "install": install,
+    "worker": work,
+    "fan": lambda: fan(int(sys.argv[2])),
+    "flat": lambda: flat(int(sys.argv[2])),
+}
 asyncio.run(ROLES[sys.argv[1]]())

@@ -1,10 +1,10 @@
-"""Procrastinate: async worker, 50 jobs at once. The fan-in is a counter by hand."""
+"""Procrastinate: async worker, 50 jobs at once. By hand: the fan-in's counter, and a periodic task for stalled jobs."""
 
 import asyncio
 import sys
-import time
 
 import counter
+import marks
 import procrastinate
 import psycopg_pool
 
@@ -15,23 +15,38 @@ connections = psycopg_pool.AsyncConnectionPool(counter.DSN, open=False, max_size
 @app.task(name="plan")
 async def plan(tasks: int) -> None:
     """Fan out."""
+    marks.planned()
     await one.batch_defer_async(*({"item": item} for item in range(tasks)))
 
 
 @app.task(name="work")
-async def one(item: int) -> None:  # noqa: ARG001 - a task that does nothing with it
+async def one(item: int) -> None:
     """One of many."""
+    await marks.work_async(item)
     async with connections.connection() as connection:
         row = await (await connection.execute(counter.COUNT)).fetchone()
     if row is not None and row[0] == 0:
         await end.defer_async()
 
 
+@app.task(name="alone")
+async def alone(item: int) -> None:
+    """One of a queue that nobody waits for."""
+    await marks.work_async(item)
+
+
 @app.task(name="count")
 async def end() -> None:
     """Fan in."""
-    async with connections.connection() as connection:
-        await connection.execute(counter.END)
+    marks.ended()
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="rescue", queueing_lock="rescue")
+async def rescue(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it to every periodic task
+    """Take jobs away from workers that are silent: Procrastinate finds them, and leaves it to its user when to look."""
+    for job in await app.job_manager.get_stalled_jobs():
+        await app.job_manager.retry_job(job)
 
 
 async def install() -> None:
@@ -42,19 +57,30 @@ async def install() -> None:
 
 
 async def work() -> None:
-    """Be a worker."""
+    """Be a worker. It stops by itself when it is told to."""
     async with app.open_async(), connections:
-        await app.run_worker_async(concurrency=50, install_signal_handlers=False)
+        await app.run_worker_async(concurrency=50)
 
 
 async def fan(tasks: int) -> None:
-    """Submit 1 → N → 1 and wait for its end."""
+    """Submit 1 → N → 1."""
     counter.begin(tasks)
     async with app.open_async():
-        began = time.time()
+        marks.submitted()
         await plan.defer_async(tasks=tasks)
-        counter.wait(began)
 
 
-ROLES = {"install": install, "worker": work, "fan": lambda: fan(int(sys.argv[2]))}
+async def flat(tasks: int) -> None:
+    """Submit a queue that nobody waits for."""
+    async with app.open_async():
+        marks.submitted()
+        await alone.batch_defer_async(*({"item": item} for item in range(tasks)))
+
+
+ROLES = {
+    "install": install,
+    "worker": work,
+    "fan": lambda: fan(int(sys.argv[2])),
+    "flat": lambda: flat(int(sys.argv[2])),
+}
 asyncio.run(ROLES[sys.argv[1]]())

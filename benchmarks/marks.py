@@ -1,0 +1,89 @@
+"""What handlers leave behind, outside of the system that runs them: how many were done, by whom, when the job ended.
+
+The counts lie in memory that is mapped to a file, one for each process, so that they cost next to nothing and outlive a
+process that is killed. With BENCH_PAUSE each task lasts that many seconds, and a line is appended when it has begun and
+when it is done.
+"""
+
+import asyncio
+import mmap
+import os
+import struct
+import time
+from pathlib import Path
+from threading import Lock
+
+FOLDER = Path(os.environ["BENCH_MARKS"])
+PAUSE = float(os.environ.get("BENCH_PAUSE", "0"))
+COUNT = struct.Struct("q")
+NOTHING = bytes(COUNT.size)
+LINES = "items"
+
+
+class Tally:
+    """How many tasks this process has done. Its file is made at the first of them, so after any fork."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._count = 0
+        self._page: mmap.mmap | None = None
+
+    def add(self) -> None:
+        """Count one more."""
+        with self._lock:
+            if self._page is None:
+                self._page = page(FOLDER / f"tally.{os.getpid()}")
+            self._count += 1
+            COUNT.pack_into(self._page, 0, self._count)
+
+
+def page(file: Path) -> mmap.mmap:
+    """The file as memory."""
+    file.write_bytes(NOTHING)
+    with file.open("r+b") as opened:
+        return mmap.mmap(opened.fileno(), COUNT.size)
+
+
+def append(name: str, line: str) -> None:
+    """Append a line in one write, which processes that append at once do not break up."""
+    opened = os.open(FOLDER / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(opened, f"{line}\n".encode())
+    finally:
+        os.close(opened)
+
+
+TALLY = Tally()
+
+
+def work(item: int) -> None:
+    """Do one task of many: nothing, unless tasks are to last."""
+    if PAUSE:
+        append(LINES, f"begun {item}")
+        time.sleep(PAUSE)
+        append(LINES, f"done {item}")
+    TALLY.add()
+
+
+async def work_async(item: int) -> None:
+    """Do the same in an event loop."""
+    if PAUSE:
+        append(LINES, f"begun {item}")
+        await asyncio.sleep(PAUSE)
+        append(LINES, f"done {item}")
+    TALLY.add()
+
+
+def submitted() -> None:
+    """Say that the job is about to be submitted."""
+    append("submitted", str(time.time()))
+
+
+def planned() -> None:
+    """Say which process fans out."""
+    append("planned", str(os.getpid()))
+
+
+def ended() -> None:
+    """Say that the fan-in has been reached."""
+    append("ended", str(time.time()))

@@ -1,0 +1,106 @@
+"""What was found, as tables for people."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+Runs = Mapping[str, Sequence[Mapping[str, Any]]]
+OURS = "coremachine"
+
+
+def place(told: Mapping[str, Any]) -> str:
+    """The machine, the versions and the settings."""
+    where = dict(told["where"])
+    settings = where.pop("settings")
+    peers = [f"{name} {peer['version']} ({peer['settings']})" for name, peer in told["peers"].items()]
+    lines = [
+        f"{told['benchmark']}, {told['tasks']} tasks, {told['workers']} workers, {told['began']}",
+        ", ".join(f"{name} {value}" for name, value in where.items()),
+        ", ".join(f"{name} {value}" for name, value in settings.items()),
+        *peers,
+    ]
+    return "\n".join(lines) + "\n\n"
+
+
+def throughput(told: Mapping[str, Any], found: Runs) -> str:
+    """Medians with their spread, and CoreMachine beside each, run by run."""
+    heads = ["system", "tasks/s, median (spread)", "CoreMachine beside it", "rows a task", "WAL, B a task"]
+    rows = [
+        [name, speed(runs), beside(found, name), number(runs, "rows_per_task"), number(runs, "wal_bytes_per_task")]
+        for name, runs in sorted(found.items(), key=lambda one: -middle(one[1]))
+    ]
+    if told["benchmark"] == "peers flat":
+        return table(heads, rows)
+    return table([*heads, "written by hand"], [[*row, told["peers"][row[0]]["by_hand"]] for row in rows])
+
+
+def speed(runs: Sequence[Mapping[str, Any]]) -> str:
+    """The median and the spread; and how many runs came to nothing."""
+    speeds = [run["tasks_per_second"] for run in runs if "failed" not in run]
+    failed = f"; {len(runs) - len(speeds)} failed" if len(runs) > len(speeds) else ""
+    return f"{median(speeds):.0f} ({min(speeds):.0f}–{max(speeds):.0f}){failed}" if speeds else "failed"
+
+
+def middle(runs: Sequence[Mapping[str, Any]]) -> float:
+    """The median, for sorting and for plots; nought where no run succeeded."""
+    return median([run["tasks_per_second"] for run in runs if "failed" not in run] or [0.0])
+
+
+def beside(found: Runs, name: str) -> str:
+    """How many times as fast CoreMachine was, run by run."""
+    if name == OURS or OURS not in found:
+        return ""
+    times = [
+        ours["tasks_per_second"] / theirs["tasks_per_second"]
+        for ours, theirs in zip(found[OURS], found[name], strict=True)
+        if "failed" not in ours and "failed" not in theirs
+    ]
+    return f"{median(times):.2f} × ({min(times):.2f}–{max(times):.2f})" if times else ""
+
+
+def number(runs: Sequence[Mapping[str, Any]], what: str) -> str:
+    """The median of what may be unknown."""
+    known = [run[what] for run in runs if run.get(what) is not None]
+    return f"{median(known):.1f}" if known else "–"
+
+
+def killed(told: Mapping[str, Any], found: Runs) -> str:
+    """What became of the jobs, a line for each peer and each of the two workers that was killed."""
+    heads = (
+        "system",
+        "killed",
+        "ended",
+        "s after the kill",
+        "done by the killed",
+        "missing at the end",
+        "begun again",
+        "done again",
+        "fan-ins",
+        "what brings tasks back",
+    )
+    rows = [
+        (name, victim, *fate(mine), told["peers"][name]["returns"])
+        for name, runs in found.items()
+        for victim in ("planner", "other")
+        if (mine := [run for run in runs if run.get("victim") == victim])
+    ]
+    failed = [f"{name} failed: {run['failed']}\n" for name, runs in found.items() for run in runs if "failed" in run]
+    return table(heads, rows) + "".join(failed)
+
+
+def fate(runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """How many jobs ended and when; of the rest the most that was seen."""
+    after = [run["seconds_after_kill"] for run in runs if run["seconds_after_kill"] is not None]
+    seen = ("done_by_victim", "missing", "begun_again", "done_again", "fan_ins")
+    spread = [sorted({run[what] for run in runs}) for what in seen]
+    return (
+        f"{len(after)} of {len(runs)}",
+        f"{median(after):.1f} ({min(after):.1f}–{max(after):.1f})" if after else "–",
+        *(str(values[0]) if len(values) == 1 else f"{values[0]}–{values[-1]}" for values in spread),
+    )
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,79 @@
+"""CoreMachine, in a program of the same shape as its peers: workers with default settings, handlers that do nothing."""
+
+import asyncio
+import os
+import sys
+from uuid import uuid4
+
+import marks
+
+from coremachine import AsyncCoreMachine, CoreMachine, Job, Stage, task
+
+DSN = os.environ["BENCH_DSN"]
+
+
+@task
+def plan(tasks: int) -> list[int]:
+    """Fan out."""
+    marks.planned()
+    return list(range(tasks))
+
+
+@task
+def one(item: int) -> int:
+    """One of many."""
+    marks.work(item)
+    return item
+
+
+@task
+def end(results: list[int]) -> int:
+    """Fan in."""
+    marks.ended()
+    return len(results)
+
+
+@task
+def alone(item: int) -> int:
+    """One of a queue that nobody waits for."""
+    marks.work(item)
+    return item
+
+
+def items(tasks: int) -> list[int]:
+    """The items of the flat queue."""
+    return list(range(tasks))
+
+
+JOBS = {
+    "fan": Job("peers_fan", [Stage("plan", plan), Stage("work", one, each="plan"), Stage("count", end, gather="work")]),
+    "flat": Job("peers_flat", [Stage("work", alone, each=items)]),
+}
+
+
+async def install() -> None:
+    """Install the schema, which opening does."""
+    async with AsyncCoreMachine(DSN, jobs=JOBS.values(), install=True):
+        pass
+
+
+async def submit(job: Job, tasks: int) -> None:
+    """Submit a job."""
+    async with AsyncCoreMachine(DSN, jobs=JOBS.values()) as app:
+        marks.submitted()
+        await app.submit(job, key=uuid4().hex, tasks=tasks)
+
+
+def main() -> None:
+    """Do what the command line says."""
+    role = sys.argv[1]
+    if role == "worker":
+        CoreMachine(DSN, jobs=JOBS.values()).work()
+    elif role == "install":
+        asyncio.run(install())
+    else:
+        asyncio.run(submit(JOBS[role], int(sys.argv[2])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """Who may do what: workers use a role that owns nothing, so that no rule of the schema can be passed by.
 
 The role may read everything, insert and move rows (the guards see to how), and say notes through one function. It
-may not write events, nor delete anything but the heartbeat of a worker.
+may not write events, nor delete anything but the heartbeat of a worker and what is kept of a dead letter of no job.
 """
 
 from ..statemachine.records import Schema
@@ -86,6 +86,7 @@ def role_and_functions(records: Schema, schema: str) -> list[str]:
         RETIRE_JOBS.format(**names, ended=ended["job"], callback_ended=ended["callback"]),
         f"GRANT SELECT ON {schema}.installed, {schema}.legal_transitions TO {role}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.workers TO {role}",
+        f"GRANT SELECT, INSERT, DELETE ON {schema}.dead_letters TO {role}",
         f"REVOKE ALL ON FUNCTION {notes} FROM PUBLIC",
         f"GRANT EXECUTE ON FUNCTION {notes} TO {role}",
         f"REVOKE ALL ON FUNCTION {schema}.retire_jobs(timestamptz, int) FROM PUBLIC",

@@ -43,6 +43,18 @@ CREATE TABLE IF NOT EXISTS {schema}.workers (
 )"""
 
 
+DEAD_LETTERS = """\
+CREATE TABLE IF NOT EXISTS {schema}.dead_letters (
+  queue TEXT NOT NULL,
+  message_id TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  description TEXT NOT NULL,
+  read_at TIMESTAMPTZ NOT NULL DEFAULT {schema}.clock(),
+  CONSTRAINT dead_letters_pkey PRIMARY KEY (queue, message_id, digest)
+)"""
+"""Those that belong to no job, whose timeline would tell of them."""
+
 CORE = "coremachine"
 
 
@@ -107,6 +119,7 @@ def _foundation(schema: str) -> list[exp.Expr | str]:
         CLOCK.format(schema=schema),
         parse(INSTALLED.format(schema=schema)),
         parse(WORKERS.format(schema=schema)),
+        parse(DEAD_LETTERS.format(schema=schema)),
         legal_table(schema),
         *guard_functions(schema),
         *log_guard_functions(schema),

@@ -179,9 +179,10 @@ FOUND: tuple[GapQuery, ...] = (
         id="GAP-22",
         severity="medium",
         gap="a message was dead-lettered in the last 7 days",
-        response="its reason is an event of the job",
+        response="its reason is an event of the job; one of no job is kept with its reason for as long",
         event="message_dead_lettered",
-        remedy="`coremachine timeline JOB --all` shows the reason; then `coremachine resume JOB`, or submit it anew",
+        remedy="`coremachine timeline JOB --all` shows the reason; then `coremachine resume JOB`, or submit it"
+        " anew; of no job: find who else sends into that queue",
         query="dead_letters",
     ),
     GapQuery(

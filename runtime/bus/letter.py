@@ -15,6 +15,9 @@ VERSION = 1
 LARGEST = 4_096
 KEY_LENGTH = 64
 BIGGEST_INT = 2**31 - 1
+TOLD_OF = 1_048_576
+CHECK = b'{"v":1,"kind":"check"}'
+"""The body of a message that `coremachine bus check` sends: whoever receives one completes it, and does nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,23 @@ def read_hint(envelope: Envelope) -> Hint:
     if not isinstance(told, dict):
         raise UnreadableMessageError("NotAMessage", f"the body is a JSON {type(told).__name__}, not an object")
     return _hint(cast("dict[str, object]", told))
+
+
+def is_check(envelope: Envelope) -> bool:
+    """Whether a message came from a check of its queue."""
+    return envelope.body == CHECK
+
+
+def job_told(envelope: Envelope) -> str | None:
+    """The job that a message names, whatever else is wrong with it: to tell of it there, never to claim by."""
+    if len(envelope.body) > TOLD_OF:
+        return None
+    try:
+        told: object = json.loads(envelope.body)
+    except (ValueError, RecursionError):
+        return None
+    job_id = cast("dict[str, object]", told).get("job_id") if isinstance(told, dict) else None
+    return str(job_id) if _is_id(job_id) else None
 
 
 def _hint(told: dict[str, object]) -> Hint:

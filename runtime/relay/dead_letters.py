@@ -1,30 +1,32 @@
-"""Reads what was dead-lettered, and tells of each on the timeline of its job. What belongs to no job is counted."""
+"""Reads what was dead-lettered, and tells of each on the timeline of its job, or in the audit where it has none."""
 
 import asyncio
 from collections.abc import Sequence
+from hashlib import sha256
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
 from ...statemachine.retry import Backoff
-from ..bus.letter import UnreadableMessageError, read_hint
+from ..bus.letter import is_check, job_told
 from ..bus.port import DeadLetters, DeadMessage
 from ..errors import BrokerError
 from ..logs import logger
 from ..store.database import Database
-from ..store.session import Note
+from ..store.session import Note, Session
 from ..store.text import cleaned
 
 log = logger("dead_letters")
 AT_ONCE = 20
 SHOWN = 200
+KEPT = ("queue", "message_id", "digest", "reason", "description")
 
 
 class DeadLetterReader:
     """Reads one queue's dead letters until cancelled. `orphans` counts those that belonged to no job.
 
-    One is removed from the broker only when its event is committed. The row it spoke of is none the worse: where it
-    still waits, its message is sent again.
+    One is removed from the broker only when what tells of it is committed. The row it spoke of is none
+    the worse: where it still waits, its message is sent again.
     """
 
     def __init__(self, database: Database, reader: DeadLetters, wait: float = 30.0) -> None:
@@ -54,32 +56,34 @@ class DeadLetterReader:
             await self._reader.close()
 
     async def tell(self, dead: Sequence[DeadMessage]) -> None:
-        """Write each on its job's timeline, once; count and log what belongs to no job."""
-        of_jobs = [(message, job_id) for message in dead if (job_id := _job_of(message)) is not None]
+        """Write each on its job's timeline, once; what belongs to no job is kept for the audit, and logged."""
+        named = [(message, job_told(message.envelope)) for message in dead if not is_check(message.envelope)]
         async with self._database.transaction() as session:
-            job_ids = sorted({job_id for _, job_id in of_jobs})
+            job_ids = sorted({job_id for _, job_id in named if job_id is not None})
             known = {row["job_id"] for row in await session.fetch("jobs_that_exist", {"job_ids": job_ids})}
-            asked = {"job_ids": job_ids, "message_ids": [message.envelope.message_id for message in dead]}
-            rows = await session.fetch("told_dead_letters", asked)
-            told = {(row["job_id"], row["message_id"]) for row in rows}
-            fresh = [
-                (message, job_id)
-                for message, job_id in of_jobs
-                if job_id in known and (job_id, message.envelope.message_id) not in told
-            ]
-            await session.note(_note(message, job_id) for message, job_id in fresh)
-        owned = {id(message) for message, job_id in of_jobs if job_id in known}
-        for message in dead:
-            if id(message) not in owned:
-                self.orphans += 1
-                log.error("a dead letter of no job", **_data(message))
+            owned = [(message, job_id) for message, job_id in named if job_id is not None and job_id in known]
+            orphans = [message for message, job_id in named if job_id not in known]
+            await _tell_jobs(session, owned)
+            if orphans:
+                await _keep(session, orphans)
+        for message in orphans:
+            self.orphans += 1
+            log.error("a dead letter of no job", **_data(message))
 
 
-def _job_of(message: DeadMessage) -> str | None:
-    try:
-        return read_hint(message.envelope).job_id
-    except UnreadableMessageError:
-        return None
+async def _tell_jobs(session: Session, owned: Sequence[tuple[DeadMessage, str]]) -> None:
+    job_ids = sorted({job_id for _, job_id in owned})
+    asked = {"job_ids": job_ids, "message_ids": [_message_id(message) for message, _ in owned]}
+    told = {(row["job_id"], row["message_id"]) for row in await session.fetch("told_dead_letters", asked)}
+    fresh = [(message, job_id) for message, job_id in owned if (job_id, _message_id(message)) not in told]
+    await session.note(_note(message, job_id) for message, job_id in fresh)
+
+
+async def _keep(session: Session, orphans: Sequence[DeadMessage]) -> None:
+    """Keep them for as long as the audit tells of them; one that comes twice is kept once."""
+    kept = [{**_data(message), "digest": sha256(message.envelope.body).hexdigest()} for message in orphans]
+    await session.run("keep_dead_letters", {name: [one[name] for one in kept] for name in KEPT})
+    await session.run("forget_dead_letters")
 
 
 def _note(message: DeadMessage, job_id: str) -> Note:
@@ -90,8 +94,12 @@ def _data(message: DeadMessage) -> dict[str, object]:
     return {
         "reason": cleaned(message.reason, SHOWN),
         "description": cleaned(message.description),
-        "message_id": cleaned(message.envelope.message_id, SHOWN),
+        "message_id": _message_id(message),
         "queue": message.envelope.queue,
         "delivery_count": message.envelope.delivery_count,
         "body": cleaned(message.envelope.body[:SHOWN].decode("utf-8", "replace"), SHOWN),
     }
+
+
+def _message_id(message: DeadMessage) -> str:
+    return cleaned(message.envelope.message_id, SHOWN)

@@ -37,6 +37,16 @@ CREATE TABLE IF NOT EXISTS app.workers (
   CONSTRAINT workers_pkey PRIMARY KEY (worker)
 );
 
+CREATE TABLE IF NOT EXISTS app.dead_letters (
+  queue TEXT NOT NULL,
+  message_id TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  description TEXT NOT NULL,
+  read_at TIMESTAMPTZ NOT NULL DEFAULT app.clock(),
+  CONSTRAINT dead_letters_pkey PRIMARY KEY (queue, message_id, digest)
+);
+
 CREATE TABLE IF NOT EXISTS app.legal_transitions (
   machine VARCHAR(40) NOT NULL,
   trigger VARCHAR(40) NOT NULL,
@@ -1216,6 +1226,8 @@ GRANT SELECT ON app.installed, app.legal_transitions TO coremachine_app;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON app.workers TO coremachine_app;
 
+GRANT SELECT, INSERT, DELETE ON app.dead_letters TO coremachine_app;
+
 REVOKE ALL ON FUNCTION app.write_notes(varchar[], varchar[], int[], int[], int[], varchar[], varchar[], jsonb[]) FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION app.write_notes(varchar[], varchar[], int[], int[], int[], varchar[], varchar[], jsonb[]) TO coremachine_app;
@@ -1229,7 +1241,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '6c72ebc4e0f6a30f673fee4742b85f92f9298b1a549b8dd96e97f275775ee61e'
+    'd9a6e3d4a51f7d4913f9380025c94844b2cedc803143bbfafa676392390c27af'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

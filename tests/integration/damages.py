@@ -336,8 +336,9 @@ async def a_message_was_dead_lettered(session: Session) -> None:
 
 @damage("GAP-22")
 async def a_dead_letter_belonged_to_no_job(session: Session) -> None:
-    await run(session, ALIVE)
-    await run(session, "UPDATE {schema}.workers SET dead_letters = 1, bus = 'servicebus'")
+    await run(
+        session, "INSERT INTO {schema}.dead_letters VALUES ('jobs', 'm-1', 'd', 'NotJson', 'the body is not JSON')"
+    )
 
 
 @damage("GAP-30")

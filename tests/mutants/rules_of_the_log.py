@@ -13,6 +13,7 @@ from tests.mutants.probes import copy_of, fresh, told_as, told_once, update
 ROLE = worker_role("app")
 READER = "coremachine_mutants_reader"
 HOSTILE = "hostile"
+LETTER = "INSERT INTO app.dead_letters (queue, message_id, digest, reason, description) VALUES ('q', 'm', 'd', 'r', '')"
 
 SETTING = (
     f"CREATE ROLE {READER} NOLOGIN",
@@ -112,12 +113,19 @@ def _of_the_rest(ground: Ground) -> Iterator[Probe]:
         worker,
         "UPDATE app.workers SET runs = 1 WHERE runs = 1",
         "DELETE FROM app.workers WHERE runs = 1",
+        "SELECT FROM app.dead_letters",
+        LETTER,
+        "DELETE FROM app.dead_letters WHERE queue = 'q'",
     ):
         yield Probe(f"a worker does {done}", done, role=ROLE)
     yield Probe("a worker twice", f"{worker}; {worker}", refused=True)
     for column in ("worker", "seen_at", "runs", "failures", "found", "started_at", "bus", "dead_letters"):
         none = f"{worker}; UPDATE app.workers SET {column} = NULL"  # noqa: S608 - test SQL
         yield Probe(f"a worker without {column}", none, refused=True)
+    yield Probe("a dead letter twice", f"{LETTER}; {LETTER}", refused=True)
+    for column in ("queue", "message_id", "digest", "reason", "description", "read_at"):
+        none = f"{LETTER}; UPDATE app.dead_letters SET {column} = NULL"  # noqa: S608 - test SQL
+        yield Probe(f"a dead letter without {column}", none, refused=True)
     for column in ("machine", "trigger", "source", "target", "event_type", "event_status"):
         none = f"UPDATE app.legal_transitions SET {column} = NULL"  # noqa: S608 - test SQL
         yield Probe(f"a legal transition without {column}", none, refused=True)

@@ -1,11 +1,13 @@
 """Reading the dead letters of a queue, so that none is read by nobody."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusReceiver
 
+from ..letter import Envelope
 from ..port import DeadMessage
 from .end import End
 from .namespace import Namespace
@@ -30,7 +32,7 @@ class DeadLetterReceiver:
         )
         return [
             DeadMessage(
-                envelope_of(message, self._queue),
+                _named(envelope_of(message, self._queue), message),
                 message.dead_letter_reason or "no reason is told",
                 message.dead_letter_error_description or "",
             )
@@ -49,3 +51,8 @@ class DeadLetterReceiver:
     async def close(self) -> None:
         """Let go of the connection."""
         self._end.drop()
+
+
+def _named(envelope: Envelope, message: ServiceBusReceivedMessage) -> Envelope:
+    """A message that others sent need not have an id; two of them must not be taken for one."""
+    return replace(envelope, message_id=envelope.message_id or f"number {message.sequence_number}")

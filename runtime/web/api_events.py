@@ -12,8 +12,8 @@ from .bodies_told import TimelineBody, WhyBody
 from .filters import EventFilter
 from .hiding import shown_data
 from .problems import RESPONSES
-from .reading import read_events
-from .shapes import event_of, why_of
+from .reading import read_events, read_why
+from .shapes import event_of
 from .streams import STREAM, changes_stream, job_stream, mark_of, wants_stream
 
 router = APIRouter(prefix="/api", tags=["events"], responses=RESPONSES)
@@ -52,7 +52,7 @@ async def changes(request: Request, ask: Asking) -> StreamingResponse:
 @router.get("/jobs/{job_id}/why")
 async def show_why(ask: Asking, job_id: JobRef) -> WhyBody:
     """Why a job is where it is: what it waits for, who holds it, until when, and what can be done."""
-    return why_of(await ask.machine.why(job_id), ask.visitor)
+    return await read_why(ask.machine, ask.visitor, job_id)
 
 
 @router.get(

@@ -21,13 +21,17 @@ AGAIN = "retry"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A stretch of time in which a task was in one condition. `end` is None where it still is."""
+    """A stretch of time in which a task was in one condition. `end` is None where it still is.
+
+    `status` is that of the event that ended an attempt, such as failure.
+    """
 
     kind: BarKind
     begin: datetime
     end: datetime | None
     attempt: int
     worker: str | None = None
+    status: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +56,13 @@ def life_of(task: Row, events: Sequence[Row]) -> Life:
     """The life of a task from its row and its events, oldest first; without events, from the row's own times."""
     life = Life()
     kind: BarKind | None = "queued"
-    begin, attempt, worker = task["created_at"], 1, None
+    begin, attempt = task["created_at"], 1
     for event in events or _told_by(task):
         edge = EDGES.get(event["event_type"])
         if edge is None:
             continue
         if kind is not None:
-            worker = event["worker"] if kind == "running" else None
-            life.bars.append(Bar(kind=kind, begin=begin, end=event["created_at"], attempt=attempt, worker=worker))
+            life.bars.append(_ended(kind, begin, attempt, event))
         if edge.target != WORKING and event["event_status"] != "info":
             life.marks.append(
                 Mark(
@@ -69,7 +72,7 @@ def life_of(task: Row, events: Sequence[Row]) -> Life:
                     event_id=event["event_id"],
                 )
             )
-        kind, begin = _next(edge.trigger, edge.target), event["created_at"]
+        kind, begin = kind_after(edge.trigger, edge.target), event["created_at"]
         attempt = event["attempt"] + 1 if edge.trigger == AGAIN else event["attempt"]
     if kind is not None:
         held = task["lease_owner"] if kind == "running" else None
@@ -79,16 +82,24 @@ def life_of(task: Row, events: Sequence[Row]) -> Life:
 
 def has_history(task: Row) -> bool:
     """Whether more happened to a task than one start and one end, which its row tells of itself."""
-    return bool(task["lease_number"] > 1 or task["attempt"] > 1 or task["rescues"])
+    again = task["started_at"] is not None and task["due_at"] is not None
+    return bool(again or task["lease_number"] > 1 or task["attempt"] > 1 or task["rescues"])
 
 
-def _next(trigger: str, target: str) -> BarKind | None:
+def kind_after(trigger: str, target: str) -> BarKind | None:
     """What a task is in after an event; None where it has ended."""
     if target == WORKING:
         return "running"
     if TASK.by_name[target].terminal:
         return None
     return "waiting" if trigger == AGAIN else "queued"
+
+
+def _ended(kind: BarKind, begin: datetime, attempt: int, event: Row) -> Bar:
+    """The bar that an event ends."""
+    at, run = event["created_at"], kind == "running"
+    worker, status = (event["worker"], event["event_status"]) if run else (None, "")
+    return Bar(kind=kind, begin=begin, end=at, attempt=attempt, worker=worker, status=status)
 
 
 def _told_by(task: Row) -> Iterable[Row]:

@@ -9,8 +9,9 @@ from ...statemachine.lifecycles import JOB, TASK
 from ..app import AsyncCoreMachine
 from ..store.session import Row, Session
 from .access import Visitor
-from .bars import Bar, Life, Mark, has_history, life_of
+from .bars import EDGES, Bar, Life, Mark, has_history, life_of
 from .density import SLICES, Slice, slices_of
+from .labels import Label, labels_of
 from .rendering import event_words
 from .scale import Scale, scale_of
 from .shapes import event_of
@@ -54,6 +55,7 @@ class Chart:
 
     scale: Scale
     marks: Sequence[tuple[float, Mark]]
+    labels: Sequence[Label]
     lanes: Sequence[Lane]
     now: datetime
     live: bool
@@ -85,9 +87,11 @@ async def read_chart(  # noqa: PLR0913, PLR0917 - what is drawn, for whom, and w
         for stage, (rows, _) in zip(job["stages"], drawn, strict=True):
             lives |= await _lives(session, kept, stage, rows)
     marks = [Mark(at=one.at, status=one.status, words=event_words(one), event_id=one.event_id) for one in told]
+    placed = [(scale.place(mark.at), mark) for mark in marks if 0 <= scale.place(mark.at) <= 100]  # noqa: PLR2004 - percent
     return Chart(
         scale=scale,
-        marks=[(scale.place(mark.at), mark) for mark in marks if 0 <= scale.place(mark.at) <= 100],  # noqa: PLR2004 - percent
+        marks=placed,
+        labels=labels_of([(place, mark.words.removeprefix(f"{JOB.name}_")) for place, mark in placed]),
         lanes=[
             _lane(stage, rows, lives, scale, now, counts, asked)
             for stage, (rows, counts) in zip(job["stages"], drawn, strict=True)
@@ -106,7 +110,7 @@ async def _drawn(
         return [], []
     if stage["tasks_total"] <= WHOLE:
         return await session.fetch("web/chart_rows", {**where, "after": -1, "limit": WHOLE}), []
-    slices = {"first": scale.first.timestamp(), "last": scale.last.timestamp(), "slices": SLICES}
+    slices = {"first": scale.first.timestamp(), "last": scale.last.timestamp(), "slices": SLICES, "types": list(EDGES)}
     counts = await kept.read(session, "web/chart_density", stage, {**where, **slices})
     if asked.opened == stage["stage"]:
         return await session.fetch("web/chart_rows", {**where, "after": asked.rows - 1, "limit": PAGE}), counts
@@ -150,7 +154,7 @@ def _density(stage: Row, counts: Sequence[Row], scale: Scale, now: datetime) -> 
     if not counts or stage["started_at"] is None:
         return []
     opened, current = (int(scale.place(at) / 100 * SLICES) + 1 for at in (stage["started_at"], now))
-    return slices_of(counts, opened, current)
+    return slices_of(counts, stage["tasks_total"], opened, current)
 
 
 def _row(task: Row, life: Life, scale: Scale, now: datetime) -> TaskRow:

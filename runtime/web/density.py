@@ -1,48 +1,67 @@
-"""A stage with too many tasks to be drawn one by one: how many are queued, running and done, slice by slice."""
+"""A stage with too many tasks to be drawn one by one: how many are in which condition, slice by slice."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from ..store.session import Row
+from .bars import EDGES, kind_after
+from .rendering import tone
 
 SLICES = 120
+ENDED = {"good": "done", "bad": "failed", "warn": "cancelled"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """A slice of time: how many tasks were queued, running and done at its end."""
+    """A slice of time: how many tasks were in each condition at its end, and how many failed within it."""
 
     queued: int
     running: int
+    waiting: int
     done: int
+    failed: int
+    cancelled: int
+    failures: int
 
 
-def slices_of(counts: Sequence[Row], opened: int, current: int) -> list[Slice]:
-    """The slices from the number of tasks that started in one and ended in another.
+def slices_of(counts: Sequence[Row], total: int, opened: int, current: int) -> list[Slice]:
+    """The slices from the number of the `total` tasks that began something in one and ended it in another.
 
     `opened` is the slice in which the tasks were made, and `current` the one that is now: nothing is known beyond it.
     Slice 0 is before what is shown, and SLICES + 1 after it; a task with no time has not come so far.
     """
-    total = sum(row["tasks"] for row in counts)
-    started = _so_far((row["started"], row["tasks"]) for row in counts)
-    # a task that was cancelled before it started has an end alone
-    cut = _so_far((row["ended"], row["tasks"]) for row in counts if row["started"] is None)
-    ended = _so_far((row["ended"], row["tasks"]) for row in counts)
-    return [
-        Slice(
-            queued=(total - started[place] - cut[place]) if place >= opened else 0,
-            running=started[place] - (ended[place] - cut[place]),
-            done=ended[place],
-        )
-        for place in range(1, min(SLICES, current) + 1)
-    ]
+    changes: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (SLICES + 2))
+    failures = [0] * (SLICES + 2)
+    for row in counts:
+        for kind, place, tasks in _changes(row):
+            changes[kind][place] += tasks
+            failures[place] += tasks if kind == "failed" and tasks > 0 else 0
+    known = {kind: list(accumulate(changes[kind])) for kind in ("running", "waiting", *ENDED.values())}
+    slices: list[Slice] = []
+    for place in range(1, min(SLICES, current) + 1):
+        levels = {kind: level[place] for kind, level in known.items()}
+        # whoever is in no other condition is queued: at first, and again where a worker gave the task back
+        queued = total - sum(levels.values()) if place >= opened else 0
+        slices.append(Slice(queued=queued, failures=failures[place], **levels))
+    return slices
 
 
-def _so_far(moments: Iterable[tuple[int | None, int]]) -> list[int]:
-    """For each slice, how many had come by its end."""
-    number = [0] * (SLICES + 2)
-    for place, tasks in moments:
-        if place is not None:
-            number[place] += tasks
-    return list(accumulate(number))
+def _changes(row: Row) -> Iterator[tuple[str, int, int]]:
+    """In which slice how many tasks came into a condition, or left it."""
+    began, ended, tasks = row["began"], row["ended"], row["tasks"]
+    kind = "running" if row["event_type"] is None else _kind(row["event_type"])
+    if kind != "queued" and began is not None:
+        yield kind, began, tasks
+        if ended is not None:
+            yield kind, ended, -tasks
+    # the row of a task that started once tells its end as well
+    if row["event_type"] is None and ended is not None:
+        yield ENDED[tone(row["status"])], ended, tasks
+
+
+def _kind(event_type: str) -> str:
+    """The condition of a task after an event."""
+    edge = EDGES[event_type]
+    return kind_after(edge.trigger, edge.target) or ENDED[tone(edge.target)]

@@ -17,9 +17,9 @@ from .bodies_told import CancelAsked
 from .chart import ChartAsked, read_chart
 from .filters import EventFilter, Number, Optional, Short
 from .paging import cursor_of, place_of
-from .reading import read_events, read_now, read_task, read_task_events
+from .reading import read_events, read_now, read_task, read_task_events, read_why
 from .rendering import SHORT, page
-from .shapes import event_of, job_of, task_of, why_of
+from .shapes import event_of, job_of, task_of
 from .verdict import verdict_of
 
 router = APIRouter(include_in_schema=False)
@@ -61,7 +61,7 @@ async def job_page(request: Request, ask: Asking, job_id: JobRef, view: Annotate
     # first: what happens while the rest is read comes by the stream
     _, mark = await read_now(ask.machine)
     job = await ask.machine.job(job_id)
-    told = why_of(await ask.machine.why(job["job_id"]), ask.visitor)
+    told = await read_why(ask.machine, ask.visitor, job["job_id"])
     now, _ = await read_now(ask.machine)
     asked = ChartAsked(zoom=view.zoom, opened=view.opened, rows=view.rows)
     task = await _task(ask, job["job_id"], view.task) if view.task else None

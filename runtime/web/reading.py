@@ -7,9 +7,11 @@ from ...statemachine.lifecycles import HEADLINES
 from ..app import AsyncCoreMachine
 from ..store.session import Row
 from .access import Visitor
+from .bodies_told import WhyBody
 from .filters import EventFilter, JobFilter, TaskFilter
 from .paging import cursor_of, place_of
 from .problems import NotThereError
+from .shapes import event_of, why_of
 
 TASK_EVENTS = 1000
 
@@ -82,6 +84,14 @@ async def read_task_events(machine: AsyncCoreMachine, task: Row) -> list[Row]:
     """What happened to a task, oldest first, at most a thousand events."""
     where = {"task_id": task["task_id"], "limit": TASK_EVENTS}
     return await _fetch(machine, "web/task_events", where)
+
+
+async def read_why(machine: AsyncCoreMachine, visitor: Visitor, job_id: str) -> WhyBody:
+    """Why a job is where it is, with its two events as the list of events has them."""
+    told = await machine.why(job_id)
+    ids = [event.event_id for event in (told.last_successful, told.first_failure) if event]
+    rows = await _fetch(machine, "web/events_by_id", {"event_ids": ids})
+    return why_of(told, {row["event_id"]: event_of(row, visitor) for row in rows})
 
 
 async def read_now(machine: AsyncCoreMachine) -> tuple[datetime, str]:

@@ -1,8 +1,8 @@
 """Rows as the bodies that a visitor may see."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
-from ...diagrams.timeline import TimelineEvent
 from ..app.why import Why
 from ..store.session import Row
 from .access import Visitor
@@ -96,16 +96,11 @@ def task_of(row: Row, events: list[Row], visitor: Visitor) -> TaskDetail:
     )
 
 
-def why_of(told: Why, visitor: Visitor) -> WhyBody:
-    """Why a job is where it is. Of the error, everybody sees the message."""
+def why_of(told: Why, events: Mapping[int, Event]) -> WhyBody:
+    """Why a job is where it is, with its events as the visitor may see them. Everybody sees the error's message."""
     ends = {"last_successful": told.last_successful, "first_failure": told.first_failure}
-    shown = {name: event and _told(event, visitor) for name, event in ends.items()}
+    shown = {name: event and events[event.event_id] for name, event in ends.items()}
     return WhyBody.model_validate({**asdict(told), **shown})
-
-
-def _told(event: TimelineEvent, visitor: Visitor) -> Event:
-    values = asdict(event)
-    return Event.model_validate({**values, "data": shown_data(event.data, visitor)})
 
 
 def _task(row: Row, visitor: Visitor) -> Row:

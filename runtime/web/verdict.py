@@ -10,7 +10,7 @@ from ..store.session import Row
 from .bodies import Event
 from .bodies_told import WhyBody
 from .rendering import error_of
-from .words import counted, grouped, span
+from .words import between, counted, grouped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +55,18 @@ def _sentence(why: WhyBody, job: Row) -> str:
         case "failed":
             return f"Failed{_where(why.first_failure, stages)}"
         case "completed":
-            took = span(job["finished_at"] - job["created_at"])
-            return f"Completed in {took}: {counted(job['tasks_total'], 'task')} in {counted(len(stages), 'stage')}"
+            return (
+                f"Completed in {_took(job)}: {counted(job['tasks_total'], 'task')} in {counted(len(stages), 'stage')}"
+            )
         case "cancelled":
-            return f"Cancelled after {span(job['finished_at'] - job['created_at'])}"
+            return f"Cancelled after {_took(job)}" if job["started_at"] else "Cancelled before it started"
         case _:
             return f"{why.verdict.capitalize()}{_progress(stages)}"
+
+
+def _took(job: Row) -> str:
+    """From its start to its end, as the list of jobs and the terminal have it."""
+    return between(job["started_at"], job["finished_at"], job["finished_at"])
 
 
 def _where(failure: Event | None, stages: Sequence[Row]) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from coremachine.runtime.web.bars import has_history, life_of
 from coremachine.runtime.web.density import SLICES, slices_of
+from coremachine.runtime.web.labels import labels_of
 from coremachine.runtime.web.problems import AskedWronglyError
 from coremachine.runtime.web.scale import scale_of
 from coremachine.runtime.web.words import counted, span
@@ -25,6 +26,7 @@ def task(**given: object) -> dict[str, Any]:
         "finished_at": None,
         "status": "queued",
         "attempt": 1,
+        "due_at": None,
     }
     return {**plain, "lease_owner": None, "lease_number": 0, "rescues": 0, **given}
 
@@ -85,25 +87,83 @@ def test_a_task_without_a_history_tells_its_life_by_its_own_times() -> None:
     assert bars(task(status="cancelled", finished_at=at(4)), []) == [("queued", 0, 4, 1)]
 
 
+def lives(status: str, began: int | None, ended: int | None, tasks: int) -> dict[str, Any]:
+    return {"event_type": None, "status": status, "began": began, "ended": ended, "tasks": tasks}
+
+
+def told(event_type: str, began: int, ended: int | None, tasks: int = 1) -> dict[str, Any]:
+    return {"event_type": event_type, "status": None, "began": began, "ended": ended, "tasks": tasks}
+
+
 def test_the_slices_of_a_stage_count_each_task_once_in_each() -> None:
-    counts: list[dict[str, Any]] = [
-        {"started": 3, "ended": 5, "tasks": 10},
-        {"started": 4, "ended": None, "tasks": 5},
-        {"started": None, "ended": 6, "tasks": 2},
-        {"started": None, "ended": None, "tasks": 3},
+    counts = [
+        lives("completed", 3, 5, 10),
+        lives("processing", 4, None, 5),
+        lives("cancelled", None, 6, 2),
+        lives("queued", None, None, 3),
     ]
-    slices = slices_of(counts, opened=2, current=7)
+    slices = slices_of(counts, 20, opened=2, current=7)
     assert len(slices) == 7
-    assert [(one.queued, one.running, one.done) for one in slices] == [
-        (0, 0, 0),
-        (20, 0, 0),
-        (10, 10, 0),
-        (5, 15, 0),
-        (5, 5, 10),
-        (3, 5, 12),
-        (3, 5, 12),
+    assert [(one.queued, one.running, one.done, one.cancelled) for one in slices] == [
+        (0, 0, 0, 0),
+        (20, 0, 0, 0),
+        (10, 10, 0, 0),
+        (5, 15, 0, 0),
+        (5, 5, 10, 0),
+        (3, 5, 10, 2),
+        (3, 5, 10, 2),
     ]
-    assert len(slices_of(counts, opened=-4, current=10_000)) == SLICES
+    assert len(slices_of(counts, 20, opened=-4, current=10_000)) == SLICES
+
+
+def test_a_slice_tells_what_waits_from_what_runs_and_what_failed_from_what_is_done() -> None:
+    counts = [
+        lives("completed", 2, 3, 7),
+        told("task_started", 2, 3),
+        told("task_retry_scheduled", 3, 5),
+        told("task_started", 5, 6),
+        told("task_failed", 6, None),
+        told("task_started", 2, 4),
+        told("task_released", 4, None),
+    ]
+    slices = slices_of(counts, 9, opened=1, current=7)
+    assert [(one.queued, one.running, one.waiting, one.done, one.failed) for one in slices] == [
+        (9, 0, 0, 0, 0),
+        (0, 9, 0, 0, 0),
+        (0, 1, 1, 7, 0),
+        (1, 0, 1, 7, 0),
+        (1, 1, 0, 7, 0),
+        (1, 0, 0, 7, 1),
+        (1, 0, 0, 7, 1),
+    ]
+    assert [one.failures for one in slices] == [0, 0, 0, 0, 0, 1, 0]
+
+
+def test_a_task_that_was_given_back_is_queued_though_it_started_once() -> None:
+    row = task(lease_number=1, started_at=at(1), due_at=at(2))
+    assert has_history(row)
+    assert bars(row, [event("task_started", 1), event("task_released", 2, "warning")])[-1] == ("queued", 2, None, 1)
+
+
+def test_an_attempt_that_failed_is_told_from_one_that_is_tried_again_and_from_a_good_one() -> None:
+    events = [
+        event("task_started", 1),
+        event("task_retry_scheduled", 3, "warning"),
+        event("task_started", 6, attempt=2),
+        event("task_failed", 8, "failure", attempt=2),
+    ]
+    row = task(status="failed", attempt=2, lease_number=2, started_at=at(6), finished_at=at(8))
+    assert [bar.status for bar in life_of(row, events).bars] == ["", "warning", "", "failure"]
+
+
+def test_words_stand_beside_the_marks_where_there_is_room() -> None:
+    labels = labels_of([(1, "created"), (1, "queued"), (50, "stop_requested"), (52, "resumed"), (98, "failed")])
+    assert [(one.place, one.words, one.before) for one in labels] == [
+        (1, "created, queued", False),
+        (50, "stop_requested", True),
+        (52, "resumed", False),
+        (98, "failed", True),
+    ]
 
 
 def test_a_moment_has_its_place_and_what_is_outside_is_not_drawn() -> None:

@@ -1,0 +1,96 @@
+"""What stands on the pages, as the server draws them."""
+
+import re
+
+from coremachine import AsyncCoreMachine, Job, Stage, task
+from coremachine.runtime.web import create_site
+from coremachine.statemachine.retry import Backoff
+from tests.databases import OpenApp
+from tests.running import work, working
+from tests.waiting import until_event
+from tests.web.jobs import raster, world
+from tests.web.site import client
+
+
+@task
+def many() -> list[int]:
+    return list(range(41))
+
+
+@task(retries=1, backoff=Backoff(first=600, factor=1, most=600, jitter=0))
+def tried(number: int) -> int:
+    if number == 0:
+        raise OSError("not yet")
+    return number
+
+
+patient = Job("patient", [Stage("many", many), Stage("tried", tried, each="many")])
+
+
+async def html(app: AsyncCoreMachine, path: str) -> str:
+    """A page as an operator gets it."""
+    async with client(create_site(app)) as web:
+        answer = await web.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.text.replace("&amp;", "&")
+
+
+async def failed_job(app: AsyncCoreMachine, size: int = 5) -> str:
+    """A job whose task 4 has failed at its second attempt."""
+    world.failing = {2}
+    job = await app.submit(raster, size=size)
+    await work(app)
+    return job.id
+
+
+async def test_a_stage_that_was_cancelled_is_not_called_one_that_is_not_started(open_app: OpenApp) -> None:
+    app = await open_app(raster)
+    page = await html(app, f"/jobs/{await failed_job(app)}")
+    assert '<p class="none">cancelled</p>' in page
+    assert "not started" not in page
+    waiting = await app.submit(raster, size=1)
+    assert '<p class="none">not started</p>' in await html(app, f"/jobs/{waiting.id}")
+
+
+async def test_an_event_leads_to_its_task_and_keeps_the_view(open_app: OpenApp) -> None:
+    app = await open_app(raster)
+    job_id = await failed_job(app)
+    page = await html(app, f"/jobs/{job_id}?zoom=0~60&tz=utc&level=all")
+    assert 'href="?level=all&zoom=0~60&tz=utc&task=4">4</a>' in page.replace("%7E", "~")
+    assert f'<a href="/jobs/{job_id}?task=4">4</a>' in await html(app, f"/jobs/{job_id}/tasks/4")
+
+
+async def test_a_job_took_as_long_on_its_page_as_in_the_list(open_app: OpenApp) -> None:
+    app = await open_app(raster)
+    job = await app.submit(raster, size=1)
+    await work(app)
+    page, listed = await html(app, f"/jobs/{job.id}"), await html(app, "/jobs")
+    (took,) = re.findall(r"Completed in ([^:]+):", page)
+    assert f'<span class="number">{took}</span></p>' in page
+    assert f'<td class="number took">{took}</td>' in listed
+
+
+async def test_why_gives_its_events_as_the_list_of_events_does(open_app: OpenApp) -> None:
+    app = await open_app(raster)
+    job_id = await failed_job(app)
+    async with client(create_site(app)) as web:
+        why = (await web.get(f"/api/jobs/{job_id}/why")).json()
+        events = (await web.get(f"/api/jobs/{job_id}/events?limit=500")).json()["events"]
+    known = {event["event_id"]: event for event in events}
+    for name in ("first_failure", "last_successful"):
+        assert why[name] == known[why[name]["event_id"]]
+    assert why["first_failure"]["attempt"] == 2
+
+
+async def test_a_big_stage_tells_what_waits_for_a_retry_and_what_failed(open_app: OpenApp) -> None:
+    app = await open_app(raster, patient)
+    failed = await html(app, f"/jobs/{await failed_job(app, 45)}")
+    assert '<rect class="failed"' in failed
+    assert 'aria-label="Failures: 1"' in failed
+    job = await app.submit(patient)
+    async with working(app):
+        await until_event(app, job.id, "task_retry_scheduled")
+        await until_event(app, job.id, "task_completed", number=41)
+        page = await html(app, f"/jobs/{job.id}")
+    assert '<rect class="waiting" x=' in page
+    assert '<rect class="failed"' not in page

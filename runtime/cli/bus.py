@@ -18,14 +18,16 @@ from .terminal import show_json
 if TYPE_CHECKING:
     from ..bus.servicebus.check import Checked
 
+WORDS = {"ok": "ok", "hurts": "HURTS", "unknown": "unknown", "refused": "REFUSED"}
 bus = typer.Typer(no_args_is_help=True, help="The broker that carries messages: Azure Service Bus.")
 
 
 @bus.command()
 def check(*, app: AppName = None, as_json: AsJson = False) -> None:
-    """Try every queue that the declared jobs need: to send, to receive, to read dead letters. Sends nothing.
+    """Try every queue that the declared jobs need: send, receive, settle, read dead letters; ask for its settings.
 
-    The namespace is that of COREMACHINE_SERVICEBUS. Exits 1 where something is refused.
+    One harmless message is sent twice to each. The namespace is that of COREMACHINE_SERVICEBUS. Exits 1 where something
+    is refused, or a setting would hurt.
     """
     declared = jobs_declared(app)
     settings = _settings(declared)
@@ -34,10 +36,10 @@ def check(*, app: AppName = None, as_json: AsJson = False) -> None:
         show_json([asdict(one) for one in checked])
     else:
         for one in checked:
-            typer.echo(f"{'ok     ' if one.error is None else 'REFUSED'}  {one.queue}  {one.what}  {one.seconds:.2f} s")
-            if one.error is not None:
-                typer.echo(f"         {one.error}")
-    if any(one.error is not None for one in checked):
+            typer.echo(f"{WORDS[one.status]:<8} {one.queue}  {one.what}  {one.seconds:.2f} s")
+            if one.told:
+                typer.echo(f"{'':<8} {one.told}")
+    if not all(one.fine for one in checked):
         raise typer.Exit(1)
 
 

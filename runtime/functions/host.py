@@ -11,10 +11,10 @@ import azure.functions as func
 
 from ...statemachine.errors import OperationError
 from ..app import AsyncCoreMachine
-from ..bus.letter import Envelope
+from ..bus.letter import Envelope, is_check
 from ..bus.port import DeadMessage
 from ..bus.pushed import PushedBus
-from ..bus.verdict import Abandon, DeadLetter, Verdict
+from ..bus.verdict import Abandon, Complete, DeadLetter, Verdict
 from ..logs import logger
 from ..reconciler import Reconciler
 from ..relay import DeadLetterReader
@@ -56,6 +56,8 @@ class FunctionsHost:
 
     async def handle_envelope(self, envelope: Envelope) -> Verdict:
         """The same for an envelope."""
+        if is_check(envelope):
+            return Complete("a check of the queue")
         pushed = await self._opened()
         verdict, ended = await pushed.push(envelope)
         match verdict:

@@ -22,14 +22,27 @@ def ready(broker: Broker) -> Broker:
     return broker
 
 
-def test_a_check_tells_what_can_be_done_with_each_queue(ready: Broker) -> None:
-    done = run("bus", "check", "--app", str(JOBS), "--json", COREMACHINE_SERVICEBUS=ready.connection_string)
+SEEN = ("send", "receive", "settle", "lock", "duplicate detection", "dead letters", "settings")
+
+
+def test_a_check_tells_what_can_be_done_with_each_queue_and_leaves_nothing_in_it(broker: Broker) -> None:
+    for queue in QUEUES:
+        broker.create_queue(queue, requires_duplicate_detection=True)
+    done = run("bus", "check", "--app", str(JOBS), "--json", COREMACHINE_SERVICEBUS=broker.connection_string)
     checked = json.loads(done.stdout)
-    assert [(one["queue"], one["what"]) for one in checked] == [
-        (queue, what) for queue in QUEUES for what in ("send", "receive", "dead letters")
-    ]
-    assert {one["error"] for one in checked} == {None}
-    assert ready.counters(QUEUES[0]).enqueued == ready.counters(QUEUES[0]).delivered == 0
+    assert [(one["queue"], one["what"]) for one in checked] == [(queue, what) for queue in QUEUES for what in SEEN]
+    assert {one["what"]: one["status"] for one in checked} == {**dict.fromkeys(SEEN, "ok"), "settings": "unknown"}
+    assert [(broker.counters(queue).completed, broker.counters(queue).held) for queue in QUEUES] == [(1, 0)] * 2
+
+
+def test_a_check_of_queues_with_settings_that_hurt_exits_1_and_names_them(ready: Broker) -> None:
+    for queue in QUEUES:
+        ready.configure(queue, lock_duration=5.0)
+    given: dict[str, Any] = {"COREMACHINE_SERVICEBUS": ready.connection_string}
+    told = run("bus", "check", "--app", str(JOBS), code=1, **given).stdout
+    assert told.count("HURTS    coremachine-") == 4
+    assert "at least 10 s" in told
+    assert "the same id came twice" in told
 
 
 def test_a_check_of_queues_that_do_not_exist_says_what_to_do(broker: Broker) -> None:
@@ -50,6 +63,8 @@ def test_the_template_names_every_queue_for_azure_and_for_the_emulator() -> None
     emulator = json.loads(run("bus", "template", "--app", str(JOBS), "--to", "emulator").stdout)
     (namespace,) = emulator["UserConfig"]["Namespaces"]
     assert [queue["Name"] for queue in namespace["Queues"]] == list(QUEUES)
+    windows = {queue["Properties"]["DuplicateDetectionHistoryTimeWindow"] for queue in namespace["Queues"]}
+    assert windows == {"PT5M"}, "the emulator is said to take no more"
 
 
 def test_the_demo_runs_over_the_sdk_on_a_broker_that_it_starts_itself(url: str, tmp_path: Path) -> None:

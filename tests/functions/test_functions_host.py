@@ -12,7 +12,7 @@ from azure.functions.servicebus import ServiceBusMessage
 
 from coremachine import Job, Stage, task
 from coremachine.runtime.app import AsyncCoreMachine
-from coremachine.runtime.bus.letter import Envelope, Hint, Letter
+from coremachine.runtime.bus.letter import CHECK, Envelope, Hint, Letter
 from coremachine.runtime.bus.verdict import Complete, DeadLetter
 from coremachine.runtime.functions import AbandonedError, FunctionsHost, register
 from coremachine.runtime.settings import Settings
@@ -113,6 +113,11 @@ async def test_a_copy_is_completed_and_runs_nothing_f04(host: FunctionsHost, off
         envelope = Envelope(message_id=letter.message_id, body=letter.body)
         assert isinstance(await host.handle(message_of(envelope), QUEUES[0]), Complete)
     assert await counted_events(host.app, submitted.id) == before
+
+
+async def test_the_message_of_a_check_is_completed_and_does_nothing(host: FunctionsHost) -> None:
+    message = message_of(Envelope(message_id="check:1", body=CHECK))
+    assert isinstance(await host.handle(message, QUEUES[0]), Complete)
 
 
 async def test_a_message_that_nobody_could_handle_is_told_and_not_raised_f27(host: FunctionsHost) -> None:

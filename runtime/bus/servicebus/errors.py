@@ -26,10 +26,11 @@ def broker_error(what: str, error: BaseException) -> BrokerError:
     """An error of the SDK as one of ours; lasting where trying again alone will not help."""
     for kind, remedy in REMEDIES:
         if isinstance(error, kind):
-            return BrokerError(what, f"{remedy} ({_words(error)})", lasting=True)
-    return BrokerError(what, _words(error))
+            return BrokerError(what, f"{remedy} ({words_of(error)})", lasting=True)
+    return BrokerError(what, words_of(error))
 
 
-def _words(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
+    """The kind of an error, and the first line that it says."""
     told = str(error).strip().splitlines()
     return f"{type(error).__name__}: {told[0][:300]}" if told else type(error).__name__

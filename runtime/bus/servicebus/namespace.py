@@ -6,6 +6,7 @@ from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.aio.management import ServiceBusAdministrationClient
 
 from ...errors import BrokerError
 from ...logs import logger
@@ -17,6 +18,7 @@ CLOSING = 5.0
 log = logger("servicebus")
 QUIET: dict[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.1, "retry_backoff_max": 1.0}
 """The SDK tries once more by itself; how often after that, and how loudly, is decided by our loops."""
+EMULATED = re.compile(r"\bUseDevelopmentEmulator=true\b", re.IGNORECASE)
 CONNECTION_STRING = re.compile(r"\bEndpoint=sb://([^;/]+)", re.IGNORECASE)
 
 
@@ -47,6 +49,14 @@ class Namespace:
         if self._connection_string is not None:
             return ServiceBusClient.from_connection_string(self._connection_string, try_timeout=TRY_TIMEOUT, **QUIET)
         return ServiceBusClient(self.host, self._token_credential(), try_timeout=TRY_TIMEOUT, **QUIET)
+
+    def administration(self) -> ServiceBusAdministrationClient | None:
+        """A client of the administration API, to be closed by who asked for it; None of an emulator."""
+        if self._connection_string is None:
+            return ServiceBusAdministrationClient(self.host, self._token_credential(), retry_total=0)
+        if EMULATED.search(self._connection_string):
+            return None
+        return ServiceBusAdministrationClient.from_connection_string(self._connection_string, retry_total=0)
 
     def let_go(self, client: ServiceBusClient, opening: asyncio.Future[Any] | None) -> None:
         """Close a client in its own time, once it is open: it takes a second, and longer where its link is silent."""

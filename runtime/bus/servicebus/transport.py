@@ -2,8 +2,9 @@
 
 from .dead_letters import DeadLetterReceiver
 from .namespace import Namespace
-from .receiver import PROBE_EVERY, LetterReceiver
+from .receiver import PROBE_EVERY
 from .sender import LetterSender
+from .sifting import SiftingReceiver
 
 
 class ServiceBusTransport:
@@ -25,9 +26,9 @@ class ServiceBusTransport:
         """A new sender, which connects at its first use."""
         return LetterSender(self._namespace, queue)
 
-    def receiver(self, queue: str) -> LetterReceiver:
+    def receiver(self, queue: str) -> SiftingReceiver:
         """A new receiver, which connects at its first use."""
-        return LetterReceiver(self._namespace, queue, self._probe_every)
+        return SiftingReceiver(self._namespace, queue, self._probe_every)
 
     def dead_letters(self, queue: str) -> DeadLetterReceiver:
         """A new reader of the queue's dead letters."""

@@ -12,6 +12,7 @@ from .audit import OVERDUE_S
 from .why_facts import Facts, OwedCallback, QueuedTasks, RunningTasks
 
 Verdict = Literal["running", "waiting", "stalled", "completed", "failed", "cancelled"]
+WORKER = "coremachine worker --app MODULE"
 NEAREST: tuple[Verdict, ...] = ("running", "stalled", "waiting")
 
 
@@ -30,8 +31,8 @@ class Why:
     """The answer for one job, as values of JSON and times.
 
     `verdict` is `running` where a worker is at it, `waiting` where somebody or a known time will bring it on, `stalled`
-    where nobody will, else how the job ended. `until` is the next time at which something happens by itself, and
-    `deadline` that at which the job fails unless it has ended.
+    where nobody will, else how the job ended, which `ended` tells with its time and reason. `until` is the next time at
+    which something happens by itself, and `deadline` that at which the job fails unless it has ended.
     """
 
     job_id: str
@@ -41,6 +42,8 @@ class Why:
     verdict: Verdict
     last_successful: TimelineEvent | None
     first_failure: TimelineEvent | None
+    ended: TimelineEvent | None
+    error_type: str | None
     error: str | None
     waits_for: tuple[str, ...]
     held_by: tuple[Holder, ...]
@@ -72,7 +75,9 @@ def why(facts: Facts) -> Why:
         verdict=verdict,
         last_successful=facts.last_successful,
         first_failure=failure,
-        error=_error(failure) if failure else None,
+        ended=facts.ended,
+        error_type=_error(failure, "type"),
+        error=_error(failure, "message"),
         waits_for=tuple(wait.words for wait in waits),
         held_by=tuple(_holders(facts)),
         until=min((at for at in times if at > facts.now), default=None),
@@ -114,8 +119,8 @@ def _running(facts: Facts, running: RunningTasks, stage: StageRow | None) -> Wai
     what = _tasks(running.tasks, running.task_number, stage)
     if running.expired:
         gone = _ago(facts, running.lease_expires_at)
-        return _mended(facts, f"the rescue of {what}: the lease of {running.lease_owner} ran out {gone}")
-    asked = f", asked to stop ({stage.stop_reason})" if stage and stage.stop_reason else ""
+        return _mended(facts, f"the rescue of {what}: the lease of {running.lease_owner} ran out {gone}", "nobody else")
+    asked = f", asked to stop ({stage.stop_reason}: {stage.stop_why})" if stage and stage.stop_reason else ""
     until = running.deadline_at or _stop_by(facts) or running.lease_expires_at
     return Wait(f"{what} running on {running.lease_owner}{asked}", "running", until)
 
@@ -169,7 +174,7 @@ def _callback(facts: Facts, callback: OwedCallback) -> Iterator[Wait]:
         else:
             gone = _ago(facts, callback.lease_expires_at)
             words = f"the rescue of callback {callback.name}: the lease of {callback.lease_owner} ran out {gone}"
-            yield _mended(facts, words)
+            yield _mended(facts, words, "nobody else")
     elif callback.due_at is not None and callback.due_at > facts.now and callback.send_number:
         yield _sent(facts, f"callback {callback.name} {attempt}", callback.due_at)
     elif callback.due_at is not None and callback.due_at > facts.now:
@@ -201,10 +206,10 @@ def _timed(facts: Facts, words: str, at: datetime) -> Wait:
     return Wait(words if facts.alive else f"{words}; no worker is alive", "waiting", at)
 
 
-def _mended(facts: Facts, words: str) -> Wait:
+def _mended(facts: Facts, words: str, nobody: str = "no worker") -> Wait:
     """Something that a reconciler does, within a period and a quarter of it."""
     if not facts.alive:
-        return Wait(f"{words}; no worker is alive to do it", "stalled")
+        return Wait(f"{words}; {nobody} is alive to do it", "stalled")
     within = 1.25 * facts.reconcile
     return Wait(f"{words}; within {within:.3g} s", "waiting", facts.now + timedelta(seconds=within))
 
@@ -234,8 +239,10 @@ def _next_steps(facts: Facts, verdict: Verdict, waits: list[Wait]) -> Iterator[s
     job = facts.short_id
     if JOB.by_name[facts.job["status"]].failure:
         yield f"coremachine resume {job}"
+        if not facts.alive:
+            yield WORKER
     elif verdict == "stalled" or (waits and not facts.alive):
-        yield "coremachine worker --app MODULE"
+        yield WORKER
     elif waits:
         yield f"coremachine timeline {job} --follow"
     elif facts.first_failure is not None:
@@ -247,9 +254,9 @@ def _tasks(number: int, first: int, stage: StageRow | None) -> str:
     return f"task-{first:03d}{named}" if number == 1 else f"{number} tasks{named}"
 
 
-def _error(failure: TimelineEvent) -> str | None:
-    error = failure.data.get("error")
-    return str(cast("Mapping[str, object]", error).get("message")) if isinstance(error, Mapping) else None
+def _error(failure: TimelineEvent | None, part: str) -> str | None:
+    error = failure and failure.data.get("error")
+    return str(cast("Mapping[str, object]", error).get(part)) if isinstance(error, Mapping) else None
 
 
 def _ago(facts: Facts, at: datetime) -> str:

@@ -1,16 +1,19 @@
 """What is known of a job at one moment: the facts from which `why` decides."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from ...diagrams.timeline import TimelineEvent
+from ...statemachine.lifecycles import JOB
 from ..settings import Settings
 from ..store.database import Database
 from ..store.rows import StageRow
 from ..store.session import Row, Session
 from .audit import alive_within
-from .history import read_ends, shortest_id
+from .history import read_ends, shortest_id, timeline_event
+
+ENDS = sorted({edge.event.type for edge in JOB.transitions if JOB.by_name[edge.target].terminal})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +68,8 @@ class OwedCallback:
 class Facts:
     """A job and all that it may wait for, at the moment `now` of the database's clock.
 
-    `alive` workers were seen within the last `alive_within` seconds; each reconciles every `reconcile` seconds.
+    `alive` workers tell in time that they are there, and have let no lease of this job run out since; each reconciles
+    every `reconcile` seconds. What nobody came for within `alive_within` seconds is stalled where none is alive.
     A task that was asked to stop may go on for `stop_grace` seconds.
     """
 
@@ -78,6 +82,7 @@ class Facts:
     callbacks: Sequence[OwedCallback]
     last_successful: TimelineEvent | None
     first_failure: TimelineEvent | None
+    ended: TimelineEvent | None
     alive: int
     last_seen: datetime | None
     alive_within: float
@@ -89,27 +94,60 @@ async def read_facts(database: Database, settings: Settings, job_id: str) -> Fac
     """Read all facts of one job in one snapshot, without a lock."""
     async with database.transaction() as session:
         await session.run("read_only_snapshot")
-        (workers,) = await session.fetch("why_workers", {"alive": alive_within(settings)})
+        (workers,) = await session.fetch("why_workers", {"beat_within": beat_within(settings)})
         (job,) = await session.fetch("load_job", {"job_id": job_id})
         stages = [StageRow.of(row) for row in await session.fetch("load_stages", {"job_id": job_id})]
         opened = next((stage for stage in stages if stage.status == "processing"), None)
         success, failure = await read_ends(session, job_id)
+        running = [RunningTasks(**row) for row in await _of_stage(session, "why_running", opened)]
+        callbacks = [OwedCallback(**row) for row in await session.fetch("why_callbacks", {"job_id": job_id})]
         return Facts(
             now=workers["now"],
             job=job,
             short_id=await shortest_id(session, job_id),
             open_stage=opened,
-            running=[RunningTasks(**row) for row in await _of_stage(session, "why_running", opened)],
+            running=running,
             queued=[QueuedTasks(**row) for row in await _of_stage(session, "why_queued", opened)],
-            callbacks=[OwedCallback(**row) for row in await session.fetch("why_callbacks", {"job_id": job_id})],
+            callbacks=callbacks,
             last_successful=success,
             first_failure=failure,
-            alive=workers["alive"],
+            ended=await _end(session, job),
+            alive=_alive(workers, _leases(job, running, callbacks)),
             last_seen=workers["last_seen"],
             alive_within=alive_within(settings),
             reconcile=settings.reconcile,
             stop_grace=settings.stop_grace,
         )
+
+
+def beat_within(settings: Settings) -> float:
+    """Seconds within which a worker that lives tells of itself: after each reconciling, and a lease after an outage."""
+    return 1.5 * settings.reconcile + settings.lease
+
+
+def _leases(
+    job: Row, running: Sequence[RunningTasks], callbacks: Sequence[OwedCallback]
+) -> Iterator[tuple[str, datetime]]:
+    """Who holds anything of the job, and until when."""
+    for held in (*running, *callbacks):
+        if held.lease_owner is not None and held.lease_expires_at is not None:
+            yield held.lease_owner, held.lease_expires_at
+    if job["lease_owner"] is not None and job["due_at"] is not None:
+        yield job["lease_owner"], job["lease_expires_at"]
+
+
+def _alive(workers: Row, leases: Iterable[tuple[str, datetime]]) -> int:
+    """How many workers live: those seen in time, but for one not seen since a lease of its own has run out."""
+    seen: dict[str, datetime] = dict(zip(workers["workers"], workers["seen"], strict=True))
+    gone = {owner for owner, until in leases if until <= workers["now"] and owner in seen and seen[owner] <= until}
+    return len(seen) - len(gone)
+
+
+async def _end(session: Session, job: Row) -> TimelineEvent | None:
+    if not JOB.by_name[job["status"]].terminal:
+        return None
+    rows = await session.fetch("why_end", {"job_id": job["job_id"], "types": ENDS})
+    return timeline_event(rows[0]) if rows else None
 
 
 async def _of_stage(session: Session, name: str, stage: StageRow | None) -> list[Row]:

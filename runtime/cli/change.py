@@ -25,7 +25,8 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     data_dir: DataDir = None,
 ) -> None:
     """Let a failed or cancelled job go on where it stopped: only what did not succeed runs again."""
-    asked = application(load(app), Where(url, schema, data_dir))
+    there = Where(url, schema, data_dir)
+    asked = application(load(app), there)
 
     async def run() -> Resumption:
         async with asked:
@@ -39,7 +40,7 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     where = f"from stage {plan.from_stage}" if plan.from_stage else "with its finalizer"
     typer.echo(f"{plan.job_id[:12]} {would} {where}: {_tasks(plan)}")
     if not dry_run:
-        typer.echo("it runs as soon as a worker has a place for it")
+        typer.echo(f"a worker has to run for that: {there.command('coremachine worker --app MODULE', app)}")
 
 
 def cancel(  # noqa: PLR0913 - one parameter for each option
@@ -70,5 +71,6 @@ def cancel(  # noqa: PLR0913 - one parameter for each option
 
 
 def _tasks(plan: Resumption) -> str:
-    kept = f"{plan.tasks_kept} results are kept"
-    return f"{plan.tasks_again} tasks run again, {kept}" if plan.tasks_again else kept
+    kept = "1 result is kept" if plan.tasks_kept == 1 else f"{plan.tasks_kept} results are kept"
+    again = "1 task runs" if plan.tasks_again == 1 else f"{plan.tasks_again} tasks run"
+    return f"{again} again, {kept}" if plan.tasks_again else kept

@@ -42,9 +42,9 @@ def _success(result: dict[str, Any]) -> str:
 
 def _failure(job: Row, where: Where, *, fail: bool) -> str:
     short = job["job_id"][:SHORT]
-    flags = where.flags()
+    again = " --fail --key again" if fail else " --key again"
     error: dict[str, Any] = job["error"] or {}
-    message = error.get("message", "no reason was recorded")
+    message = f"{error['type']}: {error['message']}" if error else "no reason was recorded"
     planned = (
         "\nOne window was moved beyond the raster on purpose. The task was tried again, failed for good, and ended its"
         "\nstage and its job; tasks that had not started were cancelled. Nothing was lost without a word.\n"
@@ -56,9 +56,10 @@ def _failure(job: Row, where: Where, *, fail: bool) -> str:
     )
     return (
         f"{planned if fail else ''}\nWhat failed:  {message}\n\nWhat to do next:\n"
-        f"  {us()} timeline {short} --all{flags}\n      see every event: retries, errors, cancelled tasks\n"
-        f"  {us()} resume {short}{flags}\n      {resumed}\n"
-        f"  {us()} demo{' --fail' if fail else ''} --key again{flags}\n      run the same work anew, as another job"
+        f"  {where.command(f'coremachine timeline {short} --all')}\n"
+        f"      see every event: retries, errors, cancelled tasks\n"
+        f"  {where.command(f'coremachine resume {short}')}\n      {resumed}\n"
+        f"  {where.command(f'coremachine demo{again}')}\n      run the same work anew, as another job"
     )
 
 

@@ -12,6 +12,7 @@ from ..app.buses import BusName
 from ..settings import Settings
 from .declared import APP_VARIABLE, AppError, Declared, load
 from .errors import InputError
+from .terminal import us
 
 # The variables of the first three are read by Settings, where they yield to what an application says in its own code.
 # An option yields to nothing, so the two must not be mixed up.
@@ -62,6 +63,11 @@ class Where:
         """The options again, for a command to come; a URL is not repeated, for it may hold a password."""
         said = {"--url": self.url and "URL", "--schema": self.schema, "--data-dir": self.data_dir}
         return "".join(f" {flag} {value}" for flag, value in said.items() if value is not None)
+
+    def command(self, step: str, app: str | None = None) -> str:
+        """A command of ours, as `coremachine …`, in the way that it is to be given here."""
+        called = step.replace("coremachine", us(), 1)
+        return f"{called.replace('--app MODULE', f'--app {app}') if app else called}{self.flags()}"
 
 
 def application(declared: Declared, where: Where, **more: object) -> AsyncCoreMachine:

@@ -15,7 +15,7 @@ from ..store.session import Row
 from .options import AppName, AsJson, BusOption, DataDir, Key, SchemaName, Url, Where, application, jobs_declared
 from .parameters import parameters_given
 from .progress import progress_shown, watch
-from .terminal import show_json, us
+from .terminal import show_json
 
 SHORT = 12
 
@@ -87,8 +87,8 @@ def _show(made: Submission, where: Where, app: str | None) -> None:
 def _next_step(made: Submission, where: Where, app: str | None) -> str:
     if not made.created:
         return made.next_step
-    flags = where.flags()
-    return f"run it: {us()} worker --app {app}{flags}; watch it: {us()} timeline {made.id[:SHORT]} --follow{flags}"
+    run_it = where.command("coremachine worker --app MODULE", app)
+    return f"run it: {run_it}; watch it: {where.command(f'coremachine timeline {made.id[:SHORT]} --follow')}"
 
 
 def _end(job: Row) -> dict[str, object]:
@@ -98,6 +98,6 @@ def _end(job: Row) -> dict[str, object]:
 def _show_end(job: Row) -> None:
     typer.echo(f"ended   {job['status']}")
     if job["error"]:
-        typer.echo(f"error   {job['error'].get('message', json.dumps(job['error']))}")
+        typer.echo(f"error   {job['error'].get('type')}: {job['error'].get('message')}")
     elif job["result"] is not None:
         typer.echo(f"result  {json.dumps(job['result'], ensure_ascii=False)}")

@@ -1,7 +1,7 @@
 """`coremachine why`: why a job is where it is."""
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Annotated
 
@@ -32,13 +32,15 @@ def why(  # noqa: PLR0913 - one parameter for each option
 
     Exits with 0 where it runs, waits or has completed, 3 where it is stalled, 4 where it failed or was cancelled.
     """
-    asked = application(load(app), Where(url, schema, data_dir))
+    where = Where(url, schema, data_dir)
+    asked = application(load(app), where)
 
     async def run() -> Why:
         async with asked:
             return await asked.why(job)
 
     told = asyncio.run(run())
+    told = replace(told, next_steps=tuple(where.command(step, app) for step in told.next_steps))
     if as_json:
         show_json(asdict(told))
     else:
@@ -52,7 +54,7 @@ def why(  # noqa: PLR0913 - one parameter for each option
 def _lines(told: Why, tz: tzinfo) -> list[str]:
     bad = told.verdict == "stalled" or JOB.by_name[told.status].failure
     verdict = told.verdict if told.verdict == told.status else f"{told.verdict} (the job is {told.status})"
-    error = f": {told.error.splitlines()[0]}" if told.error else ""
+    error = f": {told.error_type}: {told.error.splitlines()[0]}" if told.error else ""
     listed = {
         "verdict": red(verdict) if bad and in_colour(typer.get_text_stream("stdout")) else verdict,
         "last successful": _event(told.last_successful, tz) or "nothing yet",
@@ -60,6 +62,7 @@ def _lines(told: Why, tz: tzinfo) -> list[str]:
         "waits for": "; ".join(told.waits_for) or "nothing",
         "held by": "; ".join(_holder(one, tz) for one in told.held_by) or "nobody",
         "until": _clock(told.until, tz) if told.until else "no time is set",
+        **({"ended": _end(told.ended, tz)} if told.ended else {}),
         **({"deadline": _clock(told.deadline, tz)} if told.deadline else {}),
         "next": "; ".join(told.next_steps) or "nothing is to be done",
     }
@@ -73,6 +76,11 @@ def _event(event: TimelineEvent | None, tz: tzinfo) -> str:
     if event.task_number is not None:
         return f"{event.type} (task-{event.task_number:03d}) {at}"
     return f"{event.type} {at}" if event.stage is None else f"{event.type} (stage {event.stage}) {at}"
+
+
+def _end(event: TimelineEvent, tz: tzinfo) -> str:
+    reason = event.data.get("reason")
+    return f"{_event(event, tz)} ({reason})" if reason else _event(event, tz)
 
 
 def _holder(one: Holder, tz: tzinfo) -> str:

@@ -1,4 +1,8 @@
--- why: whether anybody is there to bring the job on, and what time it is.
-SELECT app.clock() AS now, max(seen_at) AS last_seen,
-       count(*) FILTER (WHERE stopped_at IS NULL AND seen_at > app.clock() - make_interval(secs => %(alive)s)) AS alive
-FROM app.workers
+-- why: who is there to bring the job on, and what time it is. A worker that is gone stops telling that it was seen.
+SELECT app.clock() AS now,
+       COALESCE(array_agg(worker::text ORDER BY worker) FILTER (WHERE alive), '{}') AS workers,
+       COALESCE(array_agg(seen_at ORDER BY worker) FILTER (WHERE alive), '{}') AS seen,
+       max(seen_at) AS last_seen
+FROM (SELECT worker, seen_at,
+             stopped_at IS NULL AND seen_at > app.clock() - make_interval(secs => %(beat_within)s) AS alive
+      FROM app.workers) AS known

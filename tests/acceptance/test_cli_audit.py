@@ -1,11 +1,13 @@
 """`coremachine audit` and `coremachine why`: what a person reads, and what a monitor goes by."""
 
+import re
 from typing import Any
 
 import pytest
 
 from coremachine.runtime.app import AsyncCoreMachine
-from tests.acceptance.commands import error_of, run, run_json
+from coremachine.runtime.cli.terminal import us
+from tests.acceptance.commands import JOBS, error_of, run, run_json
 from tests.acceptance.declared_jobs import failing, sums, thanked
 from tests.databases import OpenApp
 from tests.integration.rows import open_session
@@ -139,15 +141,29 @@ async def test_why_exits_with_4_for_a_job_that_failed_or_was_cancelled_and_0_onc
 ) -> None:
     app = await open_app(sums, failing)
     cancelled = await app.submit(sums, first=1)
-    await app.cancel(cancelled.id)
+    await app.cancel(cancelled.id, "not wanted")
     failed, completed = await app.submit(failing, count=3), await app.submit(sums, first=2)
     await app.work(until_idle=True)
     told: dict[str, Any] = run_json("why", failed.id, "--json", url=url, code=4)
-    assert (told["verdict"], told["error"]) == ("failed", "one is too many")
-    assert told["next_steps"] == [f"coremachine resume {told['short_id']}"]
-    assert "task_failed (task-003) at " in run("why", failed.id, url=url, code=4).stdout
-    assert run_json("why", cancelled.id, "--json", url=url, code=4)["verdict"] == "cancelled"
+    assert (told["verdict"], told["error_type"], told["error"]) == ("failed", "ValueError", "one is too many")
+    assert told["next_steps"] == [f"{us()} resume {told['short_id']}", f"{us()} worker --app MODULE"]
+    lines = run("why", failed.id, url=url, code=4).stdout
+    assert re.search(r"task_failed \(task-003\) at [0-9:]{8}: ValueError: one is too many\n", lines)
+    assert re.search(r"\nended +job_failed at [0-9:]{8} \(a task of this stage failed\)\n", lines)
+    lines = run("why", cancelled.id, url=url, code=4).stdout
+    assert re.search(r"\nverdict +cancelled\n", lines)
+    assert re.search(r"\nended +job_cancelled at [0-9:]{8} \(not wanted\)\n", lines)
     assert run_json("why", completed.id, "--json", url=url)["verdict"] == "completed"
+
+
+async def test_the_next_step_can_be_given_as_it_is_told(url: str, open_app: OpenApp) -> None:
+    app = await open_app(failing)
+    job = await app.submit(failing, count=3)
+    await app.work(until_idle=True)
+    asked = ("why", job.id, "--url", url, "--schema", "app", "--app", str(JOBS))
+    resume, worker = run(*asked, code=4).stdout.splitlines()[-1].removeprefix("next").strip().split("; ")
+    assert resume == f"{us()} resume {job.id[:6]} --url URL --schema app"
+    assert worker == f"{us()} worker --app {JOBS} --url URL --schema app"
 
 
 def test_why_of_a_job_that_nobody_knows_is_an_error(url: str) -> None:

@@ -147,7 +147,7 @@ async def test_a_running_job_names_its_worker_and_the_end_of_its_lease(open_app:
         assert why.until is not None
         assert 0 < (why.until - datetime.now(UTC)).total_seconds() <= app.settings.lease
         await app.cancel(job.id)
-        assert "asked to stop (cancel)" in told(await app.why(job.id))
+        assert "asked to stop (cancel: cancelled by a user)" in told(await app.why(job.id))
 
 
 async def test_a_job_is_running_while_any_of_its_tasks_is_and_stalled_before_it_is_waiting(open_app: OpenApp) -> None:
@@ -167,13 +167,37 @@ async def test_a_job_whose_worker_was_killed_waits_for_its_rescue(open_app: Open
     await rows(app, HELD, "w-dead", "-4 seconds", job)
     why = await app.why(job)
     lost = "the rescue of 2 tasks of stage 2 (hang): the lease of w-dead ran out N s ago"
-    assert (why.verdict, told(why)) == ("stalled", f"{lost}; no worker is alive to do it")
+    assert (why.verdict, told(why)) == ("stalled", f"{lost}; nobody else is alive to do it")
     assert why.next_steps == ("coremachine worker --app MODULE",)
     await rows(app, ALIVE)
     why = await app.why(job)
     assert (why.verdict, told(why)) == ("waiting", f"{lost}; within 3.75 s")
     assert [(holder.worker, holder.lease_numbers) for holder in why.held_by] == [("w-dead", (7, 7))]
     assert why.until is not None
+
+
+async def test_a_worker_whose_lease_ran_out_since_it_was_seen_is_not_alive(open_app: OpenApp) -> None:
+    app = await open_app(HANGING, grace=0.0)
+    job = await opened(app)
+    await rows(app, ALIVE)
+    await rows(app, "UPDATE app.workers SET seen_at = app.clock() - interval '5 seconds'")
+    await rows(app, HELD, "w-1", "-1 second", job)
+    why = await app.why(job)
+    lost = "the rescue of 2 tasks of stage 2 (hang): the lease of w-1 ran out N s ago"
+    assert (why.verdict, told(why), why.until) == ("stalled", f"{lost}; nobody else is alive to do it", None)
+    await rows(app, ALIVE.replace("w-1", "w-2"))
+    assert (await app.why(job)).verdict == "waiting"
+
+
+async def test_a_worker_that_has_not_told_of_itself_in_time_is_not_alive(open_app: OpenApp) -> None:
+    app = await open_app(HANGING, grace=0.0, lease=4.0, reconcile=2.0)
+    job = await opened(app)
+    await rows(app, HELD, "w-dead", "-1 second", job)
+    await rows(app, ALIVE)
+    await rows(app, "UPDATE app.workers SET seen_at = app.clock() - interval '6 seconds'")
+    assert (await app.why(job)).verdict == "waiting"
+    await rows(app, "UPDATE app.workers SET seen_at = app.clock() - interval '8 seconds'")
+    assert (await app.why(job)).verdict == "stalled"
 
 
 async def test_a_job_that_failed_in_its_second_stage_names_the_first_failure(open_app: OpenApp) -> None:
@@ -185,8 +209,8 @@ async def test_a_job_that_failed_in_its_second_stage_names_the_first_failure(ope
     assert (why.last_successful.type, why.last_successful.task_number) == ("task_started", 2)
     assert why.first_failure is not None
     assert (why.first_failure.type, why.first_failure.stage, why.first_failure.task_number) == ("task_failed", 2, 2)
-    assert why.error == "0 is too much"
-    assert why.next_steps == (f"coremachine resume {job['job_id'][:6]}",)
+    assert (why.error_type, why.error) == ("ValueError", "0 is too much")
+    assert why.next_steps == (f"coremachine resume {job['job_id'][:6]}", "coremachine worker --app MODULE")
 
 
 async def test_a_job_whose_callback_fails_has_completed_and_waits_for_the_retry(open_app: OpenApp) -> None:
@@ -236,10 +260,14 @@ async def finished_but_for_the_callback(app: AsyncCoreMachine) -> str:
 async def test_a_cancelled_job_can_be_resumed(open_app: OpenApp) -> None:
     app = await open_app(COUNT)
     job = await app.submit(COUNT, n=3)
-    await app.cancel(job.id)
+    await app.cancel(job.id, "not wanted")
     why = await app.why(job.id)
     assert (why.status, why.verdict, why.waits_for, why.held_by) == ("cancelled", "cancelled", (), ())
-    assert why.next_steps == (f"coremachine resume {job.id[:6]}",)
+    assert why.ended is not None
+    assert (why.ended.type, why.ended.data["reason"]) == ("job_cancelled", "not wanted")
+    assert why.next_steps == (f"coremachine resume {job.id[:6]}", "coremachine worker --app MODULE")
+    await app.resume(job.id)
+    assert (await app.why(job.id)).ended is None
 
 
 async def test_a_job_that_waits_for_a_retry_tells_when_and_which_attempt(open_app: OpenApp) -> None:

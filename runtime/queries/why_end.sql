@@ -1,0 +1,5 @@
+-- why: how a job that has ended did so, the last time; its index leads with the job. Takes no lock.
+SELECT event_id, event_type, event_status, created_at, stage, task_id, event_data, NULL::int AS task_number
+FROM app.job_events
+WHERE job_id = %(job_id)s AND event_type = ANY(%(types)s::varchar[])
+ORDER BY event_id DESC LIMIT 1

@@ -5,14 +5,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from ...sql_generator.replay import replay_statement
 from ...sql_generator.schema import digests, guard_names
 from ...statemachine.errors import OperationError
 from ...statemachine.gaps import Gap, Severity
 from ...statemachine.lifecycles import LIFECYCLES
+from ...statemachine.records import Schema
 from ...statemachine.register import GAPS, GapConstraint, GapQuery
+from ...statemachine.tables import SCHEMA
 from ..settings import Settings
 from ..store.database import Database
-from ..store.session import Note
+from ..store.session import Note, Row, Session
 
 EXAMPLES = 20
 OVERDUE_S = 300.0
@@ -20,7 +23,10 @@ UNRESCUED_S = 60.0
 UNSENT_S = 60.0
 ALIVE_S = 30.0
 RECORDED: Collection[Severity] = ("critical", "high")
-DRIFT = next(gap for gap in GAPS if isinstance(gap, GapQuery) and gap.query == "drifted_schema")
+DRIFT, REPLAYED = (
+    next(gap for gap in GAPS if isinstance(gap, GapQuery) and gap.query == query)
+    for query in ("drifted_schema", "states_not_replayed")
+)
 
 
 class UnknownGapError(OperationError):
@@ -86,11 +92,13 @@ async def read_audit(database: Database, settings: Settings, only: Collection[st
     async with database.session() as session:
         for gap in wanted:
             name, more = _statement(gap)
-            rows = await session.fetch(f"audit/{name}", {**given, **more})
-            if rows:
-                count: int = rows[0]["found"]
-                columns = [{name: value for name, value in row.items() if name != "found"} for row in rows]
-                found.append(finding(gap, count, [Example(**row) for row in columns]))
+            answers = [await session.fetch(f"audit/{name}", {**given, **more})]
+            if gap is REPLAYED:
+                answers += await _replayed(session, database.records)
+            if any(answers):
+                count = sum(rows[0]["found"] for rows in answers if rows)
+                columns = [{name: row[name] for name in row if name != "found"} for rows in answers for row in rows]
+                found.append(finding(gap, count, [Example(**row) for row in columns[:EXAMPLES]]))
     if record:
         await _record(database, list(_notes(found)))
     order: tuple[Severity, ...] = ("critical", "high", "medium", "info")
@@ -114,6 +122,13 @@ def drifted(detail: str) -> Audit:
 def alive_within(settings: Settings) -> float:
     """For how many seconds a worker that was seen counts as alive."""
     return max(ALIVE_S, 5 * settings.reconcile)
+
+
+async def _replayed(session: Session, records: Schema) -> list[list[Row]]:
+    """What does not follow from its events, of each record of the user's own."""
+    own = [record for record in records.records if record not in SCHEMA.records]
+    statements = [replay_statement(record, session.schema) for record in own]
+    return [await session.statement(statement, {"examples": EXAMPLES}) for statement in statements]
 
 
 def _statement(gap: GapQuery | GapConstraint) -> tuple[str, Mapping[str, object]]:

@@ -29,7 +29,8 @@ def broker_wanted(bus: BusName | None) -> Generator[str | None]:
     if not (ROOT / "tests" / "servicebus" / "__main__.py").exists():
         remedy = "set COREMACHINE_SERVICEBUS to a namespace or a connection string"
         raise InputError("the demo", f"the test broker comes with the source only, and this is no checkout; {remedy}")
-    queues = [word for queue in (settings.job_queue, settings.task_queue) for word in ("--queue", queue)]
+    names = [f"{settings.queue_prefix}{queue}" for queue in (settings.job_queue, settings.task_queue)]
+    queues = [word for name in names for word in ("--queue", name)]
     with _started([sys.executable, "-m", "tests.servicebus", *queues]) as connection:
         typer.echo("Messages travel by the Azure Service Bus SDK to a test broker on this machine.")
         yield connection
@@ -37,9 +38,14 @@ def broker_wanted(bus: BusName | None) -> Generator[str | None]:
 
 @contextmanager
 def _started(command: list[str]) -> Generator[str]:
-    """A broker process, which ends when its standard input does, with us or with the block."""
+    """A broker process, which ends when its standard input does, with us or with the block.
+
+    Ctrl-C in a terminal goes to a whole process group: the broker is in another, for the worker needs it to the end.
+    """
     pipe = subprocess.PIPE
-    broker = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)  # noqa: S603 - our own module
+    broker = subprocess.Popen(  # noqa: S603 - our own module
+        command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, start_new_session=True
+    )
     try:
         told = broker.stdout.readline().strip() if broker.stdout else ""
         if not told.startswith("Endpoint="):

@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.commands import JOBS, error_of, run, run_json
+from tests.acceptance.commands import COMMAND, JOBS, environment, error_of, run, run_json
 from tests.servicebus.brokers import Broker
 
 QUEUES = ("coremachine-jobs", "coremachine-tasks")
@@ -67,11 +69,33 @@ def test_the_template_names_every_queue_for_azure_and_for_the_emulator() -> None
     assert windows == {"PT5M"}, "the emulator is said to take no more"
 
 
-def test_the_demo_runs_over_the_sdk_on_a_broker_that_it_starts_itself(url: str, tmp_path: Path) -> None:
-    done = run("demo", "--bus", "servicebus", url=url, where=tmp_path)
+@pytest.mark.parametrize("prefix", ["", "mine-"])
+def test_the_demo_runs_over_the_sdk_on_a_broker_that_it_starts_itself(url: str, tmp_path: Path, prefix: str) -> None:
+    given: dict[str, Any] = {"COREMACHINE_QUEUE_PREFIX": prefix}
+    done = run("demo", "--bus", "servicebus", url=url, where=tmp_path, **given)
     assert "Azure Service Bus SDK to a test broker" in done.stdout
     assert "Last successful: job_completed at " in done.stdout
     assert (tmp_path / "hillshade.png").exists()
+
+
+def test_ctrl_c_in_the_demo_is_for_the_demo_and_its_broker_ends_with_it_in_silence(url: str, tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [*COMMAND, "demo", "--bus", "servicebus"],
+        env=environment(url, PYTHONUNBUFFERED="1"),
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert demo.stdout is not None
+    assert any("test broker on this machine" in line for line in demo.stdout)
+    os.killpg(demo.pid, signal.SIGINT)
+    # the broker writes to the same standard error, which ends when both are gone
+    _, error = demo.communicate(timeout=60)
+    assert "KeyboardInterrupt" not in error
+    assert demo.returncode != 0
 
 
 def test_a_worker_of_the_command_line_runs_a_job_over_service_bus(ready: Broker, url: str) -> None:

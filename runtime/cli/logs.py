@@ -5,7 +5,9 @@ import sys
 from typing import Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+from ..logs import FIELDS
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -25,15 +27,22 @@ def configure_logs(level: Level) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    told: list[Processor] = [*shared, _fields]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=told,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
     logging.getLogger("coremachine").setLevel(number)
+
+
+def _fields(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """The fields of a line of ours, which the standard library was given as text, as keys again."""
+    fields: dict[str, object] = getattr(event["_record"], FIELDS, {})
+    return {**event, **fields}
 
 
 def _renderers() -> list[Processor]:

@@ -111,7 +111,10 @@ def _end_process_if_stuck(code: int) -> None:
         if thread.name.startswith(HANDLER_THREADS):
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
-                log.warning("a handler still runs; its task was released", thread=thread.name)
+                log.warning(
+                    "a handler still runs and ends with the process; its task was released or had timed out",
+                    thread=thread.name,
+                )
                 _end_process(code)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.commands import JOBS, line_with, run, run_json, started
-from tests.acceptance.declared_jobs import hanging, holding, sums
+from tests.acceptance.declared_jobs import failing, hanging, holding, sums
 from tests.databases import OpenApp
 
 APP = ("--app", str(JOBS))
@@ -30,6 +30,16 @@ async def test_until_idle_it_ends_by_itself_when_all_is_done(url: str, open_app:
     first = json.loads(log[0])
     assert (first["event"], first["level"], first["concurrency"]) == ("worker started", "info", 2)
     assert json.loads(log[-1])["event"] == "worker stopped"
+
+
+async def test_what_failed_is_told_by_lines_whose_fields_are_keys(url: str, open_app: OpenApp) -> None:
+    app = await open_app(failing)
+    job = (await app.submit(failing, count=3)).id
+    log = [json.loads(line) for line in run("worker", "--until-idle", *APP, url=url).stderr.splitlines()]
+    told = {one["event"]: one for one in log}
+    task, end = told["a task failed"], told["a job failed"]
+    assert (task["level"], task["job"], task["task"], task["attempt"]) == ("warning", job[:12], 3, "1 of 1")
+    assert (end["level"], end["job"], end["error"]) == ("error", job[:12], "ValueError: one is too many")
 
 
 async def test_at_sigterm_it_finishes_what_it_runs(url: str, open_app: OpenApp, pipes: tuple[Path, Path]) -> None:
@@ -56,7 +66,7 @@ async def test_a_handler_that_never_returns_does_not_keep_it(
         worker.send_signal(signal.SIGTERM)
         _, log = await asyncio.to_thread(worker.communicate, None, 30)
         assert worker.returncode == 0
-    assert "a handler still runs; its task was released" in log
+    assert "a handler still runs and ends with the process; its task was released or had timed out" in log
     assert "task_released" in await app.timeline(job)
 
 

@@ -25,7 +25,6 @@ PROBE_EVERY = 20.0
 PROBE_SECONDS = 5.0
 DESCRIPTION = 1_024
 MOST = 500
-WAITING_ALREADY = 0.05
 
 
 class LetterReceiver:
@@ -51,7 +50,7 @@ class LetterReceiver:
         received = await self._end.call(
             wait + SLACK, lambda receiver: receiver.receive_messages(max_message_count=asked, max_wait_time=wait)
         )
-        self._ask_next(len(received), asked, monotonic() - began)
+        self._ask_next(len(received), asked, slept=monotonic() - began > wait / 2)
         if received:
             self._heard = monotonic()
         elif monotonic() - self._heard > self._probe_every:
@@ -79,15 +78,15 @@ class LetterReceiver:
         """Give back what is locked, and let go of the connection."""
         self._end.drop()
 
-    def _ask_next(self, received: int, asked: int, seconds: float) -> None:
+    def _ask_next(self, received: int, asked: int, *, slept: bool) -> None:
         """The SDK returns at once only with as many messages as were asked for; else it waits 0.2 s for more.
 
-        So one is asked for while the queue is short, which is then there at once; twice as many each time that as many
-        as asked for were waiting already.
+        So one is asked for while the queue is short, which is then there at once, and twice as many each time that as
+        many came as were asked for, however slow the link is; but not where nobody had anything to send for a while.
         """
         if received < asked:
-            self._asked = 1
-        elif seconds < WAITING_ALREADY:
+            self._asked = max(1, min(asked // 2, received))
+        elif not slept:
             self._asked = max(self._asked, min(2 * asked, MOST))
 
     async def _probe(self) -> None:

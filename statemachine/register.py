@@ -150,10 +150,10 @@ FOUND: tuple[GapQuery, ...] = (
     GapQuery(
         id="GAP-20",
         severity="high",
-        gap="the reconciler is silent while work is open, or its last run failed",
+        gap="no worker is alive while work is open, or the last run of a reconciler failed",
         response="each worker has one, and records its runs and failures",
         event="gap_found",
-        remedy="see the worker's log for the error; start a worker: `coremachine worker --app MODULE`",
+        remedy="start a worker: `coremachine worker --app MODULE`; where a run failed, its log tells the error",
         query="silent_reconcilers",
     ),
     GapQuery(

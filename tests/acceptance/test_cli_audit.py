@@ -10,6 +10,7 @@ from coremachine.runtime.cli.terminal import us
 from tests.acceptance.commands import JOBS, error_of, run, run_json
 from tests.acceptance.declared_jobs import failing, sums, thanked
 from tests.databases import OpenApp
+from tests.integration.damages import ALIVE
 from tests.integration.rows import open_session
 from tests.integration.rows import run as execute
 
@@ -56,6 +57,8 @@ async def test_a_medium_finding_alone_exits_with_4(url: str, open_app: OpenApp) 
     app = await open_app(sums)
     await submitted(app)
     await as_owner(url, WAITS_LONG)
+    assert "GAP-20" in run("audit", url=url, code=3).stdout
+    await as_owner(url, ALIVE)
     assert run("audit", url=url, code=4).stdout.splitlines()[-1].endswith("the worst is medium")
 
 

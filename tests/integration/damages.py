@@ -84,12 +84,14 @@ async def a_task_waits_too_long(session: Session) -> None:
 async def a_job_message_waits_too_long(session: Session) -> None:
     job = await born(session, JOBS)
     await born(session, STAGES, job_id=job.key)
+    await run(session, ALIVE)
     await run(session, "UPDATE {schema}.jobs SET due_at = app.clock() - interval '1 hour'")
 
 
 @damage("GAP-8")
 async def a_callback_waits_too_long(session: Session) -> None:
     await born(session, CALLBACKS, job_id=await completed_job(session))
+    await run(session, ALIVE)
     await run(session, "UPDATE {schema}.callbacks SET due_at = app.clock() - interval '1 hour'")
 
 
@@ -283,6 +285,19 @@ async def every_reconciler_is_silent(session: Session) -> None:
     await open_stage(session)
     await run(session, ALIVE)
     await run(session, "UPDATE {schema}.workers SET seen_at = app.clock() - interval '1 hour'")
+
+
+@damage("GAP-20")
+async def work_waits_and_there_is_no_worker(session: Session) -> None:
+    await open_stage(session)
+    await run(session, "UPDATE {schema}.tasks SET due_at = app.clock() - interval '31 s'")
+
+
+@damage("GAP-20")
+async def work_waits_and_every_worker_has_stopped(session: Session) -> None:
+    await work_waits_and_there_is_no_worker(session)
+    await run(session, ALIVE)
+    await run(session, "UPDATE {schema}.workers SET stopped_at = app.clock()")
 
 
 @damage("GAP-20")

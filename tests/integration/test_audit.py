@@ -137,16 +137,25 @@ async def test_a_callback_that_was_given_up_is_found_with_its_error(open_app: Op
     assert "nobody to thank" in example.detail
 
 
-@pytest.mark.parametrize(("alive", "told"), [(ALIVE, "workers alive: 1"), ("SELECT 1", "no worker is alive")])
 async def test_a_message_that_waits_is_told_with_whether_anybody_could_come(
-    open_app: OpenApp, session: Session, alive: str, told: str
+    open_app: OpenApp, session: Session
 ) -> None:
     app = await open_app()
     await a_job_message_waits_too_long(session)
-    await run(session, alive)
     (found,) = (await app.audit()).findings
-    assert found.severity == "medium"
-    assert told in found.examples[0].detail
+    assert (found.id, found.severity) == ("GAP-8", "medium")
+    assert "workers alive: 1" in found.examples[0].detail
+    await run(session, "DELETE FROM {schema}.workers")
+    nobody, found = (await app.audit()).findings
+    assert (nobody.id, nobody.severity, nobody.examples[0].subject) == ("GAP-20", "high", "workers")
+    assert "no worker is alive" in found.examples[0].detail
+
+
+async def test_work_that_waits_only_just_is_no_finding(open_app: OpenApp, session: Session) -> None:
+    app = await open_app()
+    await open_stage(session)
+    await run(session, "UPDATE {schema}.tasks SET due_at = app.clock() - interval '20 s'")
+    assert (await app.audit()).findings == ()
 
 
 async def test_a_dead_worker_among_living_ones_is_no_finding(open_app: OpenApp, session: Session) -> None:
@@ -176,6 +185,7 @@ async def test_audit_and_why_wait_for_no_lock_on_rows(open_app: OpenApp, session
 async def test_of_many_rows_twenty_are_shown_and_all_are_counted(open_app: OpenApp, session: Session) -> None:
     app = await open_app()
     await open_stage(session, tasks=25)
+    await run(session, ALIVE)
     await run(session, "UPDATE {schema}.tasks SET due_at = app.clock() - interval '1 hour'")
     (found,) = (await app.audit()).findings
     assert (found.count, len(found.examples)) == (25, 20)

@@ -1,5 +1,5 @@
--- audit GAP-20: nobody reconciles though work is open, or a run has just failed: then it found nothing at all, not even
--- zeros. One dead worker among living ones is no finding: the others do its work. Takes no lock.
+-- audit GAP-20: nobody reconciles though work is open, work waits and there is no worker at all, as `why` says too, or a
+-- run has just failed: then it found nothing at all, not even zeros. One dead worker among living ones is no finding: the others do its work. Takes no lock.
 WITH known AS (
   SELECT worker, seen_at, failures, last_error, found,
          seen_at > app.clock() - make_interval(secs => %(alive)s) AS alive
@@ -9,12 +9,23 @@ WITH known AS (
       OR EXISTS (SELECT FROM app.jobs WHERE status = 'processing')
       OR EXISTS (SELECT FROM app.callbacks WHERE status = 'queued')
       OR EXISTS (SELECT FROM app.callbacks WHERE status = 'processing') AS open
+), waiting AS (
+  SELECT min(due_at) AS since FROM (
+    SELECT min(due_at) AS due_at FROM app.jobs
+    UNION ALL
+    SELECT min(due_at) FROM app.tasks WHERE status = 'queued'
+    UNION ALL
+    SELECT min(due_at) FROM app.callbacks WHERE status = 'queued'
+  ) AS due
 ), odd AS (
-  SELECT k.worker, k.seen_at, 'silent, and no other worker is alive' AS detail FROM known AS k CROSS JOIN work
+  SELECT 'workers' AS subject, since AS seen_at, 'work has waited since then, and no worker is alive' AS detail FROM waiting
+  WHERE since <= app.clock() - make_interval(secs => %(alive)s) AND NOT EXISTS (SELECT FROM known)
+  UNION ALL
+  SELECT 'worker ' || k.worker, k.seen_at, 'silent, and no other worker is alive' AS detail FROM known AS k CROSS JOIN work
   WHERE work.open AND NOT EXISTS (SELECT FROM known AS other WHERE other.alive)
   UNION ALL
-  SELECT k.worker, k.seen_at, 'its last run failed: ' || COALESCE(k.last_error ->> 'message', 'no error is told')
+  SELECT 'worker ' || k.worker, k.seen_at, 'its last run failed: ' || COALESCE(k.last_error ->> 'message', 'no error is told')
   FROM known AS k WHERE k.alive AND k.failures > 0 AND k.found = '{}'
 )
-SELECT NULL::varchar AS job_id, 'worker ' || worker AS subject, detail, seen_at AS since, count(*) OVER () AS found
+SELECT NULL::varchar AS job_id, subject, detail, seen_at AS since, count(*) OVER () AS found
 FROM odd ORDER BY seen_at DESC LIMIT %(examples)s

@@ -23,10 +23,16 @@ BEGIN
 END $body$"""
 
 REFUSE_REWRITE = """\
-CREATE OR REPLACE FUNCTION {schema}.refuse_rewrite() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION {schema}.refuse_rewrite() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
-  IF TG_OP = 'DELETE' AND current_setting('coremachine.retiring', true) = 'on' THEN
+  IF (TG_OP = 'INSERT' OR TG_OP = 'DELETE' AND current_setting('coremachine.retiring', true) = 'on')
+    AND pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
     RETURN NULL;
+  END IF;
+  IF TG_OP = 'INSERT' THEN
+    RAISE EXCEPTION '% may not write into %', current_user, TG_TABLE_NAME
+      USING ERRCODE = '{told_without_move}', HINT = 'Move the row: its event is written with it.';
   END IF;
   RAISE EXCEPTION '% of %: what has happened is not rewritten', TG_OP, TG_TABLE_NAME
     USING ERRCODE = '{rewritten}', HINT = 'Whole finished jobs go by {schema}.retire_jobs().';
@@ -108,6 +114,11 @@ def event_writer(record: Record, schema: str) -> str:
     )
 
 
+def event_writer_kept(record: Record, schema: str) -> str:
+    """Takes the writer from everybody else: on a table of their own it would write events of moves that never were."""
+    return f"REVOKE ALL ON FUNCTION {schema}.write_{record.machine}_events() FROM PUBLIC"
+
+
 def event_triggers(record: Record, schema: str) -> list[exp.Expr]:
     """The statement-level triggers that call the event writer."""
     table = f"{schema}.{record.table}"
@@ -178,7 +189,8 @@ def event_types(records: list[Record]) -> tuple[str, ...]:
 def log_guards(log: str, schema: str) -> list[exp.Expr]:
     """The triggers of a log: what has happened is not rewritten, and no transition is told that did not happen.
 
-    Events of transitions come from the event writer, so inside a trigger; anywhere else only notes may be inserted.
+    Events of transitions come from the event writer, so inside a trigger, and as the owner; anywhere else the owner may
+    insert notes, and nobody else anything.
     """
     notes = listed(tuple(note.type for note in NOTES)) if log == JOB_EVENTS else "''"
     on = f"ON {schema}.{log}"
@@ -189,7 +201,9 @@ def log_guards(log: str, schema: str) -> list[exp.Expr]:
             f" WHEN (PG_TRIGGER_DEPTH() = 0 AND NOT NEW.event_type IN ({notes}))"
             f" EXECUTE FUNCTION {schema}.refuse_telling()",
         ),
-        parse(f"CREATE OR REPLACE TRIGGER {log}_2_kept BEFORE UPDATE OR DELETE {on} FOR EACH STATEMENT {refuse}"),
+        parse(
+            f"CREATE OR REPLACE TRIGGER {log}_2_kept BEFORE INSERT OR UPDATE OR DELETE {on} FOR EACH STATEMENT {refuse}"
+        ),
         parse(f"CREATE OR REPLACE TRIGGER {log}_3_kept BEFORE TRUNCATE {on} FOR EACH STATEMENT {refuse}"),
     ]
 

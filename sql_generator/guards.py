@@ -14,6 +14,7 @@ ILLEGAL_MOVE = "CM001"
 ILLEGAL_BIRTH = "CM002"
 EVENT_WITHOUT_MOVE = "CM003"
 KEY_CHANGED = "CM004"
+OUTCOME_CHANGED = "CM007"
 
 LEGAL_TABLE = """\
 CREATE TABLE IF NOT EXISTS {schema}.legal_transitions (
@@ -80,6 +81,14 @@ BEGIN
     USING ERRCODE = '{event_without_move}', HINT = 'Events are written by moves alone.';
 END $body$"""
 
+REFUSE_OUTCOME = """\
+CREATE OR REPLACE FUNCTION {schema}.refuse_outcome() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  RAISE EXCEPTION '% %: what it ended with does not change without a move; the row stays %', TG_ARGV[0],
+    to_jsonb(NEW) ->> TG_ARGV[1], OLD.status
+    USING ERRCODE = '{outcome_changed}', HINT = 'A late result overwrites nothing. To run the work again, resume it.';
+END $body$"""
+
 REFUSE_KEY = """\
 CREATE OR REPLACE FUNCTION {schema}.refuse_key() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
@@ -124,8 +133,10 @@ def guard_functions(schema: str) -> list[str]:
         "illegal_birth": ILLEGAL_BIRTH,
         "event_without_move": EVENT_WITHOUT_MOVE,
         "key_changed": KEY_CHANGED,
+        "outcome_changed": OUTCOME_CHANGED,
     }
-    return [template.format(schema=schema, **codes) for template in (REFUSE_MOVE, STAMP_MOVE, REFUSE_EVENT, REFUSE_KEY)]
+    templates = (REFUSE_MOVE, STAMP_MOVE, REFUSE_EVENT, REFUSE_OUTCOME, REFUSE_KEY)
+    return [template.format(schema=schema, **codes) for template in templates]
 
 
 def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
@@ -165,6 +176,16 @@ def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
                 "INSERT",
                 _illegal_birth(record.lifecycle),
                 f"refuse_move('{machine}', '{key}', '{initial}')",
+            ),
+            *(
+                (
+                    f"{table}_5_outcome",
+                    f"UPDATE OF {column}",
+                    "OLD.status = NEW.status",
+                    f"refuse_outcome('{machine}', '{key}')",
+                )
+                for column in (", ".join(record.outcome),)
+                if column
             ),
         )
     ]

@@ -65,11 +65,25 @@ def create_role(schema: str) -> str:
 
 
 def grants(records: Schema, schema: str) -> list[str]:
-    """What the role may do with these records: read them and their events, insert them, and move them."""
+    """What the role may do with these records: read them and their events, insert them, and move them.
+
+    Of a row that is there it may change only what changes in the life of a row.
+    """
     role = worker_role(schema)
     moved = ", ".join(f"{schema}.{record.table}" for record in records.records)
     logs = ", ".join(dict.fromkeys(f"{schema}.{record.log.table}" for record in records.records))
-    return [f"GRANT SELECT ON {moved}, {logs} TO {role}", f"GRANT INSERT, UPDATE ON {moved} TO {role}"]
+    return [
+        f"GRANT SELECT ON {moved}, {logs} TO {role}",
+        f"GRANT INSERT ON {moved} TO {role}",
+        *(
+            statement
+            for record in records.records
+            for statement in (
+                f"REVOKE UPDATE ON {schema}.{record.table} FROM {role}",
+                f"GRANT UPDATE ({', '.join(record.changing)}) ON {schema}.{record.table} TO {role}",
+            )
+        ),
+    ]
 
 
 def role_and_functions(records: Schema, schema: str) -> list[str]:

@@ -9,7 +9,15 @@ from ..statemachine.checks import check_name
 from ..statemachine.errors import DefinitionError
 from ..statemachine.records import MOVE_COLUMNS, Record, Schema
 from ..statemachine.tables import JOB_EVENTS, SCHEMA
-from .events import COMMON, create_logs, event_triggers, event_writer, log_guard_functions, log_guards
+from .events import (
+    COMMON,
+    create_logs,
+    event_triggers,
+    event_writer,
+    event_writer_kept,
+    log_guard_functions,
+    log_guards,
+)
 from .guards import guard_functions, guard_triggers, legal_rows, legal_table
 from .roles import create_role, grants, role_and_functions, worker_role
 from .tables import create_index, create_table
@@ -135,6 +143,7 @@ def _tables(records: Schema, schema: str) -> list[exp.Expr | str]:
         *create_logs(records, schema),
         *(trigger for record in records.records for trigger in guard_triggers(record, schema)),
         *(event_writer(record, schema) for record in records.records),
+        *(event_writer_kept(record, schema) for record in records.records),
         *(trigger for record in records.records for trigger in event_triggers(record, schema)),
         *(guard for log in logs for guard in log_guards(log, schema)),
         *grants(records, schema),

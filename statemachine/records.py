@@ -15,7 +15,10 @@ from .lifecycle import Lifecycle
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column. `type`, `default` and `check` are PostgreSQL text; {schema} in `default` stands for the schema."""
+    """One column. `type`, `default` and `check` are PostgreSQL text; {schema} in `default` stands for the schema.
+
+    What is `fixed` is given at birth, and workers may not change it.
+    """
 
     name: str
     type: str
@@ -25,6 +28,7 @@ class Column:
     unique: bool = False
     check: str | None = None
     references: str | None = None
+    fixed: bool = False
     text: str = ""
 
 
@@ -133,6 +137,17 @@ class Record:
         """The name of the lifecycle."""
         return self.lifecycle.name
 
+    @property
+    def changing(self) -> tuple[str, ...]:
+        """The columns that change in the life of a row."""
+        return tuple(column.name for column in (*self.columns, *MOVE_COLUMNS) if not column.fixed)
+
+    @property
+    def outcome(self) -> tuple[str, ...]:
+        """The columns in which a row keeps what it ended with: it has them only in terminal states."""
+        ends = {state.name for state in self.lifecycle.states if state.terminal}
+        return tuple(tie.column for tie in self.ties if tie.required and {*tie.required, *tie.allowed} <= ends)
+
     def _check_columns(self) -> None:
         states = set(self.lifecycle.by_name)
         for tie in self.ties:
@@ -176,7 +191,7 @@ LEASE_COLUMNS = ("lease_owner", "lease_expires_at")
 
 MOVE_COLUMNS = (
     Column(name="status", type="VARCHAR(20)"),
-    Column(name="created_at", type="TIMESTAMPTZ", default="{schema}.clock()"),
+    Column(name="created_at", type="TIMESTAMPTZ", default="{schema}.clock()", fixed=True),
     Column(name="move_number", type="INT", default="0", text="how often this row has moved"),
     Column(name="event_type", type="VARCHAR(50)", nullable=True, text="the event of the last move"),
     Column(name="event_status", type="VARCHAR(20)", nullable=True),

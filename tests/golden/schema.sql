@@ -103,6 +103,13 @@ BEGIN
     USING ERRCODE = 'CM003', HINT = 'Events are written by moves alone.';
 END $body$;
 
+CREATE OR REPLACE FUNCTION app.refuse_outcome() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  RAISE EXCEPTION '% %: what it ended with does not change without a move; the row stays %', TG_ARGV[0],
+    to_jsonb(NEW) ->> TG_ARGV[1], OLD.status
+    USING ERRCODE = 'CM007', HINT = 'A late result overwrites nothing. To run the work again, resume it.';
+END $body$;
+
 CREATE OR REPLACE FUNCTION app.refuse_key() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
   RAISE EXCEPTION '% %: its key cannot become %', TG_ARGV[0], to_jsonb(OLD) ->> TG_ARGV[1], to_jsonb(NEW) ->> TG_ARGV[1]
@@ -115,10 +122,16 @@ BEGIN
     USING ERRCODE = 'CM005', HINT = 'Move the row: its event is written with it.';
 END $body$;
 
-CREATE OR REPLACE FUNCTION app.refuse_rewrite() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION app.refuse_rewrite() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
-  IF TG_OP = 'DELETE' AND current_setting('coremachine.retiring', true) = 'on' THEN
+  IF (TG_OP = 'INSERT' OR TG_OP = 'DELETE' AND current_setting('coremachine.retiring', true) = 'on')
+    AND pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
     RETURN NULL;
+  END IF;
+  IF TG_OP = 'INSERT' THEN
+    RAISE EXCEPTION '% may not write into %', current_user, TG_TABLE_NAME
+      USING ERRCODE = 'CM005', HINT = 'Move the row: its event is written with it.';
   END IF;
   RAISE EXCEPTION '% of %: what has happened is not rewritten', TG_OP, TG_TABLE_NAME
     USING ERRCODE = 'CM006', HINT = 'Whole finished jobs go by app.retire_jobs().';
@@ -718,6 +731,13 @@ OR NEW.move_number <> 0
 OR NEW.event_type IS DISTINCT FROM 'job_created')
 EXECUTE FUNCTION app.refuse_move('job', 'job_id', 'queued');
 
+CREATE OR REPLACE TRIGGER jobs_5_outcome BEFORE UPDATE OF finished_at, result, error
+ON
+app.jobs
+FOR EACH ROW
+WHEN (OLD.status = NEW.status)
+EXECUTE FUNCTION app.refuse_outcome('job', 'job_id');
+
 CREATE OR REPLACE TRIGGER stages_0_key BEFORE UPDATE OF stage_id
 ON
 app.stages
@@ -792,6 +812,13 @@ WHEN (NEW.status <> 'pending'
 OR NEW.move_number <> 0
 OR NEW.event_type IS DISTINCT FROM NULL)
 EXECUTE FUNCTION app.refuse_move('stage', 'stage_id', 'pending');
+
+CREATE OR REPLACE TRIGGER stages_5_outcome BEFORE UPDATE OF finished_at, error
+ON
+app.stages
+FOR EACH ROW
+WHEN (OLD.status = NEW.status)
+EXECUTE FUNCTION app.refuse_outcome('stage', 'stage_id');
 
 CREATE OR REPLACE TRIGGER tasks_0_key BEFORE UPDATE OF task_id
 ON
@@ -883,6 +910,13 @@ OR NEW.move_number <> 0
 OR NEW.event_type IS DISTINCT FROM NULL)
 EXECUTE FUNCTION app.refuse_move('task', 'task_id', 'queued');
 
+CREATE OR REPLACE TRIGGER tasks_5_outcome BEFORE UPDATE OF finished_at, result, error
+ON
+app.tasks
+FOR EACH ROW
+WHEN (OLD.status = NEW.status)
+EXECUTE FUNCTION app.refuse_outcome('task', 'task_id');
+
 CREATE OR REPLACE TRIGGER callbacks_0_key BEFORE UPDATE OF callback_id
 ON
 app.callbacks
@@ -952,6 +986,13 @@ WHEN (NEW.status <> 'queued'
 OR NEW.move_number <> 0
 OR NEW.event_type IS DISTINCT FROM NULL)
 EXECUTE FUNCTION app.refuse_move('callback', 'callback_id', 'queued');
+
+CREATE OR REPLACE TRIGGER callbacks_5_outcome BEFORE UPDATE OF finished_at
+ON
+app.callbacks
+FOR EACH ROW
+WHEN (OLD.status = NEW.status)
+EXECUTE FUNCTION app.refuse_outcome('callback', 'callback_id');
 
 CREATE OR REPLACE FUNCTION app.write_job_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
@@ -1025,6 +1066,14 @@ BEGIN
   RETURN NULL;
 END $body$;
 
+REVOKE ALL ON FUNCTION app.write_job_events() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.write_stage_events() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.write_task_events() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.write_callback_events() FROM PUBLIC;
+
 CREATE OR REPLACE TRIGGER jobs_write_events AFTER UPDATE
 ON
 app.jobs
@@ -1079,7 +1128,7 @@ AND NOT NEW.event_type IN (
 ))
 EXECUTE FUNCTION app.refuse_telling();
 
-CREATE OR REPLACE TRIGGER job_events_2_kept BEFORE UPDATE OR DELETE
+CREATE OR REPLACE TRIGGER job_events_2_kept BEFORE INSERT OR UPDATE OR DELETE
 ON
 app.job_events
 FOR EACH STATEMENT
@@ -1093,7 +1142,23 @@ EXECUTE FUNCTION app.refuse_rewrite();
 
 GRANT SELECT ON app.jobs, app.stages, app.tasks, app.callbacks, app.job_events TO coremachine_app;
 
-GRANT INSERT, UPDATE ON app.jobs, app.stages, app.tasks, app.callbacks TO coremachine_app;
+GRANT INSERT ON app.jobs, app.stages, app.tasks, app.callbacks TO coremachine_app;
+
+REVOKE UPDATE ON app.jobs FROM coremachine_app;
+
+GRANT UPDATE (tasks_total, result, error, put_offs, deadline_at, lease_owner, lease_number, send_number, lease_expires_at, due_at, started_at, finished_at, status, move_number, event_type, event_status, event_data) ON app.jobs TO coremachine_app;
+
+REVOKE UPDATE ON app.stages FROM coremachine_app;
+
+GRANT UPDATE (tasks_total, tasks_completed, tasks_failed, tasks_cancelled, stop_reason, stop_why, stopped_at, error, started_at, finished_at, status, move_number, event_type, event_status, event_data) ON app.stages TO coremachine_app;
+
+REVOKE UPDATE ON app.tasks FROM coremachine_app;
+
+GRANT UPDATE (result, error, lease_owner, lease_number, send_number, lease_expires_at, due_at, attempt, max_attempts, rescues, max_rescues, timeout, deadline_at, started_at, finished_at, status, move_number, event_type, event_status, event_data) ON app.tasks TO coremachine_app;
+
+REVOKE UPDATE ON app.callbacks FROM coremachine_app;
+
+GRANT UPDATE (lease_owner, lease_number, send_number, lease_expires_at, due_at, attempt, max_attempts, rescues, max_rescues, timeout, deadline_at, started_at, finished_at, status, move_number, event_type, event_status, event_data) ON app.callbacks TO coremachine_app;
 
 COMMENT ON TABLE app.jobs IS 'Runs its stages in order. Between stages it stays processing. States: queued, processing, completed, failed, cancelled.';
 
@@ -1241,7 +1306,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    'd9a6e3d4a51f7d4913f9380025c94844b2cedc803143bbfafa676392390c27af'
+    '2a651910b335b7cc6cdae735d530d09e13f2ae87a026c26d368ec715cdee32ad'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

@@ -195,6 +195,37 @@ async def test_without_its_guard_an_event_changes_with_no_move(shared: Session, 
         assert row["event_status"] == "failure"
 
 
+ANOTHER = {"result": """'{"another": 1}'""", "error": """'{"type": "Another"}'""", "finished_at": "'2000-01-01'"}
+OUTCOMES = [(record, column) for record in SCHEMA.records for column in record.outcome]
+
+
+@pytest.mark.parametrize(("record", "column"), OUTCOMES, ids=named)
+async def test_i7_what_a_row_ended_with_does_not_change_without_a_move(
+    shared: Session, record: Record, column: str
+) -> None:
+    (tie,) = (tie for tie in record.ties if tie.column == column)
+    subject = await row_in(shared, record, tie.required[0])
+    with pytest.raises(psycopg.Error, match="does not change without a move; the row stays") as refused:
+        await update(shared, record, subject.key, {column: ANOTHER[column]})
+    assert sqlstate(refused) == "CM007"
+    async with without_guard(shared, record, "5_outcome"):
+        assert await update(shared, record, subject.key, {column: ANOTHER[column]})
+
+
+def test_jobs_stages_and_tasks_have_an_outcome() -> None:
+    assert {(record.machine, column) for record, column in OUTCOMES} == {
+        ("job", "finished_at"),
+        ("job", "result"),
+        ("job", "error"),
+        ("stage", "finished_at"),
+        ("stage", "error"),
+        ("task", "finished_at"),
+        ("task", "result"),
+        ("task", "error"),
+        ("callback", "finished_at"),
+    }
+
+
 @pytest.mark.parametrize(("record", "edge"), EDGES, ids=named)
 async def test_an_edge_is_told_by_its_own_events_alone(shared: Session, record: Record, edge: Edge) -> None:
     subject = await row_in(shared, record, edge.source)

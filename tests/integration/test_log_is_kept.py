@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -13,6 +14,10 @@ from tests.databases import OpenApp
 from tests.observing import events_of, rows
 from tests.running import finished
 
+FORGED = (
+    "CREATE TEMP TABLE forged AS SELECT * FROM app.jobs LIMIT 0; CREATE TRIGGER forge AFTER INSERT ON forged"
+    " REFERENCING NEW TABLE AS after_move FOR EACH STATEMENT EXECUTE FUNCTION app.write_job_events()"
+)
 EVENT = "INSERT INTO app.job_events (job_id, event_type, event_status) VALUES (%s, %s, 'success')"
 
 
@@ -47,6 +52,7 @@ async def test_the_connections_of_a_worker_have_taken_its_role(open_app: OpenApp
 @pytest.mark.parametrize(
     "statement",
     [
+        FORGED,
         "UPDATE app.job_events SET event_type = 'checkpoint'",
         "DELETE FROM app.job_events",
         "TRUNCATE app.job_events",
@@ -59,6 +65,9 @@ async def test_the_connections_of_a_worker_have_taken_its_role(open_app: OpenApp
         "DROP TRIGGER tasks_2_guard ON app.tasks",
         "SELECT app.retire_jobs(now(), 10)",
         "CREATE OR REPLACE FUNCTION app.clock() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT now()'",
+        "UPDATE app.jobs SET parameters = '{}'",
+        "UPDATE app.tasks SET job_id = 'another'",
+        "UPDATE app.stages SET name = 'another'",
     ],
 )
 def test_a_worker_may_not(worker: psycopg.Connection[tuple[Any, ...]], statement: str) -> None:
@@ -76,6 +85,48 @@ async def test_a_workers_role_that_moves_a_row_by_hand_leaves_an_event_with_its_
     assert event["event_status"] == "warning"
     assert event["event_data"]["client"] == "psql"
     assert event["event_data"]["user"] == worker.info.user
+
+
+@pytest.fixture
+def janitor(owner: psycopg.Connection[tuple[Any, ...]], url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """Somebody to whom the owner gave more than is good."""
+    name = f"janitor_{uuid4().hex[:12]}"
+    owner.execute(f"CREATE ROLE {name}".encode())
+    owner.execute(f"GRANT USAGE ON SCHEMA app TO {name}".encode())
+    owner.execute(f"GRANT SELECT, INSERT, DELETE ON app.job_events TO {name}".encode())
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"SET ROLE {name}".encode())
+        yield connection
+    owner.execute(f"DROP OWNED BY {name}; DROP ROLE {name}".encode())
+
+
+async def test_events_are_not_written_by_a_trigger_of_somebody_elses(
+    open_app: OpenApp, janitor: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    app = await open_app(GIVE)
+    submitted = await app.submit(GIVE, value=1)
+    janitor.execute("CREATE TEMP TABLE mine (job_id text)")
+    janitor.execute(
+        "CREATE FUNCTION pg_temp.tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO app.job_events"
+        " (job_id, event_type, event_status) VALUES (NEW.job_id, 'job_completed', 'success'); RETURN NEW; END $$"
+    )
+    janitor.execute("CREATE TRIGGER tell BEFORE INSERT ON mine FOR EACH ROW EXECUTE FUNCTION pg_temp.tell()")
+    with pytest.raises(psycopg.Error, match="may not write into job_events") as refused:
+        janitor.execute("INSERT INTO mine VALUES (%s)", (submitted.id,))
+    assert refused.value.sqlstate == "CM005"
+    assert await events_of(app, submitted.id, "job_completed") == []
+
+
+async def test_events_are_retired_by_the_owner_alone(
+    open_app: OpenApp, janitor: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    app = await open_app(GIVE)
+    submitted = await app.submit(GIVE, value=1)
+    before = await events_of(app, submitted.id)
+    janitor.execute("SET coremachine.retiring = 'on'")
+    with pytest.raises(psycopg.Error, match="what has happened is not rewritten"):
+        janitor.execute("DELETE FROM app.job_events")
+    assert await events_of(app, submitted.id) == before
 
 
 @pytest.mark.parametrize("told", ["job_completed", "task_failed", "stage_started", "job_created"])

@@ -85,7 +85,7 @@ def _of_trigger(statement: str) -> Iterator[Mutant]:
     table = on.group(1) if on else ""
     about = TABLES.get(table, "log")
     yield Mutant(f"trigger {name}", about, (f"DROP TRIGGER {name} ON app.{table}",))
-    for event in re.findall(r"\b(UPDATE|DELETE) OR\b|\bOR (UPDATE|DELETE)\b", statement):
+    for event in re.findall(r"\b(INSERT|UPDATE|DELETE) OR\b|\bOR (UPDATE|DELETE)\b", statement):
         word = "".join(event)
         less = re.sub(rf"\b{word} OR |\ OR {word}\b", " ", statement)
         yield Mutant(f"trigger {name} without {word}", about, (less,))
@@ -120,14 +120,20 @@ def _of_privilege(statement: str) -> Iterator[Mutant]:
     assert granted, statement
     verb, privileges, kind, objects, _, role = granted.groups()
     if verb == "REVOKE":
-        yield Mutant(statement, "roles", (f"GRANT {privileges} ON {kind}{objects} TO {role}",))
+        yield Mutant(statement, "roles", (f"GRANT {privileges} ON {kind or ''}{objects} TO {role}",))
         return
     things = [objects] if kind else objects.split(", ")
-    for privilege in privileges.split(", "):
+    for privilege in _each(privileges):
         for thing in things:
             less = f"REVOKE {privilege} ON {kind or ''}{thing} FROM {role}"
             about = TABLES.get(thing.removeprefix("app."), "roles")
             yield Mutant(f"GRANT {privilege} ON {thing}", "roles" if about else about, (less,))
+
+
+def _each(privileges: str) -> list[str]:
+    """Privileges one by one, also where one is granted on a list of columns."""
+    verb, _, columns = privileges.partition(" (")
+    return [f"{verb} ({column})" for column in columns[:-1].split(", ")] if columns else privileges.split(", ")
 
 
 def _of_legal_rows() -> Iterator[Mutant]:

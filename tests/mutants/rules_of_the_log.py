@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from coremachine.sql_generator.roles import worker_role
 from coremachine.statemachine.lifecycles import LIFECYCLES, NOTES
+from coremachine.statemachine.records import MOVE_COLUMNS
 from coremachine.statemachine.tables import CALLBACKS, JOBS, SCHEMA, STAGES, TASKS
 from tests.integration.rows import tied_columns
 from tests.mutants.attempt import Probe
@@ -12,19 +13,27 @@ from tests.mutants.probes import copy_of, fresh, told_as, told_once, update
 
 ROLE = worker_role("app")
 READER = "coremachine_mutants_reader"
+JANITOR = "coremachine_mutants_janitor"
 HOSTILE = "hostile"
 LETTER = "INSERT INTO app.dead_letters (queue, message_id, digest, reason, description) VALUES ('q', 'm', 'd', 'r', '')"
 
 SETTING = (
     f"CREATE ROLE {READER} NOLOGIN",
-    f"GRANT USAGE ON SCHEMA app TO {READER}",
+    f"CREATE ROLE {JANITOR} NOLOGIN",
+    f"GRANT USAGE ON SCHEMA app TO {READER}, {JANITOR}",
+    f"GRANT SELECT, INSERT, DELETE ON app.job_events TO {JANITOR}",
     f"CREATE SCHEMA {HOSTILE}",
     f"CREATE FUNCTION {HOSTILE}.never(varchar, varchar) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
     f"CREATE OPERATOR {HOSTILE}.<> (FUNCTION = {HOSTILE}.never, LEFTARG = varchar, RIGHTARG = varchar)",
     f"CREATE FUNCTION {HOSTILE}.unnest(varchar[]) RETURNS SETOF varchar LANGUAGE sql AS 'SELECT ''nobody''::varchar'",
     f"GRANT USAGE ON SCHEMA {HOSTILE} TO PUBLIC",
 )
-"""A role that may look, and a schema whose owner would like to be asked first."""
+"""A role that may look, one that was given too much, and a schema whose owner would like to be asked first."""
+FORGED = (
+    "CREATE TEMP TABLE forged AS SELECT * FROM app.{table} LIMIT 0; CREATE TRIGGER forge AFTER INSERT ON forged"
+    " REFERENCING NEW TABLE AS after_move FOR EACH STATEMENT EXECUTE FUNCTION app.write_{machine}_events()"
+)
+"""Has the event writer look at a table that is none of ours."""
 
 
 def note(job: str, event_type: str, status: str = "info") -> str:
@@ -80,6 +89,11 @@ def of_log(ground: Ground) -> Iterator[Probe]:
         "SET LOCAL coremachine.retiring = 'on'; TRUNCATE app.job_events",
     ):
         yield Probe(rewriting, rewriting, refused=True)
+    yield Probe("a janitor writes", insert_event(job), refused=True, role=JANITOR)
+    swept = "SET LOCAL coremachine.retiring = 'on'; DELETE FROM app.job_events WHERE event_type = 'progress'"
+    yield Probe("a janitor retires events", swept, refused=True, role=JANITOR)
+    hostile = f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
+    yield Probe("a janitor retires events in a hostile place", hostile + swept, refused=True, role=JANITOR)
 
 
 def of_roles(ground: Ground) -> Iterator[Probe]:
@@ -99,6 +113,12 @@ def of_roles(ground: Ground) -> Iterator[Probe]:
         yield Probe(f"a worker reads {record.table}", read, role=ROLE)
         for forbidden in (f"DELETE FROM app.{record.table}", f"TRUNCATE app.{record.table} CASCADE"):  # noqa: S608
             yield Probe(f"a worker tries {forbidden}", forbidden, refused=True, role=ROLE)
+        forged = FORGED.format(table=record.table, machine=record.machine)
+        yield Probe(f"a worker forges events of a {record.machine}", forged, refused=True, role=ROLE)
+        for column in (record.key, *record.columns, *MOVE_COLUMNS):
+            changed = f"UPDATE app.{record.table} SET {column.name} = {column.name} WHERE false"  # noqa: S608
+            kept = column.name not in record.changing
+            yield Probe(f"a worker does {changed}", changed, refused=kept, role=ROLE)
     yield from _of_the_rest(ground)
 
 

@@ -9,8 +9,7 @@ from ..flow.cancel import cancel
 from ..flow.resume import resume
 from ..flow.submit import submit
 from ..store.text import cleaned
-from .access import Access
-from .asking import Ask, Asking, JobRef
+from .asking import Asking, JobRef, site_url
 from .bodies import Asked, Submitted
 from .bodies_told import CancelAsked, Cancelled, ResumeAsked, Resumed
 from .problems import RESPONSES
@@ -34,15 +33,10 @@ async def submit_job(request: Request, response: Response, ask: Asking, asked: A
         job_type=made.job_type,
         created=made.created,
         status=made.status,
-        monitor_url=f"{_site_url(request, ask)}/jobs/{made.id}",
+        monitor_url=f"{site_url(request)}/jobs/{made.id}",
         result=cast("JsonValue", made.result),
         next_step=made.next_step,
     )
-
-
-def _site_url(request: Request, ask: Ask) -> str:
-    access: Access = request.app.state.access
-    return access.url or f"{request.url.scheme}://{request.url.netloc}{ask.root}"
 
 
 @router.post("/jobs/{job_id}/resume")

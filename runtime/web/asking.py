@@ -6,7 +6,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Path, Request
 
 from ..app import AsyncCoreMachine
-from .access import Visitor
+from .access import Access, Visitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,13 @@ class Ask:
 def _ask(request: Request) -> Ask:
     machine = cast("AsyncCoreMachine", request.app.state.machine)
     return Ask(machine, cast("Visitor", request.state.visitor), str(request.scope.get("root_path", "")))
+
+
+def site_url(request: Request) -> str:
+    """Where the visitor finds the site, without a slash at its end."""
+    access = cast("Access", request.app.state.access)
+    root = str(request.scope.get("root_path", ""))
+    return access.url or f"{request.url.scheme}://{request.url.netloc}{root}"
 
 
 Asking = Annotated[Ask, Depends(_ask)]

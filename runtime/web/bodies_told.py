@@ -28,6 +28,8 @@ class WhyBody(BaseModel):
         verdict="failed",
         last_successful=None,
         first_failure=None,
+        ended=None,
+        error_type=ERROR["type"],
         error=ERROR["message"],
         waits_for=[],
         held_by=[],
@@ -42,6 +44,8 @@ class WhyBody(BaseModel):
     verdict: Literal["running", "waiting", "stalled", "completed", "failed", "cancelled"]
     last_successful: Event | None
     first_failure: Event | None
+    ended: Event | None = None
+    error_type: str | None = None
     error: str | None
     waits_for: list[str]
     held_by: list[HolderBody]

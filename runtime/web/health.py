@@ -4,20 +4,22 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from traceback import format_exc
 from typing import Literal
 
 import structlog
 
+from ...statemachine.register import GAPS, GapQuery
 from ..app import AsyncCoreMachine
-from ..app.audit import OVERDUE_S, Audit, alive_within
+from ..app.audit import OVERDUE_S, UNRESCUED_S, Audit, alive_within
 from ..store.session import Row
 
 log = structlog.get_logger("coremachine.web")
 GOOD_FOR = 60.0
 AGAIN_AFTER = 20.0
 REST = 10.0
+DEAD_LETTERS = next(gap for gap in GAPS if isinstance(gap, GapQuery) and gap.query == "dead_letters")
 Verdict = Literal["good", "bad", "unknown"]
 
 
@@ -100,7 +102,15 @@ async def read_health(machine: AsyncCoreMachine, auditor: Auditor) -> Health:
         workers = await session.fetch("web/health_workers", alive)
         leases = await session.fetch("web/health_leases")
         waiting = await session.fetch("web/health_waiting")
-    checks = (_workers(workers, waiting), _waiting(waiting), _reconcilers(workers), _audited(auditor))
+        (dead,) = await session.fetch("web/health_dead_letters")
+    checks = (
+        _workers(workers, waiting),
+        _leases(leases, waiting[0]["now"]),
+        _waiting(waiting),
+        _dead_letters(dead["letters"]),
+        _reconcilers(workers),
+        _audited(auditor),
+    )
     return Health(
         now=waiting[0]["now"],
         checks=checks,
@@ -126,11 +136,26 @@ def _workers(workers: Sequence[Row], waiting: Sequence[Row]) -> Check:
 def _waiting(waiting: Sequence[Row]) -> Check:
     times = [row["oldest"] for row in waiting if row["oldest"] is not None]
     if not times:
-        return Check(name="messages", verdict="good", words="nothing waits to be claimed")
+        return Check(name="outbox age", verdict="good", words="nothing waits to be sent or claimed")
     age = (waiting[0]["now"] - min(times)).total_seconds()
-    words = f"the oldest message has waited {age:.0f} s, {OVERDUE_S:.0f} s are allowed"
+    words = f"the oldest has waited {age:.0f} s to be sent or claimed, {OVERDUE_S:.0f} s are allowed"
     bad = age > OVERDUE_S
-    return Check(name="messages", verdict="bad" if bad else "good", words=words, remedy="start more workers")
+    return Check(name="outbox age", verdict="bad" if bad else "good", words=words, remedy="start more workers")
+
+
+def _leases(leases: Sequence[Row], now: datetime) -> Check:
+    tasks = sum(row["tasks"] for row in leases)
+    late = [row["worker"] for row in leases if now - row["first_ends"] > timedelta(seconds=UNRESCUED_S)]
+    if late:
+        words = f"run out and not rescued: those of {', '.join(late[:5])}"
+        return Check(name="leases", verdict="bad", words=words, remedy="start a worker: its reconciler rescues them")
+    return Check(name="leases", verdict="good", words=f"{tasks} held, none run out for long")
+
+
+def _dead_letters(letters: int) -> Check:
+    if not letters:
+        return Check(name="dead letters", verdict="good", words="none of a job in seven days")
+    return Check(name="dead letters", verdict="bad", words=f"{letters} in seven days", remedy=DEAD_LETTERS.remedy)
 
 
 def _reconcilers(workers: Sequence[Row]) -> Check:

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from ...diagrams.draw import DrawError
+from ...statemachine.lifecycles import JOB
 from ..app.history import read_lines
 from ..store.session import Row
 from .api_changes import cancel_job, resume_job
@@ -17,6 +19,7 @@ from .bodies_told import CancelAsked
 from .chart import ChartAsked, read_chart
 from .filters import EventFilter, Number, Optional, Short
 from .paging import cursor_of, place_of
+from .pictures import picture
 from .reading import read_events, read_now, read_task, read_task_events, read_why
 from .rendering import SHORT, page
 from .shapes import event_of, job_of, task_of
@@ -80,6 +83,7 @@ async def job_page(request: Request, ask: Asking, job_id: JobRef, view: Annotate
         view=view,
         now=now,
         mark=mark,
+        drawn=await _drawn(ask, job["status"]),
         task=task,
         attempts=attempts_of(task.events) if task else [],
     )
@@ -102,6 +106,14 @@ async def task_page(request: Request, ask: Asking, job_id: JobRef, number: TaskR
         now=now,
         mark=mark,
     )
+
+
+async def _drawn(ask: Ask, status: str) -> str:
+    """The lifecycle of a job with its state lit; nothing where there is no Graphviz."""
+    try:
+        return await picture(JOB, lit=status, link=f"{ask.root}/jobs?status={{}}")
+    except DrawError:
+        return ""
 
 
 async def _task(ask: Ask, job_id: str, number: int) -> TaskDetail:

@@ -15,6 +15,7 @@ from .problems import NotThereError
 NODE = re.compile(r'<g id="node\d+" class="node">\s*<title>([^<]*)</title>(.*?)</g>\s*</g>', re.DOTALL)
 SVG = re.compile(r"<svg .*</svg>", re.DOTALL)
 SIZE = re.compile(r'<svg width="[^"]*" height="[^"]*"')
+PILL, DIGIT = 12, 8
 POINT = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
 
 
@@ -37,7 +38,9 @@ async def picture(
         name = found[1]
         if name not in lifecycle.by_name:
             return found[0]
-        return _state(found[0], name, lit=name == lit, number=(counts or {}).get(name), link=link)
+        return _state(
+            found[0], name, lit=name == lit, number=None if counts is None else counts.get(name, 0), link=link
+        )
 
     return NODE.sub(state, drawn)
 
@@ -62,7 +65,7 @@ def _drawn(lifecycle: Lifecycle) -> str:
 def _state(node: str, name: str, *, lit: bool, number: int | None, link: str | None) -> str:
     if lit:
         node = node.replace('class="node"', 'class="node lit"', 1)
-    if number:
+    if number is not None:
         node = node.removesuffix("</g>") + f"{_badge(node, number)}</g>"
     if link:
         node = f'<a href="{escape(link.format(name))}">{node}</a>'
@@ -75,4 +78,8 @@ def _badge(node: str, number: int) -> str:
     if not places:
         return ""
     x, y = max(place[0] for place in places), min(place[1] for place in places)
-    return f'<text class="count" x="{x:.1f}" y="{y - 3:.1f}" text-anchor="end">{number:,}</text>'
+    words = f"{number:,}"
+    width = PILL + DIGIT * len(words)
+    pill = f'<rect class="pill" x="{x - width + 7:.1f}" y="{y - 9:.1f}" width="{width}" height="18" rx="9"/>'
+    text = f'<text class="count" x="{x - width / 2 + 7:.1f}" y="{y + 4:.1f}">{words}</text>'
+    return f'<g class="number{"" if number else " none"}">{pill}{text}</g>'

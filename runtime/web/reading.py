@@ -11,7 +11,7 @@ from .bodies_told import WhyBody
 from .filters import EventFilter, JobFilter, TaskFilter
 from .paging import cursor_of, place_of
 from .problems import NotThereError
-from .shapes import event_of, why_of
+from .shapes import event_of, named_events, why_of
 
 TASK_EVENTS = 1000
 
@@ -89,7 +89,7 @@ async def read_task_events(machine: AsyncCoreMachine, task: Row) -> list[Row]:
 async def read_why(machine: AsyncCoreMachine, visitor: Visitor, job_id: str) -> WhyBody:
     """Why a job is where it is, with its two events as the list of events has them."""
     told = await machine.why(job_id)
-    ids = [event.event_id for event in (told.last_successful, told.first_failure) if event]
+    ids = [event.event_id for event in named_events(told).values() if event]
     rows = await _fetch(machine, "web/events_by_id", {"event_ids": ids})
     return why_of(told, {row["event_id"]: event_of(row, visitor) for row in rows})
 

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 from ...diagrams.timeline import TimelineEvent
 from ...diagrams.timeline_text import MARKS, OTHER_MARK, named
 from ...statemachine.lifecycles import JOB, STAGE, TASK
+from .asking import site_url
 from .bodies import Event
 from .words import between, clock, counted, grouped, iso, pretty, span
 
@@ -50,6 +51,15 @@ def error_of(data: Mapping[str, object]) -> dict[str, str] | None:
     return {name: str(known.get(name) or "") for name in ("type", "message", "traceback")}
 
 
+def without_traceback(data: Mapping[str, object]) -> dict[str, object]:
+    """An event's data without the traceback of its error, which is shown for itself."""
+    error = data.get("error")
+    if not isinstance(error, Mapping):
+        return dict(data)
+    known = cast("Mapping[str, object]", error)
+    return {**data, "error": {name: value for name, value in known.items() if name != "traceback"}}
+
+
 def mark(status: str) -> str:
     """The sign before an event, by its status."""
     return MARKS.get(status, OTHER_MARK)
@@ -71,6 +81,11 @@ def _clock(at: datetime) -> str:
     return clock(_utc(at))
 
 
+def _minute(at: datetime) -> str:
+    """As a field of a form has it, which knows no time zone: in UTC."""
+    return f"{_utc(at):%Y-%m-%dT%H:%M}"
+
+
 def _iso(at: datetime) -> str:
     return iso(_utc(at))
 
@@ -88,10 +103,12 @@ FILTERS: dict[str, Callable[..., object]] = {
     "grouped": grouped,
     "iso": _iso,
     "mark": mark,
+    "minute": _minute,
     "pretty": pretty,
     "short": _short,
     "span": span,
     "tone": tone,
+    "without_traceback": without_traceback,
 }
 
 
@@ -114,6 +131,7 @@ def page(request: Request, template: str, *, status: int = 200, **given: object)
     """A page. Each template knows who asks, and under which path the site is mounted."""
     known = {
         "root": str(request.scope.get("root_path", "")),
+        "site": site_url(request),
         "visitor": getattr(request.state, "visitor", None),
         "closed": not request.app.state.access.open,
         "here": request.scope["path"].removeprefix(request.scope.get("root_path", "")),

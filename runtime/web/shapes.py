@@ -1,8 +1,10 @@
 """Rows as the bodies that a visitor may see."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from typing import cast
 
+from ...diagrams.timeline import TimelineEvent
 from ..app.why import Why
 from ..store.session import Row
 from .access import Visitor
@@ -98,9 +100,18 @@ def task_of(row: Row, events: list[Row], visitor: Visitor) -> TaskDetail:
 
 def why_of(told: Why, events: Mapping[int, Event]) -> WhyBody:
     """Why a job is where it is, with its events as the visitor may see them. Everybody sees the error's message."""
-    ends = {"last_successful": told.last_successful, "first_failure": told.first_failure}
-    shown = {name: event and events[event.event_id] for name, event in ends.items()}
+    shown = {name: event and events[event.event_id] for name, event in named_events(told).items()}
     return WhyBody.model_validate({**asdict(told), **shown})
+
+
+def named_events(told: Why) -> dict[str, TimelineEvent | None]:
+    """The events that a verdict names, by its fields."""
+    values = {field.name: getattr(told, field.name, None) for field in fields(told)}
+    return {
+        name: cast("TimelineEvent | None", values[name])
+        for name, field in WhyBody.model_fields.items()
+        if name in values and field.annotation == Event | None
+    }
 
 
 def _task(row: Row, visitor: Visitor) -> Row:

@@ -15,11 +15,16 @@ from .words import between, counted, grouped
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is said on the card. `again` is how many tasks a resume would run, None where there is nothing to resume."""
+    """What is said on the card: the sentence, the task at which it failed, and which attempt of it that was.
+
+    `again` is what a resume would do, None where there is nothing to resume.
+    """
 
     why: WhyBody
     tone: str
     sentence: str
+    task: int | None
+    tried: str
     error_type: str
     again: str | None
     cancellable: bool
@@ -38,11 +43,15 @@ TONES = {
 def verdict_of(why: WhyBody, job: Row) -> Verdict:
     """The card of a job, with its stages in `job["stages"]`."""
     state = JOB.by_name[job["status"]]
-    error = error_of(why.first_failure.data) if why.first_failure else None
+    failure = why.first_failure
+    error = error_of(failure.data) if failure else None
+    at = failure if failure and failure.task_number and why.verdict == "failed" else None
     return Verdict(
         why=why,
         tone=TONES[why.verdict],
         sentence=_sentence(why, job),
+        task=at.task_number if at else None,
+        tried=_tried(at) if at else "",
         error_type=error["type"] if error else "",
         again=_again(job) if state.failure else None,
         cancellable=not state.terminal,
@@ -70,16 +79,16 @@ def _took(job: Row) -> str:
 
 
 def _where(failure: Event | None, stages: Sequence[Row]) -> str:
-    """In which stage, at which task, at which attempt."""
+    """In which stage."""
     if failure is None or failure.stage is None:
         return " before a stage was opened"
     stage = next((one for one in stages if one["stage"] == failure.stage), None)
-    where = f" in stage {failure.stage} of {len(stages)}{', ' + stage['name'] if stage else ''}"
-    if failure.task_number is None:
-        return where
+    return f" in stage {failure.stage} of {len(stages)}{', ' + stage['name'] if stage else ''}"
+
+
+def _tried(failure: Event) -> str:
     attempts = failure.data.get("of")
-    tried = f", attempt {failure.data.get('attempt')} of {attempts}" if attempts else ""
-    return f"{where}: task {failure.task_number}{tried}"
+    return f", attempt {failure.data.get('attempt')} of {attempts}" if attempts else ""
 
 
 def _progress(stages: Sequence[Row]) -> str:

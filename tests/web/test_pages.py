@@ -4,6 +4,7 @@ import re
 
 from coremachine import AsyncCoreMachine, Job, Stage, task
 from coremachine.runtime.web import create_site
+from coremachine.statemachine.lifecycles import JOB
 from coremachine.statemachine.retry import Backoff
 from tests.databases import OpenApp
 from tests.running import work, working
@@ -94,3 +95,57 @@ async def test_a_big_stage_tells_what_waits_for_a_retry_and_what_failed(open_app
         page = await html(app, f"/jobs/{job.id}")
     assert '<rect class="waiting" x=' in page
     assert '<rect class="failed"' not in page
+
+
+async def test_a_traceback_stands_once_in_an_event_and_older_attempts_are_folded(open_app: OpenApp) -> None:
+    app = await open_app(raster)
+    job_id = await failed_job(app)
+    page = await html(app, f"/jobs/{job_id}?task=4")
+    event = page[page.index('class="event bad"') :]
+    assert event[: event.index("</details>")].count("frame_of_ours(number)") == 1
+    panel = page[page.index('id="task"') :]
+    assert re.search(
+        r'<details class="attempt warn" id="attempt1">.*<div class="attempt bad" id="attempt2">', panel, re.DOTALL
+    )
+    (asked,) = set(re.findall(r"curl http://localhost/api/jobs/(\w+)/tasks/4", panel))
+    assert job_id.startswith(asked)
+
+
+async def test_the_verdict_names_its_task_as_a_link_and_the_lifecycle_has_its_state_lit(open_app: OpenApp) -> None:
+    app = await open_app(raster)
+    page = await html(app, f"/jobs/{await failed_job(app)}")
+    assert re.search(r'<h2 id="verdict-title">[^<]*: <a href="[^"]*task=4">task 4</a>, attempt 2 of 2</h2>', page)
+    if "lit-picture" in page:
+        assert page.count('class="node lit"') == 1
+
+
+async def test_jobs_are_filtered_by_the_time_of_their_submission(open_app: OpenApp) -> None:
+    app = await open_app(raster)
+    job = await app.submit(raster, size=1)
+    for query, found in (
+        ("since=2001-01-01T00:00&until=", True),
+        ("since=&until=2001-01-01T00:00", False),
+        ("since=2001-01-01T00:00:00Z", True),
+    ):
+        page = await html(app, f"/jobs?{query}")
+        assert (job.id in page) == found, query
+    assert 'name="since" type="datetime-local" value="2001-01-01T00:00"' in page
+
+
+async def test_health_names_leases_the_age_of_the_outbox_and_dead_letters(open_app: OpenApp) -> None:
+    app = await open_app(raster)
+    async with client(create_site(app)) as web:
+        checks = {check["name"]: check for check in (await web.get("/api/health")).json()["checks"]}
+    assert {"workers", "leases", "outbox age", "dead letters", "reconcilers", "audit"} == set(checks)
+    assert checks["dead letters"]["words"] == "none of a job in seven days"
+    page = await html(app, "/health")
+    assert 'data-label="What was seen"' in page
+
+
+async def test_a_state_in_which_nothing_is_has_a_nought_beside_it(open_app: OpenApp) -> None:
+    app = await open_app(raster)
+    await app.submit(raster, size=1)
+    page = await html(app, "/lifecycles/job")
+    if '<svg class="lifecycle"' in page:
+        assert page.count('class="pill"') == len(JOB.states)
+        assert page.count('class="number none"') == len(JOB.states) - 1

@@ -14,8 +14,9 @@ function after(places, current, step) {
 
 function come(element) {
   if (!element) return;
-  element.focus();
+  // first: what is told beside the element is told where it then is
   element.scrollIntoView({ block: "center" });
+  element.focus({ preventScroll: true });
 }
 
 function nextFailure() {
@@ -45,6 +46,11 @@ const ACTIONS = {
 };
 
 export function listenToKeys() {
+  const hint = document.querySelector("[data-keys]");
+  if (hint) {
+    hint.hidden = false;
+    hint.addEventListener("click", ACTIONS["?"]);
+  }
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
       leave(event);

@@ -1,7 +1,7 @@
 DELETE FROM app.job_events AS e USING app.tasks AS t
 WHERE t.task_id = e.task_id AND t.job_id = %(job)s::varchar AND t.stage = 2 AND t.task_index >= %(tasks)s::int / 2;
 
-DELETE FROM app.job_events WHERE job_id = %(job)s::varchar AND event_type = 'job_failed';
+DELETE FROM app.job_events WHERE job_id = %(job)s::varchar AND event_type IN ('job_failed', 'stage_failed', 'stage_cancelled');
 
 UPDATE app.tasks
 SET status = 'queued', due_at = created_at, result = NULL, error = NULL, started_at = NULL, finished_at = NULL, attempt = 1,

@@ -56,7 +56,7 @@ def database_url(server: str, template: str) -> Generator[str]:
 async def machine(database_url: str) -> AsyncGenerator[AsyncCoreMachine]:
     """The application behind the pages. A big job is there already."""
     write_big_job(database_url, BIG, BIG_TASKS)
-    write_big_job(database_url, TYPICAL, 22, length=104.0, failed=17, again=9)
+    write_big_job(database_url, TYPICAL, 22, length=104.0, failed=17, again=9, fail_fast=True)
     quick = Settings(poll=0.2, grace=1.0, concurrency=4)
     async with AsyncCoreMachine(database_url, jobs=[raster], settings=quick) as app:
         yield app

@@ -47,6 +47,9 @@ async def test_a_job_is_watched_from_submission_to_its_failure_and_after_a_resum
     await expect(card).to_contain_text("RasterReadError: window (512, 768) lies outside the raster")
     await expect(card).to_contain_text("Last successful")
     await expect(page.locator("#events .here")).to_have_text("← ERROR HERE")
+    # the attempt that was tried again, and the one that failed for good
+    await expect(page.locator("#t4 .running.warn")).to_have_count(1)
+    await expect(page.locator("#t4 .running.bad")).to_have_count(1)
     assert await page.evaluate("window.loadedOnce") == marker, "the page was loaded anew"
     # the task beside the timeline
     await card.get_by_role("link", name="task 4").click()
@@ -126,6 +129,10 @@ async def test_the_keys_lead_to_the_failure_the_last_success_and_the_search(
     await page.keyboard.press("f")
     await expect(page.locator("#t4")).to_be_focused()
     await expect(page.locator("#tip")).to_contain_text("task 4: failed, RasterReadError, attempt 2 of 2")
+    tip, row = await page.locator("#tip").bounding_box(), await page.locator("#t4").bounding_box()
+    assert tip is not None
+    assert row is not None
+    assert abs(tip["y"] + tip["height"] - row["y"]) < 20, "it tells of the row beside which it stands"
     await page.keyboard.press("f")
     await expect(page.locator(".event.bad > summary").first).to_be_focused()
     await page.keyboard.press("l")
@@ -139,6 +146,9 @@ async def test_the_keys_lead_to_the_failure_the_last_success_and_the_search(
     await expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
+    await page.get_by_role("button", name="? keys").click()
+    await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("these keys")
+    await page.keyboard.press("Escape")
     await page.locator("#t4").focus()
     await page.keyboard.press("Enter")
     await expect(page.locator("#task")).to_be_focused()
@@ -209,6 +219,8 @@ async def test_the_state_of_a_job_is_lit_in_its_lifecycle_and_leads_to_the_jobs_
 ) -> None:
     job_id = await failed_job(machine, "lit")
     await page.goto(f"/jobs/{job_id}")
+    await page.get_by_text("Show where it is").click()
+    await expect(page.locator("#lit .node.lit")).to_contain_text("failed")
     await page.get_by_role("link", name="job, failed").click()
     await expect(page.locator(".lifecycle .node.lit")).to_have_count(1)
     await expect(page.locator(".lifecycle .node.lit")).to_contain_text("failed")

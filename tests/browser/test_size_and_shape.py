@@ -2,6 +2,7 @@
 
 import os
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,32 @@ async def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, sit
     await context.close()
 
 
+async def test_one_failure_among_ten_thousand_is_seen(page: Page) -> None:
+    await page.goto(f"/jobs/{BIG}")
+    await expect(page.locator("#lane-2 .failures .mark")).to_have_count(1)
+    await expect(page.locator("#lane-2 .failures")).to_have_attribute("aria-label", "Failures: 1")
+
+
+async def test_on_a_phone_each_value_of_health_has_its_heading(browser: Browser, site_url: str) -> None:
+    context = await browser.new_context(base_url=site_url, viewport={"width": 390, "height": 844}, has_touch=True)
+    page = await context.new_page()
+    await page.goto("/health")
+    seen = page.locator("tr", has_text="outbox age").locator("td").nth(1)
+    heading = await seen.evaluate("cell => getComputedStyle(cell, '::before').content")
+    await context.close()
+    assert heading == '"What was seen"'
+
+
+async def test_on_a_phone_the_times_of_the_axis_do_not_meet(browser: Browser, site_url: str) -> None:
+    context = await browser.new_context(base_url=site_url, viewport={"width": 390, "height": 844}, has_touch=True)
+    page = await context.new_page()
+    await page.goto(f"/jobs/{TYPICAL}")
+    boxes = [box for tick in await page.locator(".tick:visible").all() if (box := await tick.bounding_box())]
+    await context.close()
+    assert len(boxes) > 1
+    assert all(one["x"] + one["width"] < next_one["x"] for one, next_one in pairwise(boxes))
+
+
 async def test_on_paper_there_are_no_buttons(page: Page, failed: str) -> None:
     await page.goto(f"/jobs/{failed}")
     await page.emulate_media(media="print")
@@ -99,7 +126,7 @@ async def test_the_page_says_the_same_without_scripts(browser: Browser, site_url
 SHOTS = {
     "job-light": ("light", {"width": 1180, "height": 1240}, TYPICAL),
     "job-dark": ("dark", {"width": 1180, "height": 1240}, TYPICAL),
-    "phone": ("light", {"width": 390, "height": 844}, TYPICAL),
+    "phone": ("light", {"width": 390, "height": 1560}, TYPICAL),
     "big": ("light", {"width": 1180, "height": 1100}, BIG),
     "jobs": ("light", {"width": 1180, "height": 520}, None),
 }

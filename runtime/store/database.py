@@ -15,6 +15,7 @@ from ...sql_generator.roles import worker_role
 from ...statemachine.records import Schema
 from ...statemachine.tables import SCHEMA
 from ..errors import DatabaseUnreachableError
+from ..logs import logger
 from .installation import check_installed, install
 from .outage import Outage
 from .queries import query
@@ -23,6 +24,7 @@ from .session import Connection, Row, Session
 from .text import read_json
 
 T = TypeVar("T")
+log = logger("database")
 RECONNECTING = 10.0  # seconds after which the pool begins its back-off anew: it would grow to minutes
 SESSION = {
     "statement_timeout": "300s",
@@ -65,6 +67,7 @@ class Database:
         )
         self.outage = Outage(self._pool.check)
         self._reports = Reports()
+        self._told_of_role = False
 
     async def reach(self) -> None:
         """Connect once, to see that it can be done. Raises DatabaseUnreachableError, without the password."""
@@ -196,5 +199,17 @@ class Database:
         """A worker's connection: short transactions, and a role that owns nothing."""
         for name, value in SESSION.items():
             await connection.execute(f"SET {name} = '{value}'".encode())
-        await connection.execute(query("take_role", self.schema), {"role": worker_role(self.schema)})
+        role = worker_role(self.schema)
+        cursor = await connection.execute(query("take_role", self.schema), {"role": role})
+        if await cursor.fetchone() is None:
+            await self._tell_role_not_taken(connection, role)
         set_json_loads(read_json, connection)
+
+    async def _tell_role_not_taken(self, connection: Connection, role: str) -> None:
+        """Warn once of a login that stays what it is. Where there is no role, there is no schema either."""
+        cursor = await connection.execute(query("role_not_taken", self.schema), {"role": role})
+        found = await cursor.fetchone()
+        if found is not None and found["role_exists"] and not self._told_of_role:
+            self._told_of_role = True
+            what = "the login may not take the role of workers, and keeps its own rights"
+            log.warning(what, login=found["login"], role=role, do=f"GRANT {role} TO {found['login']}")

@@ -20,7 +20,7 @@ CONNECTING = 20.0
 
 
 class End(Generic[H]):
-    """`make` gives the sender or receiver of a client. For one task of the loop at a time."""
+    """`make` gives the sender or receiver of a client. Calls wait for one another."""
 
     def __init__(self, namespace: Namespace, what: str, make: Callable[[ServiceBusClient], H]) -> None:
         self.what = what
@@ -29,6 +29,7 @@ class End(Generic[H]):
         self._client: ServiceBusClient | None = None
         self._handle: H | None = None
         self._opening: asyncio.Future[None] | None = None
+        self._turn = asyncio.Lock()
 
     @property
     def handle(self) -> H | None:
@@ -37,17 +38,19 @@ class End(Generic[H]):
 
     async def call(self, seconds: float, action: Callable[[H], Awaitable[T]]) -> T:
         """Run `action` on an open end, for at most `seconds` once it is open. Raises BrokerError."""
-        try:
-            async with asyncio.timeout(CONNECTING):
-                handle = await self._opened()
-            async with asyncio.timeout(seconds):
-                return await action(handle)
-        except RAISED as error:
-            self.drop()
-            raise broker_error(self.what, error) from error
-        except BaseException:
-            self.drop()
-            raise
+        # Concurrent first calls on one of the SDK's ends each send everything, and most of it twice (pitfall 8).
+        async with self._turn:
+            try:
+                async with asyncio.timeout(CONNECTING):
+                    handle = await self._opened()
+                async with asyncio.timeout(seconds):
+                    return await action(handle)
+            except RAISED as error:
+                self.drop()
+                raise broker_error(self.what, error) from error
+            except BaseException:
+                self.drop()
+                raise
 
     def drop(self) -> None:
         """Let go of the connection; a silent one may take its time to close, for which nobody waits here."""
@@ -59,7 +62,6 @@ class End(Generic[H]):
         if self._handle is None:
             self._client = self._namespace.client()
             handle = self._make(self._client)
-            # Opened before its first use: concurrent first calls on a closed end each open one (pitfall 8).
             # Shielded: an opening that is cancelled half-way leaves a socket that nobody closes.
             opening = asyncio.ensure_future(_open(handle))
             self._opening = opening

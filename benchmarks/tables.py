@@ -13,8 +13,10 @@ def place(told: Mapping[str, Any]) -> str:
     where = dict(told["where"])
     settings = where.pop("settings")
     peers = [f"{name} {peer['version']} ({peer['settings']})" for name, peer in told["peers"].items()]
+    kill = [f"{name} {told[name]}" for name in ("pause", "limit", "restart") if name in told]
+    head = [told["benchmark"], f"{told['tasks']} tasks", f"{told['workers']} workers", *kill, told["began"]]
     lines = [
-        f"{told['benchmark']}, {told['tasks']} tasks, {told['workers']} workers, {told['began']}",
+        ", ".join(head),
         ", ".join(f"{name} {value}" for name, value in where.items()),
         ", ".join(f"{name} {value}" for name, value in settings.items()),
         *peers,

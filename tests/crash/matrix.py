@@ -2,6 +2,8 @@
 
     python -m tests.crash.matrix --all --mode kill|cut|inside      every point, until the job is over before it comes
     python -m tests.crash.matrix 17 18 --mode cut                  these points
+    python -m tests.crash.matrix --all --bus servicebus            the same over the real SDK, struck on its wire
+    python -m tests.crash.matrix --all --bus servicebus --wire database
 
 `kill` ends the worker with SIGKILL, and another one without a proxy goes on. `cut` cuts its connections, and the worker
 itself goes on. `inside` lets each function of the job kill its worker, at its begin and at its end.
@@ -9,29 +11,23 @@ itself goes on. `inside` lets each function of the job kill its worker, at its b
 
 import argparse
 import asyncio
-import os
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Literal
-from uuid import uuid4
 
 import psycopg
-from psycopg import sql
 
 from coremachine import AsyncCoreMachine, CoreMachineError
-from coremachine.runtime.embedded import EmbeddedServer
-from tests.crash.crashing_job import CRASHING, FUNCTIONS, MOMENTS, SETTINGS
+from tests.crash.crashing_job import CRASHING, FUNCTIONS, MOMENTS
+from tests.crash.grounds import Ground, ground
 from tests.crash.judging import problems_after
-from tests.crash.proxy import Proxy
 from tests.crash.workers import worker
-from tests.databases import url_of
 
 UNSTRUCK = 4
 Mode = Literal["kill", "cut", "inside"]
@@ -42,75 +38,63 @@ INSIDE = tuple(f"{function} {moment}" for function in FUNCTIONS for moment in MO
 class Trial:
     """One run of the job: where its worker is struck, what came of it. `struck` is None where the job was over first.
 
-    `requests` is what the struck worker had asked by its end, `said` how many lines it and its follower logged.
+    `points` is how many there were until the struck worker had ended, `said` how many lines it and its follower logged.
     """
 
     mode: Mode
     point: int
     struck: str | None = None
-    requests: int = 0
+    points: int = 0
     seconds: float = 0.0
     said: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
 
-async def try_point(template: str, server: str, mode: Mode, point: int) -> Trial:
+async def try_point(place: Ground, mode: Mode, point: int) -> Trial:
     """Run the job in a database of its own, strike its worker at `point`, and see whether all is well in the end."""
     started = time.monotonic()
     asked = Trial(mode, point)
-    async with _cloned(server, template) as url:
-        with tempfile.TemporaryDirectory(prefix="coremachine-crash-") as place:
+    async with place.cloned() as url:
+        with tempfile.TemporaryDirectory(prefix="coremachine-crash-") as files:
             try:
-                trial = await _strike(asked, url, Path(place))
+                trial = await _strike(asked, place, url, Path(files))
             except (AssertionError, TimeoutError, CoreMachineError, psycopg.Error) as error:
                 trial = replace(asked, struck="?", problems=(f"{type(error).__name__}: {error}",))
-            said = _logged(Path(place))
+            said = _logged(Path(files))
     crashed = [f"logged: {line}" for line in said if line.startswith("Traceback")]
     return replace(trial, seconds=time.monotonic() - started, said=said, problems=(*trial.problems, *crashed))
 
 
-def _logged(place: Path) -> tuple[str, ...]:
-    return tuple(line for log in sorted(place.glob("*.log")) for line in log.read_text().splitlines())
+def _logged(files: Path) -> tuple[str, ...]:
+    return tuple(line for log in sorted(files.glob("*.log")) for line in log.read_text().splitlines())
 
 
-async def _strike(trial: Trial, url: str, place: Path) -> Trial:
-    lines, dies = place / "lines", INSIDE[trial.point - 1] if trial.mode == "inside" else ""
-    async with AsyncCoreMachine(url, jobs=[CRASHING], settings=SETTINGS) as app, Proxy(url) as proxy:
+async def _strike(trial: Trial, place: Ground, url: str, files: Path) -> Trial:
+    settings = place.settings()
+    lines, dies = files / "lines", INSIDE[trial.point - 1] if trial.mode == "inside" else ""
+    async with AsyncCoreMachine(url, jobs=[CRASHING], settings=settings) as app, place.proxy(url) as proxy:
         submitted = await app.submit(CRASHING, file=str(lines), dies=dies)
-        async with worker(proxy.url, place / "1.log") as first:
+        async with worker(*place.through(proxy, url, settings), files / "1.log") as first:
             proxy.arm(0 if dies else trial.point, first.kill if trial.mode == "kill" else proxy.cut)
             code = await first.ended()
         struck = f"killed by {dies}" if dies and code else proxy.struck
         wanted = -signal.SIGKILL if struck and trial.mode != "cut" else 0
         assert code == wanted, f"the worker ended with {code}, not {wanted} ({struck})"
         if code:
-            async with worker(url, place / "2.log") as follower:
+            async with worker(url, settings, files / "2.log") as follower:
                 code = await follower.ended()
             assert code == 0, f"the worker that followed ended with {code} ({struck})"
         problems = tuple(await problems_after(app, submitted.id, lines))
-        return replace(trial, struck=struck, requests=proxy.requests, problems=problems)
+        return replace(trial, struck=struck, points=proxy.points, problems=problems)
 
 
-@asynccontextmanager
-async def _cloned(server: str, template: str) -> AsyncGenerator[str]:
-    name = f"crash_{uuid4().hex[:12]}"
-    make = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-    drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-    async with await psycopg.AsyncConnection[object].connect(server, autocommit=True) as owner:
-        await owner.execute(make)
-        try:
-            yield url_of(server, name)
-        finally:
-            await owner.execute(drop)
-
-
-async def try_points(template: str, server: str, mode: Mode, points: Iterable[int], at_once: int) -> list[Trial]:
+async def try_points(place: Ground, mode: Mode, points: Iterable[int], at_once: int) -> list[Trial]:
     """Try the points in their order, several at a time, until they are over or the job is, before they come."""
     waiting, tried = iter(points), list[Trial]()
 
     async def go_on() -> None:
         for point in waiting:
-            trial = await try_point(template, server, mode, point)
+            trial = await try_point(place, mode, point)
             tried.append(trial)
             _print(trial)
             if sum(one.struck is None for one in tried) >= UNSTRUCK:
@@ -142,13 +126,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="every point")
     parser.add_argument("--mode", choices=["kill", "cut", "inside"], default="kill")
     parser.add_argument("--at-once", type=int, default=4, help="trials under way at a time")
+    parser.add_argument("--bus", choices=["postgres", "servicebus"], default="postgres")
+    parser.add_argument("--wire", choices=["database", "bus"], help="which is struck (default: that of the messages)")
     asked = parser.parse_args(arguments)
     if not asked.points and not asked.all:
         parser.error("give points, or --all")
     every = range(1, len(INSIDE) + 1) if asked.mode == "inside" else count(1)
-    with _server() as server, _template(server) as template:
+    with ground(asked.bus, asked.wire or ("bus" if asked.bus == "servicebus" else "database")) as place:
         try:
-            tried = asyncio.run(_until_sigterm(template, server, asked.mode, asked.points or every, asked.at_once))
+            tried = asyncio.run(_until_sigterm(place, asked.mode, asked.points or every, asked.at_once))
         except asyncio.CancelledError:
             return 128 + signal.SIGTERM
     struck = [trial for trial in tried if trial.struck]
@@ -157,43 +143,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failures else 0
 
 
-async def _until_sigterm(template: str, server: str, mode: Mode, points: Iterable[int], at_once: int) -> list[Trial]:
+async def _until_sigterm(place: Ground, mode: Mode, points: Iterable[int], at_once: int) -> list[Trial]:
     """Try the points. SIGTERM ends it, and leaves no worker and no server behind."""
-    trying = asyncio.ensure_future(try_points(template, server, mode, points, at_once))
+    trying = asyncio.ensure_future(try_points(place, mode, points, at_once))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, trying.cancel)
     return await trying
-
-
-@contextmanager
-def _server() -> Generator[str]:
-    if given := os.environ.get("COREMACHINE_TEST_DSN"):
-        yield given
-        return
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - made by mkdtemp there
-    with tempfile.TemporaryDirectory(prefix="coremachine-crash-", dir=memory) as place:
-        Path(place).chmod(0o755)
-        embedded = EmbeddedServer.open(Path(place) / "data")
-        try:
-            yield embedded.url
-        finally:
-            embedded.stop()
-
-
-@contextmanager
-def _template(server: str) -> Generator[str]:
-    name = f"crash_template_{uuid4().hex[:8]}"
-    with psycopg.connect(server, autocommit=True) as owner:
-        owner.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        try:
-            asyncio.run(_install(url_of(server, name)))
-            yield name
-        finally:
-            owner.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-async def _install(url: str) -> None:
-    async with AsyncCoreMachine(url, install=True, settings=SETTINGS):
-        return
 
 
 if __name__ == "__main__":

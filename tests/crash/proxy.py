@@ -20,6 +20,7 @@ ASKING = frozenset({b"Q", b"S", b"H", b"p", b"F", b"c", b"f"})
 ANSWERED_WITHOUT_READY = frozenset({b"", b"p", b"H"})  # the steps of the log-in, and a Flush
 FAREWELL = b"X"
 Fate = Literal["passes", "lost", "answer lost"]
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass
@@ -80,9 +81,19 @@ class Proxy:
         port = self._listener.sockets[0].getsockname()[1]
         return make_conninfo(self._given, host=LOOPBACK, port=port, sslmode="disable", gssencmode="disable")
 
+    @property
+    def points(self) -> int:
+        """The last point that there was."""
+        return 2 * self.requests
+
     def arm(self, point: int, strike: Callable[[], object]) -> None:
         """Count from here, and call `strike` at `point`, once. Point 0 never comes."""
         self._point, self._strike, self._armed = point, strike, True
+
+    def strike(self, what: str) -> None:
+        """The point has come: `what` was on the wire."""
+        self.struck = what
+        self._strike()
 
     def cut(self) -> None:
         """Cut every connection. New ones are let in."""
@@ -95,11 +106,7 @@ class Proxy:
         serving.add_done_callback(self._serving.discard)
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        host, port = str(self._parts.get("host", "localhost")), int(str(self._parts.get("port", 5432)))
-        if host.startswith("/"):
-            server, to_server = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
-        else:
-            server, to_server = await asyncio.open_connection(host, port)
+        server, to_server = await self._connect()
         line = Line(client, to_client, server, to_server)
         self._lines.add(line)
         pumps = [asyncio.ensure_future(pump(line)) for pump in (self._requests, self._answers)]
@@ -114,6 +121,12 @@ class Proxy:
             for writer in (to_client, to_server):
                 with suppress(OSError):
                     await writer.wait_closed()
+
+    async def _connect(self) -> Stream:
+        host, port = str(self._parts.get("host", "localhost")), int(str(self._parts.get("port", 5432)))
+        if host.startswith("/"):
+            return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        return await asyncio.open_connection(host, port)
 
     async def _requests(self, line: Line) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
@@ -151,8 +164,7 @@ class Proxy:
         return "lost" if self._point % 2 else "answer lost"
 
     def _hit(self, request: Request, fate: Fate) -> None:
-        self.struck = f"{fate}: {request.words}"
-        self._strike()
+        self.strike(f"{fate}: {request.words}")
 
 
 async def _startup(reader: asyncio.StreamReader) -> Request:

@@ -1,6 +1,7 @@
 """Workers as processes of their own, forked from a server that has imported everything: a start takes milliseconds."""
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import sys
@@ -11,19 +12,20 @@ from pathlib import Path
 
 from coremachine import AsyncCoreMachine
 from coremachine.runtime.logs import configure
-from tests.crash.crashing_job import CRASHING, SETTINGS
+from coremachine.runtime.settings import Settings
+from tests.crash.crashing_job import CRASHING
 
-LONGEST = 45.0
+LONGEST = 90.0
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload([__name__])
+FORKS.set_forkserver_preload([__name__, "coremachine.runtime.bus.servicebus"])
 
 
 class Worker:
     """A worker that begins when it is told to, and ends once nothing is left to do. It logs into a file."""
 
-    def __init__(self, url: str, log: Path) -> None:
+    def __init__(self, url: str, settings: Settings, log: Path) -> None:
         self._pipe, self._theirs = FORKS.Pipe()
-        self._process = FORKS.Process(target=_run, args=(url, str(log), self._theirs))
+        self._process = FORKS.Process(target=_run, args=(url, settings, str(log), self._theirs))
 
     async def ready(self) -> None:
         """Start it, and wait until it has opened the database. Raises AssertionError where it has not."""
@@ -68,9 +70,9 @@ async def _readable(file: int, otherwise: str) -> None:
 
 
 @asynccontextmanager
-async def worker(url: str, log: Path) -> AsyncGenerator[Worker]:
+async def worker(url: str, settings: Settings, log: Path) -> AsyncGenerator[Worker]:
     """A worker that is ready, and has not begun. What is left of it at the end of the block is killed."""
-    one = Worker(url, log)
+    one = Worker(url, settings, log)
     try:
         await one.ready()
         yield one
@@ -78,15 +80,16 @@ async def worker(url: str, log: Path) -> AsyncGenerator[Worker]:
         one.clear_away()
 
 
-def _run(url: str, log: str, pipe: Connection) -> None:
+def _run(url: str, settings: Settings, log: str, pipe: Connection) -> None:
     """The program of the process."""
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), sys.stderr.fileno())
     configure("WARNING")
-    asyncio.run(_work(url, pipe))
+    logging.getLogger("azure").setLevel(logging.CRITICAL + 1)  # what it says of lost connections, we say in one line
+    asyncio.run(_work(url, settings, pipe))
 
 
-async def _work(url: str, pipe: Connection) -> None:
-    async with AsyncCoreMachine(url, jobs=[CRASHING], settings=SETTINGS) as app:
+async def _work(url: str, settings: Settings, pipe: Connection) -> None:
+    async with AsyncCoreMachine(url, jobs=[CRASHING], settings=settings) as app:
         pipe.send("ready")
         await asyncio.to_thread(pipe.recv)
         await app.work(until_idle=True)

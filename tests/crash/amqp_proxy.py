@@ -1,0 +1,90 @@
+"""A proxy between one worker and the broker, which counts AMQP frames and strikes at a given one.
+
+Each frame is a point, whoever sent it, for each may be the last one that arrives: at a point of the worker's the broker
+never hears it, at one of the broker's the worker does not hear what has been done.
+"""
+
+import asyncio
+import struct
+from contextlib import suppress
+
+from tests.crash.proxy import LOOPBACK, Line, Proxy, Stream
+from tests.servicebus.brokers import RemoteBroker
+
+HEADER = b"AMQP"
+HEADER_BYTES = 8
+NAMES = {
+    0x10: "open",
+    0x11: "begin",
+    0x12: "attach",
+    0x13: "flow",
+    0x14: "transfer",
+    0x15: "disposition",
+    0x16: "detach",
+    0x17: "end",
+    0x18: "close",
+}
+SMALL = (0x00, 0x53)  # a described type, whose descriptor is one byte
+
+
+class BrokerProxy(Proxy):
+    """Stands before a broker, for as long as the block lasts."""
+
+    def __init__(self, broker: RemoteBroker) -> None:
+        super().__init__("")
+        self._broker = broker
+
+    @property
+    def url(self) -> str:
+        """The connection string for the worker."""
+        port = self._listener.sockets[0].getsockname()[1]
+        return self._broker.connection_string.replace(self._broker.address, f"{LOOPBACK}:{port}")
+
+    @property
+    def points(self) -> int:
+        """The last point that there was."""
+        return self.requests
+
+    async def _connect(self) -> Stream:
+        return await asyncio.open_connection(LOOPBACK, self._broker.port)
+
+    async def _requests(self, line: Line) -> None:
+        await self._pass_on(line.client, line.to_server, "lost")
+
+    async def _answers(self, line: Line) -> None:
+        await self._pass_on(line.server, line.to_client, "answer lost")
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fate: str) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                frame = await _frame(reader)
+                if self._is_point():
+                    self.strike(f"{fate}: {_name(frame)}")
+                    return
+                writer.write(frame)
+                await writer.drain()
+
+    def _is_point(self) -> bool:
+        self.requests += self._armed
+        return self._armed and self.requests == self._point
+
+
+async def _frame(reader: asyncio.StreamReader) -> bytes:
+    """One frame, or one of the headers that come before frames."""
+    head = await reader.readexactly(len(HEADER))
+    if head == HEADER:
+        return head + await reader.readexactly(HEADER_BYTES - len(HEADER))
+    (size,) = struct.unpack("!I", head)
+    return head + await reader.readexactly(size - len(HEADER))
+
+
+def _name(frame: bytes) -> str:
+    """What it is, for whoever reads the table."""
+    body = frame[4 * frame[4] :]
+    if frame.startswith(HEADER):
+        return "header"
+    if not body:
+        return "empty frame"
+    if tuple(body[:2]) != SMALL:
+        return "frame"
+    return NAMES.get(body[2], "log in")

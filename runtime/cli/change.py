@@ -8,10 +8,8 @@ import typer
 
 from ..flow.resume import Resumption
 from .declared import load
-from .options import AppName, AsJson, DataDir, SchemaName, Url, Where, application
+from .options import AppName, AsJson, DataDir, JobId, SchemaName, Url, Where, application
 from .terminal import show_json
-
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or an unambiguous beginning of it.")]
 
 
 def resume(  # noqa: PLR0913 - one parameter for each option

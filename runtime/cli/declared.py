@@ -37,8 +37,8 @@ def load(reference: str | None) -> Declared:
     """The jobs and records that `reference` names; none where it is None.
 
     It is MODULE or MODULE:NAME, MODULE an importable name or the path of a .py file. NAME is a Job, an application, or
-    a list of Jobs; without it every Job and Record of the module is taken, and where it holds no Job, its only
-    application. Raises AppError.
+    a list of Jobs; without it every Job and Record of the module is taken, where it holds no Job its only
+    application, and where it has none either the Jobs in its lists. Raises AppError.
     """
     if reference is None:
         return Declared()
@@ -50,6 +50,9 @@ def load(reference: str | None) -> Declared:
     apps = _only(CoreMachine, values) + _only(AsyncCoreMachine, values)
     if not jobs and len(apps) == 1:
         return _declared(apps[0], reference)
+    if not jobs:
+        listed = [_listed(cast("object", value)) for value in values if isinstance(value, list | tuple | Mapping)]
+        jobs = _only(Job, [one for some in listed for one in some])
     records = [record for record in _only(Record, values) if record not in SCHEMA.records]
     return _checked(jobs, records, reference)
 

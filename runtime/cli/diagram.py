@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from ...diagrams.export import Format, export, find_graphs, render
-from .declared import imported, split
+from ...statemachine.job import Job
+from ...statemachine.lifecycle import Lifecycle
+from .declared import AppError, imported, split
 
 
 def diagram(
@@ -23,6 +25,8 @@ def diagram(
 ) -> None:
     """Draw a lifecycle, or the shape of a job. No Graphviz has to be installed."""
     place, name = split(target)
+    if target.endswith(".py"):
+        place, name = target, _only_name(target)
     if place and name:
         # imported here, so that whatever is wrong with the module is told as it is for --app
         target = f"{imported(place).__name__}:{name}"
@@ -35,3 +39,13 @@ def diagram(
     for graph in find_graphs(target):
         sys.stdout.buffer.write(render(graph, picture_format))
     sys.stdout.buffer.flush()
+
+
+def _only_name(file: str) -> str:
+    """The name of the one Job or Lifecycle in a file. Raises AppError listing them where there are several, or none."""
+    names = [name for name, value in vars(imported(file)).items() if isinstance(value, Job | Lifecycle)]
+    if not names:
+        raise AppError(file, "no Job and no Lifecycle there")
+    if len(names) > 1:
+        raise AppError(file, f"which one? {', '.join(f'{file}:{name}' for name in names)}")
+    return names[0]

@@ -42,6 +42,18 @@ AppName = Annotated[
         help="Where the jobs are: a module or .py file; NAME is a Job, a list of Jobs or a CoreMachine.",
     ),
 ]
+
+
+def _id_given(value: str) -> str:
+    if not value.strip():
+        raise InputError("JOB", "an id is wanted, or an unambiguous beginning of one; `coremachine jobs` lists them")
+    return value
+
+
+JobId = Annotated[
+    str,
+    typer.Argument(metavar="JOB", help="A job's id, or an unambiguous beginning of it.", callback=_id_given),
+]
 Key = Annotated[str | None, typer.Option("--key", help="Tells apart runs of the same work: a new key runs it anew.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -75,6 +87,9 @@ def application(declared: Declared, where: Where, **more: object) -> AsyncCoreMa
 
     Raises InputError for a setting that cannot be.
     """
+    scheme, named, _ = (where.url or "").partition("://")
+    if named and scheme not in {"postgresql", "postgres"}:
+        raise InputError(f"{scheme}://…", "this is no postgresql:// URL, and CoreMachine runs on PostgreSQL alone")
     own, said = declared.app, where.settings(**more)
     if own is None:
         return AsyncCoreMachine(jobs=declared.jobs, records=declared.records, settings=checked_settings(said))

@@ -30,6 +30,11 @@ class Leash:
         """This process's leash, taken out of the environment so that no process started by a handler inherits it."""
         return cls(os.environ.pop(LEASH_VARIABLE, None) is not None, os.environ.pop(URL_VARIABLE, None))
 
+    @staticmethod
+    def worn() -> bool:
+        """Whether this process has a leash that it has not yet taken: the one that started it speaks for it."""
+        return LEASH_VARIABLE in os.environ
+
     @contextmanager
     def held(self, let_go: Callable[[], None]) -> Generator[None]:
         """Call `let_go` on the loop if the other process ends within the block."""

@@ -1,6 +1,8 @@
 """The program: every command, and what becomes of an error."""
 
+import os
 import sys
+from importlib.metadata import version as installed_version
 from io import TextIOWrapper
 from typing import Annotated, Any
 
@@ -19,10 +21,12 @@ from .diagram import diagram
 from .errors import tell
 from .jobs import jobs
 from .logs import configure_logs
+from .processes import Leash
 from .serve import serve
 from .soak import soak
 from .submit import submit
 from .timeline import timeline
+from .variables import misspelt
 from .why import why
 from .worker import worker
 
@@ -60,15 +64,27 @@ program = typer.Typer(
 )
 
 
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if asked:
+        typer.echo(f"coremachine {installed_version('coremachine')}")
+        raise typer.Exit
+
+
 @program.callback()
 def coremachine(
     *,
     debug: Annotated[
         bool, typer.Option("--debug", envvar="COREMACHINE_DEBUG", help="Show the traceback of an error.")
     ] = False,
+    version: Annotated[  # noqa: ARG001 - the callback answers it
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Pipelines of jobs, stages and tasks on PostgreSQL, in which no failure is silent."""
     configure_logs("debug" if debug else "warning")
+    if not Leash.worn():
+        for name, meant in misspelt(os.environ):
+            typer.echo(f"warning: {name} is no setting of CoreMachine; {meant} is", err=True)
 
 
 for command in (demo, submit, worker, jobs, timeline, why, resume, cancel, audit, serve, ddl, diagram, soak):

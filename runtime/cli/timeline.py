@@ -9,13 +9,13 @@ import typer
 from ..app import AsyncCoreMachine
 from .declared import load
 from .follow import follow
-from .options import AppName, AsJson, DataDir, SchemaName, Url, Where, application
+from .options import AppName, AsJson, DataDir, JobId, SchemaName, Url, Where, application
 from .terminal import show_json, show_timeline
 
 
 def timeline(  # noqa: PLR0913 - one parameter for each option
     *,
-    job: Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or an unambiguous beginning of it.")],
+    job: JobId,
     everything: Annotated[
         bool, typer.Option("--all", help="Show every event, not only headlines and warnings.")
     ] = False,

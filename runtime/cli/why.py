@@ -12,7 +12,7 @@ from ...statemachine.lifecycles import JOB
 from ..app.async_app import local_zone
 from ..app.why import Holder, Why
 from .declared import load
-from .options import AppName, AsJson, DataDir, SchemaName, Url, Where, application
+from .options import AppName, AsJson, DataDir, JobId, SchemaName, Url, Where, application
 from .terminal import in_colour, red, show_json
 
 STALLED, ENDED_BADLY = 3, 4
@@ -20,7 +20,7 @@ STALLED, ENDED_BADLY = 3, 4
 
 def why(  # noqa: PLR0913 - one parameter for each option
     *,
-    job: Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or an unambiguous beginning of it.")],
+    job: JobId,
     as_json: AsJson = False,
     utc: Annotated[bool, typer.Option("--utc", help="Times in UTC, not in the local time zone.")] = False,
     app: AppName = None,

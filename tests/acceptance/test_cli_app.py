@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,14 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "broken.py").write_text("import math\nmath.floor('x')\n")
     (tmp_path / "wanting.py").write_text("import no_such_module_at_all\n")
     (tmp_path / "wrong.py").write_text("from coremachine import Job\nJob('empty', [])\n")
+    (tmp_path / "listed.py").write_text("import declared\nJOBS = [declared.one, declared.two]\n")
     (tmp_path / "only_app.py").write_text("from declared import inner\napp = inner.app\n")
     return tmp_path
 
 
-@pytest.mark.parametrize("app", ["declared", "declared.py", "declared:two", "declared:both", "./declared.py:two"])
+@pytest.mark.parametrize(
+    "app", ["declared", "declared.py", "listed.py", "declared:two", "declared:both", "./declared.py:two"]
+)
 def test_jobs_are_found_by_module_and_by_name(url: str, place: Path, app: str) -> None:
     assert "queued" in run("submit", "two", "--app", app, url=url, where=place).stdout
 
@@ -56,6 +60,25 @@ def test_an_application_brings_its_jobs_and_its_database(url: str, place: Path) 
     told = error_of("submit", "one", "--app", "declared:inner.app", url=url, where=place)
     assert told.startswith("no connection to 127.0.0.1:1/nowhere: ")
     assert "job type two is not declared here" in error_of("submit", "two", "--app", "only_app", url=url, where=place)
+
+
+def test_a_url_of_another_kind_is_told() -> None:
+    told = "mysql://…: this is no postgresql:// URL, and CoreMachine runs on PostgreSQL alone"
+    assert error_of("jobs", "--url", "mysql://u:secret@h/x") == told
+
+
+def test_a_misspelt_variable_is_one_warning(url: str) -> None:
+    done = run("jobs", url=url, COREMACHINE_CONCURENCY="3")
+    told = "warning: COREMACHINE_CONCURENCY is no setting of CoreMachine; COREMACHINE_CONCURRENCY is\n"
+    assert (done.stdout, done.stderr) == ("no jobs\n", told)
+
+
+def test_the_version_is_told() -> None:
+    assert run("--version").stdout == f"coremachine {version('coremachine')}\n"
+
+
+def test_an_empty_id_is_told() -> None:
+    assert error_of("timeline", "").startswith("JOB: an id is wanted")
 
 
 def test_an_option_goes_before_what_an_application_says(url: str, place: Path) -> None:

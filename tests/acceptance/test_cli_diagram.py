@@ -27,6 +27,15 @@ def test_a_job_is_drawn_by_module_and_by_file(tmp_path: Path) -> None:
     assert "approve" in run("diagram", "coremachine.examples.approval:APPROVAL", "--format", "mermaid").stdout
 
 
+def test_a_file_with_one_job_needs_no_name_and_one_with_several_lists_them(tmp_path: Path) -> None:
+    text = "from coremachine import Job, Stage, task\n@task\ndef one() -> int: ...\n"
+    text += "only = Job('only', [Stage('s', one)])\n"
+    (tmp_path / "single.py").write_text(text)
+    assert "only" in run("diagram", "single.py", "--format", "dot", where=tmp_path).stdout
+    (tmp_path / "double.py").write_text(f"{text}second = Job('second', [Stage('s', one)])\n")
+    assert error_of("diagram", "double.py", where=tmp_path).endswith("which one? double.py:only, double.py:second")
+
+
 def test_what_cannot_be_drawn_is_told() -> None:
     assert "it is none of job, stage, task, callback, all" in error_of("diagram", "jobb")
     assert "nowhere: there is no such module" in error_of("diagram", "nowhere:X")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 # a character's width in percent of a lane on a common screen; on a narrow one the words are not shown
 CHARACTER = 0.8
@@ -23,7 +24,7 @@ def labels_of(marks: Sequence[tuple[float, str]]) -> list[Label]:
     groups = _together(marks)
     labels: list[Label] = []
     taken = 0.0
-    for (place, words), (end, _) in zip(groups, [*groups[1:], (100.0 + BESIDE, "")], strict=True):
+    for (place, words), (end, _) in pairwise([*groups, (100.0 + BESIDE, "")]):
         width = BESIDE + len(words) * CHARACTER
         behind = place + width <= end - BESIDE
         if behind or place - width >= taken:

@@ -164,6 +164,8 @@ def test_words_stand_beside_the_marks_where_there_is_room() -> None:
         (52, "resumed", False),
         (98, "failed", True),
     ]
+    # nothing of the job is within a stretch to which one has zoomed
+    assert labels_of([]) == []
 
 
 def test_a_moment_has_its_place_and_what_is_outside_is_not_drawn() -> None:

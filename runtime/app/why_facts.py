@@ -129,7 +129,8 @@ def _leases(
     job: Row, running: Sequence[RunningTasks], callbacks: Sequence[OwedCallback]
 ) -> Iterator[tuple[str, datetime]]:
     """Who holds anything of the job, and until when."""
-    for held in (*running, *callbacks):
+    holding: list[RunningTasks | OwedCallback] = [*running, *callbacks]
+    for held in holding:
         if held.lease_owner is not None and held.lease_expires_at is not None:
             yield held.lease_owner, held.lease_expires_at
     if job["lease_owner"] is not None and job["due_at"] is not None:

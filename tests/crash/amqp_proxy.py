@@ -65,7 +65,8 @@ class BrokerProxy(Proxy):
                 await writer.drain()
 
     def _is_point(self) -> bool:
-        self.requests += self._armed
+        if self._armed:
+            self.requests += 1
         return self._armed and self.requests == self._point
 
 

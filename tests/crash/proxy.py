@@ -61,7 +61,7 @@ class Proxy:
         self._point = 0
         self._strike: Callable[[], object] = self.cut
         self._armed = False
-        self.requests = 0
+        self.requests: int = 0
         self.struck: str | None = None
 
     async def __aenter__(self) -> Self:

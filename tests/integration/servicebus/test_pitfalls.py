@@ -178,6 +178,7 @@ async def test_pitfall_6_a_message_that_comes_after_an_empty_poll_is_given_back_
     await asyncio.to_thread(broker.until, queue, lambda counts: counts.locked == 0, "it is given back")
     (told,) = broker.messages(queue)
     assert (told.delivery_count, broker.counters(queue).released) == (0, 1)
+    assert receiver.opened is None, "no link is left that messages would be locked for"
     await sender.close()
 
 

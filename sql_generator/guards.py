@@ -179,16 +179,20 @@ def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
             ),
             *(
                 (
-                    f"{table}_5_outcome",
+                    f"{table}_5_{column}",
                     f"UPDATE OF {column}",
-                    "OLD.status = NEW.status",
+                    f"OLD.status = NEW.status AND {_changed(column)}",
                     f"refuse_outcome('{machine}', '{key}')",
                 )
-                for column in (", ".join(record.outcome),)
-                if column
+                for column in record.outcome
             ),
         )
     ]
+
+
+def _changed(column: str) -> str:
+    """That a column has another value. JSON is compared as text: it has no equality."""
+    return f"CAST(OLD.{column} AS TEXT) IS DISTINCT FROM CAST(NEW.{column} AS TEXT)"
 
 
 def _legal(lifecycle: Lifecycle) -> str:

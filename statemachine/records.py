@@ -144,9 +144,10 @@ class Record:
 
     @property
     def outcome(self) -> tuple[str, ...]:
-        """The columns in which a row keeps what it ended with: it has them only in terminal states."""
+        """The columns in which a row keeps what it ended with: it has them only in terminal states, from its move."""
         ends = {state.name for state in self.lifecycle.states if state.terminal}
-        return tuple(tie.column for tie in self.ties if tie.required and {*tie.required, *tie.allowed} <= ends)
+        given = (tie for tie in self.ties if tie.required and not tie.clock)
+        return tuple(tie.column for tie in given if {*tie.required, *tie.allowed} <= ends)
 
     def _check_columns(self) -> None:
         states = set(self.lifecycle.by_name)

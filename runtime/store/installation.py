@@ -27,12 +27,14 @@ async def install(connection: Owner, records: Schema, schema: str) -> bool:
             return False
         await connection.execute("SET LOCAL client_min_messages = warning")
         try:
-            for statement in ddl(records, schema):
-                await connection.execute(statement.encode())
+            async with connection.transaction():  # where it fails, what stands there can still be described
+                for statement in ddl(records, schema):
+                    await connection.execute(statement.encode())
         except psycopg.errors.InsufficientPrivilege as error:
             raise InstallationError(schema, str(error).strip()) from error
         except psycopg.ProgrammingError as error:
-            raise DriftError(schema, [str(error).strip()]) from error
+            differences = await drift(connection, records, schema)
+            raise DriftError(schema, [str(error).strip(), *differences]) from error
         differences = await drift(connection, records, schema)
         if differences:
             raise DriftError(schema, differences)

@@ -731,11 +731,20 @@ OR NEW.move_number <> 0
 OR NEW.event_type IS DISTINCT FROM 'job_created')
 EXECUTE FUNCTION app.refuse_move('job', 'job_id', 'queued');
 
-CREATE OR REPLACE TRIGGER jobs_5_outcome BEFORE UPDATE OF finished_at, result, error
+CREATE OR REPLACE TRIGGER jobs_5_result BEFORE UPDATE OF result
 ON
 app.jobs
 FOR EACH ROW
-WHEN (OLD.status = NEW.status)
+WHEN (OLD.status = NEW.status
+AND CAST(OLD.result AS TEXT) IS DISTINCT FROM CAST(NEW.result AS TEXT))
+EXECUTE FUNCTION app.refuse_outcome('job', 'job_id');
+
+CREATE OR REPLACE TRIGGER jobs_5_error BEFORE UPDATE OF error
+ON
+app.jobs
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND CAST(OLD.error AS TEXT) IS DISTINCT FROM CAST(NEW.error AS TEXT))
 EXECUTE FUNCTION app.refuse_outcome('job', 'job_id');
 
 CREATE OR REPLACE TRIGGER stages_0_key BEFORE UPDATE OF stage_id
@@ -813,11 +822,12 @@ OR NEW.move_number <> 0
 OR NEW.event_type IS DISTINCT FROM NULL)
 EXECUTE FUNCTION app.refuse_move('stage', 'stage_id', 'pending');
 
-CREATE OR REPLACE TRIGGER stages_5_outcome BEFORE UPDATE OF finished_at, error
+CREATE OR REPLACE TRIGGER stages_5_error BEFORE UPDATE OF error
 ON
 app.stages
 FOR EACH ROW
-WHEN (OLD.status = NEW.status)
+WHEN (OLD.status = NEW.status
+AND CAST(OLD.error AS TEXT) IS DISTINCT FROM CAST(NEW.error AS TEXT))
 EXECUTE FUNCTION app.refuse_outcome('stage', 'stage_id');
 
 CREATE OR REPLACE TRIGGER tasks_0_key BEFORE UPDATE OF task_id
@@ -910,11 +920,20 @@ OR NEW.move_number <> 0
 OR NEW.event_type IS DISTINCT FROM NULL)
 EXECUTE FUNCTION app.refuse_move('task', 'task_id', 'queued');
 
-CREATE OR REPLACE TRIGGER tasks_5_outcome BEFORE UPDATE OF finished_at, result, error
+CREATE OR REPLACE TRIGGER tasks_5_result BEFORE UPDATE OF result
 ON
 app.tasks
 FOR EACH ROW
-WHEN (OLD.status = NEW.status)
+WHEN (OLD.status = NEW.status
+AND CAST(OLD.result AS TEXT) IS DISTINCT FROM CAST(NEW.result AS TEXT))
+EXECUTE FUNCTION app.refuse_outcome('task', 'task_id');
+
+CREATE OR REPLACE TRIGGER tasks_5_error BEFORE UPDATE OF error
+ON
+app.tasks
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND CAST(OLD.error AS TEXT) IS DISTINCT FROM CAST(NEW.error AS TEXT))
 EXECUTE FUNCTION app.refuse_outcome('task', 'task_id');
 
 CREATE OR REPLACE TRIGGER callbacks_0_key BEFORE UPDATE OF callback_id
@@ -986,13 +1005,6 @@ WHEN (NEW.status <> 'queued'
 OR NEW.move_number <> 0
 OR NEW.event_type IS DISTINCT FROM NULL)
 EXECUTE FUNCTION app.refuse_move('callback', 'callback_id', 'queued');
-
-CREATE OR REPLACE TRIGGER callbacks_5_outcome BEFORE UPDATE OF finished_at
-ON
-app.callbacks
-FOR EACH ROW
-WHEN (OLD.status = NEW.status)
-EXECUTE FUNCTION app.refuse_outcome('callback', 'callback_id');
 
 CREATE OR REPLACE FUNCTION app.write_job_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
@@ -1306,7 +1318,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '2a651910b335b7cc6cdae735d530d09e13f2ae87a026c26d368ec715cdee32ad'
+    '6a12df85fc4968d1572121bc188c3b0577f2473232e67770c5abb3b2a10c4ca7'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

@@ -191,3 +191,11 @@ def tied_columns(record: Record, target: str) -> dict[str, str]:
         elif target not in tie.allowed:
             changes[tie.column] = "NULL"
     return changes
+
+
+@asynccontextmanager
+async def without_guard(session: Session, record: Record, number: str) -> AsyncGenerator[None]:
+    """One guard taken away, for as long as a transaction lasts that is rolled back."""
+    async with session.connection.transaction(force_rollback=True):
+        await run(session, f"DROP TRIGGER {record.table}_{number} ON {{schema}}.{record.table}")
+        yield

@@ -1,6 +1,7 @@
 """The rules that stand in the tables: columns tied to states, and counters that add up."""
 
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 
 import pytest
 from psycopg import errors
@@ -8,7 +9,7 @@ from psycopg import errors
 from coremachine.runtime.store.session import Session
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import CALLBACKS, SCHEMA, STAGES, TASKS
-from tests.integration.rows import born, row_in, tied_columns, update
+from tests.integration.rows import born, row_in, tied_columns, update, without_guard
 
 TIED = [
     (record, tie.column, state)
@@ -47,7 +48,10 @@ async def test_a_tied_column_is_neither_missing_nor_superfluous(
     subject = await row_in(shared, record, state)
     required = any(tie.column == column and state in tie.required for tie in record.ties)
     value = "NULL" if required else SAMPLES[record.column(column).type]
-    assert await refused_by(shared, record, subject.key, {column: value}) == f"{record.table}_{column}_tied"
+    async with AsyncExitStack() as stack:
+        if column in record.outcome:  # a guard is before the constraint here, and says less
+            await stack.enter_async_context(without_guard(shared, record, f"5_{column}"))
+        assert await refused_by(shared, record, subject.key, {column: value}) == f"{record.table}_{column}_tied"
 
 
 @pytest.mark.parametrize("record", [TASKS, CALLBACKS], ids=named)

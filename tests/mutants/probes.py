@@ -62,6 +62,7 @@ def of_record(record: Record, ground: Ground) -> Iterator[Probe]:
     yield from of_events_on_rows(record, ground)
     yield from of_births(record, ground)
     yield from of_ties(record, ground)
+    yield from of_outcomes(record, ground)
 
 
 def of_edges(record: Record, ground: Ground) -> Iterator[Probe]:
@@ -87,6 +88,29 @@ def of_edges(record: Record, ground: Ground) -> Iterator[Probe]:
         for column in ("event_type", "event_status", "event_data"):
             told = {**told_as(edge), column: "NULL"}
             yield Probe(f"{name} without {column}", update(record, key, moved | told), refused=True)
+
+
+def _of_end(record: Record, ground: Ground, tie: Tie, state: str) -> Iterator[Probe]:
+    """The same as a row comes to its end: once it is there another rule keeps the column."""
+    for edge in record.lifecycle.edges:
+        if edge.target == state:
+            key, name = (
+                ground.key(record, edge.source),
+                f"{record.machine}: {edge.transition.trigger} with {tie.column}",
+            )
+            moved = {"status": f"'{state}'", **tied_columns(record, state), **told_as(edge)}
+            given = update(record, key, moved | {tie.column: sample_of(record, tie)})
+            yield Probe(f"{name} given", given, refused=state not in (*tie.required, *tie.allowed))
+            missing = update(record, key, moved | {tie.column: "NULL"})
+            yield Probe(f"{name} missing", missing, refused=state in tie.required)
+
+
+def of_outcomes(record: Record, ground: Ground) -> Iterator[Probe]:
+    """What a row ended with is not overwritten while it stays where it is."""
+    for tie in record.ties:
+        if tie.column in record.outcome:
+            sql = update(record, ground.key(record, tie.required[0]), {tie.column: sample_of(record, tie)})
+            yield Probe(f"{record.machine}: another {tie.column}", sql, refused=True, words="without a move")
 
 
 def _stamped(record: Record, edge: Edge) -> str:
@@ -203,3 +227,5 @@ def of_ties(record: Record, ground: Ground) -> Iterator[Probe]:
         cleared = dict.fromkeys(with_its_twin, "NULL")
         yield Probe(f"{name} given", update(record, key, filled), refused=state not in (*tie.required, *tie.allowed))
         yield Probe(f"{name} missing", update(record, key, cleared), refused=state in tie.required)
+        if tie.column in record.outcome:
+            yield from _of_end(record, ground, tie, state)

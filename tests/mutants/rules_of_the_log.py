@@ -26,6 +26,7 @@ SETTING = (
     f"CREATE FUNCTION {HOSTILE}.never(varchar, varchar) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
     f"CREATE OPERATOR {HOSTILE}.<> (FUNCTION = {HOSTILE}.never, LEFTARG = varchar, RIGHTARG = varchar)",
     f"CREATE FUNCTION {HOSTILE}.unnest(varchar[]) RETURNS SETOF varchar LANGUAGE sql AS 'SELECT ''nobody''::varchar'",
+    f"CREATE FUNCTION {HOSTILE}.pg_has_role(name, oid, text) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
     f"GRANT USAGE ON SCHEMA {HOSTILE} TO PUBLIC",
 )
 """A role that may look, one that was given too much, and a schema whose owner would like to be asked first."""
@@ -88,8 +89,8 @@ def of_log(ground: Ground) -> Iterator[Probe]:
         "TRUNCATE app.job_events",
         "SET LOCAL coremachine.retiring = 'on'; TRUNCATE app.job_events",
     ):
-        yield Probe(rewriting, rewriting, refused=True)
-    yield Probe("a janitor writes", insert_event(job), refused=True, role=JANITOR)
+        yield Probe(rewriting, rewriting, refused=True, words="is not rewritten")
+    yield Probe("a janitor writes", insert_event(job), refused=True, words="may not write into", role=JANITOR)
     swept = "SET LOCAL coremachine.retiring = 'on'; DELETE FROM app.job_events WHERE event_type = 'progress'"
     yield Probe("a janitor retires events", swept, refused=True, role=JANITOR)
     hostile = f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "

@@ -18,7 +18,10 @@ Fault = Callable[[Sequence[Letter]], Awaitable[None]]
 
 @dataclass
 class PostOffice:
-    """The broker: a transport. `sent` are all letters that arrived, `settled` all verdicts, in their order."""
+    """The broker: a transport.
+
+    `sent` are all letters that arrived, `settled` all verdicts, in their order; `connected` the queues with open senders.
+    """
 
     sent: list[Letter] = field(default_factory=list[Letter])
     settled: list[tuple[Envelope, Verdict]] = field(default_factory=list[tuple[Envelope, Verdict]])
@@ -27,6 +30,7 @@ class PostOffice:
     before: list[Fault] = field(default_factory=list[Fault])
     after: list[Fault] = field(default_factory=list[Fault])
     loses: Callable[[Letter], bool] = lambda _: False
+    connected: set[str] = field(default_factory=set[str])
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def sender(self, queue: str) -> "_Sender":
@@ -60,6 +64,9 @@ class PostOffice:
 class _Sender:
     office: PostOffice
     queue: str
+
+    async def open(self) -> None:
+        self.office.connected.add(self.queue)
 
     async def send(self, letters: Sequence[Letter]) -> None:
         if self.office.before:

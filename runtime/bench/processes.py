@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from ..app import AsyncCoreMachine
 from ..settings import Settings
+from ..worker.collector import ease_collector
 from .jobs import JOBS
 
 Process = asyncio.subprocess.Process
@@ -61,6 +62,7 @@ async def _work_until_let_go() -> None:
     """Be a worker until standard input ends: whoever started this one has ended, or wants it to."""
     async with AsyncCoreMachine(jobs=JOBS, settings=Settings()) as app:
         worker = app.worker()
+        ease_collector(app.bus)
         end = sys.stdin.fileno()
         loop = asyncio.get_running_loop()
 

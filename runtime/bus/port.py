@@ -61,6 +61,9 @@ class Intake:
 class Sender(Protocol):
     """Sends into one queue. For one task of the loop: neither it nor a receiver may be shared."""
 
+    async def open(self) -> None:
+        """Connect, where it has not. Raises BrokerError."""
+
     async def send(self, letters: Sequence[Letter]) -> None:
         """Send them all, in as many batches as their size wants. Returns when the broker has them all.
 

@@ -14,6 +14,7 @@ import structlog
 import typer
 
 from ..app import AsyncCoreMachine
+from ..worker.collector import ease_collector
 from ..worker.worker import Worker
 from .logs import Level, configure_logs
 from .options import AppName, BusOption, DataDir, SchemaName, Url, Where, application, jobs_declared
@@ -63,6 +64,7 @@ async def _work(app: AsyncCoreMachine, leash: Leash, *, until_idle: bool) -> int
     """Run a worker, and return the exit code: 130 after Ctrl-C, else 0."""
     async with app:
         running = app.worker()
+        ease_collector(app.bus)
         with _stopped_by_signals(running) as heard, leash.held(lambda: _let_go(running)):
             log.info(
                 "worker started",

@@ -60,6 +60,7 @@ class Relay:
             while True:
                 self._woken.clear()
                 try:
+                    await self._sender.open()  # before there is something to send: to connect takes half a second
                     full = await self._turn()
                     failures = 0
                 except (psycopg.Error, PoolTimeout, BrokerError) as error:

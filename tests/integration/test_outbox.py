@@ -107,6 +107,18 @@ async def test_nothing_is_sent_and_no_job_is_said_to_be_queued_before_a_relay_ha
     assert office.sent[0].message_id == f"job:{submitted.id}:0:1"
 
 
+async def test_workers_connect_to_each_queue_before_there_is_something_to_send(open_app: OpenApp) -> None:
+    office = PostOffice()
+    app = await open_app(SUMS, bus=office)
+
+    async def connected() -> bool:
+        return office.connected == {JOBS, TASKS}
+
+    async with working(app):
+        await until(connected, "both senders are open")
+    assert office.sent == []
+
+
 async def test_a_relay_that_dies_between_taking_and_sending_leaves_a_row_that_is_sent_soon(open_app: OpenApp) -> None:
     office = PostOffice(before=[die])
     app = await open_app(SUMS, bus=office, relay_lease=5.0)

@@ -36,6 +36,10 @@ class End(Generic[H]):
         """The sender or receiver that is open; None where none is."""
         return self._handle
 
+    async def open(self) -> None:
+        """Connect, where it has not. Raises BrokerError."""
+        await self.call(CONNECTING, _nothing)
+
     async def call(self, seconds: float, action: Callable[[H], Awaitable[T]]) -> T:
         """Run `action` on an open end, for at most `seconds` once it is open. Raises BrokerError."""
         # Concurrent first calls on one of the SDK's ends each send everything, and most of it twice (pitfall 8).
@@ -68,6 +72,10 @@ class End(Generic[H]):
             await asyncio.shield(opening)
             self._handle = handle
         return self._handle
+
+
+async def _nothing(_: object) -> None:
+    """All that is to be done with an end that is only opened."""
 
 
 async def _open(handle: ServiceBusSender | ServiceBusReceiver) -> None:

@@ -25,6 +25,7 @@ PROBE_EVERY = 20.0
 PROBE_SECONDS = 5.0
 DESCRIPTION = 1_024
 MOST = 500
+GROWTH = 4
 
 
 class LetterReceiver:
@@ -81,13 +82,13 @@ class LetterReceiver:
     def _ask_next(self, received: int, asked: int, *, slept: bool) -> None:
         """The SDK returns at once only with as many messages as were asked for; else it waits 0.2 s for more.
 
-        So one is asked for while the queue is short, which is then there at once, and twice as many each time that as
-        many came as were asked for, however slow the link is; but not where nobody had anything to send for a while.
+        So one is asked for while the queue is short, which is then there at once, and four times as many each time that
+        as many came as were asked for, however slow the link is; but not where nobody had anything to send for a while.
         """
         if received < asked:
             self._asked = max(1, min(asked // 2, received))
         elif not slept:
-            self._asked = max(self._asked, min(2 * asked, MOST))
+            self._asked = max(self._asked, min(GROWTH * asked, MOST))
 
     async def _probe(self) -> None:
         """Ask for something that must be answered: of a half-open link nothing else is heard (pitfall 2)."""

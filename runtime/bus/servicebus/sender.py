@@ -23,6 +23,10 @@ class LetterSender:
             namespace, f"sending to {queue}", lambda client: client.get_queue_sender(queue)
         )
 
+    async def open(self) -> None:
+        """Connect, where it has not. Raises BrokerError."""
+        await self._end.open()
+
     async def send(self, letters: Sequence[Letter]) -> None:
         """Send them all. Raises BrokerError where it is not known that each was taken."""
         await self._end.call(SEND_SECONDS, lambda sender: _send(sender, letters))

@@ -20,7 +20,8 @@ Fault = Callable[[Sequence[Letter]], Awaitable[None]]
 class PostOffice:
     """The broker: a transport.
 
-    `sent` are all letters that arrived, `settled` all verdicts, in their order; `connected` the queues with open senders.
+    `sent` are all letters that arrived, `settled` all verdicts, in their order. `connected` are the queues
+    that have an open sender.
     """
 
     sent: list[Letter] = field(default_factory=list[Letter])

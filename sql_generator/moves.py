@@ -46,8 +46,8 @@ def move_statement(record: Record, trigger: str, schema: str = "app") -> MoveSta
 
 
 def moment_of(schema: str) -> str:
-    """One row with the time of the statement. OFFSET 0 keeps the planner from calling the clock once a row."""
-    return f"(SELECT {schema}.clock() AS moment OFFSET 0) AS n"
+    """One row with the time of the statement: the inner SELECT is carried out once, and OFFSET 0 keeps it one."""
+    return f"(SELECT (SELECT {schema}.clock()) AS moment OFFSET 0) AS n"
 
 
 def assignments(record: Record, transition: Transition, moment: str, given: str) -> dict[str, str]:

@@ -38,13 +38,19 @@ class Decision(NamedTuple):
     data: dict[str, object]
 
 
+def completion(outcome: Outcome, worker: str) -> Decision:
+    """What follows from a handler that completed, however its stage stands."""
+    values: dict[str, object] = {"lease_number": outcome.task.lease_number, "result": outcome.result}
+    return Decision("complete", values, {"worker": worker, "duration_ms": outcome.duration_ms})
+
+
 def decide(outcome: Outcome, stage: StageRow, worker: str) -> Decision:
     """Which trigger an outcome fires, given how its stage stands."""
     fence: dict[str, object] = {"lease_number": outcome.task.lease_number}
     told: dict[str, object] = {"worker": worker, "duration_ms": outcome.duration_ms}
     match outcome.kind:
         case "completed":
-            decision = Decision("complete", fence | {"result": outcome.result}, told)
+            decision = completion(outcome, worker)
         case "cancelled":
             decision = Decision("cancel", fence, told | {"reason": stage.stop_reason or "asked to stop"})
         case "released" if stage.stop_reason:

@@ -15,7 +15,7 @@ from ..store.reports import in_a_line, short
 from ..store.rows import StageRow
 from ..store.session import Note, Row, Session
 from .advance import advance, closing
-from .outcome import Outcome, decide
+from .outcome import Decision, Outcome, completion, decide
 
 COUNTED = {"completed": "tasks_completed", "failed": "tasks_failed", "cancelled": "tasks_cancelled"}
 FAILING = {"retry": "a task failed, and is tried again", "fail": "a task failed"}
@@ -27,15 +27,27 @@ async def settle(session: Session, bus: Bus, outcomes: Sequence[Outcome], worker
     A late outcome, whose lease number is no longer the row's, overwrites nothing: it is kept as a
     stale_result_rejected event. Must run inside a transaction.
     """
-    jobs, stages = await lock_parents(session, outcomes)
-    outcomes = await _without_renewed(session, outcomes)
     subjects = [Subject(outcome.task.key, "processing") for outcome in outcomes]
     machine = machine_of(TASK)
     by_trigger: defaultdict[str, list[Move]] = defaultdict(list)
+
+    def fire(subject: Subject, decision: Decision) -> None:
+        by_trigger[decision.trigger].append(machine.fire(subject, decision.trigger, decision.values, decision.data))
+
     with machine.taken_back(subjects):
+        others: list[tuple[Outcome, Subject]] = []
         for outcome, subject in zip(outcomes, subjects, strict=True):
-            decision = decide(outcome, stages[outcome.task.stage_id], worker)
-            by_trigger[decision.trigger].append(machine.fire(subject, decision.trigger, decision.values, decision.data))
+            # What needs no look at the stage is done before others have to wait for its lock.
+            if outcome.kind == "completed":
+                fire(subject, completion(outcome, worker))
+            else:
+                others.append((outcome, subject))
+        jobs, stages = await lock_parents(session, outcomes)
+        renewed = await _renewed(session, others)
+        outcomes = [outcome for outcome in outcomes if outcome.task.key not in renewed]
+        for outcome, subject in others:
+            if outcome.task.key not in renewed:
+                fire(subject, decide(outcome, stages[outcome.task.stage_id], worker))
         won: dict[str, Move] = {}
         for moves in by_trigger.values():
             keys = await session.apply(TASKS, moves)
@@ -61,13 +73,13 @@ async def lock_parents(session: Session, outcomes: Sequence[Outcome]) -> tuple[d
     return {job["job_id"]: job for job in jobs}, {stage["stage_id"]: StageRow.of(stage) for stage in stages}
 
 
-async def _without_renewed(session: Session, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-    """Leaves out the expired ones whose lease was renewed after all; the rest of those are locked."""
-    expired = [outcome.task.key for outcome in outcomes if outcome.kind == "expired"]
+async def _renewed(session: Session, outcomes: Sequence[tuple[Outcome, Subject]]) -> set[str]:
+    """The keys of the expired ones whose lease was renewed after all; the rest of those are locked."""
+    expired = [outcome.task.key for outcome, _ in outcomes if outcome.kind == "expired"]
     if not expired:
-        return outcomes
+        return set()
     still = {row["key"] for row in await session.fetch("lock_expired_tasks", {"task_ids": expired})}
-    return [outcome for outcome in outcomes if outcome.kind != "expired" or outcome.task.key in still]
+    return set(expired) - still
 
 
 def _count(outcomes: Sequence[Outcome], won: dict[str, Move]) -> dict[int, Counter[str]]:

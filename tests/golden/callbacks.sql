@@ -6,7 +6,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(callback_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_owner)s AS VARCHAR[]), CAST(%(lease)s AS DOUBLE PRECISION[])) AS i(callback_id, event_type, event_status, event_data, lease_owner, lease)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -48,7 +51,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(callback_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[])) AS i(callback_id, event_type, event_status, event_data, lease_number)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -93,7 +99,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(callback_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[])) AS i(callback_id, event_type, event_status, event_data, lease_number)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -138,7 +147,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(callback_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[]), CAST(%(delay)s AS DOUBLE PRECISION[])) AS i(callback_id, event_type, event_status, event_data, lease_number, delay)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -183,7 +195,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(callback_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[]), CAST(%(delay)s AS DOUBLE PRECISION[])) AS i(callback_id, event_type, event_status, event_data, lease_number, delay)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -228,7 +243,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(callback_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[]), CAST(%(delay)s AS DOUBLE PRECISION[])) AS i(callback_id, event_type, event_status, event_data, lease_number, delay)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -269,7 +287,10 @@ RETURNING CAST(r.callback_id AS VARCHAR) AS key;
 UPDATE app.callbacks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, lease_number = r.lease_number + 1, send_number = 0
 FROM (
   SELECT
-    app.clock() AS moment
+    (
+      SELECT
+        app.clock()
+    ) AS moment
   OFFSET 0
 ) AS n
 WHERE
@@ -302,7 +323,10 @@ RETURNING CAST(r.callback_id AS VARCHAR) AS key, r.job_id, r.job_type, r.name, r
 UPDATE app.callbacks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, lease_number = r.lease_number + 1, send_number = 0
 FROM (
   SELECT
-    app.clock() AS moment
+    (
+      SELECT
+        app.clock()
+    ) AS moment
   OFFSET 0
 ) AS n
 WHERE
@@ -344,7 +368,10 @@ RETURNING CAST(r.callback_id AS VARCHAR) AS key, r.job_id, r.job_type, r.name, r
 UPDATE app.callbacks AS r SET due_at = GREATEST(r.due_at, n.moment) + MAKE_INTERVAL(secs => %(lease)s), send_number = r.send_number + 1
 FROM (
   SELECT
-    app.clock() AS moment
+    (
+      SELECT
+        app.clock()
+    ) AS moment
   OFFSET 0
 ) AS n
 WHERE

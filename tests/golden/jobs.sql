@@ -6,7 +6,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(job_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[])) AS i(job_id, event_type, event_status, event_data)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -48,7 +51,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(job_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(result)s AS JSON[])) AS i(job_id, event_type, event_status, event_data, result)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -90,7 +96,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(job_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(error)s AS JSONB[])) AS i(job_id, event_type, event_status, event_data, error)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -132,7 +141,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(job_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[])) AS i(job_id, event_type, event_status, event_data)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -174,7 +186,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(job_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(delay)s AS DOUBLE PRECISION[])) AS i(job_id, event_type, event_status, event_data, delay)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )

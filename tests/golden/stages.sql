@@ -6,7 +6,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(tasks_total)s AS INT[]), CAST(%(tasks_completed)s AS INT[]), CAST(%(tasks_failed)s AS INT[]), CAST(%(tasks_cancelled)s AS INT[])) AS i(stage_id, event_type, event_status, event_data, tasks_total, tasks_completed, tasks_failed, tasks_cancelled)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -48,7 +51,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(tasks_completed)s AS INT[]), CAST(%(tasks_failed)s AS INT[]), CAST(%(tasks_cancelled)s AS INT[])) AS i(stage_id, event_type, event_status, event_data, tasks_completed, tasks_failed, tasks_cancelled)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -90,7 +96,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(error)s AS JSONB[]), CAST(%(tasks_completed)s AS INT[]), CAST(%(tasks_failed)s AS INT[]), CAST(%(tasks_cancelled)s AS INT[])) AS i(stage_id, event_type, event_status, event_data, error, tasks_completed, tasks_failed, tasks_cancelled)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -132,7 +141,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(tasks_completed)s AS INT[]), CAST(%(tasks_failed)s AS INT[]), CAST(%(tasks_cancelled)s AS INT[])) AS i(stage_id, event_type, event_status, event_data, tasks_completed, tasks_failed, tasks_cancelled)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -174,7 +186,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[])) AS i(stage_id, event_type, event_status, event_data)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -216,7 +231,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[])) AS i(stage_id, event_type, event_status, event_data)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -255,7 +273,10 @@ WITH moved AS (
   UPDATE app.stages AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), finished_at = n.moment, error = NULL, stop_reason = NULL, stop_why = NULL, stopped_at = NULL
   FROM (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
   WHERE
@@ -280,7 +301,10 @@ WITH moved AS (
   UPDATE app.stages AS r SET status = 'pending', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), started_at = NULL, finished_at = NULL, error = NULL, stop_reason = NULL, stop_why = NULL, stopped_at = NULL
   FROM (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
   WHERE
@@ -305,7 +329,10 @@ WITH moved AS (
   UPDATE app.stages AS r SET status = 'pending', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), started_at = NULL, finished_at = NULL, error = NULL, stop_reason = NULL, stop_why = NULL, stopped_at = NULL
   FROM (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
   WHERE

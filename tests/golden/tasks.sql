@@ -6,7 +6,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(task_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_owner)s AS VARCHAR[]), CAST(%(lease)s AS DOUBLE PRECISION[])) AS i(task_id, event_type, event_status, event_data, lease_owner, lease)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -48,7 +51,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(task_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[]), CAST(%(result)s AS JSON[])) AS i(task_id, event_type, event_status, event_data, lease_number, result)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -93,7 +99,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(task_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[]), CAST(%(error)s AS JSONB[])) AS i(task_id, event_type, event_status, event_data, lease_number, error)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -138,7 +147,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(task_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[])) AS i(task_id, event_type, event_status, event_data, lease_number)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -192,7 +204,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(task_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[]), CAST(%(delay)s AS DOUBLE PRECISION[])) AS i(task_id, event_type, event_status, event_data, lease_number, delay)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -237,7 +252,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(task_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[]), CAST(%(delay)s AS DOUBLE PRECISION[])) AS i(task_id, event_type, event_status, event_data, lease_number, delay)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -282,7 +300,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(task_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(lease_number)s AS INT[]), CAST(%(delay)s AS DOUBLE PRECISION[])) AS i(task_id, event_type, event_status, event_data, lease_number, delay)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -327,7 +348,10 @@ WITH input AS (
   FROM UNNEST(CAST(%(task_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(delay)s AS DOUBLE PRECISION[]), CAST(%(rescues)s AS INT[]), CAST(%(max_attempts)s AS INT[])) AS i(task_id, event_type, event_status, event_data, delay, rescues, max_attempts)
   CROSS JOIN (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
 )
@@ -365,7 +389,10 @@ RETURNING CAST(r.task_id AS VARCHAR) AS key;
 UPDATE app.tasks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, result = NULL, error = NULL, lease_number = r.lease_number + 1, send_number = 0
 FROM (
   SELECT
-    app.clock() AS moment
+    (
+      SELECT
+        app.clock()
+    ) AS moment
   OFFSET 0
 ) AS n
 WHERE
@@ -398,7 +425,10 @@ RETURNING CAST(r.task_id AS VARCHAR) AS key, r.job_id, r.stage_id, r.stage, r.ta
 UPDATE app.tasks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, result = NULL, error = NULL, lease_number = r.lease_number + 1, send_number = 0
 FROM (
   SELECT
-    app.clock() AS moment
+    (
+      SELECT
+        app.clock()
+    ) AS moment
   OFFSET 0
 ) AS n
 WHERE
@@ -440,7 +470,10 @@ RETURNING CAST(r.task_id AS VARCHAR) AS key, r.job_id, r.stage_id, r.stage, r.ta
 UPDATE app.tasks AS r SET due_at = GREATEST(r.due_at, n.moment) + MAKE_INTERVAL(secs => %(lease)s), send_number = r.send_number + 1
 FROM (
   SELECT
-    app.clock() AS moment
+    (
+      SELECT
+        app.clock()
+    ) AS moment
   OFFSET 0
 ) AS n
 WHERE
@@ -524,7 +557,10 @@ WITH moved AS (
   UPDATE app.tasks AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = NULL, lease_expires_at = NULL, deadline_at = NULL, finished_at = n.moment, result = NULL, error = NULL
   FROM (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
   WHERE
@@ -549,7 +585,10 @@ WITH moved AS (
   UPDATE app.tasks AS r SET status = 'queued', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = n.moment + MAKE_INTERVAL(secs => %(delay)s), lease_owner = NULL, lease_expires_at = NULL, deadline_at = NULL, finished_at = NULL, result = NULL, error = NULL, attempt = r.attempt + 1, max_attempts = r.max_attempts + %(max_attempts)s, rescues = CAST(%(rescues)s AS INT)
   FROM (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
   WHERE
@@ -574,7 +613,10 @@ WITH moved AS (
   UPDATE app.tasks AS r SET status = 'queued', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = n.moment + MAKE_INTERVAL(secs => %(delay)s), lease_owner = NULL, lease_expires_at = NULL, deadline_at = NULL, finished_at = NULL, result = NULL, error = NULL, attempt = r.attempt + 1, max_attempts = r.max_attempts + %(max_attempts)s, rescues = CAST(%(rescues)s AS INT)
   FROM (
     SELECT
-      app.clock() AS moment
+      (
+        SELECT
+          app.clock()
+      ) AS moment
     OFFSET 0
   ) AS n
   WHERE

@@ -223,3 +223,11 @@ async def test_f19_jobs_whose_ids_begin_alike_share_no_tasks(open_app: OpenApp) 
     assert len({task["task_id"] for task in tasks}) == 12
     assert [task["task_number"] for task in tasks] == [1, 2, 3, 4, 5, 6] * 2
     assert (await app.job(one.id))["status"] == (await app.job(other.id))["status"] == "completed"
+
+
+async def test_the_tasks_of_a_stage_are_created_at_one_moment(open_app: OpenApp) -> None:
+    job = Job("at_once", [Stage("plan", count_up), Stage("double", double, each="plan")])
+    app = await open_app(job)
+    row = await finished(app, job, n=20)
+    tasks = [one for one in await tasks_of(app, row["job_id"]) if one["stage"] == 2]
+    assert (len(tasks), len({one["created_at"] for one in tasks})) == (20, 1)

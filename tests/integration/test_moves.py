@@ -313,3 +313,12 @@ async def test_a_sweep_moves_what_stands_in_its_source_state_and_says_how_many(s
 def test_a_trigger_that_nobody_declared_has_no_statement() -> None:
     with pytest.raises(DefinitionError, match=r"task\.explode: 0 transitions have this trigger"):
         move_statement(TASKS, "explode")
+
+
+async def test_a_statement_has_one_moment_for_all_its_rows(session: Session) -> None:
+    await tasks_in(session, "queued", 20)
+    won = await claim(session, ["add"])
+    subjects = [Subject(row["key"], "processing") for row in won]
+    assert len(await session.apply(TASKS, await fired(session, subjects, "complete"))) == 20
+    moments = "SELECT count(DISTINCT started_at) AS started, count(DISTINCT finished_at) AS finished FROM {schema}.tasks"
+    assert await run(session, moments) == [{"started": 1, "finished": 1}]

@@ -1,4 +1,4 @@
-"""CoreMachine, in a program of the same shape as its peers: workers with default settings, handlers that do nothing."""
+"""CoreMachine, in a program of the same shape as its peers: workers of the command line with default settings, handlers that do nothing."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import marks
 
-from coremachine import AsyncCoreMachine, CoreMachine, Job, Stage, task
+from coremachine import AsyncCoreMachine, Job, Stage, task
 
 DSN = os.environ["BENCH_DSN"]
 
@@ -45,10 +45,9 @@ def items(tasks: int) -> list[int]:
     return list(range(tasks))
 
 
-JOBS = {
-    "fan": Job("peers_fan", [Stage("plan", plan), Stage("work", one, each="plan"), Stage("count", end, gather="work")]),
-    "flat": Job("peers_flat", [Stage("work", alone, each=items)]),
-}
+FAN = Job("peers_fan", [Stage("plan", plan), Stage("work", one, each="plan"), Stage("count", end, gather="work")])
+FLAT = Job("peers_flat", [Stage("work", alone, each=items)])
+JOBS = {"fan": FAN, "flat": FLAT}
 
 
 async def install() -> None:
@@ -68,7 +67,8 @@ def main() -> None:
     """Do what the command line says."""
     role = sys.argv[1]
     if role == "worker":
-        CoreMachine(DSN, jobs=JOBS.values()).work()
+        command = [sys.executable, "-m", "coremachine", "worker", "--app", "with_coremachine", "--log-level", "warning"]
+        os.execve(sys.executable, command, {**os.environ, "COREMACHINE_URL": DSN})
     elif role == "install":
         asyncio.run(install())
     else:

@@ -320,5 +320,5 @@ async def test_a_statement_has_one_moment_for_all_its_rows(session: Session) -> 
     won = await claim(session, ["add"])
     subjects = [Subject(row["key"], "processing") for row in won]
     assert len(await session.apply(TASKS, await fired(session, subjects, "complete"))) == 20
-    moments = "SELECT count(DISTINCT started_at) AS started, count(DISTINCT finished_at) AS finished FROM {schema}.tasks"
-    assert await run(session, moments) == [{"started": 1, "finished": 1}]
+    moments = "SELECT count(DISTINCT started_at) AS begun, count(DISTINCT finished_at) AS ended FROM {schema}.tasks"
+    assert await run(session, moments) == [{"begun": 1, "ended": 1}]

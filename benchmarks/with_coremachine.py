@@ -1,4 +1,4 @@
-"""CoreMachine, in a program of the same shape as its peers: workers of the command line with default settings, handlers that do nothing."""
+"""CoreMachine, in a program of the same shape as its peers: the command line's worker, and handlers that do nothing."""
 
 import asyncio
 import os

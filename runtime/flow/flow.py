@@ -16,12 +16,16 @@ Call = Callable[[Callable[..., Any], Mapping[str, object]], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A worker's hands: its database, its bus, its name, and how it calls user code."""
+    """A worker's hands: its database, its bus, its name, and how it calls user code.
+
+    `met` is told of each job that a message led to: its row, and its stages in order.
+    """
 
     database: Database
     bus: Bus
     owner: str
     call: Call
+    met: Callable[[Row, Sequence[StageRow]], None] = lambda _row, _stages: None
 
 
 @dataclass(frozen=True, slots=True)

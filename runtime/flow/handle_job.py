@@ -20,6 +20,7 @@ async def handle_job_message(flow: Flow, jobs: Mapping[str, Job], message: JobMe
     async with flow.database.session() as session:
         (row,) = await session.fetch("load_job", {"job_id": message.job_id})
         stages = [StageRow.of(one) for one in await session.fetch("load_stages", {"job_id": message.job_id})]
+    flow.met(row, stages)
     found = Found(jobs[message.job_type], message, row, stages)
     step = next_step(row, stages)
     try:

@@ -1,7 +1,7 @@
 """What a handler needs to know of its job: parameters and stages, read once a job and kept for a while."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,7 @@ from ...statemachine.task import Task
 from ..flow.calls import Arguments
 from ..store.database import Database
 from ..store.rows import ClaimedTask, StageRow
+from ..store.session import Row
 from .errors import ArgumentError
 
 KEPT = 256
@@ -99,14 +100,18 @@ class Facts:
         """The facts of a job, read where they have not been."""
         known = self._kept.get(job_id)
         if known is None:
-            known = await self._read(job_id)
-            self._kept[job_id] = known
+            async with self._database.session() as session:
+                (job,) = await session.fetch("load_job", {"job_id": job_id})
+                stages = [StageRow.of(row) for row in await session.fetch("load_stages", {"job_id": job_id})]
+            known = self.keep(job, stages)
+        return known
+
+    def keep(self, job: Row, stages: Sequence[StageRow]) -> JobFacts:
+        """Keep the facts of a job that was read for another reason: its row, and its stages."""
+        known = self._kept.get(job["job_id"])
+        if known is None:
+            known = JobFacts(job["parameters"], {stage.stage_id: stage for stage in stages})
+            self._kept[job["job_id"]] = known
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return known
-
-    async def _read(self, job_id: str) -> JobFacts:
-        async with self._database.session() as session:
-            (job,) = await session.fetch("load_job", {"job_id": job_id})
-            stages = [StageRow.of(row) for row in await session.fetch("load_stages", {"job_id": job_id})]
-        return JobFacts(job["parameters"], {stage.stage_id: stage for stage in stages})

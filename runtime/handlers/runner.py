@@ -27,13 +27,13 @@ class Runner:
     def __init__(self, database: Database, tasks: Mapping[str, Task[..., Any]], concurrency: int) -> None:
         self._database = database
         self._tasks = tasks
-        self._facts = Facts(database)
+        self.facts = Facts(database)
         self._calls = Threads(concurrency)
         self._children = Children(concurrency)
 
     def ready(self, call: Call) -> bool:
         """Give `call` its plan and input, where nothing has to be read for that. Returns whether it has them."""
-        facts = self._facts.known(call.task.job_id)
+        facts = self.facts.known(call.task.job_id)
         if facts is None:
             return False
         plan = facts.plan(call.task, self._tasks)
@@ -44,7 +44,7 @@ class Runner:
 
     async def prepare(self, call: Call) -> None:
         """Give `call` its plan and input. Raises psycopg.Error and PoolTimeout where they cannot be read."""
-        facts = await self._facts.of(call.task.job_id)
+        facts = await self.facts.of(call.task.job_id)
         call.plan = facts.plan(call.task, self._tasks)
         call.value = await self._input(call)
 

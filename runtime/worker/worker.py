@@ -25,7 +25,7 @@ from ..logs import logger
 from ..reconciler import Reconciler
 from ..settings import Settings
 from ..store.database import Database
-from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage
+from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage, StageRow
 from ..store.session import Claim, Note, Row
 from .cancelling import cancel_all
 from .claims import Claimer, claiming
@@ -86,7 +86,7 @@ class Worker:
         """Work until `stop` is called, or until nothing that this worker could do is left, if `until_idle`."""
         settings = self._settings
         self._runner = Runner(self._database, self._tasks, settings.concurrency)
-        self._flow = Flow(self._database, self._bus, self.name, self._runner.call)
+        self._flow = Flow(self._database, self._bus, self.name, self._runner.call, self._met)
         self._settler = Settler(self._database, self._bus, self._held, self.name)
         pace = Pace(settings.concurrency, settings.prefetch)
         self._hands = Hands(self._runner, pace, settings.concurrency, self._settler.put)
@@ -248,6 +248,11 @@ class Worker:
         start = self._turn % len(names) if names else 0
         return names[start:] + names[:start]
 
+    def _met(self, job: Row, stages: Sequence[StageRow]) -> None:
+        """A job that is about to have tasks, some of them for this worker: what they need of it is known by now."""
+        if stages and job["status"] in {"queued", "processing"}:
+            self._runner.facts.keep(job, stages)
+
     async def _handle_job(self, message: JobMessage) -> None:
         outage = self._database.outage
         try:
@@ -257,6 +262,7 @@ class Worker:
             await self._put_off(message, failure)
         finally:
             self._held.drop("job", [message.job_id])
+        self._wake("task")  # what it has opened is here sooner than the word of it
 
     async def _put_off(self, message: JobMessage, error: Exception) -> None:
         """Where not even that can be written, the message comes again when its lease has run out."""

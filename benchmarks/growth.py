@@ -9,12 +9,13 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 
 import psycopg
 
@@ -76,7 +77,9 @@ async def measured(asked: argparse.Namespace) -> dict[str, object]:
         async with old_snapshot(app):
             told["an old snapshot held open"] = shown([await run_once(app, FAN, USUAL, pids) for _ in range(5)])
         told["no old snapshot"] = shown([await run_once(app, FAN, USUAL, pids) for _ in range(5)])
+        told["readers before history, ms"] = await readers(app)
         told["history, events"] = await make_history(app, asked.history)
+        told["readers after history, ms"] = await readers(app)
         told["after history"] = shown([await run_once(app, FAN, USUAL, pids) for _ in range(asked.runs)])
     return told
 
@@ -118,6 +121,26 @@ async def old_snapshot(app: AsyncCoreMachine) -> AsyncGenerator[None]:
         async with connection.transaction():
             await connection.execute("SELECT 1")
             yield
+
+
+async def readers(app: AsyncCoreMachine) -> dict[str, float]:
+    """Milliseconds that it takes to look at one job of the usual size, and to look for gaps in all there is."""
+    (job,) = await app.list_jobs(limit=1)
+    looks: dict[str, Callable[[], Awaitable[object]]] = {
+        "timeline": lambda: app.timeline(job["job_id"]),
+        "first page of events": lambda: app.events_after(job["job_id"]),
+        "why": lambda: app.why(job["job_id"]),
+        "audit": app.audit,
+    }
+    return {name: await milliseconds(look) for name, look in looks.items()}
+
+
+async def milliseconds(look: Callable[[], Awaitable[object]]) -> float:
+    """The second time that it is done: the first one fetches from the disk."""
+    await look()
+    began = perf_counter()
+    await look()
+    return round((perf_counter() - began) * 1000, 1)
 
 
 async def make_history(app: AsyncCoreMachine, events: int) -> int:

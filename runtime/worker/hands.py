@@ -20,6 +20,7 @@ from ..logs import logger
 from ..store.text import cleaned
 from .cancelling import cancel_all
 from .pace import Pace
+from .settler import Settler
 
 log = logger("hands")
 LOOK = 0.003
@@ -29,14 +30,15 @@ BUSY = "its worker is busy"
 
 
 class Hands:
-    """Runs calls. `ended` is called on the loop with outcomes, `freed` when more may be claimed."""
+    """Runs calls, and gives their outcomes to the settler. `freed` is called when more may be claimed."""
 
-    def __init__(self, runner: Runner, pace: Pace, places: int, ended: Callable[[Sequence[Outcome]], None]) -> None:
+    def __init__(self, runner: Runner, pace: Pace, places: int, settler: Settler) -> None:
         self.pace = pace
         self.freed: Callable[[], None] = lambda: None
         self._runner = runner
         self._places = self._free = places
-        self._ended = ended
+        self._settler = settler
+        settler.caught_up = self._caught_up
         self._lanes = Lanes(self._hear)
         self._waiting: deque[Call] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -63,7 +65,7 @@ class Hands:
     def room(self) -> int:
         """How many tasks may be claimed now: what can begin, and a store of brief ones once half of it is used up."""
         store, queued = self.pace.most_ahead(), self.queued
-        if self._stopping or (self._free <= queued and store <= 2 * queued):
+        if self._stopping or not self._settler.room or (self._free <= queued and store <= 2 * queued):
             return 0
         return self.beginners + max(0, store - queued)
 
@@ -113,7 +115,7 @@ class Hands:
             for call in self._lanes.running:
                 if call.end():
                     self._lanes.leave(call)
-                    self._ended([call.released(STOPPING)])
+                    self._settler.put([call.released(STOPPING)])
         if self._timer is not None:
             self._timer.cancel()
         self._lanes.close()
@@ -181,8 +183,11 @@ class Hands:
         if done:
             for call, _ in done:
                 self.pace.heard(call.task.task_type, call.took)
-            self._ended([outcome for _, outcome in done])
+            self._settler.put([outcome for _, outcome in done])
         self._staff()
+        self.freed()
+
+    def _caught_up(self) -> None:
         self.freed()
 
     def _watch(self) -> None:
@@ -231,7 +236,7 @@ class Hands:
         if reason == BUSY:
             self.pace.heard(call.task.task_type, GIVE_BACK)
         if call.end():
-            self._ended([call.released(reason)])
+            self._settler.put([call.released(reason)])
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

@@ -33,6 +33,7 @@ from psycopg.rows import dict_row
 
 _PR_SET_PDEATHSIG: Final = 1
 _LONGEST_TRY: Final = 1.0
+_AT_ONCE: Final = 1000
 _Connection = psycopg.Connection[dict[str, Any]]
 
 
@@ -122,6 +123,8 @@ class _Keeper:
             tcp_user_timeout=seconds * 1000,
             application_name="coremachine leases",
         )
+        # A renewal that lasts keeps others from the rows that it has locked, and comes too late for the rest.
+        connection.execute(f"SET statement_timeout = '{seconds}s'".encode())
         connection.execute(self._start["take_role"].encode(), {"role": self._start["role"]})
         return cast("_Connection", connection)
 
@@ -132,9 +135,11 @@ class _Keeper:
             if claiming:
                 found = connection.execute(self._start["find"][of].encode(), common).fetchall()
                 leases |= {row["key"]: row["lease_number"] for row in found}
-            if leases:
-                listed = {"keys": list(leases), "lease_numbers": list(leases.values())}
-                listed["begun"] = self._ledger.begun(leases)
+            keys = list(leases)
+            for first in range(0, len(keys), _AT_ONCE):
+                some = keys[first : first + _AT_ONCE]
+                numbers = [leases[key] for key in some]
+                listed = {"keys": some, "lease_numbers": numbers, "begun": self._ledger.begun(some)}
                 rows = connection.execute(renew.encode(), common | listed).fetchall()
                 reasons = {row["key"]: row["stop_reason"] for row in rows if row["stop_reason"]}
                 if reasons:

@@ -6,7 +6,7 @@ outcome is held, and its lease kept, until its own commit (GAP-1), however long 
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import psycopg
 
@@ -22,6 +22,7 @@ from .held import Held
 
 log = logger("settler")
 BATCH = 500
+MOST_BEHIND = 2 * BATCH
 
 
 class Settler:
@@ -37,10 +38,19 @@ class Settler:
         self._more = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._closing = False
+        self.behind = 0
+        self.caught_up: Callable[[], None] = lambda: None
+
+    @property
+    def room(self) -> bool:
+        """Whether more may be begun: outcomes that wait to be written are run again where their worker dies."""
+        return self.behind < MOST_BEHIND
 
     def put(self, outcomes: Iterable[Outcome]) -> None:
         """Have outcomes written. Called on the loop."""
+        before = len(self._outcomes)
         self._outcomes.extend(outcomes)
+        self.behind += len(self._outcomes) - before
         self._more.set()
 
     def tell(self, note: Note) -> None:
@@ -79,7 +89,14 @@ class Settler:
         except (psycopg.Error, CoreMachineError, LookupError) as error:
             await self._write_apart(notes, outcomes, error)
             return
+        self._done_with(outcomes)
+
+    def _done_with(self, outcomes: list[Outcome]) -> None:
+        had_room = self.room
+        self.behind -= len(outcomes)
         self._held.drop("task", [outcome.task.key for outcome in outcomes])
+        if self.room and not had_room:
+            self.caught_up()
 
     async def _write_apart(self, notes: list[Note], outcomes: list[Outcome], error: Exception) -> None:
         """One of them cannot be written: write each alone, so that the others do not suffer, and tell of the one."""
@@ -100,4 +117,4 @@ class Settler:
         log.error(
             "an outcome could not be written; its lease will end", task=outcome.task.key, error=str(error).strip()
         )
-        self._held.drop("task", [outcome.task.key])
+        self._done_with([outcome])

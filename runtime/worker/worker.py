@@ -89,7 +89,7 @@ class Worker:
         self._flow = Flow(self._database, self._bus, self.name, self._runner.call, self._met)
         self._settler = Settler(self._database, self._bus, self._held, self.name)
         pace = Pace(settings.concurrency, settings.prefetch)
-        self._hands = Hands(self._runner, pace, settings.concurrency, self._settler.put)
+        self._hands = Hands(self._runner, pace, settings.concurrency, self._settler)
         keeper = LeaseKeeper(self._database, self._held, self.name, settings.lease)
         shared = Shared(self._hands)
         intakes = self._bus.intakes(self._claimer())

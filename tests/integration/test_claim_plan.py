@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from coremachine.runtime.store.queries import query
 from coremachine.runtime.store.session import Session, array_text, event_parameters
 from coremachine.sql_generator.claims import claim_by_key_statement, claim_statement
 from coremachine.sql_generator.moves import move_statement
@@ -120,3 +121,19 @@ async def test_a_move_on_stale_statistics_looks_up_its_keys_and_nothing_else_f42
     assert {node["Alias"] for node in scans} == {"r", "t"}
     assert not [node for node in scans if node["Node Type"] == "Seq Scan"]
     assert indexes_read(plan, "r") == indexes_read(plan, "t") == {"tasks_pkey"}
+
+
+@pytest.mark.parametrize("name", ["renew_task_leases", "lock_expired_tasks"])
+@pytest.mark.parametrize("analyzed_rows", [0, 1])
+async def test_leases_are_renewed_and_asked_for_by_key_f42(session: Session, analyzed_rows: int, name: str) -> None:
+    await fill_behind_the_planners_back(session, analyzed_rows)
+    (row,) = await run(session, "SELECT stage_id FROM {schema}.tasks LIMIT 1")
+    keys = [f"{row['stage_id']}-{index}" for index in range(1000)]
+    given = {"keys": keys, "task_ids": keys, "lease_numbers": [1] * 1000, "begun": [True] * 1000}
+    text = query(name, session.schema).decode()
+    plan = await plan_of(session, text, {**given, "owner": "me", "lease": 60.0})
+    scans = [node for node in nodes(plan) if node.get("Relation Name") == "tasks" and "Scan" in node["Node Type"]]
+    assert scans
+    assert not [node for node in scans if node["Node Type"] == "Seq Scan"]
+    for alias in {node["Alias"] for node in scans}:
+        assert indexes_read(plan, alias) == {"tasks_pkey"}

@@ -1,5 +1,6 @@
 """What became of tasks is written once, whole, and by whoever still holds them."""
 
+import asyncio
 from threading import Barrier, Event
 from typing import Any
 
@@ -7,13 +8,14 @@ import pytest
 
 from coremachine import AsyncCoreMachine, Job, Stage, task
 from coremachine.runtime.store.session import Claim, Row
+from coremachine.runtime.worker.settler import MOST_BEHIND
 from coremachine.statemachine.lifecycles import TASK
 from coremachine.statemachine.machine import Subject, machine_of
 from coremachine.statemachine.tables import TASKS
 from tests.databases import OpenApp
 from tests.observing import events_of, rows, tasks_of
 from tests.running import finished, finished_with_short_leases, working
-from tests.waiting import until_event, until_status
+from tests.waiting import until, until_event, until_status
 
 CUT_OFF = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -204,3 +206,26 @@ async def test_f47_counting_and_closing_are_one_update_of_the_stage(open_app: Op
     counted = [change["ended"] for change in first]
     assert counted == sorted(counted)
     assert [change["became"] for change in first].count("completed") == 1
+
+
+async def test_a_worker_claims_no_more_while_what_it_has_done_cannot_be_written(open_app: OpenApp) -> None:
+    job = Job("blocked", [Stage("give", double, each="numbers")])
+    app = await open_app(job)
+    many = 6 * MOST_BEHIND
+    submitted = await app.submit(job, numbers=list(range(many)))
+    claimed = "SELECT count(*) AS n FROM app.job_events WHERE event_type = 'task_started'"
+    async with working(app):
+        await until_event(app, submitted.id, "task_completed")
+        async with app.database.transaction() as other:
+            await other.fetch("lock_jobs", {"job_ids": [submitted.id]})
+
+            async def stands_still() -> bool:
+                (before,) = await rows(app, claimed)
+                await asyncio.sleep(2)
+                (after,) = await rows(app, claimed)
+                return bool(before == after)
+
+            await until(stands_still, "nothing more is claimed")
+            (held,) = await rows(app, "SELECT count(*) AS n FROM app.tasks WHERE status = 'processing'")
+        await until_status(app, submitted.id, "completed", within=120)
+    assert MOST_BEHIND <= held["n"] <= MOST_BEHIND + app.settings.prefetch + 2 * app.settings.concurrency

@@ -11,7 +11,7 @@ from ..statemachine.lifecycles import NOTES
 from ..statemachine.records import Column, Index, Record, Schema
 from ..statemachine.tables import JOB_EVENTS
 from .tables import column_definition, create_index
-from .text import listed, parse
+from .text import one_of, parse
 
 STATUSES = ("success", "failure", "warning", "info")
 
@@ -152,8 +152,8 @@ def _create_log(table: str, records: list[Record], schema: str) -> list[exp.Expr
         _part(
             f"CONSTRAINT {fk_name} FOREIGN KEY ({subject}) REFERENCES {schema}.{owner.table} ({owner.key.name})",
         ),
-        _part(f"CONSTRAINT {table}_status CHECK (event_status IN ({listed(STATUSES)}))"),
-        _part(f"CONSTRAINT {table}_type CHECK (event_type IN ({listed(event_types(records))}))"),
+        _part(f"CONSTRAINT {table}_status CHECK ({one_of('event_status', STATUSES)})"),
+        _part(f"CONSTRAINT {table}_type CHECK ({one_of('event_type', event_types(records))})"),
     ]
     create = exp.Create(
         this=exp.Schema(
@@ -192,13 +192,13 @@ def log_guards(log: str, schema: str) -> list[exp.Expr]:
     Events of transitions come from the event writer, so inside a trigger, and as the owner; anywhere else the owner may
     insert notes, and nobody else anything.
     """
-    notes = listed(tuple(note.type for note in NOTES)) if log == JOB_EVENTS else "''"
+    notes = tuple(note.type for note in NOTES) if log == JOB_EVENTS else ("",)
     on = f"ON {schema}.{log}"
     refuse = f"EXECUTE FUNCTION {schema}.refuse_rewrite()"
     return [
         parse(
             f"CREATE OR REPLACE TRIGGER {log}_1_told BEFORE INSERT {on} FOR EACH ROW"
-            f" WHEN (PG_TRIGGER_DEPTH() = 0 AND NOT NEW.event_type IN ({notes}))"
+            f" WHEN (PG_TRIGGER_DEPTH() = 0 AND NOT {one_of('NEW.event_type', notes)})"
             f" EXECUTE FUNCTION {schema}.refuse_telling()",
         ),
         parse(

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from ..statemachine.lifecycle import Lifecycle
 from ..statemachine.records import Record, Schema
-from .text import parse, quoted
+from .text import one_of, parse, quoted
 
 ILLEGAL_MOVE = "CM001"
 ILLEGAL_BIRTH = "CM002"
@@ -162,7 +162,7 @@ def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
             (
                 f"{table}_2_guard",
                 "UPDATE OF status",
-                f"NOT ({_legal(record.lifecycle)}) OR NEW.move_number <> OLD.move_number + 1",
+                f"({_legal(record.lifecycle)}) IS NOT TRUE OR NEW.move_number <> OLD.move_number + 1",
                 f"refuse_move('{machine}', '{key}')",
             ),
             (
@@ -196,11 +196,8 @@ def _changed(column: str) -> str:
 
 
 def _legal(lifecycle: Lifecycle) -> str:
-    triples = sorted({(e.source, e.target, e.transition.event.type) for e in lifecycle.edges})
-    return " OR ".join(
-        f"(OLD.status = {quoted(source)} AND NEW.status = {quoted(target)} AND NEW.event_type = {quoted(event)})"
-        for source, target, event in triples
-    )
+    triples = sorted({f"{e.source} {e.target} {e.transition.event.type}" for e in lifecycle.edges})
+    return one_of("OLD.status || ' ' || NEW.status || ' ' || NEW.event_type", tuple(triples))
 
 
 def _illegal_birth(lifecycle: Lifecycle) -> str:

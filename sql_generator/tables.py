@@ -4,7 +4,7 @@ from sqlglot import exp
 
 from ..statemachine.errors import DefinitionError
 from ..statemachine.records import MOVE_COLUMNS, Column, Index, Record, Tie
-from .text import data_type, listed, parse
+from .text import data_type, one_of, parse
 
 
 def create_table(record: Record, schema: str) -> exp.Create:
@@ -13,8 +13,8 @@ def create_table(record: Record, schema: str) -> exp.Create:
     constraints = [
         _constraint(f"{record.table}_pkey", exp.PrimaryKey(expressions=[exp.to_identifier(record.key.name)])),
         *(_foreign_key(record.table, column, schema) for column in record.columns if column.references),
-        _check(f"{record.table}_status", f"status IN ({listed(tuple(record.lifecycle.by_name))})"),
-        *(_check(f"{record.table}_{tie.column}_tied", _tied(tie)) for tie in record.ties),
+        _check(f"{record.table}_status", one_of("status", tuple(record.lifecycle.by_name))),
+        *(_check(f"{record.table}_{tie.column}_tied", rule) for tie in record.ties if (rule := _tied(tie, record))),
         *(_check(f"{record.table}_{check.name}", check.expression) for check in record.checks),
         _check(f"{record.table}_event_told", _event_told(record)),
     ]
@@ -90,13 +90,15 @@ def _foreign_key(table: str, column: Column, schema: str) -> exp.Expr:
     return found
 
 
-def _tied(tie: Tie) -> str:
+def _tied(tie: Tie, record: Record) -> str:
+    """What must hold of a tied column; nothing, where every state allows everything."""
+    if not tie.allowed:
+        return f"({one_of('status', tie.required)}) = ({tie.column} IS NOT NULL)"
     rules: list[str] = []
     if tie.required:
-        rules.append(f"(status NOT IN ({listed(tie.required)}) OR {tie.column} IS NOT NULL)")
-    rules.append(f"(status IN ({listed((*tie.required, *tie.allowed))}) OR {tie.column} IS NULL)")
-    if tie.required and not tie.allowed:
-        return f"(status IN ({listed(tie.required)})) = ({tie.column} IS NOT NULL)"
+        rules.append(f"(NOT {one_of('status', tie.required)} OR {tie.column} IS NOT NULL)")
+    if {*tie.required, *tie.allowed} != {*record.lifecycle.by_name}:
+        rules.append(f"({one_of('status', (*tie.required, *tie.allowed))} OR {tie.column} IS NULL)")
     return " AND ".join(rules)
 
 

@@ -1,11 +1,14 @@
 """Between PostgreSQL text and sqlglot expressions: the only place that parses and prints."""
 
+import re
+
 import sqlglot
 from sqlglot import exp
 
 from ..statemachine.errors import DefinitionError
 
 DIALECT = "postgres"
+BARE = re.compile(r"(?!null\Z)[a-z0-9_]+\Z")
 
 
 def parse(text: str) -> exp.Expr:
@@ -34,6 +37,24 @@ def data_type(text: str) -> exp.DataType:
 def listed(values: tuple[str, ...]) -> str:
     """Values as the inside of an IN list."""
     return ", ".join(quoted(value) for value in values)
+
+
+def one_of(value: str, names: tuple[str, ...]) -> str:
+    """A rule that `value` is one of `names`, as an array in one literal.
+
+    PostgreSQL keeps the rules of a table as trees printed out, and reads them back for every statement that writes it:
+    a list of constants, each with its type, is five times as long as their array.
+    """
+    if len(names) == 1:
+        return f"{value} = {quoted(names[0])}"
+    return f"{value} = ANY(CAST({quoted('{' + ','.join(map(_element, names)) + '}')} AS TEXT[]))"
+
+
+def _element(name: str) -> str:
+    """An element of an array literal: some mean something else without quotes."""
+    if BARE.match(name):
+        return name
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def source_state(column: str, states: tuple[str, ...]) -> str:

@@ -251,46 +251,60 @@ CREATE TABLE IF NOT EXISTS app.jobs (
   event_status VARCHAR(20),
   event_data JSONB,
   CONSTRAINT jobs_pkey PRIMARY KEY (job_id),
-  CONSTRAINT jobs_status CHECK (status IN ('queued', 'processing', 'completed', 'failed', 'cancelled')),
+  CONSTRAINT jobs_status CHECK (status = ANY(
+    CAST('{queued,processing,completed,failed,cancelled}' AS TEXT[])
+  )),
   CONSTRAINT jobs_due_at_tied CHECK ((
-    NOT status IN ('queued') OR due_at IS NOT NULL
+    NOT status = 'queued' OR due_at IS NOT NULL
   )
   AND (
-    status IN ('queued', 'processing') OR due_at IS NULL
+    status = ANY(
+      CAST('{queued,processing}' AS TEXT[])
+    ) OR due_at IS NULL
   )),
   CONSTRAINT jobs_lease_owner_tied CHECK ((
-    status IN ('queued', 'processing') OR lease_owner IS NULL
+    status = ANY(
+      CAST('{queued,processing}' AS TEXT[])
+    ) OR lease_owner IS NULL
   )),
   CONSTRAINT jobs_lease_expires_at_tied CHECK ((
-    status IN ('queued', 'processing') OR lease_expires_at IS NULL
+    status = ANY(
+      CAST('{queued,processing}' AS TEXT[])
+    )
+    OR lease_expires_at IS NULL
   )),
   CONSTRAINT jobs_started_at_tied CHECK ((
-    NOT status IN ('processing', 'completed') OR started_at IS NOT NULL
-  )
-  AND (
-    status IN ('processing', 'completed', 'queued', 'failed', 'cancelled')
-    OR started_at IS NULL
+    NOT status = ANY(
+      CAST('{processing,completed}' AS TEXT[])
+    )
+    OR started_at IS NOT NULL
   )),
   CONSTRAINT jobs_finished_at_tied CHECK ((
-    status IN ('completed', 'failed', 'cancelled')
+    status = ANY(
+      CAST('{completed,failed,cancelled}' AS TEXT[])
+    )
   ) = (
     finished_at IS NOT NULL
   )),
   CONSTRAINT jobs_result_tied CHECK ((
-    status IN ('completed')
+    status = 'completed'
   ) = (
     result IS NOT NULL
   )),
   CONSTRAINT jobs_error_tied CHECK ((
-    status IN ('failed')
+    status = 'failed'
   ) = (
     error IS NOT NULL
   )),
   CONSTRAINT jobs_deadline_at_tied CHECK ((
-    status IN ('queued', 'processing') OR deadline_at IS NULL
+    status = ANY(
+      CAST('{queued,processing}' AS TEXT[])
+    ) OR deadline_at IS NULL
   )),
   CONSTRAINT jobs_put_offs_tied CHECK ((
-    status IN ('queued', 'processing') OR put_offs IS NULL
+    status = ANY(
+      CAST('{queued,processing}' AS TEXT[])
+    ) OR put_offs IS NULL
   )),
   CONSTRAINT jobs_message_lease CHECK ((
     lease_owner IS NULL
@@ -338,32 +352,41 @@ CREATE TABLE IF NOT EXISTS app.stages (
   CONSTRAINT fk_stages_job_id FOREIGN KEY (job_id) REFERENCES app.jobs (
     job_id
   ),
-  CONSTRAINT stages_status CHECK (status IN ('pending', 'processing', 'completed', 'failed', 'cancelled')),
+  CONSTRAINT stages_status CHECK (status = ANY(
+    CAST('{pending,processing,completed,failed,cancelled}' AS TEXT[])
+  )),
   CONSTRAINT stages_started_at_tied CHECK ((
-    NOT status IN ('processing', 'completed', 'failed') OR started_at IS NOT NULL
+    NOT status = ANY(
+      CAST('{processing,completed,failed}' AS TEXT[])
+    )
+    OR started_at IS NOT NULL
   )
   AND (
-    status IN ('processing', 'completed', 'failed', 'cancelled')
+    status = ANY(
+      CAST('{processing,completed,failed,cancelled}' AS TEXT[])
+    )
     OR started_at IS NULL
   )),
   CONSTRAINT stages_finished_at_tied CHECK ((
-    status IN ('completed', 'failed', 'cancelled')
+    status = ANY(
+      CAST('{completed,failed,cancelled}' AS TEXT[])
+    )
   ) = (
     finished_at IS NOT NULL
   )),
   CONSTRAINT stages_error_tied CHECK ((
-    status IN ('failed')
+    status = 'failed'
   ) = (
     error IS NOT NULL
   )),
   CONSTRAINT stages_stop_reason_tied CHECK ((
-    status IN ('processing') OR stop_reason IS NULL
+    status = 'processing' OR stop_reason IS NULL
   )),
   CONSTRAINT stages_stop_why_tied CHECK ((
-    status IN ('processing') OR stop_why IS NULL
+    status = 'processing' OR stop_why IS NULL
   )),
   CONSTRAINT stages_stopped_at_tied CHECK ((
-    status IN ('processing') OR stopped_at IS NULL
+    status = 'processing' OR stopped_at IS NULL
   )),
   CONSTRAINT stages_counters_add_up CHECK (tasks_completed + tasks_failed + tasks_cancelled <= tasks_total),
   CONSTRAINT stages_closed_when_counted CHECK (status IN ('pending', 'processing')
@@ -412,44 +435,47 @@ CREATE TABLE IF NOT EXISTS app.tasks (
   CONSTRAINT fk_tasks_stage_id FOREIGN KEY (stage_id) REFERENCES app.stages (
     stage_id
   ),
-  CONSTRAINT tasks_status CHECK (status IN ('queued', 'processing', 'completed', 'failed', 'cancelled')),
+  CONSTRAINT tasks_status CHECK (status = ANY(
+    CAST('{queued,processing,completed,failed,cancelled}' AS TEXT[])
+  )),
   CONSTRAINT tasks_due_at_tied CHECK ((
-    status IN ('queued')
+    status = 'queued'
   ) = (
     due_at IS NOT NULL
   )),
   CONSTRAINT tasks_lease_owner_tied CHECK ((
-    status IN ('processing')
+    status = 'processing'
   ) = (
     lease_owner IS NOT NULL
   )),
   CONSTRAINT tasks_lease_expires_at_tied CHECK ((
-    status IN ('processing')
+    status = 'processing'
   ) = (
     lease_expires_at IS NOT NULL
   )),
   CONSTRAINT tasks_deadline_at_tied CHECK ((
-    status IN ('processing') OR deadline_at IS NULL
+    status = 'processing' OR deadline_at IS NULL
   )),
   CONSTRAINT tasks_started_at_tied CHECK ((
-    NOT status IN ('processing', 'completed', 'failed') OR started_at IS NOT NULL
-  )
-  AND (
-    status IN ('processing', 'completed', 'failed', 'queued', 'cancelled')
-    OR started_at IS NULL
+    NOT status = ANY(
+      CAST('{processing,completed,failed}' AS TEXT[])
+    )
+    OR started_at IS NOT NULL
   )),
   CONSTRAINT tasks_finished_at_tied CHECK ((
-    status IN ('completed', 'failed', 'cancelled')
+    status = ANY(
+      CAST('{completed,failed,cancelled}' AS TEXT[])
+    )
   ) = (
     finished_at IS NOT NULL
   )),
   CONSTRAINT tasks_result_tied CHECK ((
-    status IN ('completed')
+    status = 'completed'
   ) = (
     result IS NOT NULL
   )),
   CONSTRAINT tasks_error_tied CHECK ((
-    status IN ('failed')
+    status = 'failed'
   ) = (
     error IS NOT NULL
   )),
@@ -495,33 +521,37 @@ CREATE TABLE IF NOT EXISTS app.callbacks (
   CONSTRAINT fk_callbacks_job_id FOREIGN KEY (job_id) REFERENCES app.jobs (
     job_id
   ),
-  CONSTRAINT callbacks_status CHECK (status IN ('queued', 'processing', 'completed', 'failed')),
+  CONSTRAINT callbacks_status CHECK (status = ANY(
+    CAST('{queued,processing,completed,failed}' AS TEXT[])
+  )),
   CONSTRAINT callbacks_due_at_tied CHECK ((
-    status IN ('queued')
+    status = 'queued'
   ) = (
     due_at IS NOT NULL
   )),
   CONSTRAINT callbacks_lease_owner_tied CHECK ((
-    status IN ('processing')
+    status = 'processing'
   ) = (
     lease_owner IS NOT NULL
   )),
   CONSTRAINT callbacks_lease_expires_at_tied CHECK ((
-    status IN ('processing')
+    status = 'processing'
   ) = (
     lease_expires_at IS NOT NULL
   )),
   CONSTRAINT callbacks_deadline_at_tied CHECK ((
-    status IN ('processing') OR deadline_at IS NULL
+    status = 'processing' OR deadline_at IS NULL
   )),
   CONSTRAINT callbacks_started_at_tied CHECK ((
-    NOT status IN ('processing', 'completed', 'failed') OR started_at IS NOT NULL
-  )
-  AND (
-    status IN ('processing', 'completed', 'failed', 'queued') OR started_at IS NULL
+    NOT status = ANY(
+      CAST('{processing,completed,failed}' AS TEXT[])
+    )
+    OR started_at IS NOT NULL
   )),
   CONSTRAINT callbacks_finished_at_tied CHECK ((
-    status IN ('completed', 'failed')
+    status = ANY(
+      CAST('{completed,failed}' AS TEXT[])
+    )
   ) = (
     finished_at IS NOT NULL
   )),
@@ -597,43 +627,11 @@ CREATE TABLE IF NOT EXISTS app.job_events (
   CONSTRAINT fk_job FOREIGN KEY (job_id) REFERENCES app.jobs (
     job_id
   ),
-  CONSTRAINT job_events_status CHECK (event_status IN ('success', 'failure', 'warning', 'info')),
-  CONSTRAINT job_events_type CHECK (event_type IN (
-    'callback_completed',
-    'callback_executed',
-    'callback_failed',
-    'callback_released',
-    'callback_rescued',
-    'callback_retry_scheduled',
-    'callback_started',
-    'checkpoint',
-    'finalizer_failed',
-    'gap_found',
-    'job_cancelled',
-    'job_completed',
-    'job_created',
-    'job_failed',
-    'job_queued',
-    'job_resumed',
-    'job_started',
-    'message_dead_lettered',
-    'progress',
-    'stage_cancelled',
-    'stage_completed',
-    'stage_empty',
-    'stage_failed',
-    'stage_resumed',
-    'stage_started',
-    'stale_result_rejected',
-    'stop_requested',
-    'task_cancelled',
-    'task_completed',
-    'task_failed',
-    'task_released',
-    'task_rescued',
-    'task_resumed',
-    'task_retry_scheduled',
-    'task_started'
+  CONSTRAINT job_events_status CHECK (event_status = ANY(
+    CAST('{success,failure,warning,info}' AS TEXT[])
+  )),
+  CONSTRAINT job_events_type CHECK (event_type = ANY(
+    CAST('{callback_completed,callback_executed,callback_failed,callback_released,callback_rescued,callback_retry_scheduled,callback_started,checkpoint,finalizer_failed,gap_found,job_cancelled,job_completed,job_created,job_failed,job_queued,job_resumed,job_started,message_dead_lettered,progress,stage_cancelled,stage_completed,stage_empty,stage_failed,stage_resumed,stage_started,stale_result_rejected,stop_requested,task_cancelled,task_completed,task_failed,task_released,task_rescued,task_resumed,task_retry_scheduled,task_started}' AS TEXT[])
   ))
 );
 
@@ -674,43 +672,10 @@ ON
 app.jobs
 FOR EACH ROW
 WHEN (NOT (
-  (
-    OLD.status = 'cancelled'
-    AND NEW.status = 'queued'
-    AND NEW.event_type = 'job_resumed'
+  OLD.status || ' ' || NEW.status || ' ' || NEW.event_type = ANY(
+    CAST('{"cancelled queued job_resumed","failed queued job_resumed","processing cancelled job_cancelled","processing completed job_completed","processing failed job_failed","queued cancelled job_cancelled","queued failed job_failed","queued processing job_started"}' AS TEXT[])
   )
-  OR (
-    OLD.status = 'failed' AND NEW.status = 'queued' AND NEW.event_type = 'job_resumed'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'cancelled'
-    AND NEW.event_type = 'job_cancelled'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'completed'
-    AND NEW.event_type = 'job_completed'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'failed'
-    AND NEW.event_type = 'job_failed'
-  )
-  OR (
-    OLD.status = 'queued'
-    AND NEW.status = 'cancelled'
-    AND NEW.event_type = 'job_cancelled'
-  )
-  OR (
-    OLD.status = 'queued' AND NEW.status = 'failed' AND NEW.event_type = 'job_failed'
-  )
-  OR (
-    OLD.status = 'queued'
-    AND NEW.status = 'processing'
-    AND NEW.event_type = 'job_started'
-  )
-)
+) IS TRUE
 OR NEW.move_number <> OLD.move_number + 1)
 EXECUTE FUNCTION app.refuse_move('job', 'job_id');
 
@@ -766,42 +731,10 @@ ON
 app.stages
 FOR EACH ROW
 WHEN (NOT (
-  (
-    OLD.status = 'cancelled'
-    AND NEW.status = 'pending'
-    AND NEW.event_type = 'stage_resumed'
+  OLD.status || ' ' || NEW.status || ' ' || NEW.event_type = ANY(
+    CAST('{"cancelled pending stage_resumed","failed pending stage_resumed","pending cancelled stage_cancelled","pending processing stage_started","processing cancelled stage_cancelled","processing completed stage_completed","processing failed stage_failed"}' AS TEXT[])
   )
-  OR (
-    OLD.status = 'failed'
-    AND NEW.status = 'pending'
-    AND NEW.event_type = 'stage_resumed'
-  )
-  OR (
-    OLD.status = 'pending'
-    AND NEW.status = 'cancelled'
-    AND NEW.event_type = 'stage_cancelled'
-  )
-  OR (
-    OLD.status = 'pending'
-    AND NEW.status = 'processing'
-    AND NEW.event_type = 'stage_started'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'cancelled'
-    AND NEW.event_type = 'stage_cancelled'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'completed'
-    AND NEW.event_type = 'stage_completed'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'failed'
-    AND NEW.event_type = 'stage_failed'
-  )
-)
+) IS TRUE
 OR NEW.move_number <> OLD.move_number + 1)
 EXECUTE FUNCTION app.refuse_move('stage', 'stage_id');
 
@@ -849,57 +782,10 @@ ON
 app.tasks
 FOR EACH ROW
 WHEN (NOT (
-  (
-    OLD.status = 'cancelled'
-    AND NEW.status = 'queued'
-    AND NEW.event_type = 'task_resumed'
+  OLD.status || ' ' || NEW.status || ' ' || NEW.event_type = ANY(
+    CAST('{"cancelled queued task_resumed","failed queued task_resumed","processing cancelled task_cancelled","processing completed task_completed","processing failed task_failed","processing queued task_released","processing queued task_rescued","processing queued task_retry_scheduled","queued cancelled task_cancelled","queued processing task_started"}' AS TEXT[])
   )
-  OR (
-    OLD.status = 'failed'
-    AND NEW.status = 'queued'
-    AND NEW.event_type = 'task_resumed'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'cancelled'
-    AND NEW.event_type = 'task_cancelled'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'completed'
-    AND NEW.event_type = 'task_completed'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'failed'
-    AND NEW.event_type = 'task_failed'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'queued'
-    AND NEW.event_type = 'task_released'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'queued'
-    AND NEW.event_type = 'task_rescued'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'queued'
-    AND NEW.event_type = 'task_retry_scheduled'
-  )
-  OR (
-    OLD.status = 'queued'
-    AND NEW.status = 'cancelled'
-    AND NEW.event_type = 'task_cancelled'
-  )
-  OR (
-    OLD.status = 'queued'
-    AND NEW.status = 'processing'
-    AND NEW.event_type = 'task_started'
-  )
-)
+) IS TRUE
 OR NEW.move_number <> OLD.move_number + 1)
 EXECUTE FUNCTION app.refuse_move('task', 'task_id');
 
@@ -955,37 +841,10 @@ ON
 app.callbacks
 FOR EACH ROW
 WHEN (NOT (
-  (
-    OLD.status = 'processing'
-    AND NEW.status = 'completed'
-    AND NEW.event_type = 'callback_completed'
+  OLD.status || ' ' || NEW.status || ' ' || NEW.event_type = ANY(
+    CAST('{"processing completed callback_completed","processing failed callback_failed","processing queued callback_released","processing queued callback_rescued","processing queued callback_retry_scheduled","queued processing callback_started"}' AS TEXT[])
   )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'failed'
-    AND NEW.event_type = 'callback_failed'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'queued'
-    AND NEW.event_type = 'callback_released'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'queued'
-    AND NEW.event_type = 'callback_rescued'
-  )
-  OR (
-    OLD.status = 'processing'
-    AND NEW.status = 'queued'
-    AND NEW.event_type = 'callback_retry_scheduled'
-  )
-  OR (
-    OLD.status = 'queued'
-    AND NEW.status = 'processing'
-    AND NEW.event_type = 'callback_started'
-  )
-)
+) IS TRUE
 OR NEW.move_number <> OLD.move_number + 1)
 EXECUTE FUNCTION app.refuse_move('callback', 'callback_id');
 
@@ -1126,17 +985,8 @@ ON
 app.job_events
 FOR EACH ROW
 WHEN (PG_TRIGGER_DEPTH() = 0
-AND NOT NEW.event_type IN (
-  'job_queued',
-  'callback_executed',
-  'checkpoint',
-  'progress',
-  'finalizer_failed',
-  'stage_empty',
-  'stop_requested',
-  'stale_result_rejected',
-  'message_dead_lettered',
-  'gap_found'
+AND NOT NEW.event_type = ANY(
+  CAST('{job_queued,callback_executed,checkpoint,progress,finalizer_failed,stage_empty,stop_requested,stale_result_rejected,message_dead_lettered,gap_found}' AS TEXT[])
 ))
 EXECUTE FUNCTION app.refuse_telling();
 
@@ -1318,7 +1168,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '6a12df85fc4968d1572121bc188c3b0577f2473232e67770c5abb3b2a10c4ca7'
+    '3d3e3f3d8ee1fdf5beea707e660381f39525095ba07ddc1e6b1d4db55409a185'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

@@ -239,7 +239,22 @@ async def test_a_move_number_is_the_next_one(shared: Session, record: Record, st
     assert (sqlstate(refused), refused.value.diag.message_detail) == ("CM001", "The last move was number 0.")
 
 
-@pytest.mark.parametrize("column", ["event_type", "event_status", "event_data"])
+@pytest.mark.parametrize("record", SCHEMA.records, ids=named)
+async def test_a_move_without_an_event_is_refused_by_the_guard(shared: Session, record: Record) -> None:
+    subject = await born(shared, record)
+    edge = next(edge for edge in record.lifecycle.edges if edge.source == subject.state)
+    untold = {**told_as(edge), "event_type": "NULL"}
+    with pytest.raises(psycopg.Error, match="cannot be told by event none") as refused:
+        await update(
+            shared,
+            record,
+            subject.key,
+            {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **untold},
+        )
+    assert sqlstate(refused) == "CM001"
+
+
+@pytest.mark.parametrize("column", ["event_status", "event_data"])
 @pytest.mark.parametrize("record", SCHEMA.records, ids=named)
 async def test_a_move_tells_its_whole_event(shared: Session, record: Record, column: str) -> None:
     subject = await born(shared, record)

@@ -36,9 +36,8 @@ def _choices(node: exp.Expr) -> Iterator[tuple[str, "Mutation"]]:
             operand = node.args[side]
             if not isinstance(operand, type(node)):
                 yield f"{node.key} {_short(operand)}", Keep(other)
-    elif isinstance(node, exp.In) and len(node.expressions) > 1:
-        for at, member in enumerate(node.expressions):
-            yield f"member {_short(member)}", Drop(at)
+    elif isinstance(node, exp.In | exp.Literal):
+        yield from _members_out(node)
     elif isinstance(node, exp.EQ) and isinstance(node.this, exp.Paren) and isinstance(node.expression, exp.Paren):
         yield f"{_short(node)}, the one way", Imply("this", "expression")
         yield f"{_short(node)}, the other way", Imply("expression", "this")
@@ -48,6 +47,16 @@ def _choices(node: exp.Expr) -> Iterator[tuple[str, "Mutation"]]:
     elif isinstance(node, exp.Between):
         yield f"{_short(node)}, below", Bound("low")
         yield f"{_short(node)}, above", Bound("high")
+
+
+def _members_out(node: exp.In | exp.Literal) -> Iterator[tuple[str, "Mutation"]]:
+    """Of a list, or of an array in one literal, one member after the other."""
+    if isinstance(node, exp.In):
+        for at, member in enumerate(node.expressions if len(node.expressions) > 1 else ()):
+            yield f"member {_short(member)}", Drop(at)
+    elif isinstance(node.parent, exp.Cast) and node.this.startswith("{"):
+        for at, element in enumerate(_elements(node)):
+            yield f"member {element}", DropElement(at)
 
 
 class Mutation:
@@ -77,6 +86,17 @@ class Drop(Mutation):
     def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
         left = [one for position, one in enumerate(node.expressions) if position != self.at]
         node.set("expressions", left)
+
+
+class DropElement(Mutation):
+    """The literal of an array without one of its elements."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
+        left = [one for position, one in enumerate(_elements(node)) if position != self.at]
+        node.set("this", f"{{{','.join(left)}}}")
 
 
 class Imply(Mutation):
@@ -110,6 +130,10 @@ class Bound(Mutation):
     def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
         kind, bound = (exp.LTE, "high") if self.missing == "low" else (exp.GTE, "low")
         node.replace(kind(this=node.this.copy(), expression=node.args[bound].copy()))
+
+
+def _elements(literal: exp.Expr) -> list[str]:
+    return str(literal.this)[1:-1].split(",")
 
 
 def _short(node: exp.Expr) -> str:

@@ -7,9 +7,6 @@ EQUIVALENT: Mapping[str, str] = {
     r"jobs: jobs_lease_(owner|expires_at)_tied": (
         "owner and end come together (jobs_message_lease), so the other tie tells"
     ),
-    r"(jobs|tasks|callbacks): \w+_started_at_tied without (and .?status IN .*|or started_at IS NULL)": (
-        "this half allows every state there is, so it refuses nothing"
-    ),
     r"trigger jobs_0_key": "each job has the event of its birth, whose foreign key holds the job's id",
     r"trigger \w+_1_stamp without and OLD.status <> NEW.status": "the guard refuses a move that moves nothing",
     r"function stamp_move without FOUND": "the guard refuses a move that is not declared, whatever is stamped on it",

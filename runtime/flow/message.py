@@ -8,9 +8,13 @@ from ..store.rows import JobMessage
 from ..store.session import Row, Session
 
 
-async def acknowledge(session: Session, message: JobMessage) -> None:
-    """The message has been handled, unless a later one has taken its place: then nothing changes."""
-    await session.run("ack_job_message", {"job_id": message.job_id, "lease_number": message.lease_number})
+async def acknowledge(session: Session, message: JobMessage, tasks: int = 0) -> bool:
+    """The message has been handled, and led to this many new tasks; returns whether it has.
+
+    Where a later message has taken its place, nothing changes.
+    """
+    given = {"job_id": message.job_id, "lease_number": message.lease_number, "tasks": tasks}
+    return bool(await session.fetch("ack_job_message", given))
 
 
 async def own_message(session: Session, message: JobMessage, owner: str) -> Row:

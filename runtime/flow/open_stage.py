@@ -5,6 +5,7 @@ The items of a fan-out are had before that transaction begins: user code never r
 
 from collections.abc import Mapping, Sequence
 
+from ...statemachine.errors import LostRaceError
 from ...statemachine.lifecycles import STAGE, TASK
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.results import json_text
@@ -80,8 +81,9 @@ async def _write(  # noqa: PLR0913, PLR0917 - all that was found out before the 
     if stage.status != STAGE.initial.name:
         raise StaleMessageError(found.message.job_id)
     job = await start_job(session, job)
-    await _open(session, job, stage, items)
-    await acknowledge(session, found.message)
+    made = await _open(session, job, stage, items)
+    if not await acknowledge(session, found.message, made):
+        raise LostRaceError("job", "acknowledge", [stage.job_id])
     await _follow_up(session, flow.bus, job, stage, error)
     return stage.tasks_total
 
@@ -90,8 +92,11 @@ async def _outputs(session: Session, stages: Sequence[StageRow]) -> dict[str, ob
     return {stage.name: await output_of(session, stage) for stage in stages}
 
 
-async def _open(session: Session, job: Row, stage: StageRow, items: Sequence[str | None]) -> None:
-    """The stage's move, and its tasks: new ones, or those of an earlier run that did not succeed, queued again."""
+async def _open(session: Session, job: Row, stage: StageRow, items: Sequence[str | None]) -> int:
+    """The stage's move, and its tasks: new ones, or those of an earlier run that did not succeed, queued again.
+
+    Returns how many are new.
+    """
     again = 0
     if stage.tasks_total:
         again = stage.tasks_failed + stage.tasks_cancelled
@@ -104,9 +109,10 @@ async def _open(session: Session, job: Row, stage: StageRow, items: Sequence[str
     stage.status = move.target
     if again:
         await _queue_again(session, stage, again)
-    elif items:
+        return 0
+    if items:
         await session.run("insert_tasks", _task_parameters(job, stage, items))
-        await session.run("add_tasks_total", {"job_id": job["job_id"], "count": len(items)})
+    return len(items)
 
 
 def _task_parameters(job: Row, stage: StageRow, items: Sequence[str | None]) -> Mapping[str, object]:

@@ -47,7 +47,6 @@ async def submit(  # noqa: PLR0913 - what a submission is made of, and who asks 
     async with database.transaction() as session:
         submitted = {"parameters": checked, "submission_key": key, "deadline": within}
         if await _insert(session, job, job_id, submitted, by):
-            await _insert_stages(session, job, job_id)
             await bus.announce(session, [Message("job", job_id, queued=True)])
             return Submission(id=job_id, job_type=job.name, created=True, status=JOB.initial.name)
         row = (await session.fetch("load_job", {"job_id": job_id}))[0]
@@ -69,6 +68,10 @@ async def _insert(session: Session, job: Job, job_id: str, submitted: Mapping[st
         {
             "job_id": job_id,
             "job_type": job.name,
+            "stages": list(range(1, len(job.stages) + 1)),
+            "names": [stage.name for stage in job.stages],
+            "task_types": [stage.task.name for stage in job.stages],
+            "definitions": [json.dumps(job.stage_definition(stage)) for stage in job.stages],
             **submitted,
             "parameters": json.dumps(submitted["parameters"]),
             "definition": json.dumps(job.definition()),
@@ -77,19 +80,6 @@ async def _insert(session: Session, job: Job, job_id: str, submitted: Mapping[st
         },
     )
     return bool(made)
-
-
-async def _insert_stages(session: Session, job: Job, job_id: str) -> None:
-    await session.run(
-        "insert_stages",
-        {
-            "job_id": job_id,
-            "stages": list(range(1, len(job.stages) + 1)),
-            "names": [stage.name for stage in job.stages],
-            "task_types": [stage.task.name for stage in job.stages],
-            "definitions": [json.dumps(job.stage_definition(stage)) for stage in job.stages],
-        },
-    )
 
 
 def _next_step(row: Row) -> str:

@@ -4,7 +4,7 @@
 UPDATE app.jobs AS r
 SET due_at = n.moment + make_interval(secs => %(lease)s), lease_expires_at = n.moment + make_interval(secs => %(lease)s),
     lease_owner = %(lease_owner)s, lease_number = r.lease_number + 1, send_number = 0
-FROM (SELECT app.clock() AS moment OFFSET 0) AS n
+FROM (SELECT (SELECT app.clock()) AS moment OFFSET 0) AS n
 WHERE r.due_at IS NOT NULL AND r.lease_owner IS NULL AND r.job_id = ANY(ARRAY(
   SELECT t.job_id FROM app.jobs AS t
   JOIN unnest(%(keys)s::varchar[], %(lease_numbers)s::int[]) AS i(job_id, lease_number) ON i.job_id = t.job_id

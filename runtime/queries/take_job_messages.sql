@@ -3,7 +3,7 @@
 UPDATE app.jobs AS r
 SET due_at = GREATEST(r.due_at, n.moment) + make_interval(secs => %(lease)s), send_number = r.send_number + 1,
     lease_owner = NULL, lease_expires_at = NULL
-FROM (SELECT app.clock() AS moment OFFSET 0) AS n
+FROM (SELECT (SELECT app.clock()) AS moment OFFSET 0) AS n
 WHERE r.due_at IS NOT NULL AND r.job_id = ANY(ARRAY(
   SELECT q.job_id FROM unnest(%(kinds)s::varchar[]) AS k(kind) CROSS JOIN LATERAL (
     SELECT t.job_id FROM app.jobs AS t

@@ -10,6 +10,7 @@ import mmap
 import os
 import struct
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 
@@ -18,6 +19,10 @@ PAUSE = float(os.environ.get("BENCH_PAUSE", "0"))
 COUNT = struct.Struct("q")
 NOTHING = bytes(COUNT.size)
 LINES = "items"
+RUNG = "rung"
+REST = 0.02
+LOOK = 0.002
+PATIENCE = 60
 
 
 class Tally:
@@ -72,6 +77,31 @@ async def work_async(item: int) -> None:
         await asyncio.sleep(PAUSE)
         append(LINES, f"done {item}")
     TALLY.add()
+
+
+def samples(times: int) -> Iterator[int]:
+    """The moments, in microseconds, at which a task that rings with its moment is to be submitted, one after another.
+
+    The next one comes a little after the bell of the one before, so that the system is idle. Raises TimeoutError.
+    """
+    for number in range(1, times + 1):
+        yield time.time_ns() // 1000
+        limit = time.monotonic() + PATIENCE
+        while len(_rung()) < number:
+            if time.monotonic() > limit:
+                raise TimeoutError(f"sample {number} did not ring within {PATIENCE} s")
+            time.sleep(LOOK)
+        time.sleep(REST)
+
+
+def ring(moment: int) -> None:
+    """Say, as the first thing in a handler, how long after its submission it began."""
+    append(RUNG, str(time.time_ns() // 1000 - moment))
+
+
+def _rung() -> list[str]:
+    file = FOLDER / RUNG
+    return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
 
 
 def submitted() -> None:

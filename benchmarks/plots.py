@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from tables import OURS, Runs, middle
+from tables import OURS, Runs, middle, waited
 
 mpl.use("svg")
 
@@ -19,6 +19,8 @@ def draw(told: Mapping[str, Any], file: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 1.2 + 0.45 * len(told["runs"])), layout="constrained")
     if told["benchmark"] == "killed":
         _fates(axes, told["runs"], told["limit"])
+    elif told["benchmark"] == "peers latency":
+        _waits(axes, told["runs"])
     else:
         _speeds(axes, told["runs"])
     axes.set_title(f"{told['benchmark']}, {told['tasks']} tasks, {told['workers']} workers", loc="left")
@@ -33,6 +35,16 @@ def _speeds(axes: Any, found: Runs) -> None:
         axes.barh(name, middle(found[name]), color=INK if name == OURS else PALE)
         axes.plot(speeds, [name] * len(speeds), "|", color="black", markersize=9)
     axes.set_xlabel("tasks a second: median, and each run")
+
+
+def _waits(axes: Any, found: Runs) -> None:
+    for name in sorted(found, key=lambda name: waited(found[name]), reverse=True):
+        for what, mark in (("p50_ms", "|"), ("p99_ms", ">")):
+            waits = [run[what] for run in found[name] if "failed" not in run]
+            axes.plot(waits, [name] * len(waits), mark, color=INK if name == OURS else "black", markersize=9)
+    axes.set(xscale="log", xlabel="milliseconds from the submission to the handler, each run: | median, > 99 of 100")
+    for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        ticks("{x:g}")
 
 
 def _fates(axes: Any, found: Runs, limit: float) -> None:

@@ -2,6 +2,7 @@
 
     python benchmarks/run.py --url postgresql://… [--redis …] [PEER …]      a job of 1 → N → 1 tasks
     python benchmarks/run.py --url postgresql://… --shape flat              a queue of N tasks that nobody waits for
+    python benchmarks/run.py --url postgresql://… --shape latency           from a submission to its handler, when idle
     python benchmarks/run.py --url postgresql://… --killed                  one of the two workers is killed half-way
 
 `--redis` is the URL of an empty Redis database for Celery and Dramatiq, which are left out without one. It is emptied
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import tables
 from killed import Plan, run_killed
+from latency import run_latency
 from peers import PEERS, described
 from stage import WORKERS, PeerFailedError, Where
 from stores import about_redis
@@ -32,6 +34,7 @@ from coremachine.runtime.bench.place import place
 from coremachine.runtime.bench.surroundings import surroundings
 from coremachine.runtime.settings import Settings
 
+TASKS = {"fan": 10_000, "flat": 10_000, "latency": 200}
 FAILED = (PeerFailedError, TimeoutError, subprocess.SubprocessError)
 
 
@@ -56,7 +59,8 @@ def main() -> None:
         for name in names:
             found[name].append(once(name, asked, number))
             keep(asked.json, {**told, "runs": found})
-    sys.stdout.write(tables.killed(told, found) if asked.killed else tables.throughput(told, found))
+    tell = tables.killed if asked.killed else tables.latency if asked.shape == "latency" else tables.throughput
+    sys.stdout.write(tell(told, found))
     if asked.plot:
         import plots
 
@@ -86,6 +90,8 @@ def once(name: str, asked: argparse.Namespace, number: int) -> dict[str, object]
         if asked.killed:
             plan = Plan(asked.tasks, asked.limit, asked.restart)
             one = asdict(run_killed(name, where, plan, "other" if number % 2 else "planner"))
+        elif asked.shape == "latency":
+            one = asdict(run_latency(name, where, asked.tasks))
         else:
             one = asdict(run(name, where, asked.shape, asked.tasks))
     except FAILED as error:
@@ -107,17 +113,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--url", required=True)
     parser.add_argument("--redis")
     parser.add_argument("--python", default=sys.executable)
-    parser.add_argument("--shape", choices=("fan", "flat"), default="fan")
+    parser.add_argument("--shape", choices=("fan", "flat", "latency"), default="fan")
     parser.add_argument("--killed", action="store_true")
     parser.add_argument("--restart", action="store_true", help="start another worker at once, as a supervisor would")
     parser.add_argument("--limit", type=float, default=120, help="seconds that a job has to end in after the kill")
     parser.add_argument("--pause", type=float, default=0.01, help="seconds that a task lasts where one is killed")
-    parser.add_argument("--tasks", type=int, help="10 000, or 2 000 where a worker is killed")
+    parser.add_argument("--tasks", type=int, help="10 000; 2 000 where a worker is killed; 200 for latency")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg")
     asked = parser.parse_args()
-    asked.tasks = asked.tasks or (2_000 if asked.killed else 10_000)
+    asked.tasks = asked.tasks or (2_000 if asked.killed else TASKS[asked.shape])
     unknown = set(asked.peers) - set(PEERS)
     without = [name for name in asked.peers if name in PEERS and PEERS[name].store == "redis" and not asked.redis]
     if unknown or without:

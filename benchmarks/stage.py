@@ -16,6 +16,7 @@ from stores import database, emptied
 from watch import Watch, wait
 
 Shape = Literal["fan", "flat"]
+"""What work is shaped like where its speed is measured."""
 WORKERS = 2
 PATIENCE = 600
 FIRST = 200

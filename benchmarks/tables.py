@@ -36,6 +36,27 @@ def throughput(told: Mapping[str, Any], found: Runs) -> str:
     return table([*heads, "written by hand"], [[*row, told["peers"][row[0]]["by_hand"]] for row in rows])
 
 
+def latency(told: Mapping[str, Any], found: Runs) -> str:
+    """Medians of the runs, with their spread, the quickest first."""
+    heads = ["system", "p50, ms (spread)", "p99, ms (spread)", "settings"]
+    rows = [
+        [name, spread(runs, "p50_ms"), spread(runs, "p99_ms"), told["peers"][name]["settings"]]
+        for name, runs in sorted(found.items(), key=lambda one: waited(one[1]))
+    ]
+    return table(heads, rows)
+
+
+def spread(runs: Sequence[Mapping[str, Any]], what: str) -> str:
+    """The median and the spread of what each run that came to something has found."""
+    known = [run[what] for run in runs if "failed" not in run]
+    return f"{median(known):.1f} ({min(known):.1f}–{max(known):.1f})" if known else "failed"
+
+
+def waited(runs: Sequence[Mapping[str, Any]]) -> float:
+    """The median of the medians, for sorting and for plots; without end where no run succeeded."""
+    return median([run["p50_ms"] for run in runs if "failed" not in run] or [float("inf")])
+
+
 def speed(runs: Sequence[Mapping[str, Any]]) -> str:
     """The median and the spread; and how many runs came to nothing."""
     speeds = [run["tasks_per_second"] for run in runs if "failed" not in run]

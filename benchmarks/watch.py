@@ -51,6 +51,14 @@ class Watch:
         """Leave out what the warm-up did."""
         (self.folder / "items").write_text("", encoding="utf-8")
 
+    def waits(self) -> list[float]:
+        """How long each sample waited from its submission to its handler, in milliseconds."""
+        return [int(line) / 1_000 for line in self._lines("rung")]
+
+    def forget_waits(self) -> None:
+        """Leave out what the warm-up did."""
+        (self.folder / "rung").unlink(missing_ok=True)
+
     def _items(self, what: str) -> Counter[str]:
         words = (line.split() for line in self._lines("items"))
         return Counter(item for told, item in words if told == what)

@@ -33,6 +33,13 @@ class Alone:
 
 
 @dataclass
+class Bell:
+    """One that rings."""
+
+    moment: int
+
+
+@dataclass
 class Count:
     """Fan in."""
 
@@ -40,9 +47,21 @@ class Count:
 
 
 async def install() -> None:
-    """Install Awa and the counter."""
+    """Install Awa and the counter, and let a worker start once: the first one chooses the storage.
+
+    Where a job is there before, it stays with the older one, which cannot take many jobs in one COPY.
+    """
     counter.make()
-    await AsyncClient(counter.DSN).migrate()
+    client = AsyncClient(counter.DSN)
+    await client.migrate()
+
+    @client.task(Count, queue="jobs")
+    async def end(_job: object) -> None:
+        pass
+
+    await client.start([("jobs", 1)])
+    await client.shutdown()
+    await client.close()
 
 
 async def work() -> None:
@@ -65,6 +84,10 @@ async def work() -> None:
         @client.task(Alone, queue="work")
         async def alone(job: object) -> None:
             await marks.work_async(job.args.item)
+
+        @client.task(Bell, queue="jobs")
+        async def bell(job: object) -> None:
+            marks.ring(job.args.moment)
 
         @client.task(Count, queue="jobs")
         async def end(_job: object) -> None:
@@ -91,10 +114,18 @@ async def flat(tasks: int) -> None:
     await client.enqueue_many_copy([Alone(item) for item in range(tasks)], queue="work")
 
 
+async def latency(samples: int) -> None:
+    """Submit one task after another."""
+    client = AsyncClient(counter.DSN)
+    for moment in marks.samples(samples):
+        await client.insert(Bell(moment), queue="jobs")
+
+
 ROLES = {
     "install": install,
     "worker": work,
     "fan": lambda: fan(int(sys.argv[2])),
     "flat": lambda: flat(int(sys.argv[2])),
+    "latency": lambda: latency(int(sys.argv[2])),
 }
 asyncio.run(ROLES[sys.argv[1]]())

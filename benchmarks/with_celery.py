@@ -31,6 +31,12 @@ def alone(item: int) -> None:
     marks.work(item)
 
 
+@app.task(name="bell", ignore_result=True)
+def bell(moment: int) -> None:
+    """One that rings."""
+    marks.ring(moment)
+
+
 @app.task(name="count", ignore_result=True)
 def end(results: list[int]) -> int:
     """Fan in."""
@@ -52,6 +58,12 @@ def flat(tasks: int) -> None:
             alone.apply_async((item,), producer=producer)
 
 
+def latency(samples: int) -> None:
+    """Submit one task after another."""
+    for moment in marks.samples(samples):
+        bell.delay(moment)
+
+
 def main() -> None:
     """Do what the command line says."""
     if sys.argv[1] == "worker":
@@ -61,6 +73,8 @@ def main() -> None:
         fan(int(sys.argv[2]))
     elif sys.argv[1] == "flat":
         flat(int(sys.argv[2]))
+    elif sys.argv[1] == "latency":
+        latency(int(sys.argv[2]))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,12 @@ def alone(item: int) -> int:
     return item
 
 
+@task
+def bell(moment: int) -> None:
+    """One that rings."""
+    marks.ring(moment)
+
+
 def items(tasks: int) -> list[int]:
     """The items of the flat queue."""
     return list(range(tasks))
@@ -47,7 +53,8 @@ def items(tasks: int) -> list[int]:
 
 FAN = Job("peers_fan", [Stage("plan", plan), Stage("work", one, each="plan"), Stage("count", end, gather="work")])
 FLAT = Job("peers_flat", [Stage("work", alone, each=items)])
-JOBS = {"fan": FAN, "flat": FLAT}
+BELL = Job("peers_bell", [Stage("ring", bell)])
+JOBS = {"fan": FAN, "flat": FLAT, "latency": BELL}
 
 
 async def install() -> None:
@@ -63,6 +70,13 @@ async def submit(job: Job, tasks: int) -> None:
         await app.submit(job, key=uuid4().hex, tasks=tasks)
 
 
+async def latency(samples: int) -> None:
+    """Submit one job after another, each of one task."""
+    async with AsyncCoreMachine(DSN, jobs=JOBS.values()) as app:
+        for moment in marks.samples(samples):
+            await app.submit(BELL, key=uuid4().hex, moment=moment)
+
+
 def main() -> None:
     """Do what the command line says."""
     role = sys.argv[1]
@@ -71,6 +85,8 @@ def main() -> None:
         os.execve(sys.executable, command, {**os.environ, "COREMACHINE_URL": DSN})  # noqa: S606 - it is this very Python
     elif role == "install":
         asyncio.run(install())
+    elif role == "latency":
+        asyncio.run(latency(int(sys.argv[2])))
     else:
         asyncio.run(submit(JOBS[role], int(sys.argv[2])))
 

@@ -29,6 +29,12 @@ def plan(tasks: int) -> int:
     return found
 
 
+@DBOS.workflow()
+def bell(moment: int) -> None:
+    """One that rings."""
+    marks.ring(moment)
+
+
 def fan(tasks: int) -> None:
     """Submit 1 → N → 1."""
     marks.submitted()
@@ -40,6 +46,12 @@ def flat(tasks: int) -> None:
     marks.submitted()
     for item in range(tasks):
         DBOS.enqueue_workflow("work", one, item)
+
+
+def latency(samples: int) -> None:
+    """Submit one workflow after another."""
+    for moment in marks.samples(samples):
+        DBOS.enqueue_workflow("jobs", bell, moment)
 
 
 def work() -> None:
@@ -63,6 +75,8 @@ def main() -> None:
         fan(int(sys.argv[2]))
     elif role == "flat":
         flat(int(sys.argv[2]))
+    elif role == "latency":
+        latency(int(sys.argv[2]))
     DBOS.destroy()
 
 

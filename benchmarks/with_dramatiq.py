@@ -33,6 +33,12 @@ def one(item: int) -> int:
 
 
 @dramatiq.actor
+def bell(moment: int) -> None:
+    """One that rings."""
+    marks.ring(moment)
+
+
+@dramatiq.actor
 def end() -> None:
     """Fan in."""
     marks.ended()
@@ -51,6 +57,12 @@ def flat(tasks: int) -> None:
         one.send(item)
 
 
+def latency(samples: int) -> None:
+    """Submit one task after another."""
+    for moment in marks.samples(samples):
+        bell.send(moment)
+
+
 def main() -> None:
     """Do what the command line says."""
     if sys.argv[1] == "worker":
@@ -59,6 +71,8 @@ def main() -> None:
         fan(int(sys.argv[2]))
     elif sys.argv[1] == "flat":
         flat(int(sys.argv[2]))
+    elif sys.argv[1] == "latency":
+        latency(int(sys.argv[2]))
 
 
 if __name__ == "__main__":

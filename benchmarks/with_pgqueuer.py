@@ -57,6 +57,10 @@ async def work() -> None:
         async def end(_job: Job) -> None:
             marks.ended()
 
+        @queue.entrypoint("bell")
+        async def bell(job: Job) -> None:
+            marks.ring(int(job.payload or b"0"))
+
         running = asyncio.create_task(queue.run(batch_size=BATCH))
         await stop.told()
         queue.shutdown.set()
@@ -82,10 +86,19 @@ async def flat(tasks: int) -> None:
     await submit(["alone"] * tasks, payloads(tasks))
 
 
+async def latency(samples: int) -> None:
+    """Submit one task after another."""
+    async with await pool() as connections:
+        queries = Queries(AsyncpgPoolDriver(connections))
+        for moment in marks.samples(samples):
+            await queries.enqueue("bell", str(moment).encode())
+
+
 ROLES = {
     "install": install,
     "worker": work,
     "fan": lambda: fan(int(sys.argv[2])),
     "flat": lambda: flat(int(sys.argv[2])),
+    "latency": lambda: latency(int(sys.argv[2])),
 }
 asyncio.run(ROLES[sys.argv[1]]())

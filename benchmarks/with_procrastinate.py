@@ -35,6 +35,12 @@ async def alone(item: int) -> None:
     await marks.work_async(item)
 
 
+@app.task(name="bell")
+async def bell(moment: int) -> None:
+    """One that rings."""
+    marks.ring(moment)
+
+
 @app.task(name="count")
 async def end() -> None:
     """Fan in."""
@@ -77,10 +83,18 @@ async def flat(tasks: int) -> None:
         await alone.batch_defer_async(*({"item": item} for item in range(tasks)))
 
 
+async def latency(samples: int) -> None:
+    """Submit one task after another."""
+    async with app.open_async():
+        for moment in marks.samples(samples):
+            await bell.defer_async(moment=moment)
+
+
 ROLES = {
     "install": install,
     "worker": work,
     "fan": lambda: fan(int(sys.argv[2])),
     "flat": lambda: flat(int(sys.argv[2])),
+    "latency": lambda: latency(int(sys.argv[2])),
 }
 asyncio.run(ROLES[sys.argv[1]]())

@@ -11,17 +11,18 @@ import os
 import struct
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from threading import Lock
+
+from watch import Watch, wait
 
 FOLDER = Path(os.environ["BENCH_MARKS"])
 PAUSE = float(os.environ.get("BENCH_PAUSE", "0"))
 COUNT = struct.Struct("q")
 NOTHING = bytes(COUNT.size)
 LINES = "items"
-RUNG = "rung"
 REST = 0.02
-LOOK = 0.002
 PATIENCE = 60
 
 
@@ -84,24 +85,20 @@ def samples(times: int) -> Iterator[int]:
 
     The next one comes a little after the bell of the one before, so that the system is idle. Raises TimeoutError.
     """
+    watch = Watch(FOLDER)
     for number in range(1, times + 1):
         yield time.time_ns() // 1000
-        limit = time.monotonic() + PATIENCE
-        while len(_rung()) < number:
-            if time.monotonic() > limit:
-                raise TimeoutError(f"sample {number} did not ring within {PATIENCE} s")
-            time.sleep(LOOK)
+        wait(partial(_has_rung, watch, number), PATIENCE, f"the bell of sample {number}")
         time.sleep(REST)
 
 
 def ring(moment: int) -> None:
     """Say, as the first thing in a handler, how long after its submission it began."""
-    append(RUNG, str(time.time_ns() // 1000 - moment))
+    append("rung", str(time.time_ns() // 1000 - moment))
 
 
-def _rung() -> list[str]:
-    file = FOLDER / RUNG
-    return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+def _has_rung(watch: Watch, times: int) -> bool:
+    return len(watch.waits()) >= times
 
 
 def submitted() -> None:

@@ -59,7 +59,7 @@ def main() -> None:
         for name in names:
             found[name].append(once(name, asked, number))
             keep(asked.json, {**told, "runs": found})
-    tell = tables.killed if asked.killed else tables.latency if asked.shape == "latency" else tables.throughput
+    tell = {"killed": tables.killed, "peers latency": tables.latency}.get(str(told["benchmark"]), tables.throughput)
     sys.stdout.write(tell(told, found))
     if asked.plot:
         import plots

@@ -28,7 +28,13 @@ def throughput(told: Mapping[str, Any], found: Runs) -> str:
     """Medians with their spread, and CoreMachine beside each, run by run."""
     heads = ["system", "tasks/s, median (spread)", "CoreMachine beside it", "rows a task", "WAL, B a task"]
     rows = [
-        [name, speed(runs), beside(found, name), number(runs, "rows_per_task"), number(runs, "wal_bytes_per_task")]
+        [
+            name,
+            spread(runs, "tasks_per_second", 0),
+            beside(found, name),
+            number(runs, "rows_per_task"),
+            number(runs, "wal_bytes_per_task"),
+        ]
         for name, runs in sorted(found.items(), key=lambda one: -middle(one[1]))
     ]
     if told["benchmark"] == "peers flat":
@@ -40,33 +46,29 @@ def latency(told: Mapping[str, Any], found: Runs) -> str:
     """Medians of the runs, with their spread, the quickest first."""
     heads = ["system", "p50, ms (spread)", "p99, ms (spread)", "settings"]
     rows = [
-        [name, spread(runs, "p50_ms"), spread(runs, "p99_ms"), told["peers"][name]["settings"]]
+        [name, spread(runs, "p50_ms", 1), spread(runs, "p99_ms", 1), told["peers"][name]["settings"]]
         for name, runs in sorted(found.items(), key=lambda one: waited(one[1]))
     ]
     return table(heads, rows)
 
 
-def spread(runs: Sequence[Mapping[str, Any]], what: str) -> str:
-    """The median and the spread of what each run that came to something has found."""
+def spread(runs: Sequence[Mapping[str, Any]], what: str, digits: int) -> str:
+    """The median and the spread; and how many runs came to nothing."""
     known = [run[what] for run in runs if "failed" not in run]
-    return f"{median(known):.1f} ({min(known):.1f}–{max(known):.1f})" if known else "failed"
+    failed = f"; {len(runs) - len(known)} failed" if len(runs) > len(known) else ""
+    if not known:
+        return "failed"
+    return f"{median(known):.{digits}f} ({min(known):.{digits}f}–{max(known):.{digits}f}){failed}"
+
+
+def middle(runs: Sequence[Mapping[str, Any]], what: str = "tasks_per_second", *, failed: float = 0.0) -> float:
+    """The median, for sorting and for plots; `failed` where no run succeeded."""
+    return median([run[what] for run in runs if "failed" not in run] or [failed])
 
 
 def waited(runs: Sequence[Mapping[str, Any]]) -> float:
-    """The median of the medians, for sorting and for plots; without end where no run succeeded."""
-    return median([run["p50_ms"] for run in runs if "failed" not in run] or [float("inf")])
-
-
-def speed(runs: Sequence[Mapping[str, Any]]) -> str:
-    """The median and the spread; and how many runs came to nothing."""
-    speeds = [run["tasks_per_second"] for run in runs if "failed" not in run]
-    failed = f"; {len(runs) - len(speeds)} failed" if len(runs) > len(speeds) else ""
-    return f"{median(speeds):.0f} ({min(speeds):.0f}–{max(speeds):.0f}){failed}" if speeds else "failed"
-
-
-def middle(runs: Sequence[Mapping[str, Any]]) -> float:
-    """The median, for sorting and for plots; nought where no run succeeded."""
-    return median([run["tasks_per_second"] for run in runs if "failed" not in run] or [0.0])
+    """The median of the runs' medians, for sorting and for plots; without end where no run succeeded."""
+    return middle(runs, "p50_ms", failed=float("inf"))
 
 
 def beside(found: Runs, name: str) -> str:

@@ -23,12 +23,12 @@ class Crew(Protocol[T_contra]):
     freed: Callable[[], None]
 
     @property
-    def busy(self) -> bool:
-        """Whether anything waits or is under way."""
+    def beginners(self) -> int:
+        """How many pieces of work could begin at once."""
         ...
 
     def room(self) -> int:
-        """How many pieces of work may be claimed now."""
+        """How many pieces of work may be claimed now: those that could begin, and a store of brief ones."""
         ...
 
     def start(self, works: Sequence[T_contra]) -> None:
@@ -49,13 +49,13 @@ class Apart(Generic[T]):
         self._running: set[asyncio.Task[None]] = set()
 
     @property
-    def busy(self) -> bool:
-        """Whether anything is under way."""
-        return bool(self._running)
-
-    def room(self) -> int:
+    def beginners(self) -> int:
         """The places that are free."""
         return self._places - len(self._running)
+
+    def room(self) -> int:
+        """The same: nothing is claimed ahead."""
+        return self.beginners
 
     def start(self, works: Sequence[T]) -> None:
         """Handle each."""
@@ -82,8 +82,8 @@ class Apart(Generic[T]):
 class Feed(Generic[T]):
     """Claims as much as its crew has room for, and has it done.
 
-    When nothing can be claimed it sleeps until it is woken, the crew has room again, or `poll` seconds have passed; a
-    claim that `waits` by itself is asked again at once.
+    When nothing can be claimed it sleeps until it is woken or `poll` seconds have passed, or until the crew has room
+    again, unless there was nothing more to claim. A claim that `waits` by itself is asked again at once.
     """
 
     def __init__(  # noqa: PLR0913 - the last is an option
@@ -100,13 +100,13 @@ class Feed(Generic[T]):
         self._crew = crew
         self._poll = poll
         self._claim = claim
-        crew.freed = self.wake
+        crew.freed = self._freed
         self._woken = asyncio.Event()
+        self._more = True
         self._party = party
         self._waits = waits
         self._broker_backoff = Backoff(first=0.2, most=10)
         self._closed = False
-        self.idle = asyncio.Event()
 
     def wake(self) -> None:
         """There may be something to claim."""
@@ -117,6 +117,7 @@ class Feed(Generic[T]):
         failures = 0
         while not self._closed:
             self._woken.clear()
+            self._more = True
             free = self._crew.room()
             try:
                 claimed: Sequence[T] = await self._claim(free) if free > 0 else ()
@@ -133,10 +134,9 @@ class Feed(Generic[T]):
                 continue
             self._party.through()
             if claimed:
-                self.idle.clear()
                 self._crew.start(claimed)
-            if not claimed and not self._crew.busy:
-                self.idle.set()
+            # where a piece of work could still begin, the claim has left none
+            self._more = free <= 0 or self._crew.beginners <= 0
             if free <= 0 or (len(claimed) < free and not self._waits):
                 await self._sleep()
 
@@ -148,6 +148,10 @@ class Feed(Generic[T]):
     async def drain(self, grace: float) -> None:
         """Wait up to `grace` seconds for what is under way, then end it."""
         await self._crew.drain(grace)
+
+    def _freed(self) -> None:
+        if self._more:
+            self.wake()
 
     async def _sleep(self) -> None:
         try:

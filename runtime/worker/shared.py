@@ -35,9 +35,9 @@ class Share(Generic[T]):
         self._crew = crew
 
     @property
-    def busy(self) -> bool:
-        """Whether the crew is, whoever keeps it so."""
-        return self._crew.busy
+    def beginners(self) -> int:
+        """How many could begin now, whoever claims them."""
+        return self._crew.beginners
 
     def room(self) -> int:
         """The room that the crew has now."""

@@ -169,8 +169,6 @@ class Worker:
     async def _stop_when_idle(self) -> None:
         """End once no job or callback that this worker declares is open, wherever it is being worked on."""
         while True:
-            for feed in self._feeds.values():
-                await feed.idle.wait()
             if self._held.empty and await self._nothing_left():
                 self._stopping.set()
                 return

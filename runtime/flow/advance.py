@@ -105,8 +105,7 @@ async def count_only(session: Session, stage: StageRow) -> None:
     """Write the counters and the stop reason of a stage that stays open."""
     stopped = {"stop_reason": stage.stop_reason, "stop_why": stage.stop_why}
     counted = {"stage_id": stage.stage_id, **stopped, **stage.counters}
-    if not await session.fetch("count_tasks", counted):
-        raise LostRaceError("stage", "count", [str(stage.stage_id)])
+    await session.expect("count_tasks", counted, LostRaceError("stage", "count", [str(stage.stage_id)]))
 
 
 async def _checkpoint(session: Session, stage: StageRow) -> None:
@@ -115,8 +114,7 @@ async def _checkpoint(session: Session, stage: StageRow) -> None:
 
 
 async def _send_for_job(session: Session, bus: Bus, stage: StageRow) -> None:
-    if not await session.fetch("post_job_message", {"job_id": stage.job_id}):
-        raise LostRaceError("job", "post", [stage.job_id])
+    await session.expect("post_job_message", {"job_id": stage.job_id}, LostRaceError("job", "post", [stage.job_id]))
     await bus.announce(session, [Message("job", stage.job_id)])
 
 

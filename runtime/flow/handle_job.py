@@ -18,8 +18,8 @@ async def handle_job_message(flow: Flow, jobs: Mapping[str, Job], message: JobMe
     A message says only that somebody should look: what it finds decides, so a repeated or late message does nothing.
     """
     async with flow.database.session() as session:
-        (row,) = await session.fetch("load_job", {"job_id": message.job_id})
-        stages = [StageRow.of(one) for one in await session.fetch("load_stages", {"job_id": message.job_id})]
+        (row,), found_stages = await session.fetch_together(["load_job", "load_stages"], {"job_id": message.job_id})
+    stages = [StageRow.of(one) for one in found_stages]
     flow.met(row, stages)
     found = Found(jobs[message.job_type], message, row, stages)
     step = next_step(row, stages)

@@ -1,25 +1,44 @@
 """The job message: whose it is, that it has been handled, and that the job is under way."""
 
+from collections.abc import Mapping
+
+from ...statemachine.errors import LostRaceError
 from ...statemachine.lifecycles import JOB
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.tables import JOBS
 from ..errors import StaleMessageError
 from ..store.rows import JobMessage
-from ..store.session import Row, Session
+from ..store.session import Answer, Row, Session
 
 
-async def acknowledge(session: Session, message: JobMessage, tasks: int = 0) -> bool:
-    """The message has been handled, and led to this many new tasks; returns whether it has.
+async def acknowledge(session: Session, message: JobMessage) -> None:
+    """The message has been handled. Where a later one has taken its place, nothing changes."""
+    await session.run("ack_job_message", _acknowledged(message, 0))
 
-    Where a later message has taken its place, nothing changes.
-    """
-    given = {"job_id": message.job_id, "lease_number": message.lease_number, "tasks": tasks}
-    return bool(await session.fetch("ack_job_message", given))
+
+async def must_acknowledge(session: Session, message: JobMessage, tasks: int) -> None:
+    """The message has been handled under the job's lock, and led to this many new tasks."""
+    lost = LostRaceError("job", "acknowledge", [message.job_id])
+    await session.expect("ack_job_message", _acknowledged(message, tasks), lost)
+
+
+def _acknowledged(message: JobMessage, tasks: int) -> Mapping[str, object]:
+    return {"job_id": message.job_id, "lease_number": message.lease_number, "tasks": tasks}
 
 
 async def own_message(session: Session, message: JobMessage, owner: str) -> Row:
     """The job's row, locked, with the message still ours. Raises StaleMessageError where it is not."""
-    (row,) = await session.fetch("lock_jobs", {"job_ids": [message.job_id]})
+    return await still_ours(await ask_for_job(session, message), message, owner)
+
+
+async def ask_for_job(session: Session, message: JobMessage) -> Answer:
+    """Ask for the job's row and its lock."""
+    return await session.ask("lock_jobs", {"job_ids": [message.job_id]})
+
+
+async def still_ours(asked: Answer, message: JobMessage, owner: str) -> Row:
+    """The row that was asked for. Raises StaleMessageError where its message is not ours."""
+    (row,) = await asked.rows()
     if row["lease_number"] != message.lease_number or row["lease_owner"] != owner:
         raise StaleMessageError(message.job_id)
     return row

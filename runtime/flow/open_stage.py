@@ -5,7 +5,6 @@ The items of a fan-out are had before that transaction begins: user code never r
 
 from collections.abc import Mapping, Sequence
 
-from ...statemachine.errors import LostRaceError
 from ...statemachine.lifecycles import STAGE, TASK
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.results import json_text
@@ -18,7 +17,7 @@ from ..store.text import error_data
 from .advance import close_stage
 from .calls import arguments
 from .flow import Flow, Found
-from .message import acknowledge, own_message, start_job
+from .message import ask_for_job, must_acknowledge, start_job, still_ours
 from .outputs import as_items, named, output_of, results_of
 
 
@@ -75,15 +74,14 @@ async def _items_of_function(flow: Flow, found: Found, stage: StageRow) -> list[
 async def _write(  # noqa: PLR0913, PLR0917 - all that was found out before the transaction begins
     session: Session, flow: Flow, found: Found, stage_id: int, items: Sequence[str | None], error: Row | None
 ) -> int:
-    job = await own_message(session, found.message, flow.owner)
+    asked = await ask_for_job(session, found.message)
     (stage_row,) = await session.fetch("lock_stages", {"stage_ids": [stage_id]})
-    stage = StageRow.of(stage_row)
+    job, stage = await still_ours(asked, found.message, flow.owner), StageRow.of(stage_row)
     if stage.status != STAGE.initial.name:
         raise StaleMessageError(found.message.job_id)
     job = await start_job(session, job)
     made = await _open(session, job, stage, items)
-    if not await acknowledge(session, found.message, made):
-        raise LostRaceError("job", "acknowledge", [stage.job_id])
+    await must_acknowledge(session, found.message, made)
     await _follow_up(session, flow.bus, job, stage, error)
     return stage.tasks_total
 

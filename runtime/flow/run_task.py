@@ -68,9 +68,9 @@ async def lock_parents(session: Session, outcomes: Sequence[Outcome]) -> tuple[d
     """The jobs and stages of these outcomes, locked in the one order."""
     job_ids = sorted({outcome.task.job_id for outcome in outcomes})
     stage_ids = sorted({outcome.task.stage_id for outcome in outcomes})
-    jobs = await session.fetch("lock_jobs", {"job_ids": job_ids})
+    jobs = await session.ask("lock_jobs", {"job_ids": job_ids})
     stages = await session.fetch("lock_stages", {"stage_ids": stage_ids})
-    return {job["job_id"]: job for job in jobs}, {stage["stage_id"]: StageRow.of(stage) for stage in stages}
+    return {job["job_id"]: job for job in await jobs.rows()}, {row["stage_id"]: StageRow.of(row) for row in stages}
 
 
 async def _renewed(session: Session, outcomes: Sequence[tuple[Outcome, Subject]]) -> set[str]:

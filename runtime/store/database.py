@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
 import psycopg
@@ -104,11 +104,13 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Session]:
-        """A connection inside one transaction, which ends with the block."""
-        async with self._pool.connection() as connection:
-            session = Session(connection, self.schema)
-            async with connection.transaction():
-                yield session
+        """A connection inside one transaction, which ends with the block.
+
+        Its statements are sent at once, and waited for where their rows are asked for, or at the end. Raises
+        LostRaceError where one had to win a row and did not.
+        """
+        async with self._begun() as session:
+            yield session
         self._reports.say(session.reports)
 
     async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
@@ -132,9 +134,12 @@ class Database:
             if tried and await self._was_committed(tried[0][0]):
                 return tried[0][1]
             tried.clear()
-            async with self._numbered_transaction() as (session, number):
+            async with self._begun() as session:
+                asked = await session.ask("transaction_id")
                 done = await work(session)
-                tried.append((number, done, session))
+                await session.check()
+                (row,) = await asked.rows()
+                tried.append((row["transaction_id"], done, session))
             return done
 
         done = await self.outage.endure(attempt)
@@ -142,14 +147,14 @@ class Database:
         return done
 
     @asynccontextmanager
-    async def _numbered_transaction(self) -> AsyncGenerator[tuple[Session, str]]:
-        async with AsyncExitStack() as stack:
-            connection = await stack.enter_async_context(self._pool.connection())
+    async def _begun(self) -> AsyncGenerator[Session]:
+        """A transaction in a pipeline. What is not committed is rolled back as the connection is given back."""
+        async with self._pool.connection() as connection, connection.pipeline():
             session = Session(connection, self.schema)
-            async with connection.pipeline():  # BEGIN and the question travel together
-                await stack.enter_async_context(connection.transaction())
-                (row,) = await session.fetch("transaction_id")
-            yield session, row["transaction_id"]
+            await connection.execute(b"BEGIN")
+            yield session
+            await session.check()
+            await connection.execute(b"COMMIT")
 
     async def _was_committed(self, number: str) -> bool:
         async with self.session() as session:

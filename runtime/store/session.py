@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.pq import PipelineStatus
 from psycopg.rows import dict_row
 
 from ...sql_generator.claims import claim_statement
@@ -50,6 +51,17 @@ class Claim:
     lease: float
 
 
+class Answer:
+    """What a statement returns. In a transaction it is sent at once, and waited for only where somebody asks."""
+
+    def __init__(self, cursor: psycopg.AsyncCursor[Row]) -> None:
+        self._cursor = cursor
+
+    async def rows(self) -> list[Row]:
+        """Its rows. Raises psycopg.Error, where it failed or one before it did."""
+        return await self._cursor.fetchall()
+
+
 class Session:
     """Statements on one connection, in whatever transaction is open on it."""
 
@@ -57,6 +69,7 @@ class Session:
         self.connection = connection
         self.schema = schema
         self.reports: list[Report] = []
+        self._expected: list[tuple[Answer, LostRaceError]] = []
 
     def report(self, level: Level, what: str, **fields: object) -> None:
         """Have this said in the log once the transaction is committed."""
@@ -64,7 +77,28 @@ class Session:
 
     async def fetch(self, name: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
         """Run the query in `name`.sql and return its rows."""
-        return await self._run(query(name, self.schema), parameters or {})
+        return await (await self.ask(name, parameters)).rows()
+
+    async def fetch_together(self, names: Sequence[str], parameters: Mapping[str, object]) -> list[list[Row]]:
+        """Run several queries of the same parameters, which travel together, and return the rows of each."""
+        async with self.connection.pipeline():
+            answers = [await self.ask(name, parameters) for name in names]
+        return [await answer.rows() for answer in answers]
+
+    async def ask(self, name: str, parameters: Mapping[str, object] | None = None) -> Answer:
+        """Send the query in `name`.sql, whose rows are wanted later."""
+        return await self._send(query(name, self.schema), parameters or {})
+
+    async def expect(self, name: str, parameters: Mapping[str, object], lost: LostRaceError) -> None:
+        """Send the query in `name`.sql, which has to return a row, or else the transaction ends with `lost`."""
+        await self._expect(await self.ask(name, parameters), lost)
+
+    async def check(self) -> None:
+        """Raise the LostRaceError of the first that had to win and did not: each transaction does, before its end."""
+        while self._expected:
+            answer, lost = self._expected.pop(0)
+            if not await answer.rows():
+                raise lost
 
     async def run(self, name: str, parameters: Mapping[str, object] | None = None) -> None:
         """Run the statement in `name`.sql, which returns nothing."""
@@ -77,22 +111,12 @@ class Session:
         """
         if not moves:
             return set()
-        statement = move_statement(record, moves[0].trigger, self.schema)
-        columns = {
-            record.key.name: array_text(move.key for move in moves),
-            "event_type": array_text(move.event and move.event.type for move in moves),
-            "event_status": array_text(move.event and move.event.status for move in moves),
-            "event_data": array_text(event_json(move.event) for move in moves),
-        }
-        for name in statement.inputs:
-            if name not in columns:
-                columns[name] = array_text(_plain(move.values.get(name)) for move in moves)
-        return {row["key"] for row in await self._move(statement.sql, columns)}
+        return {row["key"] for row in await (await self._apply(record, moves)).rows()}
 
     async def must_apply(self, record: Record, move: Move) -> None:
-        """Write one move that has to win. Raises LostRaceError where it does not."""
-        if move.key not in await self.apply(record, [move]):
-            raise LostRaceError(record.machine, move.trigger, [move.key])
+        """Write one move that has to win. Where it does not, the transaction ends with LostRaceError."""
+        lost = LostRaceError(record.machine, move.trigger, [move.key])
+        await self._expect(await self._apply(record, [move]), lost)
 
     async def sweep(self, record: Record, move: Move, column: str, value: object) -> int:
         """Apply one move to every row whose `column` is `value` and that is in the move's source state.
@@ -101,8 +125,9 @@ class Session:
         """
         sql = sweep_statement(record, move.trigger, move.source, column, self.schema)
         values = {name: _plain(given) for name, given in move.values.items()}
-        rows = await self._move(sql, {**values, **event_parameters(move.event), "value": value})
-        return int(rows[0]["moved"])
+        given = {**values, **event_parameters(move.event), "value": value}
+        (row,) = await (await self._send(sql.encode(), given, prepare=False)).rows()
+        return int(row["moved"])
 
     async def claim(self, claim: Claim) -> list[Row]:
         """Claim due rows and return those won."""
@@ -113,11 +138,12 @@ class Session:
             "lease": claim.lease,
             **event_parameters(claim.event),
         }
-        return await self._move(claim_statement(claim.record, self.schema), parameters)
+        sql = claim_statement(claim.record, self.schema)
+        return await (await self._send(sql.encode(), parameters, prepare=False)).rows()
 
     async def statement(self, sql: str, parameters: Mapping[str, object]) -> list[Row]:
         """Run a generated statement and return its rows."""
-        return await self._run(sql.encode(), parameters)
+        return await (await self._send(sql.encode(), parameters)).rows()
 
     async def note(self, notes: Iterable[Note]) -> None:
         """Write notes into the event log, in their order."""
@@ -129,17 +155,27 @@ class Session:
             columns["data"] = [json.dumps(note.data) for note in listed]
             await self.run("write_notes", columns)
 
-    async def _run(self, sql: bytes, parameters: Mapping[str, object], *, prepare: bool | None = None) -> list[Row]:
-        async with self.connection.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(sql, parameters, prepare=prepare)
-            return await cursor.fetchall()
+    async def _apply(self, record: Record, moves: Sequence[Move]) -> Answer:
+        statement = move_statement(record, moves[0].trigger, self.schema)
+        columns = {
+            record.key.name: array_text(move.key for move in moves),
+            "event_type": array_text(move.event and move.event.type for move in moves),
+            "event_status": array_text(move.event and move.event.status for move in moves),
+            "event_data": array_text(event_json(move.event) for move in moves),
+        }
+        for name in statement.inputs:
+            if name not in columns:
+                columns[name] = array_text(_plain(move.values.get(name)) for move in moves)
+        return await self._send(statement.sql.encode(), columns, prepare=False)
 
-    async def _move(self, sql: str, parameters: Mapping[str, object]) -> list[Row]:
-        """Run a statement that moves rows, planned anew for the tables as they are now.
+    async def _expect(self, answer: Answer, lost: LostRaceError) -> None:
+        self._expected.append((answer, lost))
+        if self.connection.info.pipeline_status == PipelineStatus.OFF:
+            await self.check()
 
-        A plan that was kept from when they were empty would scan them. To plan is less than a thousandth of a second.
-        """
-        return await self._run(sql.encode(), parameters, prepare=False)
+    async def _send(self, sql: bytes, parameters: Mapping[str, object], *, prepare: bool | None = None) -> Answer:
+        cursor = self.connection.cursor(row_factory=dict_row)
+        return Answer(await cursor.execute(sql, parameters, prepare=prepare))
 
 
 def event_json(event: WrittenEvent | None) -> str | None:

@@ -89,7 +89,7 @@ async def read_audit(database: Database, settings: Settings, only: Collection[st
     """
     wanted, given = checks(only), _given(database, settings)
     found: list[Finding] = []
-    async with database.session() as session:
+    async with database.scanning() as session:
         for gap in wanted:
             name, more = _statement(gap)
             answers = [await session.fetch(f"audit/{name}", {**given, **more})]

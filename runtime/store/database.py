@@ -31,6 +31,8 @@ SESSION = {
     "idle_in_transaction_session_timeout": "60s",
     # statements are brief; where statistics are stale the planner may think otherwise, and compile for a second
     "jit": "off",
+    # a plan that is kept from when a table was empty would scan it when it no longer is (F42)
+    "enable_seqscan": "off",
 }
 
 
@@ -101,6 +103,18 @@ class Database:
         """A connection on which each statement is a transaction of its own."""
         async with self._pool.connection() as connection:
             yield Session(connection, self.schema)
+
+    @asynccontextmanager
+    async def scanning(self) -> AsyncGenerator[Session]:
+        """A session for statements that pass over whole tables: their plans may, as those of others may not."""
+        async with self._pool.connection() as connection:
+            await connection.execute(b"SET enable_seqscan = on")
+            try:
+                yield Session(connection, self.schema)
+            except BaseException:
+                await connection.close()  # what state it is in is not known
+                raise
+            await connection.execute(f"SET enable_seqscan = {SESSION['enable_seqscan']}".encode())
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Session]:

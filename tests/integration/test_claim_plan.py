@@ -1,10 +1,13 @@
 """F42: what claims, and what relays take, is one range of one index in its order, whatever the statistics say."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from psycopg import sql
 
+from coremachine.runtime.store.database import Database
 from coremachine.runtime.store.queries import query
 from coremachine.runtime.store.session import Session, array_text, event_parameters
 from coremachine.sql_generator.claims import claim_by_key_statement, claim_statement
@@ -89,8 +92,8 @@ async def test_a_claim_by_key_and_a_confirmation_find_their_rows_by_key_f42(
     keys = {"keys": [f"1-{i}" for i in range(100)], "lease_numbers": [0] * 100, "send_numbers": [1] * 100}
     by_key = {**keys, "kinds": ["add"], "lease_owner": "me", "lease": 60.0, **event_parameters(event)}
     confirmed = {**keys, "lease": 5.0, "resend": 300.0, "most": 3600.0}
-    for sql, given in ((claim_by_key_statement(TASKS), by_key), (confirm_statement(TASKS), confirmed)):
-        plan = await plan_of(session, sql, given)
+    for statement, given in ((claim_by_key_statement(TASKS), by_key), (confirm_statement(TASKS), confirmed)):
+        plan = await plan_of(session, statement, given)
         scans = [node for node in nodes(plan) if node.get("Relation Name") == "tasks"]
         assert scans
         assert not [node for node in scans if node["Node Type"] == "Seq Scan"]
@@ -121,6 +124,53 @@ async def test_a_move_on_stale_statistics_looks_up_its_keys_and_nothing_else_f42
     assert {node["Alias"] for node in scans} == {"r", "t"}
     assert not [node for node in scans if node["Node Type"] == "Seq Scan"]
     assert indexes_read(plan, "r") == indexes_read(plan, "t") == {"tasks_pkey"}
+
+
+KEPT = {
+    "a claim": (claim_statement(TASKS), {"r": {"tasks_pkey"}, "t": {"tasks_due"}}),
+    "a move": (move_statement(TASKS, "complete").sql, {"r": {"tasks_pkey"}, "t": {"tasks_pkey"}}),
+}
+GIVEN_TO_KEPT = {
+    "kinds": "{add,multiply}",
+    "limit": 4,
+    "lease_owner": "me",
+    "lease": 60.0,
+    "event_type": "task_started",
+    "event_status": "success",
+    "event_data": "{}",
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+async def test_a_plan_that_is_kept_from_when_the_table_was_empty_finds_its_rows_by_key_f42(
+    session: Session, url: str, name: str
+) -> None:
+    """What a worker claims and moves one by one is planned once."""
+    await run(session, "ALTER TABLE {schema}.tasks SET (autovacuum_enabled = off)")
+    await run(session, "VACUUM ANALYZE {schema}.tasks")
+    statement, expected = KEPT[name]
+    names: list[str] = []
+    for found in re.findall(r"%\((\w+)\)s", statement):
+        names += [] if found in names else [found]
+    numbered = re.sub(r"%\((\w+)\)s", lambda one: f"${names.index(one[1]) + 1}", statement)
+    values = [GIVEN_TO_KEPT.get(one, "{}") if "claim" in name else "{}" for one in names]
+    execute = sql.SQL("EXPLAIN (FORMAT JSON) EXECUTE kept({})").format(sql.SQL(", ").join(map(sql.Literal, values)))
+    database = Database(url, pool_size=1)
+    await database.open()
+    async with database.session() as worker:
+        await worker.connection.execute("SET plan_cache_mode = force_generic_plan")
+        await worker.connection.execute(f"PREPARE kept AS {numbered}".encode())
+        await worker.connection.execute(execute)
+        await born(session, TASKS)
+        await run(session, FILL, {"rows": QUEUED})
+        row = await (await worker.connection.execute(execute)).fetchone()
+    await database.close()
+    assert row is not None
+    plan: Node = row["QUERY PLAN"][0]["Plan"]
+    scans = [node for node in nodes(plan) if node.get("Relation Name") == "tasks" and "Scan" in node["Node Type"]]
+    assert {node["Alias"] for node in scans} == {"r", "t"}
+    assert not [node for node in scans if node["Node Type"] == "Seq Scan"]
+    assert {alias: indexes_read(plan, alias) for alias in expected} == expected
 
 
 @pytest.mark.parametrize("name", ["renew_task_leases", "lock_expired_tasks"])

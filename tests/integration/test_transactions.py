@@ -122,3 +122,21 @@ async def test_queries_that_travel_together_return_the_rows_of_each(database: Da
         (job,), stages = await mine.fetch_together(["load_job", "load_stages"], {"job_id": job_id})
     assert job["job_id"] == job_id
     assert [stage["job_id"] for stage in stages] == [job_id]
+
+
+async def test_what_passes_over_whole_tables_may_scan_them_and_leaves_the_connection_as_it_was(url: str) -> None:
+    database = Database(url, pool_size=1)
+    await database.open()
+    settings: list[str] = []
+    for opened in (database.session, database.scanning, database.session):
+        async with opened() as mine:
+            (row,) = await mine.statement("SELECT current_setting('enable_seqscan') AS value", {})
+            settings.append(row["value"])
+    with pytest.raises(ZeroDivisionError):
+        async with database.scanning():
+            raise ZeroDivisionError
+    async with database.session() as mine:
+        (row,) = await mine.statement("SELECT current_setting('enable_seqscan') AS value", {})
+        settings.append(row["value"])
+    await database.close()
+    assert settings == ["off", "on", "off", "off"]

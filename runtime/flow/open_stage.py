@@ -4,6 +4,7 @@ The items of a fan-out are had before that transaction begins: user code never r
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ...statemachine.lifecycles import STAGE, TASK
 from ...statemachine.machine import Subject, machine_of
@@ -16,9 +17,18 @@ from ..store.session import Note, Row, Session, array_text
 from ..store.text import error_data
 from .advance import close_stage
 from .calls import arguments
-from .flow import Flow, Found
+from .flow import Flow, Found, Takes
 from .message import ask_for_job, must_acknowledge, start_job, still_ours
 from .outputs import as_items, named, output_of, results_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opening:
+    """What was found out before the transaction: the items of the tasks, or why there are none."""
+
+    stage_id: int
+    items: Sequence[str | None]
+    error: Row | None
 
 
 async def open_stage(flow: Flow, found: Found, stage: StageRow) -> str:
@@ -33,7 +43,10 @@ async def open_stage(flow: Flow, found: Found, stage: StageRow) -> str:
             items = await items_of(flow, found, stage)
         except Exception as failure:  # noqa: BLE001 - whatever user code raises is told by the stage's failure
             error = error_data(failure)
-    tasks = await flow.database.commit_once(lambda session: _write(session, flow, found, stage.stage_id, items, error))
+    opening = _Opening(stage_id=stage.stage_id, items=items, error=error)
+    with flow.taking() as taker:
+        tasks, taken = await flow.database.commit_once(lambda session: _write(session, flow, found, opening, taker))
+        taker.take(taken)
     return f"opened stage {stage.stage} ({stage.name}) with {tasks} tasks"
 
 
@@ -71,19 +84,23 @@ async def _items_of_function(flow: Flow, found: Found, stage: StageRow) -> list[
     return as_items(stage.name, f"function {stage.definition['source']['function']}", returned)
 
 
-async def _write(  # noqa: PLR0913, PLR0917 - all that was found out before the transaction begins
-    session: Session, flow: Flow, found: Found, stage_id: int, items: Sequence[str | None], error: Row | None
-) -> int:
+async def _write(
+    session: Session, flow: Flow, found: Found, opening: _Opening, taker: Takes
+) -> tuple[int, Sequence[Row]]:
+    """Returns how many tasks the stage has, and what the taker claimed."""
     asked = await ask_for_job(session, found.message)
-    (stage_row,) = await session.fetch("lock_stages", {"stage_ids": [stage_id]})
+    (stage_row,) = await session.fetch("lock_stages", {"stage_ids": [opening.stage_id]})
     job, stage = await still_ours(asked, found.message, flow.owner), StageRow.of(stage_row)
     if stage.status != STAGE.initial.name:
         raise StaleMessageError(found.message.job_id)
     job = await start_job(session, job)
-    made = await _open(session, job, stage, items)
+    made = await _open(session, job, stage, opening.items)
     await must_acknowledge(session, found.message, made)
-    await _follow_up(session, flow.bus, job, stage, error)
-    return stage.tasks_total
+    error = _failure(stage, opening.error)
+    if error is None and stage.still_open:
+        return stage.tasks_total, await _have_run(session, flow.bus, stage, taker)
+    await _close(session, flow.bus, job, stage, error)
+    return stage.tasks_total, ()
 
 
 async def _outputs(session: Session, stages: Sequence[StageRow]) -> dict[str, object]:
@@ -137,18 +154,26 @@ async def _queue_again(session: Session, stage: StageRow, expected: int) -> None
         raise FanOutError(stage.name, f"{moved} tasks were queued again where its counters say {expected}")
 
 
-async def _follow_up(session: Session, bus: Bus, job: Row, stage: StageRow, error: Row | None) -> None:
+def _failure(stage: StageRow, error: Row | None) -> Row | None:
     wanted = stage.definition["at_least"]
-    if error is None and stage.tasks_total < wanted:
-        error = {
-            "type": "TooFewTasks",
-            "message": f"stage {stage.name} has {stage.tasks_total} tasks, at least {wanted} are wanted",
-        }
-    if error is None and stage.still_open:
-        data: dict[str, object] = {"name": "opened stage", "tasks": stage.tasks_total}
-        await session.note([Note(type="checkpoint", job_id=stage.job_id, stage=stage.stage, data=data)])
+    if error is not None or stage.tasks_total >= wanted:
+        return error
+    message = f"stage {stage.name} has {stage.tasks_total} tasks, at least {wanted} are wanted"
+    return {"type": "TooFewTasks", "message": message}
+
+
+async def _have_run(session: Session, bus: Bus, stage: StageRow, taker: Takes) -> Sequence[Row]:
+    """The taker's worker runs what it claims; the others hear of the rest."""
+    data: dict[str, object] = {"name": "opened stage", "tasks": stage.tasks_total}
+    await session.note([Note(type="checkpoint", job_id=stage.job_id, stage=stage.stage, data=data)])
+    taken = await taker.claim(session, stage)
+    if sum(row["stage_id"] == stage.stage_id for row in taken) < stage.still_open:
         await bus.announce(session, [Message("task", stage.job_id)])
-        return
+    return taken
+
+
+async def _close(session: Session, bus: Bus, job: Row, stage: StageRow, error: Row | None) -> None:
+    """A stage that has nothing to run, or that fails as it opens, closes at once."""
     if error is not None:
         await _cancel_unstarted(session, stage)
     elif not stage.tasks_total:

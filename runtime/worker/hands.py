@@ -30,11 +30,15 @@ BUSY = "its worker is busy"
 
 
 class Hands:
-    """Runs calls, and gives their outcomes to the settler. `freed` is called when more may be claimed."""
+    """Runs calls, and gives their outcomes to the settler. `freed` is called when more may be claimed.
+
+    There is room kept for `reserved` calls, which are about to be started.
+    """
 
     def __init__(self, runner: Runner, pace: Pace, places: int, settler: Settler) -> None:
         self.pace = pace
         self.freed: Callable[[], None] = lambda: None
+        self.reserved = 0
         self._runner = runner
         self._places = self._free = places
         self._settler = settler
@@ -54,8 +58,8 @@ class Hands:
 
     @property
     def queued(self) -> int:
-        """Calls that wait for a place."""
-        return len(self._lanes.waiting) + len(self._waiting) + self._preparing
+        """Calls that wait for a place, or for which one is reserved."""
+        return len(self._lanes.waiting) + len(self._waiting) + self._preparing + self.reserved
 
     @property
     def busy(self) -> bool:
@@ -73,6 +77,12 @@ class Hands:
     def beginners(self) -> int:
         """How many tasks could begin at once."""
         return max(0, self._free - self.queued)
+
+    def room_of(self, kind: str) -> int:
+        """How many tasks of this kind may be claimed now: those that can begin, and a store where they are brief."""
+        if not self.room():
+            return 0
+        return self.beginners + max(0, self.pace.ahead(kind) - self.queued)
 
     def stores(self, kinds: Sequence[str]) -> list[tuple[list[str], int]]:
         """The kinds that may wait here, in groups of about the same pace, and how many tasks of each group."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 
@@ -21,7 +22,7 @@ class Held:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._leases: dict[Kind, Leases] = {kind: {} for kind in KINDS}
-        self._claiming: set[Kind] = set()
+        self._claiming: Counter[Kind] = Counter()
         self._stops: dict[str, Stop] = {}
         self._begun: set[str] = set()
         self._tell: Tell | None = None
@@ -42,7 +43,7 @@ class Held:
             self._tell = tell
             for kind in KINDS:
                 self._say({"kind": "hold", "of": kind, "leases": self._leases[kind]})
-                if kind in self._claiming:
+                for _ in range(self._claiming[kind]):
                     self._say({"kind": "claiming", "of": kind})
             self._say({"kind": "begin", "of": "task", "keys": list(self._begun)})
 
@@ -54,16 +55,16 @@ class Held:
         between the claim's commit and the moment in which the answer is read.
         """
         with self._lock:
-            self._claiming.add(kind)
+            self._claiming[kind] += 1
             self._say({"kind": "claiming", "of": kind})
         won: Leases = {}
         try:
             yield won
         finally:
             with self._lock:
-                self._claiming.discard(kind)
+                self._claiming[kind] -= 1
                 self._leases[kind].update(won)
-                self._say({"kind": "hold", "of": kind, "leases": won})
+                self._say({"kind": "claimed", "of": kind, "leases": won})
 
     def drop(self, kind: Kind, keys: Collection[str]) -> None:
         """Their outcomes are committed, or no longer ours to commit."""

@@ -4,8 +4,9 @@ Run as a file, not as a module, so that it imports psycopg and nothing of CoreMa
 Messages are lines of JSON. From the worker:
 
     {"kind": "start", "url": …, "credentials": {…}, "owner": …, "lease": …, "role": …, …}    first, see leases.py
+    {"kind": "hold", "of": …, "leases": {key: number}}    held already, when this program begins
     {"kind": "claiming", "of": …}                      a claim is under way: keep all that the database says we hold
-    {"kind": "hold", "of": …, "leases": {key: number}}    the claim is over, and has won these
+    {"kind": "claimed", "of": …, "leases": {key: number}}    it is over, and has won these; there may be others
     {"kind": "begin", "of": "task", "keys": […]}       their handlers begin: what deadline they have stands from here on
     {"kind": "drop", "of": …, "keys": […]}
 
@@ -23,6 +24,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from random import random
@@ -43,7 +45,7 @@ class _Ledger:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._leases: dict[str, dict[str, int]] = {}
-        self._claiming: set[str] = set()
+        self._claiming: Counter[str] = Counter()
         self._begun: set[str] = set()
 
     def hear(self, message: Mapping[str, Any]) -> None:
@@ -52,9 +54,9 @@ class _Ledger:
         with self._lock:
             leases = self._leases.setdefault(of, {})
             if kind == "claiming":
-                self._claiming.add(of)
-            elif kind == "hold":
-                self._claiming.discard(of)
+                self._claiming[of] += 1
+            elif kind in {"claimed", "hold"}:
+                self._claiming[of] -= kind == "claimed"
                 leases.update(message["leases"])
             elif kind == "begin":
                 self._begun.update(message["keys"])
@@ -66,7 +68,7 @@ class _Ledger:
     def read(self, of: str) -> tuple[dict[str, int], bool]:
         """The leases of a kind, and whether a claim of it is under way."""
         with self._lock:
-            return dict(self._leases.get(of, {})), of in self._claiming
+            return dict(self._leases.get(of, {})), self._claiming[of] > 0
 
     def begun(self, keys: Iterable[str]) -> list[bool]:
         """Of each of these, whether its handler has begun."""

@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import psycopg
@@ -16,7 +17,7 @@ from ...statemachine.task import Task
 from ..bus.letter import Kind
 from ..bus.port import Bus, Intake
 from ..flow.callback import run_callback
-from ..flow.flow import Flow
+from ..flow.flow import Flow, Takes, taking_none
 from ..flow.handle_job import handle_job_message
 from ..flow.put_off import put_off
 from ..handlers.call import Call
@@ -37,6 +38,7 @@ from .pace import Pace
 from .posting import Posting
 from .settler import Settler
 from .shared import Shared
+from .taking import Taking
 
 log = logger("worker")
 PLACES: Mapping[Kind, int] = {"job": 4, "callback": 4}
@@ -86,10 +88,10 @@ class Worker:
         """Work until `stop` is called, or until nothing that this worker could do is left, if `until_idle`."""
         settings = self._settings
         self._runner = Runner(self._database, self._tasks, settings.concurrency)
-        self._flow = Flow(self._database, self._bus, self.name, self._runner.call, self._met)
         self._settler = Settler(self._database, self._bus, self._held, self.name)
         pace = Pace(settings.concurrency, settings.prefetch)
         self._hands = Hands(self._runner, pace, settings.concurrency, self._settler)
+        self._flow = Flow(self._database, self._bus, self.name, self._runner.call, self._met, self._taking())
         keeper = LeaseKeeper(self._database, self._held, self.name, settings.lease)
         shared = Shared(self._hands)
         intakes = self._bus.intakes(self._claimer())
@@ -127,6 +129,12 @@ class Worker:
         crew: Crew[Any] = hands.share() if "task" in intake.kinds else Apart(intake.name, places, self._handle)
         party = self._database.outage.party()
         return Feed(intake.name, crew, self._settings.poll, intake.claim, party, waits=intake.waits)
+
+    def _taking(self) -> Callable[[], AbstractContextManager[Takes]]:
+        """Where tasks are messages, each waits for its own."""
+        if self._bus.lanes:
+            return taking_none
+        return Taking(self._hands, self._held, self._tasks, self.name, self._settings.lease, self._calls)
 
     def _claimer(self) -> Claimer:
         jobs = list(self._jobs)
@@ -260,7 +268,7 @@ class Worker:
             await self._put_off(message, failure)
         finally:
             self._held.drop("job", [message.job_id])
-        self._wake("task")  # what it has opened is here sooner than the word of it
+        self._posting.wake("task")  # what it has opened is here sooner than the word of it
 
     async def _put_off(self, message: JobMessage, error: Exception) -> None:
         """Where not even that can be written, the message comes again when its lease has run out."""

@@ -84,6 +84,16 @@ async def test_what_is_dropped_is_not_renewed_any_more(claimed: AsyncCoreMachine
     assert left["task_id"] == key
 
 
+async def test_f40_while_one_of_two_claims_is_under_way_all_that_is_held_is_renewed(claimed: AsyncCoreMachine) -> None:
+    """One is of the feed, the other of an opening: it may be committed though nobody here knows yet."""
+    held = Held()
+    with kept(claimed, held), held.claiming("task"):
+        with held.claiming("task"):
+            pass
+        await leases_of(claimed)
+        await until_row(claimed, RENEWED, 2)
+
+
 async def test_f40_a_keeper_that_is_killed_is_started_again_and_told_everything(
     claimed: AsyncCoreMachine, caplog: pytest.LogCaptureFixture
 ) -> None:

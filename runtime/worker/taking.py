@@ -1,0 +1,91 @@
+"""Taking: a worker claims tasks in the transaction that opens their stage, and begins them once that is committed.
+
+So what a lone task waits for is one commit less, and nobody is woken for tasks that are taken already.
+"""
+
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import contextmanager
+
+from ...statemachine.tables import TASKS
+from ..handlers.call import Call
+from ..store.rows import StageRow
+from ..store.session import Claim, Row, Session
+from .claims import claiming
+from .hands import Hands
+from .held import Held
+
+
+class Taker:
+    """Takes for one opening of a stage."""
+
+    def __init__(self, hands: Hands, types: Collection[str], owner: str, lease: float) -> None:
+        self.taken: Sequence[Row] = ()
+        self._hands = hands
+        self._types = types
+        self._owner = owner
+        self._lease = lease
+        self._reserved = 0
+
+    async def claim(self, session: Session, stage: StageRow) -> Sequence[Row]:
+        """Claim tasks of the stage's type, the oldest first: as many as have room here, and at most as the stage has.
+
+        The room is kept for them. Where the transaction is tried again, so is this.
+        """
+        self.reserve(0)
+        limit = min(stage.still_open, self._hands.room_of(stage.task_type))
+        if not limit or stage.task_type not in self._types:
+            return ()
+        self.reserve(limit)
+        claim = Claim(
+            record=TASKS,
+            event=claiming("task", self._owner),
+            kinds=[stage.task_type],
+            limit=limit,
+            owner=self._owner,
+            lease=self._lease,
+        )
+        return await session.claim(claim)
+
+    def take(self, rows: Sequence[Row]) -> None:
+        """These claims are committed."""
+        self.taken = rows
+
+    def reserve(self, tasks: int) -> None:
+        """Keep room for so many, instead of those before."""
+        self._hands.reserved += tasks - self._reserved
+        self._reserved = tasks
+
+
+class Taking:
+    """Makes takers for a worker, and has its hands begin what they took."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the worker's parts
+        self,
+        hands: Hands,
+        held: Held,
+        types: Collection[str],
+        owner: str,
+        lease: float,
+        calls: Callable[[Sequence[Row]], Sequence[Call]],
+    ) -> None:
+        self._hands = hands
+        self._held = held
+        self._types = types
+        self._owner = owner
+        self._lease = lease
+        self._calls = calls
+
+    @contextmanager
+    def __call__(self) -> Generator[Taker]:
+        """A taker for one opening, from before its transaction until it is known whether that was committed."""
+        taker = Taker(self._hands, self._types, self._owner, self._lease)
+        try:
+            with self._held.claiming("task") as won:
+                yield taker
+                won.update({row["key"]: row["lease_number"] for row in taker.taken})
+        finally:
+            taker.reserve(0)
+            if taker.taken:
+                self._hands.start(self._calls(taker.taken))
+            else:
+                self._hands.freed()

@@ -30,15 +30,12 @@ BUSY = "its worker is busy"
 
 
 class Hands:
-    """Runs calls, and gives their outcomes to the settler. `freed` is called when more may be claimed.
-
-    There is room kept for `reserved` calls, which are about to be started.
-    """
+    """Runs calls, and gives their outcomes to the settler. `freed` is called when more may be claimed."""
 
     def __init__(self, runner: Runner, pace: Pace, places: int, settler: Settler) -> None:
         self.pace = pace
         self.freed: Callable[[], None] = lambda: None
-        self.reserved = 0
+        self._reserved = 0
         self._runner = runner
         self._places = self._free = places
         self._settler = settler
@@ -59,7 +56,7 @@ class Hands:
     @property
     def queued(self) -> int:
         """Calls that wait for a place, or for which one is reserved."""
-        return len(self._lanes.waiting) + len(self._waiting) + self._preparing + self.reserved
+        return len(self._lanes.waiting) + len(self._waiting) + self._preparing + self._reserved
 
     @property
     def busy(self) -> bool:
@@ -93,6 +90,13 @@ class Hands:
             together, most = groups.get(ahead.bit_length(), ([], ahead))
             groups[ahead.bit_length()] = ([*together, kind], min(most, ahead))
         return [(together, most - queued) for together, most in groups.values() if most > queued]
+
+    def reserve(self, number: int) -> None:
+        """Keep room for so many more calls, which are about to be started; for fewer where the number is negative."""
+        self._reserved += number
+        if number < 0:
+            self._staff()
+            self.freed()
 
     def start(self, works: Sequence[Call]) -> None:
         """Run calls, as there are places."""

@@ -52,8 +52,8 @@ class Taker:
 
     def reserve(self, tasks: int) -> None:
         """Keep room for so many, instead of those before."""
-        self._hands.reserved += tasks - self._reserved
-        self._reserved = tasks
+        more, self._reserved = tasks - self._reserved, tasks
+        self._hands.reserve(more)
 
 
 class Taking:
@@ -85,7 +85,4 @@ class Taking:
                 won.update({row["key"]: row["lease_number"] for row in taker.taken})
         finally:
             taker.reserve(0)
-            if taker.taken:
-                self._hands.start(self._calls(taker.taken))
-            else:
-                self._hands.freed()
+            self._hands.start(self._calls(taker.taken))

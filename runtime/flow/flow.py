@@ -18,11 +18,11 @@ Call = Callable[[Callable[..., Any], Mapping[str, object]], Awaitable[Any]]
 class Takes(Protocol):
     """Takes tasks for a worker in the transaction that opens their stage."""
 
-    async def claim(self, session: Session, stage: StageRow) -> Sequence[Row]:
+    async def claim(self, session: Session, stage: StageRow, /) -> Sequence[Row]:
         """Claim tasks of the type of this stage, which is open by now: some of its own, or older ones."""
         ...
 
-    def take(self, rows: Sequence[Row]) -> None:
+    def take(self, rows: Sequence[Row], /) -> None:
         """What was claimed is committed."""
 
 

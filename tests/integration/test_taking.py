@@ -1,5 +1,7 @@
 """Taking: a worker claims tasks in the transaction that opens their stage, and begins them once it is committed."""
 
+from typing import Any
+
 import psycopg
 
 from coremachine import AsyncCoreMachine, Job, Stage, task
@@ -68,7 +70,11 @@ async def test_others_are_woken_for_what_has_no_room_and_for_nothing_else(open_a
     app = await open_app(ONE, MANY, concurrency=2)
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as listener:
         await listener.execute("LISTEN coremachine_app")
-        for job, parameters, woken in ((ONE, {"number": 1}, False), (MANY, {"numbers": list(range(50))}, True)):
+        cases: list[tuple[Job, dict[str, Any], bool]] = [
+            (ONE, {"number": 1}, False),
+            (MANY, {"numbers": list(range(50))}, True),
+        ]
+        for job, parameters, woken in cases:
             await app.submit(job, **parameters)
             await work(app)
             heard = [word.payload async for word in listener.notifies(timeout=0.5, stop_after=WORDS)]

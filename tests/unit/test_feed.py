@@ -1,7 +1,7 @@
 """The feed: when it claims, and when it does not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from coremachine.runtime.store.outage import Outage
@@ -41,7 +41,7 @@ async def settled() -> None:
 
 
 @asynccontextmanager
-async def feeding(queue: Queue) -> AsyncIterator[Callable[[], None]]:
+async def feeding(queue: Queue) -> AsyncGenerator[Callable[[], None]]:
     """A feed that polls never. Gives the call that wakes it."""
     crew = Apart("test", PLACES, queue.handle)
     feed = Feed("test", crew, 3600.0, queue.claim, Outage(mended).party())

@@ -42,10 +42,11 @@ async def opened(app: AsyncCoreMachine, job_id: str) -> tuple[set[str], list[str
 async def test_a_task_that_has_room_is_started_in_the_transaction_that_opens_its_stage(open_app: OpenApp) -> None:
     app = await open_app(ONE, MANY, concurrency=3)
     one = await app.submit(ONE, number=1)
-    many = await app.submit(MANY, numbers=list(range(20)))
     await work(app)
     stages, tasks = await opened(app, one.id)
     assert set(tasks) == stages
+    many = await app.submit(MANY, numbers=list(range(20)))
+    await work(app)
     stages, tasks = await opened(app, many.id)
     assert len(tasks) == 20
     assert 1 <= sum(transaction in stages for transaction in tasks) <= 20

@@ -151,7 +151,6 @@ class Database:
             async with self._begun() as session:
                 asked = await session.ask("transaction_id")
                 done = await work(session)
-                await session.check()
                 (row,) = await asked.rows()
                 tried.append((row["transaction_id"], done, session))
             return done

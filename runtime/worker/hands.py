@@ -79,7 +79,7 @@ class Hands:
         """How many tasks of this kind may be claimed now: those that can begin, and a store where they are brief."""
         if not self.room():
             return 0
-        return self.beginners + max(0, self.pace.ahead(kind) - self.queued)
+        return self.beginners + sum(most for _, most in self.stores([kind]))
 
     def stores(self, kinds: Sequence[str]) -> list[tuple[list[str], int]]:
         """The kinds that may wait here, in groups of about the same pace, and how many tasks of each group."""

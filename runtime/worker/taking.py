@@ -6,24 +6,24 @@ So what a lone task waits for is one commit less, and nobody is woken for tasks 
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 
-from ...statemachine.tables import TASKS
 from ..handlers.call import Call
 from ..store.rows import StageRow
 from ..store.session import Claim, Row, Session
-from .claims import claiming
 from .hands import Hands
 from .held import Held
+
+Claiming = Callable[[list[str], int], Claim]
+"""The worker's claim of tasks, given their types and how many."""
 
 
 class Taker:
     """Takes for one opening of a stage."""
 
-    def __init__(self, hands: Hands, types: Collection[str], owner: str, lease: float) -> None:
+    def __init__(self, hands: Hands, types: Collection[str], claim: Claiming) -> None:
         self.taken: Sequence[Row] = ()
         self._hands = hands
         self._types = types
-        self._owner = owner
-        self._lease = lease
+        self._claim = claim
         self._reserved = 0
 
     async def claim(self, session: Session, stage: StageRow) -> Sequence[Row]:
@@ -36,15 +36,7 @@ class Taker:
         if not limit or stage.task_type not in self._types:
             return ()
         self.reserve(limit)
-        claim = Claim(
-            record=TASKS,
-            event=claiming("task", self._owner),
-            kinds=[stage.task_type],
-            limit=limit,
-            owner=self._owner,
-            lease=self._lease,
-        )
-        return await session.claim(claim)
+        return await session.claim(self._claim([stage.task_type], limit))
 
     def take(self, rows: Sequence[Row]) -> None:
         """These claims are committed."""
@@ -59,26 +51,25 @@ class Taker:
 class Taking:
     """Makes takers for a worker, and has its hands begin what they took."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the worker's parts
+    def __init__(
         self,
         hands: Hands,
         held: Held,
         types: Collection[str],
-        owner: str,
-        lease: float,
+        *,
+        claim: Claiming,
         calls: Callable[[Sequence[Row]], Sequence[Call]],
     ) -> None:
         self._hands = hands
         self._held = held
         self._types = types
-        self._owner = owner
-        self._lease = lease
+        self._claim = claim
         self._calls = calls
 
     @contextmanager
     def __call__(self) -> Generator[Taker]:
         """A taker for one opening, from before its transaction until it is known whether that was committed."""
-        taker = Taker(self._hands, self._types, self._owner, self._lease)
+        taker = Taker(self._hands, self._types, self._claim)
         try:
             with self._held.claiming("task") as won:
                 yield taker

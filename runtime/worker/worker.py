@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -134,7 +135,8 @@ class Worker:
         """Where tasks are messages, each waits for its own."""
         if self._bus.lanes:
             return taking_none
-        return Taking(self._hands, self._held, self._tasks, self.name, self._settings.lease, self._calls)
+        claim = partial(self._claim_of, "task", TASKS)
+        return Taking(self._hands, self._held, self._tasks, claim=claim, calls=self._calls)
 
     def _claimer(self) -> Claimer:
         jobs = list(self._jobs)
@@ -233,7 +235,15 @@ class Worker:
         return [ClaimedCallback(**row) for row in rows]
 
     async def _claim(self, kind: Kind, record: Record, kinds: list[str], limit: int) -> list[Row]:
-        claim = Claim(
+        claim = self._claim_of(kind, record, kinds, limit)
+        with self._held.claiming(kind) as won:
+            async with self._database.session() as session:
+                rows = await session.claim(claim)
+            won.update({row["key"]: row["lease_number"] for row in rows})
+        return rows
+
+    def _claim_of(self, kind: Kind, record: Record, kinds: list[str], limit: int) -> Claim:
+        return Claim(
             record=record,
             event=claiming(kind, self.name),
             kinds=kinds,
@@ -241,11 +251,6 @@ class Worker:
             owner=self.name,
             lease=self._settings.lease,
         )
-        with self._held.claiming(kind) as won:
-            async with self._database.session() as session:
-                rows = await session.claim(claim)
-            won.update({row["key"]: row["lease_number"] for row in rows})
-        return rows
 
     def _rotated(self, kinds: Mapping[str, object]) -> list[str]:
         """The kinds, beginning with another one each time, so that none starves behind a long queue of the first."""

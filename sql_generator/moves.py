@@ -65,6 +65,7 @@ def assignments(record: Record, transition: Transition, moment: str, given: str)
     changes |= {name: f"r.{name} + {given.format(name)}" for name in record.adds.get(transition.trigger, ())}
     changes |= {name: given.format(name) for name in record.sets.get(transition.trigger, ())}
     changes |= {name: record.column(name).default or "NULL" for name in record.resets.get(transition.trigger, ())}
+    changes |= dict.fromkeys(record.clears.get(transition.trigger, ()), "NULL")
     return changes
 
 

@@ -100,7 +100,8 @@ class Record:
     """A table whose rows live through a lifecycle. Two records are equal only if they are the same one.
 
     `sets` names, for each trigger, further columns that take a value from the move; `counts` those that rise by
-    one, `adds` those that rise by the value given, `resets` those that go back to their default.
+    one, `adds` those that rise by the value given, `resets` those that go back to their default, `clears` those that
+    become NULL.
     `fence` is a column that must still hold the value the move names when it leaves a leased state.
     """
 
@@ -116,6 +117,7 @@ class Record:
     counts: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     adds: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     resets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    clears: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     fence: str | None = None
     queue: Queue | None = None
     storage: str = ""
@@ -169,7 +171,8 @@ class Record:
 
     def _check_triggers(self) -> None:
         triggers = {transition.trigger for transition in self.lifecycle.transitions}
-        for trigger, names in (*self.sets.items(), *self.counts.items(), *self.adds.items(), *self.resets.items()):
+        changed = (self.sets, self.counts, self.adds, self.resets, self.clears)
+        for trigger, names in (item for change in changed for item in change.items()):
             if trigger not in triggers:
                 raise DefinitionError(f"{self.table}: {self.machine} has no trigger {trigger}")
             for name in names:

@@ -99,6 +99,8 @@ JOBS = Record(
         Tie(column="deadline_at", allowed=OPEN, span="deadline"),
         Tie(column="put_offs", allowed=OPEN),
     ),
+    adds={"start": ("tasks_total",)},
+    clears={"start": ("due_at", "lease_owner", "lease_expires_at", "put_offs")},
     checks=(
         Check(name="message_lease", expression="(lease_owner IS NULL) = (lease_expires_at IS NULL)"),
         Check(

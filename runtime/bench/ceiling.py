@@ -85,7 +85,7 @@ async def _open(app: AsyncCoreMachine) -> None:
         rows = await session.fetch("claim_job_messages", claim)
     flow = Flow(app.database, app.bus, "ceiling", call)
     for row in rows:
-        await handle_job_message(flow, app.jobs, JobMessage(row["job_id"], row["job_type"], row["lease_number"]))
+        await handle_job_message(flow, app.jobs, JobMessage.of(row))
 
 
 def drain(url: str, schema: str, told_by: ToldBy) -> Drained:

@@ -1,5 +1,6 @@
 """finalize_job: the finalizer runs, then job → completed, and the callback is owed, in one transaction."""
 
+from collections.abc import Callable
 from typing import Any
 
 from ...statemachine.lifecycles import JOB
@@ -13,11 +14,12 @@ from ..store.reports import in_a_line, short
 from ..store.session import Note, Row, Session
 from ..store.text import brief, error_data
 from .calls import arguments
-from .flow import Flow, Found
+from .flow import Done, Flow, Found
 from .message import own_message, start_job
 from .outputs import output_of
 
 CALLBACK_NAME = "on_job_complete"
+DONE = "finalized"
 
 
 async def finalize_job(flow: Flow, found: Found) -> str:
@@ -26,36 +28,61 @@ async def finalize_job(flow: Flow, found: Found) -> str:
     Raises StaleMessageError, with nothing changed, where the message is no longer ours.
     """
     result, error = await _finalized(flow, found)
-    await flow.database.commit_once(lambda session: _write(session, flow, found, result, error))
-    return "finalized"
+    await flow.database.commit_once(lambda session: _lock_and_write(session, flow, found, result, error))
+    return DONE
 
 
-async def _write(session: Session, flow: Flow, found: Found, result: str, error: Row | None) -> None:
+async def finalize_where_claimed(session: Session, flow: Flow, found: Found) -> Done | None:
+    """Complete a job without a finalizer in the transaction that claimed its message and holds its lock.
+
+    None, with nothing changed, where a finalizer has to run.
+    """
+    if _finalizer(found) is not None:
+        return None
+    await _write(session, flow.bus, found.row, await _unfinalized(session, found), None)
+    return DONE, ()
+
+
+async def _lock_and_write(session: Session, flow: Flow, found: Found, result: str, error: Row | None) -> None:
     job = await own_message(session, found.message, flow.owner)
-    if job["status"] == "queued":  # resumed after a required finalizer had failed: its stages are complete
-        job = await start_job(session, job)
-    if job["status"] != "processing":
+    if job["status"] not in {"queued", "processing"}:
         raise StaleMessageError(found.message.job_id)
+    await _write(session, flow.bus, job, result, error)
+
+
+async def _write(session: Session, bus: Bus, job: Row, result: str, error: Row | None) -> None:
+    if job["status"] == "queued":  # resumed after a required finalizer had failed: its stages are complete
+        job = await start_job(session, job, 0)
     await _end(session, job, result, error)
     if error is None or not job["definition"]["finalize_required"]:
-        await _owe_callback(session, flow.bus, job)
+        await _owe_callback(session, bus, job)
+
+
+def _finalizer(found: Found) -> Callable[..., Any] | None:
+    return found.job.finalize if found.row["definition"]["finalize"] else None
+
+
+async def _unfinalized(session: Session, found: Found) -> str:
+    """The result of a job without a finalizer as JSON text: its last stage's, or how many results that has."""
+    last = found.stages[-1]
+    if last.definition["kind"] == "each":
+        return json_text({"results": last.tasks_completed})
+    return json_text(await output_of(session, last))
 
 
 async def _finalized(flow: Flow, found: Found) -> tuple[str, Row | None]:
     """The job's result as JSON text, and the finalizer's error where it failed."""
-    last = found.stages[-1]
-    many = last.definition["kind"] == "each"
-    finalize = found.job.finalize if found.row["definition"]["finalize"] else None
-    if finalize is None and many:
-        return json_text({"results": last.tasks_completed}), None
-    output = await flow.database.read(lambda session: output_of(session, last))
+    finalize = _finalizer(found)
     if finalize is None:
-        return json_text(output), None
+        return await flow.database.read(lambda session: _unfinalized(session, found)), None
+    last = found.stages[-1]
+    output = await flow.database.read(lambda session: output_of(session, last))
     try:
         given = arguments(signature_of(finalize), found.row["parameters"], fed=True, value=output)
         made: Any = await flow.call(finalize, given)
         return json_text(made), None
     except Exception as failure:  # noqa: BLE001 - whatever user code raises is told by the job's event (GAP-6)
+        many = last.definition["kind"] == "each"
         return json_text({"results": last.tasks_completed} if many else output), error_data(failure)
 
 

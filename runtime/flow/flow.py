@@ -15,6 +15,10 @@ Call = Callable[[Callable[..., Any], Mapping[str, object]], Awaitable[Any]]
 """Runs a user's function, sync or async, away from the worker's own work."""
 
 
+Done = tuple[str, Sequence[Row]]
+"""What a message led to, in words, and the tasks that were claimed with it."""
+
+
 class Takes(Protocol):
     """Takes tasks for a worker in the transaction that opens their stage."""
 

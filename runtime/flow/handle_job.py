@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from ...statemachine.job import Job
 from ..errors import StaleMessageError
 from ..store.rows import JobMessage, StageRow
-from ..store.session import Row
-from .finalize import finalize_job
-from .flow import Flow, Found
+from ..store.session import Row, Session
+from .finalize import finalize_job, finalize_where_claimed
+from .flow import Done, Flow, Found, Takes
 from .message import acknowledge
-from .open_stage import open_stage
+from .open_stage import open_stage, open_where_claimed
 
 
 async def handle_job_message(flow: Flow, jobs: Mapping[str, Job], message: JobMessage) -> str:
@@ -18,11 +18,9 @@ async def handle_job_message(flow: Flow, jobs: Mapping[str, Job], message: JobMe
     A message says only that somebody should look: what it finds decides, so a repeated or late message does nothing.
     """
     async with flow.database.session() as session:
-        (row,), found_stages = await session.fetch_together(["load_job", "load_stages"], {"job_id": message.job_id})
-    stages = [StageRow.of(one) for one in found_stages]
-    flow.met(row, stages)
-    found = Found(jobs[message.job_type], message, row, stages)
-    step = next_step(row, stages)
+        (row,), stages = await session.fetch_together(["load_job", "load_stages"], {"job_id": message.job_id})
+    found = _found(flow, jobs, message, row, stages)
+    step = next_step(row, found.stages)
     try:
         if isinstance(step, StageRow):
             return await open_stage(flow, found, step)
@@ -33,6 +31,31 @@ async def handle_job_message(flow: Flow, jobs: Mapping[str, Job], message: JobMe
     except StaleMessageError as stale:
         return str(stale)
     return step
+
+
+async def handle_where_claimed(
+    session: Session, flow: Flow, jobs: Mapping[str, Job], claimed: Row, taker: Takes
+) -> Done | None:
+    """Do what is next in the transaction that claimed a job message, which holds the job's lock.
+
+    `claimed` is its row of claim_job_messages. None, with nothing changed, where the user's code has to run first, or
+    much may have to be written.
+    """
+    message = JobMessage.of(claimed)
+    found = _found(flow, jobs, message, claimed, claimed["stages"])
+    step = next_step(claimed, found.stages)
+    if isinstance(step, StageRow):
+        return await open_where_claimed(session, flow, found, step, taker)
+    if step is None:
+        return await finalize_where_claimed(session, flow, found)
+    await acknowledge(session, message)
+    return step, ()
+
+
+def _found(flow: Flow, jobs: Mapping[str, Job], message: JobMessage, row: Row, stages: Sequence[Row]) -> Found:
+    found = Found(jobs[message.job_type], message, row, [StageRow.of(one) for one in stages])
+    flow.met(row, found.stages)
+    return found
 
 
 def next_step(job: Row, stages: Sequence[StageRow]) -> StageRow | str | None:

@@ -16,10 +16,16 @@ async def acknowledge(session: Session, message: JobMessage) -> None:
     await session.run("ack_job_message", _acknowledged(message, 0))
 
 
-async def must_acknowledge(session: Session, message: JobMessage, tasks: int) -> None:
-    """The message has been handled under the job's lock, and led to this many new tasks."""
+async def handled(session: Session, message: JobMessage, job: Row, tasks: int) -> Row:
+    """The message has been handled under the job's lock, and led to this many new tasks.
+
+    Returns the job's row, started.
+    """
+    if job["status"] == JOB.initial.name:
+        return await start_job(session, job, tasks)
     lost = LostRaceError("job", "acknowledge", [message.job_id])
     await session.expect("ack_job_message", _acknowledged(message, tasks), lost)
+    return job
 
 
 def _acknowledged(message: JobMessage, tasks: int) -> Mapping[str, object]:
@@ -44,10 +50,8 @@ async def still_ours(asked: Answer, message: JobMessage, owner: str) -> Row:
     return row
 
 
-async def start_job(session: Session, job: Row) -> Row:
-    """The job's row, processing: started here where it was still queued."""
-    if job["status"] != JOB.initial.name:
-        return job
-    move = machine_of(JOB).fire(Subject(job["job_id"], job["status"]), "start")
+async def start_job(session: Session, job: Row, tasks: int) -> Row:
+    """Start a queued job, whose message that acknowledges, with this many new tasks. Returns its row, processing."""
+    move = machine_of(JOB).fire(Subject(job["job_id"], job["status"]), "start", {"tasks_total": tasks})
     await session.must_apply(JOBS, move)
     return {**job, "status": move.target}

@@ -4,7 +4,7 @@ The items of a fan-out are had before that transaction begins: user code never r
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...statemachine.lifecycles import STAGE, TASK
 from ...statemachine.machine import Subject, machine_of
@@ -17,18 +17,18 @@ from ..store.session import Note, Row, Session, array_text
 from ..store.text import error_data
 from .advance import close_stage
 from .calls import arguments
-from .flow import Flow, Found, Takes
-from .message import ask_for_job, must_acknowledge, start_job, still_ours
+from .flow import Done, Flow, Found, Takes
+from .message import ask_for_job, handled, still_ours
 from .outputs import as_items, named, output_of, results_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Opening:
-    """What was found out before the transaction: the items of the tasks, or why there are none."""
+    """A stage that is to be opened: the items of its tasks, or why there are none."""
 
-    stage_id: int
+    stage: StageRow
     items: Sequence[str | None]
-    error: Row | None
+    error: Row | None = None
 
 
 async def open_stage(flow: Flow, found: Found, stage: StageRow) -> str:
@@ -43,11 +43,23 @@ async def open_stage(flow: Flow, found: Found, stage: StageRow) -> str:
             items = await items_of(flow, found, stage)
         except Exception as failure:  # noqa: BLE001 - whatever user code raises is told by the stage's failure
             error = error_data(failure)
-    opening = _Opening(stage_id=stage.stage_id, items=items, error=error)
+    opening = _Opening(stage=stage, items=items, error=error)
     with flow.taking() as taker:
-        tasks, taken = await flow.database.commit_once(lambda session: _write(session, flow, found, opening, taker))
+        done, taken = await flow.database.commit_once(
+            lambda session: _lock_and_write(session, flow, found, opening, taker)
+        )
         taker.take(taken)
-    return f"opened stage {stage.stage} ({stage.name}) with {tasks} tasks"
+    return done
+
+
+async def open_where_claimed(session: Session, flow: Flow, found: Found, stage: StageRow, taker: Takes) -> Done | None:
+    """Open a stage of one task, which is known, in the transaction that claimed the message and holds the job's lock.
+
+    None, with nothing changed, where there may be more to it.
+    """
+    if stage.definition["kind"] == "each":
+        return None
+    return await _write(session, flow, found, _Opening(stage=stage, items=[None]), taker)
 
 
 async def items_of(flow: Flow, found: Found, stage: StageRow) -> list[str | None]:
@@ -84,34 +96,36 @@ async def _items_of_function(flow: Flow, found: Found, stage: StageRow) -> list[
     return as_items(stage.name, f"function {stage.definition['source']['function']}", returned)
 
 
-async def _write(
-    session: Session, flow: Flow, found: Found, opening: _Opening, taker: Takes
-) -> tuple[int, Sequence[Row]]:
-    """Returns how many tasks the stage has, and what the taker claimed."""
+async def _lock_and_write(session: Session, flow: Flow, found: Found, opening: _Opening, taker: Takes) -> Done:
     asked = await ask_for_job(session, found.message)
-    (stage_row,) = await session.fetch("lock_stages", {"stage_ids": [opening.stage_id]})
+    (stage_row,) = await session.fetch("lock_stages", {"stage_ids": [opening.stage.stage_id]})
     job, stage = await still_ours(asked, found.message, flow.owner), StageRow.of(stage_row)
     if stage.status != STAGE.initial.name:
         raise StaleMessageError(found.message.job_id)
-    job = await start_job(session, job)
-    made = await _open(session, job, stage, opening.items)
-    await must_acknowledge(session, found.message, made)
+    return await _write(session, flow, replace(found, row=job), replace(opening, stage=stage), taker)
+
+
+async def _write(session: Session, flow: Flow, found: Found, opening: _Opening, taker: Takes) -> Done:
+    """Under the lock of the job, whose row is as it was found."""
+    stage = opening.stage
+    made = 0 if stage.tasks_total else len(opening.items)
+    job = await handled(session, found.message, found.row, made)
+    await _open(session, job, stage, opening.items)
     error = _failure(stage, opening.error)
+    taken: Sequence[Row] = ()
     if error is None and stage.still_open:
-        return stage.tasks_total, await _have_run(session, flow.bus, stage, taker)
-    await _close(session, flow.bus, job, stage, error)
-    return stage.tasks_total, ()
+        taken = await _have_run(session, flow.bus, stage, taker)
+    else:
+        await _close(session, flow.bus, job, stage, error)
+    return f"opened stage {stage.stage} ({stage.name}) with {stage.tasks_total} tasks", taken
 
 
 async def _outputs(session: Session, stages: Sequence[StageRow]) -> dict[str, object]:
     return {stage.name: await output_of(session, stage) for stage in stages}
 
 
-async def _open(session: Session, job: Row, stage: StageRow, items: Sequence[str | None]) -> int:
-    """The stage's move, and its tasks: new ones, or those of an earlier run that did not succeed, queued again.
-
-    Returns how many are new.
-    """
+async def _open(session: Session, job: Row, stage: StageRow, items: Sequence[str | None]) -> None:
+    """The stage's move, and its tasks: new ones, or those of an earlier run that did not succeed, queued again."""
     again = 0
     if stage.tasks_total:
         again = stage.tasks_failed + stage.tasks_cancelled
@@ -124,10 +138,8 @@ async def _open(session: Session, job: Row, stage: StageRow, items: Sequence[str
     stage.status = move.target
     if again:
         await _queue_again(session, stage, again)
-        return 0
-    if items:
+    elif items:
         await session.run("insert_tasks", _task_parameters(job, stage, items))
-    return len(items)
 
 
 def _task_parameters(job: Row, stage: StageRow, items: Sequence[str | None]) -> Mapping[str, object]:

@@ -1,4 +1,5 @@
--- worker: takes due job messages. A message that is not acknowledged becomes due again when its lease runs out.
+-- worker: takes due job messages. A message that is not acknowledged becomes due again when its lease runs out. With each come
+-- its job and the stages of that, as they stand under the lock of the job.
 UPDATE app.jobs AS r
 SET due_at = n.moment + make_interval(secs => %(lease)s), lease_expires_at = n.moment + make_interval(secs => %(lease)s),
     lease_owner = %(owner)s, lease_number = r.lease_number + 1, send_number = 0
@@ -9,4 +10,8 @@ WHERE r.due_at IS NOT NULL AND r.job_id = ANY(ARRAY(
     WHERE t.due_at IS NOT NULL AND t.job_type = k.kind AND t.due_at <= app.clock()
     ORDER BY t.due_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
   ) AS q LIMIT %(limit)s))
-RETURNING r.job_id, r.job_type, r.lease_number
+RETURNING r.job_id, r.job_type, r.lease_number, r.status, r.parameters, r.definition, r.stage_count, r.tasks_total, (
+  SELECT json_agg(f ORDER BY f.stage) FROM (
+    SELECT s.stage_id, s.job_id, s.stage, s.name, s.task_type, s.status, s.definition, s.tasks_total, s.tasks_completed,
+           s.tasks_failed, s.tasks_cancelled, s.stop_reason, s.stop_why
+    FROM app.stages AS s WHERE s.job_id = r.job_id) AS f) AS stages

@@ -149,9 +149,8 @@ class Database:
                 return tried[0][1]
             tried.clear()
             async with self._begun() as session:
-                asked = await session.ask("transaction_id")
                 done = await work(session)
-                (row,) = await asked.rows()
+                (row,) = await session.fetch("transaction_id")
                 tried.append((row["transaction_id"], done, session))
             return done
 

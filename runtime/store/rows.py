@@ -51,6 +51,11 @@ class JobMessage:
     job_type: str
     lease_number: int
 
+    @classmethod
+    def of(cls, row: Row) -> "JobMessage":
+        """From a row of claim_job_messages."""
+        return cls(row["job_id"], row["job_type"], row["lease_number"])
+
 
 @dataclass(slots=True)
 class StageRow:

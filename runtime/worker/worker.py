@@ -19,8 +19,6 @@ from ..bus.letter import Kind
 from ..bus.port import Bus, Intake
 from ..flow.callback import run_callback
 from ..flow.flow import Flow, Takes, taking_none
-from ..flow.handle_job import handle_job_message
-from ..flow.put_off import put_off
 from ..handlers.call import Call
 from ..handlers.runner import Runner
 from ..logs import logger
@@ -34,6 +32,7 @@ from .claims import Claimer, claiming
 from .feed import Apart, Crew, Feed
 from .hands import Hands
 from .held import Held
+from .job_messages import JobMessages
 from .leases import LeaseKeeper
 from .pace import Pace
 from .posting import Posting
@@ -93,6 +92,7 @@ class Worker:
         pace = Pace(settings.concurrency, settings.prefetch)
         self._hands = Hands(self._runner, pace, settings.concurrency, self._settler)
         self._flow = Flow(self._database, self._bus, self.name, self._runner.call, self._met, self._taking())
+        self._messages = JobMessages(self._flow, self._jobs, self._held, settings.lease)
         keeper = LeaseKeeper(self._database, self._held, self.name, settings.lease)
         shared = Shared(self._hands)
         intakes = self._bus.intakes(self._claimer())
@@ -142,7 +142,7 @@ class Worker:
         jobs = list(self._jobs)
         types: dict[Kind, list[str]] = {"job": jobs, "task": list(self._tasks), "callback": jobs}
         due: dict[Kind, Callable[[int], Awaitable[Sequence[object]]]] = {
-            "job": self._claim_jobs,
+            "job": lambda limit: self._messages.claim(self._rotated(self._jobs), limit),
             "task": self._claim_tasks,
             "callback": self._claim_callbacks,
         }
@@ -158,7 +158,8 @@ class Worker:
 
     async def _handle(self, work: JobMessage | ClaimedCallback) -> None:
         if isinstance(work, JobMessage):
-            await self._handle_job(work)
+            await self._messages.handle(work)
+            self._posting.wake("task")  # what it has opened is here sooner than the word of it
         else:
             await self._run_callback(work)
 
@@ -189,19 +190,6 @@ class Worker:
         kinds = {"kinds": list(self._jobs)}
         (row,) = await self._database.read(lambda session: session.fetch("unfinished", kinds))
         return not row["unfinished"]
-
-    async def _claim_jobs(self, limit: int) -> list[JobMessage]:
-        parameters = {
-            "kinds": self._rotated(self._jobs),
-            "limit": limit,
-            "owner": self.name,
-            "lease": self._settings.lease,
-        }
-        with self._held.claiming("job") as won:
-            async with self._database.session() as session:
-                rows = await session.fetch("claim_job_messages", parameters)
-            won.update({row["job_id"]: row["lease_number"] for row in rows})
-        return [JobMessage(row["job_id"], row["job_type"], row["lease_number"]) for row in rows]
 
     async def _claim_tasks(self, limit: int) -> list[Call]:
         """Claim up to `limit` tasks: as many as can begin at once, and where there are more, a store of brief ones."""
@@ -263,25 +251,6 @@ class Worker:
         """A job that is about to have tasks, some of them for this worker: what they need of it is known by now."""
         if stages and job["status"] in {"queued", "processing"}:
             self._runner.facts.keep(job, stages)
-
-    async def _handle_job(self, message: JobMessage) -> None:
-        outage = self._database.outage
-        try:
-            done = await outage.endure(lambda: handle_job_message(self._flow, self._jobs, message))
-            log.debug("job message handled", job=message.job_id, done=done)
-        except Exception as failure:  # noqa: BLE001 - logged, told by an event, and counted in put_off
-            await self._put_off(message, failure)
-        finally:
-            self._held.drop("job", [message.job_id])
-        self._posting.wake("task")  # what it has opened is here sooner than the word of it
-
-    async def _put_off(self, message: JobMessage, error: Exception) -> None:
-        """Where not even that can be written, the message comes again when its lease has run out."""
-        try:
-            done = await put_off(self._flow, message, error)
-        except psycopg.Error as lost:
-            done = f"it comes again with its lease: {str(lost).strip()}"
-        log.error("a job message could not be handled", job=message.job_id, done=done, exc_info=error)
 
     def _tell(self, task: ClaimedTask, kind: str, data: Mapping[str, object]) -> None:
         self._settler.tell(

@@ -42,7 +42,6 @@ async def open_stage(session: Session, tasks: int = 1, stages: int = 1) -> str:
     """A job under way whose first stage is open, with that many queued tasks, as the flow would leave it."""
     job = await born(session, JOBS, stage_count=stages)
     await move(session, JOBS, job, "start")
-    await run(session, "UPDATE {schema}.jobs SET due_at = NULL WHERE job_id = %(job)s", {"job": job.key})
     for stage in range(1, stages + 1):
         opened = await born(session, STAGES, job_id=job.key, stage=stage, name=f"stage {stage}")
         if stage == 1:
@@ -277,6 +276,7 @@ async def a_job_under_way_has_lost_its_message(session: Session) -> None:
 @damage("GAP-19")
 async def a_job_goes_on_though_its_stage_has_failed(session: Session) -> None:
     job = await row_in(session, JOBS, "processing")
+    await run(session, "UPDATE {schema}.jobs SET due_at = app.clock()")
     await row_in(session, STAGES, "failed", job_id=job.key)
 
 

@@ -28,7 +28,7 @@ async def claimed_messages(app: AsyncCoreMachine) -> list[JobMessage]:
     parameters = {"kinds": list(app.jobs), "limit": 100, "owner": GONE, "lease": 10.0}
     async with app.database.session() as session:
         due = await session.fetch("claim_job_messages", parameters)
-    return [JobMessage(row["job_id"], row["job_type"], row["lease_number"]) for row in due]
+    return [JobMessage.of(row) for row in due]
 
 
 async def claim_tasks(app: AsyncCoreMachine) -> int:

@@ -8,7 +8,7 @@ import pytest
 from coremachine import AsyncCoreMachine, Job, Stage, task
 from coremachine.runtime.flow import put_off
 from coremachine.runtime.flow.flow import Flow
-from coremachine.runtime.worker import worker as worker_module
+from coremachine.runtime.worker import job_messages
 from coremachine.statemachine.retry import Backoff
 from tests.databases import OpenApp
 from tests.integration.lost_worker import GONE, claimed_messages, handle_messages, uncalled
@@ -128,7 +128,7 @@ async def test_a_message_that_cannot_even_be_put_off_is_logged_and_comes_again_b
         raise psycopg.OperationalError("the connection is lost")
 
     app = await open_app(DOUBLES, poll=0.02, lease=0.5)
-    monkeypatch.setattr(worker_module, "put_off", cut_off)
+    monkeypatch.setattr(job_messages, "put_off", cut_off)
     job_id = await submitted(app)
     with caplog.at_level(logging.ERROR):
         async with working(app):

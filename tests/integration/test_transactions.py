@@ -140,3 +140,20 @@ async def test_what_passes_over_whole_tables_may_scan_them_and_leaves_the_connec
         settings.append(row["value"])
     await database.close()
     assert settings == ["off", "on", "off", "off"]
+
+
+async def test_a_transaction_that_writes_nothing_takes_no_number(database: Database) -> None:
+    """A worker with nothing to do asks for more each second: its commits are not to wait for the disk."""
+    nothing = {"kinds": ["no such job"], "limit": 4, "owner": "a worker", "lease": 60.0}
+    numbers = [await next_number(database)]
+    for _ in range(3):
+        assert await database.commit_once(lambda mine: mine.fetch("claim_job_messages", nothing)) == []
+        numbers.append(await next_number(database))
+    assert len(set(numbers)) == 1
+
+
+async def next_number(database: Database) -> str:
+    """The number that the next transaction to write anything is given."""
+    async with database.session() as mine:
+        (row,) = await mine.statement("SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS number", {})
+    return str(row["number"])

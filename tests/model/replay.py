@@ -122,7 +122,7 @@ class Replay:
         async with self.app.database.session() as session:
             (row,) = await session.fetch("claim_job_messages", parameters)
         assert row["job_id"] == self.job_id
-        self.busy[action.worker] = JobMessage(row["job_id"], row["job_type"], row["lease_number"])
+        self.busy[action.worker] = JobMessage.of(row)
 
     async def _see(self, action: Action) -> None:
         self.seen[action.worker] = await self._found(self.busy[action.worker])

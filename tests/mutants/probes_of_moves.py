@@ -19,6 +19,8 @@ Claim = Callable[..., str]
 OTHER_LEASES = (-1, 1)
 SPAN = 90
 """How long after the move what it limits must end, in seconds."""
+ADDED = 7
+"""What a move adds to a column that it adds to."""
 ENDED = {"tasks_completed": 1, "tasks_failed": 2, "tasks_cancelled": 0}
 SET_TO: Mapping[str, Mapping[str, int]] = {
     "resume": {"rescues": 0},
@@ -88,9 +90,10 @@ def moved(statement: Statement, key: str, data: Mapping[str, object]) -> str:
         f"e.event_type = '{event.type}' AND e.event_status = '{event.status}'",
         f"e.event_data = '{json.dumps(data)}'",
         *(f"r.{column} = b.{column} + 1" for column in record.counts.get(trigger, ())),
-        *(f"r.{column} = b.{column} + 7" for column in record.adds.get(trigger, ())),
+        *(f"r.{column} = b.{column} + {ADDED}" for column in record.adds.get(trigger, ())),
         *(f"r.{column} = {SET_TO[trigger][column]}" for column in record.sets.get(trigger, ())),
         *(f"r.{column} = {record.column(column).default}" for column in record.resets.get(trigger, ())),
+        *(f"r.{column} IS NULL" for column in record.clears.get(trigger, ())),
         *_tied(statement),
     ]
     return (
@@ -102,7 +105,8 @@ def moved(statement: Statement, key: str, data: Mapping[str, object]) -> str:
 
 def _tied(statement: Statement) -> Iterator[str]:
     target, sources = statement.transition.target, set(statement.transition.sources)
-    for tie in statement.record.ties:
+    cleared = statement.record.clears.get(statement.transition.trigger, ())
+    for tie in (tie for tie in statement.record.ties if tie.column not in cleared):
         entered = target in tie.required and not sources <= set(tie.required)
         may = {*tie.required, *tie.allowed}
         if entered and tie.clock:
@@ -124,7 +128,7 @@ def _values(statement: Statement, key: str, ground: Ground) -> dict[str, object]
     record = statement.record
     trigger = statement.transition.trigger
     counters: Mapping[str, int] = SET_TO[trigger] if record.sets.get(trigger) else {}
-    given = {**GIVEN, "delay": 50.0, "max_attempts": 7, **counters}
+    given = {**GIVEN, "delay": 50.0, **_added(statement), **counters}
     return given if record.fence is None else {**given, record.fence: _lease(statement, key, ground)}
 
 
@@ -260,7 +264,11 @@ def _uncounted(statement: Statement) -> dict[str, object]:
 def _event(statement: Statement) -> dict[str, object]:
     event = statement.transition.event
     told = {"event_type": event.type, "event_status": event.status, "event_data": '{"n": 1}'}
-    return {**{name: _plain(value) for name, value in GIVEN.items()}, "delay": 50.0, "max_attempts": 7, **told}
+    return {**{name: _plain(value) for name, value in GIVEN.items()}, "delay": 50.0, **_added(statement), **told}
+
+
+def _added(statement: Statement) -> dict[str, int]:
+    return dict.fromkeys(statement.record.adds.get(statement.transition.trigger, ()), ADDED)
 
 
 def _parent(statement: Statement, key: str) -> str:

@@ -14,7 +14,9 @@ from coremachine.runtime.flow.resume import resume
 from coremachine.runtime.flow.run_task import settle
 from coremachine.runtime.store.rows import ClaimedTask
 from coremachine.runtime.store.session import Row
-from tests.integration.interleavings.starts import COURIER, LADDER, Start, call, claim_messages, claim_tasks
+from coremachine.runtime.worker.held import Held
+from coremachine.runtime.worker.job_messages import JobMessages
+from tests.integration.interleavings.starts import COURIER, LADDER, LONG, Start, call, claim_messages, claim_tasks
 from tests.integration.interleavings.stepper import SteppedDatabase
 
 Said = Counter[str]
@@ -88,6 +90,15 @@ async def handled(actor: Actor) -> Said:
     return Counter([done.split()[0]] if done.startswith(("opened", "finalized")) else [])
 
 
+async def taken(actor: Actor) -> Said:
+    """What a worker does with a message that comes alone: it claims and handles it in one transaction."""
+    met: list[str] = []
+    flow = Flow(actor.database, actor.bus, actor.name, call, lambda job, _: met.append(job["job_id"]))
+    messages = JobMessages(flow, {LADDER.name: LADDER}, Held(), LONG)
+    left = await messages.claim([LADDER.name], 2)
+    return Counter(["opened" for _ in met if not left])
+
+
 @dataclass(frozen=True)
 class Kind:
     """An operation by name, and the starts at which it has something to do."""
@@ -112,6 +123,7 @@ KINDS = (
     Kind("cancel", cancelled, ("opened", "between")),
     Kind("resume", resumed, ("failed",)),
     Kind("open", handled, ("submitted", "between", "requeued")),
+    Kind("take", taken, ("posted",)),
     Kind("advance", COMPLETED, ("last", "last two")),
     Kind("finalize", handled, ("done",)),
 )

@@ -119,7 +119,7 @@ async def claim_messages(session: Session, owner: str) -> list[JobMessage]:
     """Claim job messages as a worker does."""
     parameters = {"kinds": [LADDER.name], "limit": 1, "owner": owner, "lease": LONG}
     rows = await session.fetch("claim_job_messages", parameters)
-    return [JobMessage(row["job_id"], row["job_type"], row["lease_number"]) for row in rows]
+    return [JobMessage.of(row) for row in rows]
 
 
 async def build(app: AsyncCoreMachine, owner: Session, name: str) -> Start:
@@ -140,8 +140,9 @@ async def build(app: AsyncCoreMachine, owner: Session, name: str) -> Start:
     if name == "requeued":
         await app.resume(builder.message.job_id)
         await builder.claim_message()
-    if name in {"between", "done"}:
+    if name in {"posted", "between", "done"}:
         await builder.settle(kind="completed", result="1")
+    if name in {"between", "done"}:
         await builder.claim_message()
     if name == "done":
         await builder.handle()

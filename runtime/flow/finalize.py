@@ -19,7 +19,7 @@ from .message import own_message, start_job
 from .outputs import output_of
 
 CALLBACK_NAME = "on_job_complete"
-DONE = "finalized"
+FINALIZED = "finalized"
 
 
 async def finalize_job(flow: Flow, found: Found) -> str:
@@ -29,7 +29,7 @@ async def finalize_job(flow: Flow, found: Found) -> str:
     """
     result, error = await _finalized(flow, found)
     await flow.database.commit_once(lambda session: _lock_and_write(session, flow, found, result, error))
-    return DONE
+    return FINALIZED
 
 
 async def finalize_where_claimed(session: Session, flow: Flow, found: Found) -> Done | None:
@@ -40,7 +40,7 @@ async def finalize_where_claimed(session: Session, flow: Flow, found: Found) -> 
     if _finalizer(found) is not None:
         return None
     await _write(session, flow.bus, found.row, await _unfinalized(session, found), None)
-    return DONE, ()
+    return FINALIZED, ()
 
 
 async def _lock_and_write(session: Session, flow: Flow, found: Found, result: str, error: Row | None) -> None:
@@ -63,7 +63,7 @@ def _finalizer(found: Found) -> Callable[..., Any] | None:
 
 
 async def _unfinalized(session: Session, found: Found) -> str:
-    """The result of a job without a finalizer as JSON text: its last stage's, or how many results that has."""
+    """The result of a job that no finalizer has made, as JSON text: its last stage's, or how many results that has."""
     last = found.stages[-1]
     if last.definition["kind"] == "each":
         return json_text({"results": last.tasks_completed})
@@ -75,15 +75,13 @@ async def _finalized(flow: Flow, found: Found) -> tuple[str, Row | None]:
     finalize = _finalizer(found)
     if finalize is None:
         return await flow.database.read(lambda session: _unfinalized(session, found)), None
-    last = found.stages[-1]
-    output = await flow.database.read(lambda session: output_of(session, last))
+    output = await flow.database.read(lambda session: output_of(session, found.stages[-1]))
     try:
         given = arguments(signature_of(finalize), found.row["parameters"], fed=True, value=output)
         made: Any = await flow.call(finalize, given)
         return json_text(made), None
     except Exception as failure:  # noqa: BLE001 - whatever user code raises is told by the job's event (GAP-6)
-        many = last.definition["kind"] == "each"
-        return json_text({"results": last.tasks_completed} if many else output), error_data(failure)
+        return await flow.database.read(lambda session: _unfinalized(session, found)), error_data(failure)
 
 
 async def _end(session: Session, job: Row, result: str, error: Row | None) -> None:

@@ -19,18 +19,46 @@ CLAIM = "claim"
 def claim_statement(record: Record, schema: str = "app") -> str:
     """Claim up to %(limit)s due rows whose kind is one of %(kinds)s, in the order of the kinds given.
 
-    Further parameters: lease_owner, lease (seconds), event_type, event_status, event_data. Returns the rows won.
+    Rows whose keys are in %(without)s are left out. Further parameters: lease_owner, lease (seconds), event_type,
+    event_status, event_data. Returns the rows won.
     """
     queue, transition = _leasing(record)
+    return _claim(record, queue, transition, _picked(record, queue, transition, schema), schema)
+
+
+@cache
+def first_due_statement(record: Record, schema: str = "app") -> str:
+    """The `key` and `job_id` of the row that a claim of one (%(limit)s is 1) of these %(kinds)s would try to win."""
+    queue, transition = _leasing(record)
+    return first_of(record, _picked(record, queue, transition, schema), schema)
+
+
+def first_of(record: Record, picked: str, schema: str) -> str:
+    """The `key` and `job_id` of the rows that `picked` gives."""
+    key = record.key.name
+    return render(
+        parse(
+            f"SELECT CAST(r.{key} AS VARCHAR) AS key, r.job_id FROM {schema}.{record.table} AS r"
+            f" WHERE r.{key} = ANY(ARRAY({picked}))"
+        )
+    )
+
+
+def left_out(record: Record) -> str:
+    """That a row `t` is none of those that are to be left out."""
+    return f"t.{record.key.name} <> ALL(CAST(%(without)s AS {element_type(record.key.type)}[]))"
+
+
+def _picked(record: Record, queue: Queue, transition: Transition, schema: str) -> str:
     key, sources = record.key.name, listed(transition.sources)
     order = ", ".join(f"t.{column}" for column in queue.order)
-    picked = (
+    return (
         f"SELECT q.{key} FROM UNNEST(CAST(%(kinds)s AS VARCHAR[])) AS k(kind) CROSS JOIN LATERAL ("
         f"SELECT t.{key} FROM {schema}.{record.table} AS t WHERE t.status IN ({sources}) AND t.{queue.by} = k.kind"
-        f" AND t.due_at <= {schema}.clock() ORDER BY {order} LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED"
+        f" AND t.due_at <= {schema}.clock() AND {left_out(record)}"
+        f" ORDER BY {order} LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED"
         ") AS q LIMIT %(limit)s"
     )
-    return _claim(record, queue, transition, picked, schema)
 
 
 @cache

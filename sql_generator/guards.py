@@ -1,20 +1,23 @@
 """The guards: triggers that refuse an illegal move from any client, and give a nameless one its event.
 
 A guard's rule stands in its WHEN clause, so that a legal move pays for no function call. It knows the legal
-triples of source, target and event, all from the declaration; the function behind it only words the refusal.
+combinations of source, target, event and the event's status, all from the declaration; the function behind it only
+words the refusal.
 """
+
+from collections.abc import Iterator
 
 from sqlglot import exp
 
 from ..statemachine.lifecycle import Lifecycle
 from ..statemachine.records import Record, Schema
-from .text import one_of, parse, quoted
+from .text import listed, one_of, parse, quoted
 
 ILLEGAL_MOVE = "CM001"
 ILLEGAL_BIRTH = "CM002"
 EVENT_WITHOUT_MOVE = "CM003"
 KEY_CHANGED = "CM004"
-OUTCOME_CHANGED = "CM007"
+KEPT_CHANGED = "CM007"
 
 LEGAL_TABLE = """\
 CREATE TABLE IF NOT EXISTS {schema}.legal_transitions (
@@ -35,7 +38,8 @@ DECLARE
   event_fits boolean;
 BEGIN
   IF TG_OP = 'INSERT' THEN
-    RAISE EXCEPTION '% cannot be born % with event %', subject, NEW.status, coalesce(NEW.event_type, 'none')
+    RAISE EXCEPTION '% cannot be born % with event % (%)', subject, NEW.status, coalesce(NEW.event_type, 'none'),
+      coalesce(NEW.event_status, 'none')
       USING ERRCODE = '{illegal_birth}',
             HINT = format('A %s is born %s, before its first move.', TG_ARGV[0], TG_ARGV[2]);
   END IF;
@@ -44,8 +48,8 @@ BEGIN
     INTO legal, event_fits
     FROM {schema}.legal_transitions AS t WHERE t.machine = TG_ARGV[0] AND t.source = OLD.status;
   IF event_fits THEN
-    RAISE EXCEPTION '%: % → % cannot be told by event % number %', subject, OLD.status, NEW.status,
-      coalesce(NEW.event_type, 'none'), NEW.move_number
+    RAISE EXCEPTION '%: % → % cannot be told by event % (%) number %', subject, OLD.status, NEW.status,
+      coalesce(NEW.event_type, 'none'), coalesce(NEW.event_status, 'none'), NEW.move_number
       USING ERRCODE = '{illegal_move}', DETAIL = format('The last move was number %s.', OLD.move_number),
       HINT = 'Leave the event columns alone, or set them as the move of the lifecycle does.';
   END IF;
@@ -55,13 +59,14 @@ END $body$"""
 
 STAMP_MOVE = """\
 CREATE OR REPLACE FUNCTION {schema}.stamp_move() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE
+  edge text := (SELECT a.edge FROM unnest(TG_ARGV) WITH ORDINALITY AS a(edge, place)
+                WHERE starts_with(a.edge, OLD.status || ' ' || NEW.status || ' ') ORDER BY a.place LIMIT 1);
 BEGIN
-  SELECT t.event_type INTO NEW.event_type FROM {schema}.legal_transitions AS t
-    WHERE t.machine = TG_ARGV[0] AND t.source = OLD.status AND t.target = NEW.status
-    ORDER BY t.trigger LIMIT 1;
-  IF FOUND THEN
+  IF edge IS NOT NULL THEN
     NEW.move_number := OLD.move_number + 1;
-    NEW.event_status := 'warning';
+    NEW.event_type := split_part(edge, ' ', 3);
+    NEW.event_status := CASE split_part(edge, ' ', 4) WHEN 'failure' THEN 'failure' ELSE 'warning' END;
     NEW.event_data := jsonb_build_object('reason', 'moved by a client that gave no event', 'source', OLD.status,
       'target', NEW.status, 'client', current_setting('application_name'), 'user', session_user);
   END IF;
@@ -81,12 +86,12 @@ BEGIN
     USING ERRCODE = '{event_without_move}', HINT = 'Events are written by moves alone.';
 END $body$"""
 
-REFUSE_OUTCOME = """\
-CREATE OR REPLACE FUNCTION {schema}.refuse_outcome() RETURNS trigger LANGUAGE plpgsql AS $body$
+REFUSE_CHANGE = """\
+CREATE OR REPLACE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
-  RAISE EXCEPTION '% %: what it ended with does not change without a move; the row stays %', TG_ARGV[0],
+  RAISE EXCEPTION '% %: what it has from its moves does not change without one; the row stays %', TG_ARGV[0],
     to_jsonb(NEW) ->> TG_ARGV[1], OLD.status
-    USING ERRCODE = '{outcome_changed}', HINT = 'A late result overwrites nothing. To run the work again, resume it.';
+    USING ERRCODE = '{kept_changed}', HINT = 'A late result overwrites nothing. To run the work again, resume it.';
 END $body$"""
 
 REFUSE_KEY = """\
@@ -133,17 +138,21 @@ def guard_functions(schema: str) -> list[str]:
         "illegal_birth": ILLEGAL_BIRTH,
         "event_without_move": EVENT_WITHOUT_MOVE,
         "key_changed": KEY_CHANGED,
-        "outcome_changed": OUTCOME_CHANGED,
+        "kept_changed": KEPT_CHANGED,
     }
-    templates = (REFUSE_MOVE, STAMP_MOVE, REFUSE_EVENT, REFUSE_OUTCOME, REFUSE_KEY)
+    templates = (REFUSE_MOVE, STAMP_MOVE, REFUSE_EVENT, REFUSE_CHANGE, REFUSE_KEY)
     return [template.format(schema=schema, **codes) for template in templates]
 
 
 def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
-    """The triggers of one table. PostgreSQL fires them in the order of their names: first the stamp, then the guard."""
+    """The triggers of one table, which PostgreSQL fires in the order of their names.
+
+    A client that gives an event gives the declared one. One that gives none has it stamped, after the guard of those
+    that do; what cannot be stamped is no legal move.
+    """
     table, machine, key = record.table, record.machine, record.key.name
     on = f"ON {schema}.{table} FOR EACH ROW"
-    initial = record.lifecycle.initial.name
+    initial, edges = record.lifecycle.initial.name, _edges(record.lifecycle)
     return [
         parse(f"CREATE OR REPLACE TRIGGER {name} BEFORE {event} {on} WHEN ({rule}) EXECUTE FUNCTION {schema}.{call}")
         for name, event, rule, call in (
@@ -154,15 +163,21 @@ def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
                 f"refuse_key('{machine}', '{key}')",
             ),
             (
-                f"{table}_1_stamp",
-                "UPDATE OF status",
-                "OLD.status <> NEW.status AND NEW.move_number = OLD.move_number",
-                f"stamp_move('{machine}')",
-            ),
-            (
                 f"{table}_2_guard",
                 "UPDATE OF status",
-                f"({_legal(record.lifecycle)}) IS NOT TRUE OR NEW.move_number <> OLD.move_number + 1",
+                f"NEW.move_number <> OLD.move_number AND {_illegal_move(edges)}",
+                f"refuse_move('{machine}', '{key}')",
+            ),
+            (
+                f"{table}_2_stamp",
+                "UPDATE OF status",
+                "NEW.move_number = OLD.move_number",
+                f"stamp_move({listed(edges)})",
+            ),
+            (
+                f"{table}_2_unstamped",
+                "UPDATE OF status",
+                "NEW.move_number = OLD.move_number",
                 f"refuse_move('{machine}', '{key}')",
             ),
             (
@@ -178,31 +193,58 @@ def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
                 f"refuse_move('{machine}', '{key}', '{initial}')",
             ),
             *(
-                (
-                    f"{table}_5_{column}",
-                    f"UPDATE OF {column}",
-                    f"OLD.status = NEW.status AND {_changed(column)}",
-                    f"refuse_outcome('{machine}', '{key}')",
-                )
-                for column in record.outcome
+                (f"{table}_5_kept", event, rule, f"refuse_change('{machine}', '{key}')")
+                for event, rule in _kept(record)
+            ),
+            (
+                f"{table}_6_ended",
+                "UPDATE",
+                _ended(record),
+                f"refuse_change('{machine}', '{key}')",
             ),
         )
     ]
 
 
-def _changed(column: str) -> str:
+def _kept(record: Record) -> Iterator[tuple[str, str]]:
+    """That what a row has from its moves changes with no move."""
+    if record.kept:
+        changed = " OR ".join(_changed(record, column) for column in record.kept)
+        yield f"UPDATE OF {', '.join(record.kept)}", f"OLD.status = NEW.status AND ({changed})"
+
+
+def _ended(record: Record) -> str:
+    """That a row that has ended changes: a core row at all, one of the user's in what is tied to its states."""
+    ended = f"OLD.status = NEW.status AND {one_of('OLD.status', record.ends)}"
+    if record.ends_unchanged:
+        return ended
+    tied = dict.fromkeys([tie.column for tie in record.ties] + [one.name for one in record.columns if one.fixed])
+    changed = " OR ".join(_changed(record, column) for column in tied)
+    return f"{ended} AND ({changed or 'FALSE'})"
+
+
+def _changed(record: Record, column: str) -> str:
     """That a column has another value. JSON is compared as text: it has no equality."""
-    return f"CAST(OLD.{column} AS TEXT) IS DISTINCT FROM CAST(NEW.{column} AS TEXT)"
+    old, new = f"OLD.{column}", f"NEW.{column}"
+    if record.column(column).type == "JSON":
+        old, new = f"CAST({old} AS TEXT)", f"CAST({new} AS TEXT)"
+    return f"{old} IS DISTINCT FROM {new}"
 
 
-def _legal(lifecycle: Lifecycle) -> str:
-    triples = sorted({f"{e.source} {e.target} {e.transition.event.type}" for e in lifecycle.edges})
-    return one_of("OLD.status || ' ' || NEW.status || ' ' || NEW.event_type", tuple(triples))
+def _edges(lifecycle: Lifecycle) -> tuple[str, ...]:
+    """Each legal move as its source, target, event and the event's status."""
+    edges = ((edge.source, edge.target, edge.transition.event) for edge in lifecycle.edges)
+    return tuple(sorted({f"{source} {target} {event.type} {event.status}" for source, target, event in edges}))
+
+
+def _illegal_move(edges: tuple[str, ...]) -> str:
+    move = "OLD.status || ' ' || NEW.status || ' ' || NEW.event_type || ' ' || NEW.event_status"
+    return f"(({one_of(move, edges)}) IS NOT TRUE OR NEW.move_number <> OLD.move_number + 1)"
 
 
 def _illegal_birth(lifecycle: Lifecycle) -> str:
-    told = quoted(lifecycle.created.type) if lifecycle.created else "NULL"
-    return (
-        f"NEW.status <> {quoted(lifecycle.initial.name)} OR NEW.move_number <> 0"
-        f" OR NEW.event_type IS DISTINCT FROM {told}"
-    )
+    rule = f"NEW.status <> {quoted(lifecycle.initial.name)} OR NEW.move_number <> 0"
+    if lifecycle.created is None:
+        return f"{rule} OR NOT NEW.event_type IS NULL OR NOT NEW.event_status IS NULL"
+    told = f"{lifecycle.created.type} {lifecycle.created.status}"
+    return f"{rule} OR (NEW.event_type || ' ' || NEW.event_status) IS DISTINCT FROM {quoted(told)}"

@@ -1,11 +1,14 @@
 """Who may do what: workers use a role that owns nothing, so that no rule of the schema can be passed by.
 
-The role may read everything, insert and move rows (the guards see to how), and say notes through one function. It
-may not write events, nor delete anything but the heartbeat of a worker and what is kept of a dead letter of no job.
+The role may read everything, insert and move rows (the guards see to how), and write notes through one function. It
+may not write events or counters, and not delete anything: what is out of date goes by a function. What it may do, it
+may do to single columns, so that it cannot lock a whole table either.
 """
 
+from ..statemachine.lifecycles import NOTES
 from ..statemachine.records import Schema
 from ..statemachine.tables import JOB_EVENTS
+from .events import TOLD_WITHOUT_MOVE
 from .text import listed
 
 CREATE_ROLE = """\
@@ -22,35 +25,19 @@ WRITE_NOTES = """\
 CREATE OR REPLACE FUNCTION {schema}.write_notes(job_ids varchar[], task_ids varchar[], stages int[], attempts int[],
   lease_numbers int[], types varchar[], statuses varchar[], notes jsonb[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  odd text := (SELECT min(format('%s (%s)', n.type, n.status)) FROM unnest(types, statuses) AS n(type, status)
+               WHERE (n.type || ' ' || n.status IN ({notes})) IS NOT TRUE);
 BEGIN
+  IF odd IS NOT NULL THEN
+    RAISE EXCEPTION 'event % is no note', odd USING ERRCODE = '{told_without_move}',
+      HINT = 'Move the row: its event is written with it.';
+  END IF;
   INSERT INTO {schema}.{log} (job_id, task_id, stage, attempt, lease_number, event_type, event_status, event_data,
     created_at)
   SELECT n.job_id, n.task_id, n.stage, n.attempt, n.lease_number, n.type, n.status, n.data, {schema}.clock()
   FROM unnest(job_ids, task_ids, stages, attempts, lease_numbers, types, statuses, notes)
     AS n(job_id, task_id, stage, attempt, lease_number, type, status, data);
-END $body$"""
-
-RETIRE_JOBS = """\
-CREATE OR REPLACE FUNCTION {schema}.retire_jobs(finished_before timestamptz, most int) RETURNS int
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
-DECLARE
-  retired varchar[];
-BEGIN
-  retired := ARRAY(
-    SELECT j.job_id FROM {schema}.jobs AS j
-    WHERE j.finished_at < finished_before AND j.status IN ({ended})
-      AND NOT EXISTS (SELECT FROM {schema}.callbacks AS c
-                      WHERE c.job_id = j.job_id AND c.status NOT IN ({callback_ended}))
-    ORDER BY j.job_id LIMIT most FOR UPDATE SKIP LOCKED);
-  PERFORM set_config('coremachine.retiring', 'on', true);
-  DELETE FROM {schema}.{log} WHERE job_id = ANY(retired);
-  DELETE FROM {schema}.callbacks WHERE job_id = ANY(retired);
-  DELETE FROM {schema}.tasks WHERE stage_id IN
-    (SELECT s.stage_id FROM {schema}.stages AS s WHERE s.job_id = ANY(retired));
-  DELETE FROM {schema}.stages WHERE job_id = ANY(retired);
-  DELETE FROM {schema}.jobs WHERE job_id = ANY(retired);
-  PERFORM set_config('coremachine.retiring', '', true);
-  RETURN cardinality(retired);
 END $body$"""
 
 
@@ -74,34 +61,45 @@ def grants(records: Schema, schema: str) -> list[str]:
     logs = ", ".join(dict.fromkeys(f"{schema}.{record.log.table}" for record in records.records))
     return [
         f"GRANT SELECT ON {moved}, {logs} TO {role}",
-        f"GRANT INSERT ON {moved} TO {role}",
         *(
             statement
             for record in records.records
             for statement in (
-                f"REVOKE UPDATE ON {schema}.{record.table} FROM {role}",
+                f"REVOKE INSERT, UPDATE ON {schema}.{record.table} FROM {role}",
+                f"GRANT INSERT ({', '.join(record.inserted)}) ON {schema}.{record.table} TO {role}",
                 f"GRANT UPDATE ({', '.join(record.changing)}) ON {schema}.{record.table} TO {role}",
             )
         ),
     ]
 
 
-def role_and_functions(records: Schema, schema: str) -> list[str]:
-    """The functions that the role needs or must not have, and its privileges on what is no record."""
+def role_and_notes(schema: str) -> list[str]:
+    """The function by which the role writes notes, and its privileges on what is no record."""
     role = worker_role(schema)
     notes = f"{schema}.write_notes(varchar[], varchar[], int[], int[], int[], varchar[], varchar[], jsonb[])"
-    ended = {
-        record.machine: listed(tuple(state.name for state in record.lifecycle.states if state.terminal))
-        for record in records.records
-    }
     names = {"schema": schema, "log": JOB_EVENTS}
+    kept = {
+        "workers": "worker, started_at, seen_at, stopped_at, runs, failures, last_error, found, loops, bus, unsent_s,"
+        " dead_letters",
+        "set_aside": "step, item, job_id, since, times, until, error, worker",
+    }
     return [
-        WRITE_NOTES.format(**names),
-        RETIRE_JOBS.format(**names, ended=ended["job"], callback_ended=ended["callback"]),
+        WRITE_NOTES.format(
+            **names,
+            told_without_move=TOLD_WITHOUT_MOVE,
+            notes=listed(tuple(f"{note.type} {note.status}" for note in NOTES)),
+        ),
         f"GRANT SELECT ON {schema}.installed, {schema}.legal_transitions TO {role}",
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.workers TO {role}",
-        f"GRANT SELECT, INSERT, DELETE ON {schema}.dead_letters TO {role}",
+        *(
+            statement
+            for table, columns in kept.items()
+            for statement in (
+                f"REVOKE ALL ON {schema}.{table} FROM {role}",
+                f"GRANT SELECT, INSERT ({columns}), UPDATE ({columns}) ON {schema}.{table} TO {role}",
+            )
+        ),
+        f"REVOKE ALL ON {schema}.dead_letters FROM {role}",
+        f"GRANT SELECT, INSERT (queue, message_id, digest, reason, description) ON {schema}.dead_letters TO {role}",
         f"REVOKE ALL ON FUNCTION {notes} FROM PUBLIC",
         f"GRANT EXECUTE ON FUNCTION {notes} TO {role}",
-        f"REVOKE ALL ON FUNCTION {schema}.retire_jobs(timestamptz, int) FROM PUBLIC",
     ]

@@ -9,6 +9,7 @@ from ..statemachine.checks import check_name
 from ..statemachine.errors import DefinitionError
 from ..statemachine.records import MOVE_COLUMNS, Record, Schema
 from ..statemachine.tables import JOB_EVENTS, SCHEMA
+from .counters import count_function, count_function_kept, count_triggers
 from .events import (
     COMMON,
     create_logs,
@@ -19,9 +20,10 @@ from .events import (
     log_guards,
 )
 from .guards import guard_functions, guard_triggers, legal_rows, legal_table
-from .roles import create_role, grants, role_and_functions, worker_role
+from .roles import create_role, grants, role_and_notes, worker_role
 from .tables import create_index, create_table
 from .text import parse, quoted, render
+from .upkeep import upkeep
 
 CLOCK = """\
 CREATE OR REPLACE FUNCTION {schema}.clock() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
@@ -44,6 +46,7 @@ CREATE TABLE IF NOT EXISTS {schema}.workers (
   failures BIGINT NOT NULL,
   last_error JSONB,
   found JSONB NOT NULL,
+  loops JSONB NOT NULL DEFAULT '{{}}',
   bus VARCHAR(20) NOT NULL DEFAULT 'postgres',
   unsent_s DOUBLE PRECISION,
   dead_letters BIGINT NOT NULL DEFAULT 0,
@@ -62,6 +65,20 @@ CREATE TABLE IF NOT EXISTS {schema}.dead_letters (
   CONSTRAINT dead_letters_pkey PRIMARY KEY (queue, message_id, digest)
 )"""
 """Those that belong to no job, whose timeline would tell of them."""
+
+SET_ASIDE = """\
+CREATE TABLE IF NOT EXISTS {schema}.set_aside (
+  step VARCHAR(40) NOT NULL,
+  item VARCHAR(200) NOT NULL,
+  job_id VARCHAR(64),
+  since TIMESTAMPTZ NOT NULL,
+  times INT NOT NULL,
+  until TIMESTAMPTZ NOT NULL,
+  error JSONB NOT NULL,
+  worker VARCHAR(100) NOT NULL,
+  CONSTRAINT set_aside_pkey PRIMARY KEY (step, item)
+)"""
+"""Items that a step of a worker could not handle: since when, how often in a row, and when it is tried again."""
 
 CORE = "coremachine"
 
@@ -88,6 +105,8 @@ def guard_names(records: Schema = SCHEMA) -> list[tuple[str, str]]:
     made: list[tuple[str, exp.Expr]] = []
     for record in records.records:
         made += [(record.table, one) for one in (*guard_triggers(record, "app"), *event_triggers(record, "app"))]
+        if record.parent is not None:
+            made += [(record.table, one) for one in count_triggers(record, "app")]
     for log in dict.fromkeys(record.log.table for record in records.records):
         made += [(log, one) for one in log_guards(log, "app")]
     return [(table, one.name) for table, one in made]
@@ -114,7 +133,7 @@ def parts(records: Schema, schema: str) -> dict[str, list[str]]:
             raise DefinitionError(
                 f"{record.table}: events of your own belong in a log of their own, not in {JOB_EVENTS}"
             )
-    made = {CORE: [*_foundation(schema), *_tables(SCHEMA, schema), *role_and_functions(SCHEMA, schema)]}
+    made = {CORE: [*_foundation(schema), *_tables(SCHEMA, schema), *role_and_notes(schema), *upkeep(SCHEMA, schema)]}
     made |= {record.machine: _tables(Schema((record,)), schema) for record in own}
     return {part: [one if isinstance(one, str) else render(one) for one in some] for part, some in made.items()}
 
@@ -128,6 +147,7 @@ def _foundation(schema: str) -> list[exp.Expr | str]:
         parse(INSTALLED.format(schema=schema)),
         parse(WORKERS.format(schema=schema)),
         parse(DEAD_LETTERS.format(schema=schema)),
+        parse(SET_ASIDE.format(schema=schema)),
         legal_table(schema),
         *guard_functions(schema),
         *log_guard_functions(schema),
@@ -136,6 +156,7 @@ def _foundation(schema: str) -> list[exp.Expr | str]:
 
 def _tables(records: Schema, schema: str) -> list[exp.Expr | str]:
     logs = dict.fromkeys(record.log.table for record in records.records)
+    counted = [record for record in records.records if record.parent is not None]
     return [
         *legal_rows(records, schema),
         *(create_table(record, schema) for record in records.records),
@@ -144,6 +165,9 @@ def _tables(records: Schema, schema: str) -> list[exp.Expr | str]:
         *(trigger for record in records.records for trigger in guard_triggers(record, schema)),
         *(event_writer(record, schema) for record in records.records),
         *(event_writer_kept(record, schema) for record in records.records),
+        *(count_function(record, schema) for record in counted),
+        *(count_function_kept(record, schema) for record in counted),
+        *(trigger for record in counted for trigger in count_triggers(record, schema)),
         *(trigger for record in records.records for trigger in event_triggers(record, schema)),
         *(guard for log in logs for guard in log_guards(log, schema)),
         *grants(records, schema),

@@ -8,6 +8,7 @@ from functools import cache
 
 from ..statemachine.errors import DefinitionError
 from ..statemachine.records import Queue, Record
+from .claims import first_of, left_out
 from .moves import any_of, element_type, moment_of
 from .text import listed, parse, render, source_state
 
@@ -17,22 +18,13 @@ def take_statement(record: Record, schema: str = "app") -> str:
     """Take up to %(limit)s rows of %(kinds)s whose messages are to be sent, for %(lease)s seconds.
 
     Rows that were never sent since their last claim are taken %(horizon)s seconds ahead of their time: `delay` says
-    how long a message has to wait. Reads one range of the claim's own index in its order, and skips what others hold.
-    Returns key, job_id, lease_number, send_number and delay of each row.
+    how long a message has to wait. Rows whose keys are in %(without)s are left out. Reads one range of the claim's own
+    index in its order, and skips what others hold. Returns key, job_id, lease_number, send_number and delay of each.
     """
-    queue, key, states = _waiting(record)
+    _, key, states = _waiting(record)
     waits = source_state("r.status", states)
-    order = ", ".join(f"t.{column}" for column in queue.order)
     lease = "MAKE_INTERVAL(secs => %(lease)s)"
-    picked = (
-        f"SELECT q.{key} FROM UNNEST(CAST(%(kinds)s AS VARCHAR[])) AS k(kind) CROSS JOIN LATERAL ("
-        f"SELECT t.{key} FROM {schema}.{record.table} AS t"
-        f" WHERE t.status IN ({listed(states)}) AND t.{queue.by} = k.kind"
-        f" AND t.due_at <= {schema}.clock() + MAKE_INTERVAL(secs => %(horizon)s)"
-        f" AND (t.send_number = 0 OR t.due_at <= {schema}.clock())"
-        f" ORDER BY {order} LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED"
-        ") AS q LIMIT %(limit)s"
-    )
+    picked = _picked(record, schema)
     return render(
         parse(
             f"UPDATE {schema}.{record.table} AS r"
@@ -42,6 +34,26 @@ def take_statement(record: Record, schema: str = "app") -> str:
             f" RETURNING CAST(r.{key} AS VARCHAR) AS key, r.job_id, r.lease_number, r.send_number,"
             f" CAST(EXTRACT(EPOCH FROM r.due_at - {lease} - n.moment) AS FLOAT8) AS delay",
         ),
+    )
+
+
+@cache
+def first_to_send_statement(record: Record, schema: str = "app") -> str:
+    """The `key` and `job_id` of the first row that would be taken with the same parameters and a %(limit)s of 1."""
+    return first_of(record, _picked(record, schema), schema)
+
+
+def _picked(record: Record, schema: str) -> str:
+    queue, key, states = _waiting(record)
+    order = ", ".join(f"t.{column}" for column in queue.order)
+    return (
+        f"SELECT q.{key} FROM UNNEST(CAST(%(kinds)s AS VARCHAR[])) AS k(kind) CROSS JOIN LATERAL ("
+        f"SELECT t.{key} FROM {schema}.{record.table} AS t"
+        f" WHERE t.status IN ({listed(states)}) AND t.{queue.by} = k.kind"
+        f" AND t.due_at <= {schema}.clock() + MAKE_INTERVAL(secs => %(horizon)s)"
+        f" AND (t.send_number = 0 OR t.due_at <= {schema}.clock()) AND {left_out(record)}"
+        f" ORDER BY {order} LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED"
+        ") AS q LIMIT %(limit)s"
     )
 
 

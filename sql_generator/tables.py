@@ -6,6 +6,10 @@ from ..statemachine.errors import DefinitionError
 from ..statemachine.records import MOVE_COLUMNS, Column, Index, Record, Tie
 from .text import data_type, one_of, parse
 
+BIGGEST_NUMBER = 2_000_000_000
+LATEST_TIME = "9999-01-01 00:00:00+00"
+LONGEST_INTERVAL = "36525 days"
+
 
 def create_table(record: Record, schema: str) -> exp.Create:
     """The table of `record`: its key, its columns, the columns of every move, and its constraints."""
@@ -17,6 +21,7 @@ def create_table(record: Record, schema: str) -> exp.Create:
         *(_check(f"{record.table}_{tie.column}_tied", rule) for tie in record.ties if (rule := _tied(tie, record))),
         *(_check(f"{record.table}_{check.name}", check.expression) for check in record.checks),
         _check(f"{record.table}_event_told", _event_told(record)),
+        *([_check(f"{record.table}_in_range", _in_range(record))] if record.bounded else ()),
     ]
     return exp.Create(
         this=exp.Schema(this=exp.to_table(f"{schema}.{record.table}"), expressions=[*definitions, *constraints]),
@@ -105,3 +110,23 @@ def _tied(tie: Tie, record: Record) -> str:
 def _event_told(record: Record) -> str:
     born_silent = "" if record.lifecycle.created else "move_number = 0 OR "
     return f"{born_silent}(event_type IS NOT NULL AND event_status IS NOT NULL AND event_data IS NOT NULL)"
+
+
+def _in_range(record: Record) -> str:
+    """That every number, time and interval of a row can be read, compared and counted on from.
+
+    Without it one row could stop all work: a lease number that overflows ends each claim that meets the row, a time
+    that is not finite each list that it stands in.
+    """
+    columns = (*record.columns, *MOVE_COLUMNS)
+    numbers, times, intervals = (
+        ", ".join(column.name for column in columns if column.type == kind)
+        for kind in ("INT", "TIMESTAMPTZ", "INTERVAL")
+    )
+    rules = [
+        f"LEAST({numbers}) >= 0 AND GREATEST({numbers}) <= {BIGGEST_NUMBER}",
+        f"LEAST({times}) > '-infinity' AND GREATEST({times}) < '{LATEST_TIME}'",
+    ]
+    if intervals:
+        rules.append(f"LEAST({intervals}) >= '0' AND GREATEST({intervals}) <= '{LONGEST_INTERVAL}'")
+    return " AND ".join(rules)

@@ -50,10 +50,10 @@ def names_its_lease(values: Mapping[str, object], _data: Mapping[str, object]) -
     return None if isinstance(values.get("lease_number"), int) else "the outcome names no lease number"
 
 
-def counters_add_up(values: Mapping[str, object], _data: Mapping[str, object]) -> str | None:
-    """A stage closes when every one of its tasks has been counted, and not before."""
-    total = values.get("tasks_total")
-    counted = [values.get(f"tasks_{ending}") for ending in ("completed", "failed", "cancelled")]
+def counters_add_up(_values: Mapping[str, object], data: Mapping[str, object]) -> str | None:
+    """A stage closes when every one of its tasks has been counted, and not before: its event has the counters."""
+    total = data.get("tasks_total")
+    counted = [data.get(f"tasks_{ending}") for ending in ("completed", "failed", "cancelled")]
     numbers = [number for number in counted if isinstance(number, int)]
     if isinstance(total, int) and len(numbers) == len(counted) and sum(numbers) == total:
         return None

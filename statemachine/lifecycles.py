@@ -212,6 +212,7 @@ LIFECYCLES = (JOB, STAGE, TASK, CALLBACK)
 NOTES = (
     Event("job_queued"),
     Event("callback_executed"),
+    Event("callback_executed", "failure"),
     Event("checkpoint", "info"),
     Event("progress", "info"),
     Event("finalizer_failed", "warning"),
@@ -221,7 +222,7 @@ NOTES = (
     Event("message_dead_lettered", "warning"),
     Event("gap_found", "warning"),
 )
-"""Events that tell of a deed, not of a change of state. Replay passes them over."""
+"""Events that record a deed, not a change of state, one for each status that it may have. Replay passes them over."""
 
 HEADLINES = (
     "job_created",

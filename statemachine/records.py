@@ -17,7 +17,8 @@ from .lifecycle import Lifecycle
 class Column:
     """One column. `type`, `default` and `check` are PostgreSQL text; {schema} in `default` stands for the schema.
 
-    What is `fixed` is given at birth, and workers may not change it.
+    What is `fixed` is given at birth, and workers may not change it. What is `counted` the database alone writes: it
+    counts there the rows that belong to this one.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Column:
     check: str | None = None
     references: str | None = None
     fixed: bool = False
+    counted: bool = False
     text: str = ""
 
 
@@ -84,6 +86,24 @@ class EventLog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """The row that a row belongs to, found by the column `key`, which both tables have; and what is counted there.
+
+    `counts` maps a column of the parent to the states in which a row counts (an empty tuple: every state), `sums` a
+    column of the parent to the column that is added up there. The database counts, in a trigger, for every client.
+    `same` are columns in which a row equals its parent. `states` are those of the parent in which a row may be created;
+    none where the parent's own constraints say so.
+    """
+
+    table: str
+    key: str
+    counts: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    sums: Mapping[str, str] = field(default_factory=dict[str, str])
+    same: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
     """How rows are claimed: only those whose column `by` is among the claimer's names, in `order`.
 
@@ -103,6 +123,8 @@ class Record:
     one, `adds` those that rise by the value given, `resets` those that go back to their default, `clears` those that
     become NULL.
     `fence` is a column that must still hold the value the move names when it leaves a leased state.
+    A row that has ended keeps the columns that are tied to states; with `ends_unchanged` it keeps them all.
+    With `bounded` its numbers, times and intervals stay where they can be read, compared and counted on from.
     """
 
     lifecycle: Lifecycle
@@ -120,11 +142,15 @@ class Record:
     clears: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     fence: str | None = None
     queue: Queue | None = None
+    parent: Parent | None = None
+    ends_unchanged: bool = False
+    bounded: bool = False
     storage: str = ""
 
     def __post_init__(self) -> None:
         check_name("table", self.table)
         self._check_columns()
+        self._check_names()
         self._check_triggers()
 
     def column(self, name: str) -> Column:
@@ -141,15 +167,26 @@ class Record:
 
     @property
     def changing(self) -> tuple[str, ...]:
-        """The columns that change in the life of a row."""
-        return tuple(column.name for column in (*self.columns, *MOVE_COLUMNS) if not column.fixed)
+        """The columns that clients may change in the life of a row."""
+        columns = (*self.columns, *MOVE_COLUMNS)
+        return tuple(column.name for column in columns if not (column.fixed or column.counted))
 
     @property
-    def outcome(self) -> tuple[str, ...]:
-        """The columns in which a row keeps what it ended with: it has them only in terminal states, from its move."""
-        ends = {state.name for state in self.lifecycle.states if state.terminal}
-        given = (tie for tie in self.ties if tie.required and not tie.clock)
-        return tuple(tie.column for tie in given if {*tie.required, *tie.allowed} <= ends)
+    def inserted(self) -> tuple[str, ...]:
+        """The columns that clients may give a new row."""
+        columns = (self.key, *self.columns, *MOVE_COLUMNS)
+        return tuple(column.name for column in columns if not (column.identity or column.counted))
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The terminal states."""
+        return tuple(state.name for state in self.lifecycle.states if state.terminal)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The columns that a row has from its moves, and that nothing else may change: a result, an error, a time."""
+        given = (tie for tie in self.ties if tie.required and tie.after is None and tie.span is None)
+        return tuple(tie.column for tie in given if tie.column not in LEASE_COLUMNS)
 
     def _check_columns(self) -> None:
         states = set(self.lifecycle.by_name)
@@ -169,6 +206,15 @@ class Record:
                 if (column, state.name) not in tied:
                     raise DefinitionError(f"{self.machine}.{state.name}: column {column} must be tied to this state")
 
+    def _check_names(self) -> None:
+        named = [*self.log.carries, *self.log.carries_before]
+        if self.fence is not None:
+            named.append(self.fence)
+        if self.parent is not None:
+            named += [self.parent.key, *self.parent.same, *self.parent.sums.values()]
+        for name in named:
+            self.column(name)
+
     def _check_triggers(self) -> None:
         triggers = {transition.trigger for transition in self.lifecycle.transitions}
         changed = (self.sets, self.counts, self.adds, self.resets, self.clears)
@@ -177,10 +223,6 @@ class Record:
                 raise DefinitionError(f"{self.table}: {self.machine} has no trigger {trigger}")
             for name in names:
                 self.column(name)
-        if self.fence is not None:
-            self.column(self.fence)
-        for name in (*self.log.carries, *self.log.carries_before):
-            self.column(name)
         for tie in self.ties:
             for transition in self.lifecycle.transitions:
                 held = {source in tie.required for source in transition.sources}

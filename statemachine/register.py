@@ -61,18 +61,20 @@ FOUND: tuple[GapQuery, ...] = (
         id="GAP-9",
         severity="critical",
         gap="an orphaned row: open under a parent that has ended, or under a parent that is not its own",
-        response="parents end after their children, in one transaction and one lock order",
+        response="a closed parent takes no child, and ends over no open one: the database counts, and refuses",
         event="gap_found",
-        remedy="stop it with `coremachine cancel JOB` where the job is open, else submit the work anew with --key",
+        remedy="as the schema's owner `SELECT app.repair_job('JOB')`, which removes an orphaned task and counts anew;"
+        " where a stage is orphaned, submit the work anew with --key; find who wrote by hand",
         query="orphaned_rows",
     ),
     GapQuery(
         id="GAP-10",
         severity="critical",
         gap="a counter differs from the children it counts",
-        response="counting is in the transaction of the tasks that ended, under the lock of the stage",
+        response="the database counts in a trigger, whoever moves a row; nobody else may write a counter",
         event="gap_found",
-        remedy="cancel the job (`coremachine cancel JOB`) and submit the work anew with --key; find who wrote by hand",
+        remedy="as the schema's owner `SELECT app.repair_job('JOB')`, which counts anew what is open; where the stage"
+        " has ended, submit the work anew with --key; find who wrote by hand",
         query="counters_off",
     ),
     GapQuery(
@@ -124,7 +126,7 @@ FOUND: tuple[GapQuery, ...] = (
         id="GAP-17",
         severity="high",
         gap="a stage is open though all its tasks are counted",
-        response="counting the last task and closing are one update; a reconciler closes what was left open",
+        response="closing is in the transaction of the last task; a reconciler closes what was left open",
         event="gap_found",
         remedy="start a worker: `coremachine worker --app MODULE`; its reconciler closes the stage within seconds",
         query="counted_open_stages",
@@ -214,6 +216,37 @@ FOUND: tuple[GapQuery, ...] = (
     ),
 )
 
+SET_ASIDE: tuple[GapQuery, ...] = (
+    GapQuery(
+        id="GAP-31",
+        severity="high",
+        gap="an item cannot be handled by any worker, and is set aside",
+        response="the others are handled without it; it is tried again, at most ten minutes later each time",
+        event="gap_found",
+        remedy="the error names what refuses it: `coremachine audit` shows what is wrong with its row, and a remedy;"
+        " once that is put right, the next try handles it",
+        query="set_aside",
+    ),
+    GapQuery(
+        id="GAP-32",
+        severity="high",
+        gap="a loop of a living worker fails",
+        response="it is logged with its traceback, begins again after a pause, and is named in the worker's heartbeat",
+        event="gap_found",
+        remedy="the worker's log has the traceback; report it as a bug, and start the worker again",
+        query="failing_loops",
+    ),
+    GapQuery(
+        id="GAP-33",
+        severity="high",
+        gap="a row is due later than any back-off leads to",
+        response="times are the database's own; one that is not finite is refused",
+        event="gap_found",
+        remedy="as the schema's owner set its `due_at` to `app.clock()`; find who wrote by hand",
+        query="due_too_late",
+    ),
+)
+
 CONSTRAINED: tuple[GapConstraint, ...] = (
     GapConstraint(
         id="GAP-25",
@@ -228,7 +261,7 @@ CONSTRAINED: tuple[GapConstraint, ...] = (
         id="GAP-26",
         severity="critical",
         gap="a stage closes before its tasks are counted",
-        response="a closed stage whose counters do not add up cannot be written",
+        response="a stage with open tasks cannot be closed, nor a closed one be given any: the database counts them",
         event="gap_found",
         remedy="add it again as the owner, as `coremachine ddl` prints it; `coremachine audit` then looks at the rows",
         constraint="stages_closed_when_counted",
@@ -266,6 +299,6 @@ HANDLED: tuple[GapHandled, ...] = (
 )
 
 GAPS: tuple[Gap, ...] = tuple(
-    sorted((*REGISTER, *FOUND, *CONSTRAINED, *HANDLED), key=lambda gap: int(gap.id.removeprefix("GAP-")))
+    sorted((*REGISTER, *FOUND, *SET_ASIDE, *CONSTRAINED, *HANDLED), key=lambda gap: int(gap.id.removeprefix("GAP-")))
 )
 """Every entry, by number."""

@@ -1,7 +1,7 @@
 """The records of CoreMachine: jobs, stages, tasks and callbacks, each tied to its lifecycle."""
 
 from .lifecycles import CALLBACK, JOB, STAGE, TASK
-from .records import Check, Column, EventLog, Index, Queue, Record, Schema, Tie
+from .records import Check, Column, EventLog, Index, Parent, Queue, Record, Schema, Tie
 
 JOB_EVENTS = "job_events"
 OPEN = ("queued", "processing")
@@ -67,7 +67,11 @@ JOBS = Record(
             text="the job's shape, fixed when it was submitted",
         ),
         Column(name="stage_count", type="INT", check="stage_count >= 1", fixed=True),
-        Column(name="tasks_total", type="INT", default="0", text="tasks created so far, for their numbers"),
+        Column(name="stages_open", type="INT", default="0", counted=True, text="stages that have not ended"),
+        Column(name="stages_completed", type="INT", default="0", counted=True),
+        Column(
+            name="tasks_total", type="INT", default="0", counted=True, text="tasks created so far, for their numbers"
+        ),
         Column(name="result", type="JSON", nullable=True),
         Column(name="error", type="JSONB", nullable=True),
         Column(name="put_offs", type="INT", nullable=True, text="how often in a row its message could not be handled"),
@@ -99,7 +103,6 @@ JOBS = Record(
         Tie(column="deadline_at", allowed=OPEN, span="deadline"),
         Tie(column="put_offs", allowed=OPEN),
     ),
-    adds={"start": ("tasks_total",)},
     clears={"start": ("due_at", "lease_owner", "lease_expires_at", "put_offs")},
     checks=(
         Check(name="message_lease", expression="(lease_owner IS NULL) = (lease_expires_at IS NULL)"),
@@ -107,6 +110,9 @@ JOBS = Record(
             name="deadline_set",
             expression="deadline IS NULL OR deadline_at IS NOT NULL OR status NOT IN ('queued', 'processing')",
         ),
+        Check(name="stages_counted", expression="stages_open >= 0 AND stages_open + stages_completed <= stage_count"),
+        Check(name="ended_when_counted", expression="status IN ('queued', 'processing') OR stages_open = 0"),
+        Check(name="completed_whole", expression="status <> 'completed' OR stages_completed = stage_count"),
     ),
     indexes=(
         Index(name="jobs_due", columns=("job_type", "due_at"), where="due_at IS NOT NULL"),
@@ -114,6 +120,8 @@ JOBS = Record(
         Index(name="jobs_with_deadline", columns=("deadline_at",), where="deadline_at IS NOT NULL"),
         Index(name="jobs_recent", columns=("created_at", "job_id")),
     ),
+    bounded=True,
+    ends_unchanged=True,
     storage=QUEUE_STORAGE,
 )
 
@@ -127,10 +135,11 @@ STAGES = Record(
         Column(name="name", type="VARCHAR(100)", fixed=True),
         Column(name="task_type", type="VARCHAR(100)", fixed=True),
         Column(name="definition", type="JSONB", default="'{}'", fixed=True),
-        Column(name="tasks_total", type="INT", default="0"),
-        Column(name="tasks_completed", type="INT", default="0", check="tasks_completed >= 0"),
-        Column(name="tasks_failed", type="INT", default="0", check="tasks_failed >= 0"),
-        Column(name="tasks_cancelled", type="INT", default="0", check="tasks_cancelled >= 0"),
+        Column(name="tasks_total", type="INT", default="0", counted=True),
+        Column(name="tasks_open", type="INT", default="0", counted=True, text="tasks that have not ended"),
+        Column(name="tasks_completed", type="INT", default="0", counted=True),
+        Column(name="tasks_failed", type="INT", default="0", counted=True),
+        Column(name="tasks_cancelled", type="INT", default="0", counted=True),
         Column(name="stop_reason", type="VARCHAR(20)", nullable=True, text="why running tasks were asked to stop"),
         Column(name="stop_why", type="TEXT", nullable=True, text="the same in words, for the events of its end"),
         Column(name="stopped_at", type="TIMESTAMPTZ", nullable=True, text="when they were asked"),
@@ -149,14 +158,9 @@ STAGES = Record(
     checks=(
         Check(
             name="counters_add_up",
-            expression="tasks_completed + tasks_failed + tasks_cancelled <= tasks_total",
+            expression="tasks_open + tasks_completed + tasks_failed + tasks_cancelled = tasks_total",
         ),
-        Check(
-            name="closed_when_counted",
-            expression=(
-                "status IN ('pending', 'processing') OR tasks_completed + tasks_failed + tasks_cancelled = tasks_total"
-            ),
-        ),
+        Check(name="closed_when_counted", expression="status = 'processing' OR tasks_open = 0"),
         Check(name="completed_whole", expression="status <> 'completed' OR tasks_completed = tasks_total"),
     ),
     indexes=(
@@ -164,12 +168,14 @@ STAGES = Record(
         Index(name="stages_open", columns=("stage_id",), where="status = 'processing'"),
         Index(name="stages_by_name", columns=("job_id", "name"), unique=True),
     ),
-    sets={
-        "open": ("tasks_total", "tasks_completed", "tasks_failed", "tasks_cancelled"),
-        "complete": ("tasks_completed", "tasks_failed", "tasks_cancelled"),
-        "fail": ("tasks_completed", "tasks_failed", "tasks_cancelled"),
-        "cancel": ("tasks_completed", "tasks_failed", "tasks_cancelled"),
-    },
+    parent=Parent(
+        table="jobs",
+        key="job_id",
+        counts={"stages_open": ("pending", "processing"), "stages_completed": ("completed",)},
+        sums={"tasks_total": "tasks_total"},
+    ),
+    bounded=True,
+    ends_unchanged=True,
     storage="fillfactor = 70",
 )
 
@@ -235,6 +241,20 @@ TASKS = Record(
             "max_rescues",
         ),
     ),
+    parent=Parent(
+        table="stages",
+        key="stage_id",
+        counts={
+            "tasks_total": (),
+            "tasks_open": OPEN,
+            "tasks_completed": ("completed",),
+            "tasks_failed": ("failed",),
+            "tasks_cancelled": ("cancelled",),
+        },
+        same=("job_id", "stage", "task_type"),
+    ),
+    bounded=True,
+    ends_unchanged=True,
     storage=QUEUE_STORAGE,
 )
 
@@ -280,6 +300,9 @@ CALLBACKS = Record(
             "max_rescues",
         ),
     ),
+    parent=Parent(table="jobs", key="job_id", same=("job_type",), states=("completed",)),
+    bounded=True,
+    ends_unchanged=True,
     storage=QUEUE_STORAGE,
 )
 

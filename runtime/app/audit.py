@@ -21,6 +21,8 @@ EXAMPLES = 20
 OVERDUE_S = 300.0
 UNRESCUED_S = 60.0
 UNSENT_S = 60.0
+LATEST_DUE_S = 3_900.0
+"""A message is sent again at most an hour after it was sent; what waits for a retry has its back-off on top."""
 ALIVE_S = 30.0
 RECORDED: Collection[Severity] = ("critical", "high")
 DRIFT, REPLAYED = (
@@ -149,6 +151,7 @@ def _given(database: Database, settings: Settings) -> dict[str, object]:
         "overrun": unrescued + settings.overrun,
         "alive": alive_within(settings),
         "unsent": UNSENT_S,
+        "latest_due": LATEST_DUE_S + settings.lease,
         "schema": database.schema,
         "guard_tables": [table for table, _ in guards],
         "guards": [guard for _, guard in guards],

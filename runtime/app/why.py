@@ -109,7 +109,7 @@ def _waits(facts: Facts) -> Iterator[Wait]:
         yield _message(facts)
     if _is_overdue(facts):
         yield _mended(facts, f"its end: its deadline passed {_ago(facts, facts.job['deadline_at'])}")
-    if stage is not None and not stage.still_open:
+    if stage is not None and not stage.tasks_open:
         yield _mended(facts, f"stage {stage.stage} ({stage.name}) is to be closed: all its tasks are counted")
     if stage is None and facts.job["due_at"] is None:
         yield _mended(facts, "a message for the job: there is neither one nor an open stage")

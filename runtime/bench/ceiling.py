@@ -68,7 +68,10 @@ async def ceiling(app: AsyncCoreMachine, tasks: int, processes: int, told_by: To
     moved = sum(one.moved for one in drained)
     if moved != tasks:
         raise OperationError(f"the ceiling moved {moved} of {tasks} tasks")
-    await close_counted_out(app.database, app.bus, 10)
+    async with app.database.session() as session:
+        left = await session.fetch("counted_out_stages", {"limit": 10})
+    for stage in left:
+        await close_counted_out(app.database, app.bus, stage["job_id"], stage["stage_id"])
     server = sum(one.server for one in drained)
     seconds = max(one.ended for one in drained) - min(one.began for one in drained if one.moved)
     return Ceiling(tasks / seconds, round(server * 1_000_000 / tasks, 1) or None)
@@ -105,7 +108,7 @@ def drain(url: str, schema: str, told_by: ToldBy) -> Drained:
 
 def _complete(connection: psycopg.Connection[Row], complete: bytes, rows: Sequence[Row], schema: str) -> None:
     connection.execute(query("lock_jobs", schema), {"job_ids": [rows[0]["job_id"]]})
-    (stage,) = connection.execute(query("lock_stages", schema), {"stage_ids": [rows[0]["stage_id"]]}).fetchall()
+    connection.execute(query("lock_stages", schema), {"stage_ids": [rows[0]["stage_id"]]})
     columns = {
         "task_id": array_text(row["key"] for row in rows),
         "event_type": array_text(["task_completed"] * len(rows)),
@@ -115,9 +118,7 @@ def _complete(connection: psycopg.Connection[Row], complete: bytes, rows: Sequen
         "result": array_text(str(row["item"]) for row in rows),
         "told": ENDED,
     }
-    won = connection.execute(complete, columns, prepare=False).fetchall()
-    counted = {**stage, "tasks_completed": stage["tasks_completed"] + len(won)}
-    connection.execute(query("count_tasks", schema), counted)
+    connection.execute(complete, columns, prepare=False)
 
 
 if __name__ == "__main__":

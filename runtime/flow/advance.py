@@ -1,11 +1,10 @@
-"""advance: ended tasks are counted, and the last one closes its stage and sends for what follows.
+"""advance: the last task to end closes its stage and sends for what follows.
 
-Counting and closing are one UPDATE of the stage row, in the transaction of the tasks that ended, under the locks of
-job and stage. So a stage closes exactly once, whoever comes last.
+The database counts, as tasks move. Closing is a later statement of the same transaction, under the locks of job and
+stage. So a stage closes exactly once, whoever comes last.
 """
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ...statemachine.errors import LostRaceError
 from ...statemachine.lifecycles import JOB, STAGE, TASK
@@ -20,20 +19,27 @@ from ..store.text import brief
 CANCEL = "cancel"
 """The stop reason of a stage whose job was cancelled: however its tasks end, it ends cancelled."""
 
+FAIL_FAST = "fail_fast"
+"""The policy, and the stop reason, of a stage that fails with its first task that does."""
+
 DEADLINE = "deadline"
 """The stop reason of a stage whose job is past its deadline: however its tasks end, it ends failed."""
 
 
-async def advance(session: Session, bus: Bus, job: Row, stage: StageRow, ended: Counter[str]) -> None:
-    """Count `ended` tasks of `stage`, apply its failure policy, and close it if they were the last."""
-    for counter, number in ended.items():
-        setattr(stage, counter, getattr(stage, counter) + number)
-    if ended["tasks_failed"] and stage.definition["policy"] == "fail_fast" and not stage.stop_reason:
-        await stop_siblings(session, stage, "fail_fast", "a task of this stage failed")
-    if stage.still_open:
-        await count_only(session, stage)
-    else:
+async def advance(session: Session, bus: Bus, job: Row, stage: StageRow) -> None:
+    """Apply the failure policy of `stage`, of which some tasks have ended and are counted; close it after the last."""
+    if stage.tasks_failed and stage.definition["policy"] == FAIL_FAST and stage.stop_reason is None:
+        await stop_siblings(session, stage, FAIL_FAST, "a task of this stage failed")
+    if not stage.tasks_open:
         await close_stage(session, bus, job, stage)
+
+
+async def count_anew(session: Session, stages: Sequence[StageRow]) -> None:
+    """Read what the database has counted in these stages since they were read."""
+    rows = await session.fetch("counters_of_stages", {"stage_ids": [stage.stage_id for stage in stages]})
+    counted = {row["stage_id"]: row for row in rows}
+    for stage in stages:
+        stage.count(counted[stage.stage_id])
 
 
 async def stop_siblings(session: Session, stage: StageRow, reason: str, why: str, by: str | None = None) -> None:
@@ -42,10 +48,14 @@ async def stop_siblings(session: Session, stage: StageRow, reason: str, why: str
     The note says so where some still run, and always where somebody asked for it.
     """
     move = machine_of(TASK).fire(Subject("*", "queued"), "cancel", data={"reason": reason, "why": why})
-    stage.tasks_cancelled += await session.sweep(TASKS, move, "stage_id", stage.stage_id)
+    await session.sweep(TASKS, move, "stage_id", stage.stage_id)
     stage.stop_reason, stage.stop_why = reason, why
-    if stage.still_open or by:
-        data = {"reason": reason, "why": why, "running": stage.still_open, **({"by": by} if by else {})}
+    rows = await session.fetch("stop_stage", {"stage_id": stage.stage_id, "stop_reason": reason, "stop_why": why})
+    if not rows:
+        raise LostRaceError("stage", "stop", [str(stage.stage_id)])
+    stage.count(rows[0])
+    if stage.tasks_open or by:
+        data = {"reason": reason, "why": why, "running": stage.tasks_open, **({"by": by} if by else {})}
         await session.note([Note(type="stop_requested", job_id=stage.job_id, stage=stage.stage, data=data)])
 
 
@@ -55,7 +65,7 @@ async def close_stage(session: Session, bus: Bus, job: Row, stage: StageRow, err
     `error` is why it failed, where no task of it did.
     """
     trigger = closing(stage, error)
-    values: dict[str, object] = {**stage.counters}
+    values: dict[str, object] = {}
     data: dict[str, object] = {**stage.counters, "name": stage.name}
     if trigger == "fail":
         error = error or _deadline_error(stage) or await _first_error(session, stage)
@@ -99,13 +109,6 @@ def closing(stage: StageRow, error: Row | None) -> str:
     if stage.tasks_failed or error or stage.stop_reason == DEADLINE:
         return "fail"
     return "cancel" if stage.tasks_cancelled else "complete"
-
-
-async def count_only(session: Session, stage: StageRow) -> None:
-    """Write the counters and the stop reason of a stage that stays open."""
-    stopped = {"stop_reason": stage.stop_reason, "stop_why": stage.stop_why}
-    counted = {"stage_id": stage.stage_id, **stopped, **stage.counters}
-    await session.expect("count_tasks", counted, LostRaceError("stage", "count", [str(stage.stage_id)]))
 
 
 async def _checkpoint(session: Session, stage: StageRow) -> None:

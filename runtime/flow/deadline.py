@@ -12,13 +12,6 @@ from .run_task import settle
 from .stop import Stop, lock_job, stop_stage
 
 
-async def end_overdue_jobs(database: Database, bus: Bus, limit: int) -> int:
-    """Fail the jobs that are past their deadline, or ask what runs of them to stop. Returns how many there were."""
-    async with database.session() as session:
-        found = await session.fetch("overdue_jobs", {"limit": limit})
-    return sum([await _end_job(database, bus, one["job_id"]) for one in found])
-
-
 async def end_overdue_tasks(database: Database, bus: Bus, tasks: Sequence[ClaimedTask], found_by: str) -> int:
     """Take tasks from workers that renew their leases though their time is over. Returns how many moved."""
     outcomes = [Outcome(task=task, kind="overdue") for task in tasks]
@@ -29,7 +22,8 @@ async def end_overdue_tasks(database: Database, bus: Bus, tasks: Sequence[Claime
     return len(won)
 
 
-async def _end_job(database: Database, bus: Bus, job_id: str) -> bool:
+async def end_overdue_job(database: Database, bus: Bus, job_id: str) -> bool:
+    """Fail a job that is past its deadline, or ask what runs of it to stop. Returns whether it still had to be."""
     async with database.transaction() as session:
         job, stage = await lock_job(session, job_id)
         if not job["is_overdue"] or (stage is not None and stage.stop_reason):

@@ -52,7 +52,7 @@ async def _lock_and_write(session: Session, flow: Flow, found: Found, result: st
 
 async def _write(session: Session, bus: Bus, job: Row, result: str, error: Row | None) -> None:
     if job["status"] == "queued":  # resumed after a required finalizer had failed: its stages are complete
-        job = await start_job(session, job, 0)
+        job = await start_job(session, job)
     await _end(session, job, result, error)
     if error is None or not job["definition"]["finalize_required"]:
         await _owe_callback(session, bus, job)

@@ -13,23 +13,21 @@ from ..store.session import Answer, Row, Session
 
 async def acknowledge(session: Session, message: JobMessage) -> None:
     """The message has been handled. Where a later one has taken its place, nothing changes."""
-    await session.run("ack_job_message", _acknowledged(message, 0))
+    await session.run("ack_job_message", _acknowledged(message))
 
 
-async def handled(session: Session, message: JobMessage, job: Row, tasks: int) -> Row:
-    """The message has been handled under the job's lock, and led to this many new tasks.
-
-    Returns the job's row, started.
-    """
+async def handled(session: Session, message: JobMessage, job: Row) -> Row:
+    """The message has been handled under the job's lock. Returns the job's row, started."""
     if job["status"] == JOB.initial.name:
-        return await start_job(session, job, tasks)
-    lost = LostRaceError("job", "acknowledge", [message.job_id])
-    await session.expect("ack_job_message", _acknowledged(message, tasks), lost)
+        return await start_job(session, job)
+    await session.expect(
+        "ack_job_message", _acknowledged(message), LostRaceError("job", "acknowledge", [message.job_id])
+    )
     return job
 
 
-def _acknowledged(message: JobMessage, tasks: int) -> Mapping[str, object]:
-    return {"job_id": message.job_id, "lease_number": message.lease_number, "tasks": tasks}
+def _acknowledged(message: JobMessage) -> Mapping[str, object]:
+    return {"job_id": message.job_id, "lease_number": message.lease_number}
 
 
 async def own_message(session: Session, message: JobMessage, owner: str) -> Row:
@@ -50,8 +48,8 @@ async def still_ours(asked: Answer, message: JobMessage, owner: str) -> Row:
     return row
 
 
-async def start_job(session: Session, job: Row, tasks: int) -> Row:
-    """Start a queued job, whose message that acknowledges, with this many new tasks. Returns its row, processing."""
-    move = machine_of(JOB).fire(Subject(job["job_id"], job["status"]), "start", {"tasks_total": tasks})
+async def start_job(session: Session, job: Row) -> Row:
+    """Start a queued job, whose message that acknowledges. Returns its row, processing."""
+    move = machine_of(JOB).fire(Subject(job["job_id"], job["status"]), "start")
     await session.must_apply(JOBS, move)
     return {**job, "status": move.target}

@@ -6,18 +6,21 @@ The items of a fan-out are had before that transaction begins: user code never r
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import psycopg
+
 from ...statemachine.lifecycles import STAGE, TASK
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.results import json_text
 from ...statemachine.tables import STAGES, TASKS
 from ..bus.port import Bus, Message
 from ..errors import FanOutError, StaleMessageError
+from ..store.passing import is_of_rows
 from ..store.rows import StageRow
 from ..store.session import Note, Row, Session, array_text
 from ..store.text import error_data
-from .advance import close_stage
+from .advance import close_stage, count_anew
 from .calls import arguments
-from .flow import Done, Flow, Found, Takes
+from .flow import Done, Flow, Found, Takes, TakesNone
 from .message import ask_for_job, handled, still_ours
 from .outputs import as_items, named, output_of, results_of
 
@@ -44,11 +47,19 @@ async def open_stage(flow: Flow, found: Found, stage: StageRow) -> str:
         except Exception as failure:  # noqa: BLE001 - whatever user code raises is told by the stage's failure
             error = error_data(failure)
     opening = _Opening(stage=stage, items=items, error=error)
-    with flow.taking() as taker:
-        done, taken = await flow.database.commit_once(
-            lambda session: _lock_and_write(session, flow, found, opening, taker)
+    try:
+        with flow.taking() as taker:
+            done, taken = await flow.database.commit_once(
+                lambda session: _lock_and_write(session, flow, found, opening, taker)
+            )
+            taker.take(taken)
+    except psycopg.Error as failure:
+        if not is_of_rows(failure):
+            raise
+        # it may be a row of another job that could not be claimed: this one opens all the same
+        done, _ = await flow.database.commit_once(
+            lambda session: _lock_and_write(session, flow, found, opening, TakesNone())
         )
-        taker.take(taken)
     return done
 
 
@@ -108,12 +119,11 @@ async def _lock_and_write(session: Session, flow: Flow, found: Found, opening: _
 async def _write(session: Session, flow: Flow, found: Found, opening: _Opening, taker: Takes) -> Done:
     """Under the lock of the job, whose row is as it was found."""
     stage = opening.stage
-    made = 0 if stage.tasks_total else len(opening.items)
-    job = await handled(session, found.message, found.row, made)
+    job = await handled(session, found.message, found.row)
     await _open(session, job, stage, opening.items)
     error = _failure(stage, opening.error)
     taken: Sequence[Row] = ()
-    if error is None and stage.still_open:
+    if error is None and stage.tasks_open:
         taken = await _have_run(session, flow.bus, stage, taker)
     else:
         await _close(session, flow.bus, job, stage, error)
@@ -126,20 +136,17 @@ async def _outputs(session: Session, stages: Sequence[StageRow]) -> dict[str, ob
 
 async def _open(session: Session, job: Row, stage: StageRow, items: Sequence[str | None]) -> None:
     """The stage's move, and its tasks: new ones, or those of an earlier run that did not succeed, queued again."""
-    again = 0
-    if stage.tasks_total:
-        again = stage.tasks_failed + stage.tasks_cancelled
-        stage.tasks_failed = stage.tasks_cancelled = 0
-    else:
-        stage.tasks_total = len(items)
-    data = {"name": stage.name, "tasks": stage.tasks_total} | ({"again": again} if again else {})
-    move = machine_of(STAGE).fire(Subject(str(stage.stage_id), stage.status), "open", stage.counters, data)
+    again, new = stage.tasks_failed + stage.tasks_cancelled, 0 if stage.tasks_total else len(items)
+    data = {"name": stage.name, "tasks": stage.tasks_total + new} | ({"again": again} if again else {})
+    move = machine_of(STAGE).fire(Subject(str(stage.stage_id), stage.status), "open", data=data)
     await session.must_apply(STAGES, move)
     stage.status = move.target
     if again:
-        await _queue_again(session, stage, again)
-    elif items:
+        await _queue_again(session, stage)
+    elif new:
         await session.run("insert_tasks", _task_parameters(job, stage, items))
+        # as the database counts them: to ask for that would be a wait
+        stage.tasks_total = stage.tasks_open = new
 
 
 def _task_parameters(job: Row, stage: StageRow, items: Sequence[str | None]) -> Mapping[str, object]:
@@ -156,14 +163,12 @@ def _task_parameters(job: Row, stage: StageRow, items: Sequence[str | None]) -> 
     }
 
 
-async def _queue_again(session: Session, stage: StageRow, expected: int) -> None:
+async def _queue_again(session: Session, stage: StageRow) -> None:
     values = {"delay": 0.0, "max_attempts": stage.definition["max_attempts"], "rescues": 0}
-    moved = 0
     for state in ("failed", "cancelled"):
         move = machine_of(TASK).fire(Subject("*", state), "resume", values, {"stage": stage.name})
-        moved += await session.sweep(TASKS, move, "stage_id", stage.stage_id)
-    if moved != expected:
-        raise FanOutError(stage.name, f"{moved} tasks were queued again where its counters say {expected}")
+        await session.sweep(TASKS, move, "stage_id", stage.stage_id)
+    await count_anew(session, [stage])
 
 
 def _failure(stage: StageRow, error: Row | None) -> Row | None:
@@ -179,7 +184,7 @@ async def _have_run(session: Session, bus: Bus, stage: StageRow, taker: Takes) -
     data: dict[str, object] = {"name": "opened stage", "tasks": stage.tasks_total}
     await session.note([Note(type="checkpoint", job_id=stage.job_id, stage=stage.stage, data=data)])
     taken = await taker.claim(session, stage)
-    if sum(row["stage_id"] == stage.stage_id for row in taken) < stage.still_open:
+    if sum(row["stage_id"] == stage.stage_id for row in taken) < stage.tasks_open:
         await bus.announce(session, [Message("task", stage.job_id)])
     return taken
 
@@ -196,7 +201,8 @@ async def _close(session: Session, bus: Bus, job: Row, stage: StageRow, error: R
 
 async def _cancel_unstarted(session: Session, stage: StageRow) -> None:
     """Tasks of a stage that fails as it opens: none of them has started, and none may."""
-    if stage.still_open:
+    if stage.tasks_open:
         why = {"reason": "the stage failed as it opened"}
         move = machine_of(TASK).fire(Subject("*", "queued"), "cancel", data=why)
-        stage.tasks_cancelled += await session.sweep(TASKS, move, "stage_id", stage.stage_id)
+        await session.sweep(TASKS, move, "stage_id", stage.stage_id)
+        await count_anew(session, [stage])

@@ -8,7 +8,7 @@ from ...statemachine.tables import CALLBACKS
 from ..bus.port import Bus, Message
 from ..store.database import Database
 from ..store.rows import ClaimedCallback, ClaimedTask, StageRow
-from ..store.session import Note
+from ..store.session import Note, Session
 from .advance import close_stage
 from .callback import report_failed
 from .outcome import Outcome
@@ -25,32 +25,37 @@ async def rescue_tasks(database: Database, bus: Bus, tasks: Sequence[ClaimedTask
     return len(won)
 
 
-async def rescue_callbacks(database: Database, bus: Bus, limit: int, found_by: str) -> int:
-    """The same for callbacks. Returns how many moved."""
+async def rescue_callbacks(database: Database, bus: Bus, callbacks: Sequence[ClaimedCallback], found_by: str) -> int:
+    """The same for callbacks, as far as nobody renewed their leases. Returns how many moved."""
     async with database.transaction() as session:
-        rows = await session.fetch("expired_callbacks", {"limit": limit})
-        callbacks = [ClaimedCallback(**row) for row in rows]
-        for callback in callbacks:
-            values: dict[str, object] = {"lease_number": callback.lease_number, "delay": 0.0}
-            data: dict[str, object] = {"found_by": found_by, "lost_worker": callback.lease_owner}
-            trigger, error = "rescue", None
-            if callback.rescues >= callback.max_rescues:
-                trigger = "fail"
-                error = {"type": "LeaseExpired", "message": f"its worker was lost {callback.rescues + 1} times"}
-                data |= {"error": error, "attempt": callback.attempt}
-            move = machine_of(CALLBACK).fire(Subject(callback.key, "processing"), trigger, values, data)
-            await session.must_apply(CALLBACKS, move)
-            if error is not None:
-                report_failed(session, callback, trigger, error)
-        if callbacks:
-            await bus.announce(session, [Message("callback", callback.job_id) for callback in callbacks])
-    return len(callbacks)
+        keys = {"keys": [callback.key for callback in callbacks]}
+        expired = {(row["key"], row["lease_number"]) for row in await session.fetch("lock_expired_callbacks", keys)}
+        lost = [callback for callback in callbacks if (callback.key, callback.lease_number) in expired]
+        for callback in lost:
+            await _rescue(session, callback, found_by)
+        if lost:
+            await bus.announce(session, [Message("callback", callback.job_id) for callback in lost])
+    return len(lost)
 
 
-async def repost_idle_jobs(database: Database, bus: Bus, limit: int) -> int:
-    """Send for jobs that nobody would come for. Returns how many there were."""
+async def _rescue(session: Session, callback: ClaimedCallback, found_by: str) -> None:
+    values: dict[str, object] = {"lease_number": callback.lease_number, "delay": 0.0}
+    data: dict[str, object] = {"found_by": found_by, "lost_worker": callback.lease_owner}
+    trigger, error = "rescue", None
+    if callback.rescues >= callback.max_rescues:
+        trigger = "fail"
+        error = {"type": "LeaseExpired", "message": f"its worker was lost {callback.rescues + 1} times"}
+        data |= {"error": error, "attempt": callback.attempt}
+    move = machine_of(CALLBACK).fire(Subject(callback.key, "processing"), trigger, values, data)
+    await session.must_apply(CALLBACKS, move)
+    if error is not None:
+        report_failed(session, callback, trigger, error)
+
+
+async def send_for_jobs(database: Database, bus: Bus, job_ids: Sequence[str]) -> int:
+    """Send for jobs under way that nobody would come for. Returns how many there still were."""
     async with database.transaction() as session:
-        rows = await session.fetch("repost_idle_jobs", {"limit": limit})
+        rows = await session.fetch("send_for_jobs", {"job_ids": job_ids})
         await session.note(
             Note(type="gap_found", job_id=row["job_id"], data={"gap": "no open stage and no message"}) for row in rows
         )
@@ -59,19 +64,15 @@ async def repost_idle_jobs(database: Database, bus: Bus, limit: int) -> int:
     return len(rows)
 
 
-async def close_counted_out(database: Database, bus: Bus, limit: int) -> int:
-    """Close stages whose tasks have all been counted, and which nobody closed. Returns how many there were."""
-    async with database.session() as session:
-        found = await session.fetch("counted_out_stages", {"limit": limit})
-    closed = 0
-    for one in found:
-        async with database.transaction() as session:
-            (job,) = await session.fetch("lock_jobs", {"job_ids": [one["job_id"]]})
-            (row,) = await session.fetch("lock_stages", {"stage_ids": [one["stage_id"]]})
-            stage = StageRow.of(row)
-            if stage.status == "processing" and not stage.still_open:
-                data = {"gap": "every task was counted, and the stage was open"}
-                await session.note([Note(type="gap_found", job_id=stage.job_id, stage=stage.stage, data=data)])
-                await close_stage(session, bus, job, stage)
-                closed += 1
-    return closed
+async def close_counted_out(database: Database, bus: Bus, job_id: str, stage_id: int) -> bool:
+    """Close a stage whose tasks have all ended, and which nobody closed. Returns whether it was still open."""
+    async with database.transaction() as session:
+        (job,) = await session.fetch("lock_jobs", {"job_ids": [job_id]})
+        (row,) = await session.fetch("lock_stages", {"stage_ids": [stage_id]})
+        stage = StageRow.of(row)
+        if stage.status != "processing" or stage.tasks_open:
+            return False
+        data = {"gap": "every task was counted, and the stage was open"}
+        await session.note([Note(type="gap_found", job_id=stage.job_id, stage=stage.stage, data=data)])
+        await close_stage(session, bus, job, stage)
+    return True

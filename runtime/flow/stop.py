@@ -5,7 +5,7 @@ from typing import NamedTuple
 from ..bus.port import Bus
 from ..store.rows import StageRow
 from ..store.session import Row, Session
-from .advance import close_stage, count_only, stop_siblings
+from .advance import close_stage, stop_siblings
 
 
 async def lock_job(session: Session, job_id: str) -> tuple[Row, StageRow | None]:
@@ -30,8 +30,7 @@ class Stop(NamedTuple):
 async def stop_stage(session: Session, bus: Bus, job: Row, stage: StageRow, stop: Stop) -> bool:
     """Stop a locked stage that is open. Returns whether it is closed; if not, its last task to end will close it."""
     await stop_siblings(session, stage, stop.reason, stop.why, stop.by)
-    if stage.still_open:
-        await count_only(session, stage)
+    if stage.tasks_open:
         return False
     await close_stage(session, bus, job, stage)
     return True

@@ -9,7 +9,7 @@ WHERE r.due_at IS NOT NULL AND r.job_id = ANY(ARRAY(
     SELECT t.job_id FROM app.jobs AS t
     WHERE t.due_at IS NOT NULL AND t.job_type = k.kind
       AND t.due_at <= app.clock() + make_interval(secs => %(horizon)s)
-      AND (t.due_at <= app.clock() OR (t.send_number = 0 AND t.lease_owner IS NULL))
+      AND (t.due_at <= app.clock() OR (t.send_number = 0 AND t.lease_owner IS NULL)) AND t.job_id <> ALL(%(without)s::varchar[])
     ORDER BY t.due_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
   ) AS q LIMIT %(limit)s))
 RETURNING r.job_id AS key, r.job_id, r.lease_number, r.send_number,

@@ -7,21 +7,19 @@ from random import random
 
 import psycopg
 
-from ...statemachine.errors import OperationError
 from ..bus.port import Bus
-from ..flow.deadline import end_overdue_jobs, end_overdue_tasks
-from ..flow.rescue import close_counted_out, repost_idle_jobs, rescue_callbacks, rescue_tasks
 from ..logs import logger
 from ..settings import Settings
 from ..store.database import Database
-from ..store.rows import ClaimedTask
+from ..store.failures import Failures
+from ..store.passing import passes
 from ..store.session import Session
 from ..store.text import error_data
+from .steps import Step, Steps
 
 log = logger("reconciler")
-AT_ONCE = 500
 Beat = Callable[[Session, str], Awaitable[None]]
-"""Writes what else is to be told with the heartbeat of the worker named."""
+"""Writes what else belongs to the heartbeat of the worker named."""
 
 
 class Reconciler:
@@ -30,7 +28,7 @@ class Reconciler:
     Several may run at once: they use guarded moves, so each thing is done by one of them.
     """
 
-    def __init__(  # noqa: PLR0913 - the last is an option
+    def __init__(  # noqa: PLR0913 - the last are options
         self,
         database: Database,
         bus: Bus,
@@ -39,12 +37,15 @@ class Reconciler:
         patience: float = 0.0,
         *,
         beat: Beat | None = None,
+        failures: Failures | None = None,
     ) -> None:
         self._database = database
         self._bus = bus
         self._worker = worker
         self._settings = settings
         self._beat = beat
+        self._loops = Failures() if failures is None else failures
+        self._steps = Steps(database, bus, worker, settings)
         self._patience = patience
         self._party = database.outage.party()
         self._runs = 0
@@ -56,12 +57,10 @@ class Reconciler:
 
         After an outage it waits for `patience` seconds: workers that live must be able to renew what they hold first.
         """
-        refused = False
         while True:
             try:
                 found = await self.run_once()
                 self._party.through()
-                refused = False
             except psycopg.OperationalError as error:
                 self._note(error)
                 await self._party.wait(error)
@@ -69,26 +68,30 @@ class Reconciler:
                 self._party.through()
                 await asyncio.sleep(self._patience)
                 continue
-            except (psycopg.Error, OperationError) as error:
-                self._note(error)
-                if not refused:
-                    log.warning("reconciling failed; trying again", error=str(error).strip())
-                refused, found = True, {}
             await self._record(found)
             # Workers that were started together should not all look at the same moment.
             await asyncio.sleep(self._settings.reconcile * (0.75 + random() / 2))  # noqa: S311 - no secret
 
     async def run_once(self) -> dict[str, int]:
-        """Look once at everything, and return how much of each was found."""
+        """Do every step once, whatever became of the one before, and return how much each found and handled.
+
+        Raises psycopg.OperationalError in an outage.
+        """
         self._runs += 1
-        return {
-            "tasks_rescued": await self._rescue_tasks(),
-            "callbacks_rescued": await rescue_callbacks(self._database, self._bus, AT_ONCE, self._worker),
-            "stages_closed": await close_counted_out(self._database, self._bus, AT_ONCE),
-            "jobs_sent_for": await repost_idle_jobs(self._database, self._bus, AT_ONCE),
-            "jobs_overdue": await end_overdue_jobs(self._database, self._bus, AT_ONCE),
-            "tasks_overdue": await self._end_overdue_tasks(),
-        }
+        return {name: await self._done(name, step) for name, step in self._steps.by_name.items()}
+
+    async def _done(self, name: str, step: Step) -> int:
+        try:
+            done = await step()
+        except Exception as error:
+            if isinstance(error, psycopg.OperationalError) and passes(error):
+                raise
+            self._note(error)
+            if self._loops.add(f"reconciler, {name}", error) == 1:
+                log.exception("a step of reconciling failed; it is tried again", step=name)
+            return 0
+        self._loops.end(f"reconciler, {name}")
+        return done
 
     async def stopped(self) -> None:
         """Say that its worker has ended as it should; one that cannot say so is taken for lost in time."""
@@ -97,21 +100,6 @@ class Reconciler:
                 await session.run("stop_worker", {"worker": self._worker})
         except psycopg.Error as error:
             log.warning("the end of the worker could not be recorded", error=str(error).strip())
-
-    async def _rescue_tasks(self) -> int:
-        async with self._database.session() as session:
-            rows = await session.fetch("expired_tasks", {"limit": AT_ONCE})
-        if not rows:
-            return 0
-        return await rescue_tasks(self._database, self._bus, [ClaimedTask(**row) for row in rows], self._worker)
-
-    async def _end_overdue_tasks(self) -> int:
-        limits = {"stop_grace": self._settings.stop_grace, "overrun": self._settings.overrun}
-        async with self._database.session() as session:
-            rows = await session.fetch("overdue_tasks", {"limit": AT_ONCE, **limits})
-        if not rows:
-            return 0
-        return await end_overdue_tasks(self._database, self._bus, [ClaimedTask(**row) for row in rows], self._worker)
 
     async def _record(self, found: dict[str, int]) -> None:
         if any(found.values()):
@@ -128,12 +116,13 @@ class Reconciler:
             "failures": self._failures,
             "last_error": json.dumps(self._last_error),
             "found": json.dumps(found),
+            "loops": json.dumps(self._loops.as_json()),
         }
         async with self._database.session() as session:
             await session.run("record_reconciliation", recorded)
             if self._beat is not None:
                 await self._beat(session, self._worker)
-            await session.run("forget_workers")
+            await session.run("forget")
 
     def _note(self, error: Exception) -> None:
         self._failures += 1

@@ -13,7 +13,9 @@ from ..bus.port import DeadLetters, DeadMessage
 from ..errors import BrokerError
 from ..logs import logger
 from ..store.database import Database
+from ..store.passing import passes
 from ..store.session import Note, Session
+from ..store.set_aside import set_aside
 from ..store.text import cleaned
 
 log = logger("dead_letters")
@@ -43,9 +45,9 @@ class DeadLetterReader:
             while True:
                 try:
                     dead = await self._reader.receive(AT_ONCE, self._wait)
-                    if dead:
-                        await self.tell(dead)
-                        await self._reader.remove(dead)
+                    told = await self._told(dead)
+                    if told:
+                        await self._reader.remove(told)
                     failures = 0
                 except (psycopg.Error, PoolTimeout, BrokerError) as error:
                     failures += 1
@@ -54,6 +56,26 @@ class DeadLetterReader:
                     await asyncio.sleep(self._backoff.delay(failures))
         finally:
             await self._reader.close()
+
+    async def _told(self, dead: Sequence[DeadMessage]) -> Sequence[DeadMessage]:
+        """Tell of them, one by one where that fails together; return those that may be removed.
+
+        One that cannot be told of stays where it is, and comes again when the broker's lock on it ends.
+        """
+        if not dead:
+            return ()
+        try:
+            await self.tell(dead)
+        except Exception as error:
+            if isinstance(error, psycopg.OperationalError) and passes(error):
+                raise
+            if len(dead) > 1:
+                return [message for one in dead for message in await self._told([one])]
+            message = dead[0]
+            step, item = "read dead letter", repr(message.envelope.message_id)
+            await set_aside(self._database, step, item, None, error, worker=message.envelope.queue)
+            return ()
+        return dead
 
     async def tell(self, dead: Sequence[DeadMessage]) -> None:
         """Write each on its job's timeline, once; what belongs to no job is kept for the audit, and logged."""
@@ -75,15 +97,14 @@ async def _tell_jobs(session: Session, owned: Sequence[tuple[DeadMessage, str]])
     job_ids = sorted({job_id for _, job_id in owned})
     asked = {"job_ids": job_ids, "message_ids": [_message_id(message) for message, _ in owned]}
     told = {(row["job_id"], row["message_id"]) for row in await session.fetch("told_dead_letters", asked)}
-    fresh = [(message, job_id) for message, job_id in owned if (job_id, _message_id(message)) not in told]
-    await session.note(_note(message, job_id) for message, job_id in fresh)
+    fresh = {(job_id, _message_id(message)): message for message, job_id in reversed(owned)}
+    await session.note(_note(message, at[0]) for at, message in fresh.items() if at not in told)
 
 
 async def _keep(session: Session, orphans: Sequence[DeadMessage]) -> None:
     """Keep them for as long as the audit tells of them; one that comes twice is kept once."""
     kept = [{**_data(message), "digest": sha256(message.envelope.body).hexdigest()} for message in orphans]
     await session.run("keep_dead_letters", {name: [one[name] for one in kept] for name in KEPT})
-    await session.run("forget_dead_letters")
 
 
 def _note(message: DeadMessage, job_id: str) -> Note:

@@ -5,6 +5,7 @@ sent at least once, and never before the rows it speaks of are committed.
 """
 
 import asyncio
+from collections.abc import Sequence
 from time import monotonic
 
 import psycopg
@@ -16,7 +17,10 @@ from ..bus.port import Lane, Sender
 from ..errors import BrokerError
 from ..logs import logger
 from ..store.database import Database
-from ..store.outbox import Sending, confirm, take
+from ..store.outbox import Sending, Taking, confirm, first_to_take, take
+from ..store.passing import is_of_rows
+from ..store.session import Row
+from ..store.unclaimable import Unclaimable
 
 log = logger("relay")
 LOOK_AHEAD = 5.0
@@ -35,6 +39,7 @@ class Relay:
         self._sending = sending
         self._poll = poll
         self._woken = asyncio.Event()
+        self._untakeable = Unclaimable(database, f"relay of {lane.queue}")
         self._backoff = Backoff(first=0.2, most=10)
         self._send_again = Backoff(first=0.1, most=2)
         self._looked_ahead = float("-inf")
@@ -103,18 +108,40 @@ class Relay:
             self._looked_ahead = monotonic()
         return full
 
-    async def _taken(self, kind: Kind, *, ahead: bool) -> list[Letter]:
-        async with self._database.transaction() as session:
-            return await take(session, kind, self._lane.types[kind], self._sending, ahead=ahead)
+    async def _taken(self, kind: Kind, *, ahead: bool) -> Sequence[Letter]:
+        taking = Taking(kind=kind, types=self._lane.types[kind], sending=self._sending, ahead=ahead)
 
-    async def _send(self, kind: Kind, letters: list[Letter]) -> None:
+        async def claim(limit: int, without: Sequence[str]) -> Sequence[Letter]:
+            async with self._database.transaction() as session:
+                return await take(session, taking, limit, without)
+
+        async def first(without: Sequence[str]) -> Sequence[Row]:
+            async with self._database.session() as session:
+                return await first_to_take(session, taking, without)
+
+        return await self._untakeable.claim(f"send {kind}", self._sending.at_once, claim, first)
+
+    async def _send(self, kind: Kind, letters: Sequence[Letter]) -> None:
         """Send and confirm; outside any transaction, for a broker may take its time."""
         await self._sent_within_lease(letters)
         self._failed_first = None
-        async with self._database.transaction() as session:
-            await confirm(session, kind, letters, self._sending)
+        await self._confirm(kind, letters)
 
-    async def _sent_within_lease(self, letters: list[Letter]) -> None:
+    async def _confirm(self, kind: Kind, letters: Sequence[Letter]) -> None:
+        """What cannot be confirmed is sent again when the relay's lease on it has ended."""
+        try:
+            async with self._database.transaction() as session:
+                await confirm(session, kind, letters, self._sending)
+        except psycopg.Error as error:
+            if not is_of_rows(error):
+                raise
+            if len(letters) == 1:
+                log.warning("a sent message cannot be confirmed", key=letters[0].hint.key, error=str(error).strip())
+                return
+            for letter in letters:
+                await self._confirm(kind, [letter])
+
+    async def _sent_within_lease(self, letters: Sequence[Letter]) -> None:
         """Try again with the same ids while nobody else may take the rows. Raises BrokerError."""
         until = monotonic() + self._sending.relay_lease / 2
         failures = 0

@@ -22,6 +22,7 @@ from .queries import query
 from .reports import Reports
 from .session import Connection, Row, Session
 from .text import read_json
+from .times import bound_times
 
 T = TypeVar("T")
 log = logger("database")
@@ -177,7 +178,7 @@ class Database:
 
     async def connection(self, purpose: str) -> psycopg.AsyncConnection[Row]:
         """A connection outside the pool, with all that the login may do."""
-        return await psycopg.AsyncConnection[Row].connect(
+        connection = await psycopg.AsyncConnection[Row].connect(
             self.url,
             **({} if self._password is None else await asyncio.to_thread(self.credentials)),
             autocommit=True,
@@ -185,6 +186,8 @@ class Database:
             row_factory=cast("Any", dict_row),
             application_name=f"coremachine {purpose}",
         )
+        bound_times(connection)
+        return connection
 
     @property
     def asks_for_password(self) -> bool:
@@ -221,6 +224,7 @@ class Database:
         if await cursor.fetchone() is None:
             await self._tell_role_not_taken(connection, role)
         set_json_loads(read_json, connection)
+        bound_times(connection)
 
     async def _tell_role_not_taken(self, connection: Connection, role: str) -> None:
         """Warn once of a login that stays what it is. Where there is no role, there is no schema either."""

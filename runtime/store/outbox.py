@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...sql_generator.sends import confirm_statement, postpone_statement, take_statement
+from ...sql_generator.sends import (
+    confirm_statement,
+    first_to_send_statement,
+    postpone_statement,
+    take_statement,
+)
 from ...statemachine.records import Record
 from ...statemachine.tables import CALLBACKS, TASKS
 from ..bus.letter import Hint, Kind, Letter
@@ -23,18 +28,46 @@ class Sending:
     at_once: int = 500
 
 
-async def take(session: Session, kind: Kind, types: Sequence[str], sending: Sending, *, ahead: bool) -> list[Letter]:
-    """Take rows of one kind that are to be sent; with `ahead`, those due within the horizon too.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taking:
+    """What a relay takes: rows of one kind, of these types; with `ahead` those due within the horizon too."""
+
+    kind: Kind
+    types: Sequence[str]
+    sending: Sending
+    ahead: bool
+
+    def parameters(self, limit: int, without: Sequence[str]) -> dict[str, object]:
+        """The parameters of its statements."""
+        sending = self.sending
+        return {
+            "kinds": list(self.types),
+            "limit": limit,
+            "without": list(without),
+            "lease": sending.relay_lease,
+            "horizon": sending.horizon if self.ahead else 0.0,
+        }
+
+
+async def take(session: Session, taking: Taking, limit: int, without: Sequence[str] = ()) -> list[Letter]:
+    """Take up to `limit` rows that are to be sent, without those whose keys are in `without`.
 
     Until they are confirmed they are due again when the relay's lease ends.
     """
-    horizon = sending.horizon if ahead else 0.0
-    given = {"kinds": list(types), "limit": sending.at_once, "lease": sending.relay_lease, "horizon": horizon}
-    if kind == "job":
+    given = taking.parameters(limit, without)
+    if taking.kind == "job":
         rows = await session.fetch("take_job_messages", given)
     else:
-        rows = await session.statement(take_statement(RECORDS[kind], session.schema), given)
-    return [_letter(kind, row) for row in rows]
+        rows = await session.statement(take_statement(RECORDS[taking.kind], session.schema), given)
+    return [_letter(taking.kind, row) for row in rows]
+
+
+async def first_to_take(session: Session, taking: Taking, without: Sequence[str]) -> list[Row]:
+    """The row that `take` would take, were its limit 1."""
+    given = taking.parameters(1, without)
+    if taking.kind == "job":
+        return await session.fetch("first_job_to_send", given)
+    return await session.statement(first_to_send_statement(RECORDS[taking.kind], session.schema), given)
 
 
 async def confirm(session: Session, kind: Kind, letters: Sequence[Letter], sending: Sending) -> int:

@@ -59,7 +59,7 @@ class JobMessage:
 
 @dataclass(slots=True)
 class StageRow:
-    """A stage as it stands under its lock, and as it will stand when the transaction ends."""
+    """A stage as it stands under its lock. The database counts its tasks: after a move its counters are read again."""
 
     stage_id: int
     job_id: str
@@ -69,6 +69,7 @@ class StageRow:
     status: str
     definition: dict[str, Any]
     tasks_total: int
+    tasks_open: int
     tasks_completed: int
     tasks_failed: int
     tasks_cancelled: int
@@ -83,16 +84,16 @@ class StageRow:
         return cls(**known, extra={name: value for name, value in row.items() if name not in known})
 
     @property
-    def still_open(self) -> int:
-        """Tasks that have not ended."""
-        return self.tasks_total - self.tasks_completed - self.tasks_failed - self.tasks_cancelled
-
-    @property
     def counters(self) -> dict[str, int]:
-        """The counters as the values of a move."""
+        """The counters of its tasks, for its events."""
         return {
             "tasks_total": self.tasks_total,
             "tasks_completed": self.tasks_completed,
             "tasks_failed": self.tasks_failed,
             "tasks_cancelled": self.tasks_cancelled,
         }
+
+    def count(self, row: Row) -> None:
+        """Take over the counters of a row that was read since."""
+        for name in ("tasks_total", "tasks_open", "tasks_completed", "tasks_failed", "tasks_cancelled"):
+            setattr(self, name, row[name])

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.pq import PipelineStatus
 from psycopg.rows import dict_row
 
-from ...sql_generator.claims import claim_statement
+from ...sql_generator.claims import claim_statement, first_due_statement
 from ...sql_generator.moves import move_statement
 from ...sql_generator.sweeps import sweep_statement
 from ...statemachine.errors import LostRaceError
@@ -22,7 +22,8 @@ from .reports import Level, Report
 Row = dict[str, Any]
 Connection = psycopg.AsyncConnection[Row]
 EVENT_JSON = json.JSONEncoder(allow_nan=False, default=str).encode
-STATUS_OF_NOTE = {note.type: note.status for note in NOTES}
+STATUS_OF_NOTE = {note.type: note.status for note in reversed(NOTES)}
+"""The first that is declared, where a note may have several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Up to `limit` due rows of a record, of these kinds, for `owner`, for `lease` seconds, told by one event."""
+    """Up to `limit` due rows of a record, of these kinds, for `owner`, for `lease` seconds, told by one event.
+
+    The rows whose keys are in `without` are left out.
+    """
 
     record: Record
     event: WrittenEvent | None
@@ -49,6 +53,7 @@ class Claim:
     limit: int
     owner: str
     lease: float
+    without: Sequence[str] = ()
 
 
 class Answer:
@@ -111,12 +116,32 @@ class Session:
         """
         if not moves:
             return set()
-        return {row["key"] for row in await (await self._apply(record, moves)).rows()}
+        return {row["key"] for row in await (await self.ask_moves(record, moves)).rows()}
+
+    async def ask_moves(self, record: Record, moves: Sequence[Move]) -> Answer:
+        """Send moves of one trigger, at least one, each of another row; the answer has the `key` of each that won.
+
+        Raises ValueError for two moves of one row: a statement moves a row once, and could not say which one won.
+        """
+        if len({move.key for move in moves}) < len(moves):
+            raise ValueError(f"{record.machine}.{moves[0].trigger}: two moves of one row in one statement")
+        statement = move_statement(record, moves[0].trigger, self.schema)
+        columns = {
+            record.key.name: array_text(move.key for move in moves),
+            "event_type": array_text(move.event and move.event.type for move in moves),
+            "event_status": array_text(move.event and move.event.status for move in moves),
+            "event_data": array_text(event_json(move.event) for move in moves),
+        }
+        for name in statement.inputs:
+            if name not in columns:
+                columns[name] = array_text(_plain(move.values.get(name)) for move in moves)
+        # A plan for one row is good for one row, however the tables grow; for many it hangs on how many there are.
+        return await self._send(statement.sql.encode(), columns, prepare=None if len(moves) == 1 else False)
 
     async def must_apply(self, record: Record, move: Move) -> None:
         """Write one move that has to win. Where it does not, the transaction ends with LostRaceError."""
         lost = LostRaceError(record.machine, move.trigger, [move.key])
-        await self._expect(await self._apply(record, [move]), lost)
+        await self._expect(await self.ask_moves(record, [move]), lost)
 
     async def sweep(self, record: Record, move: Move, column: str, value: object) -> int:
         """Apply one move to every row whose `column` is `value` and that is in the move's source state.
@@ -136,9 +161,15 @@ class Session:
             "limit": claim.limit,
             "lease_owner": claim.owner,
             "lease": claim.lease,
+            "without": list(claim.without),
             **event_parameters(claim.event),
         }
         return await self.statement(claim_statement(claim.record, self.schema), parameters)
+
+    async def first_due(self, claim: Claim) -> list[Row]:
+        """The row that this claim would try to win, were its limit 1."""
+        given = {"kinds": list(claim.kinds), "without": list(claim.without), "limit": 1}
+        return await self.statement(first_due_statement(claim.record, self.schema), given)
 
     async def statement(self, sql: str, parameters: Mapping[str, object]) -> list[Row]:
         """Run a generated statement and return its rows."""
@@ -153,20 +184,6 @@ class Session:
             columns["status"] = [note.status or STATUS_OF_NOTE[note.type] for note in listed]
             columns["data"] = [json.dumps(note.data) for note in listed]
             await self.run("write_notes", columns)
-
-    async def _apply(self, record: Record, moves: Sequence[Move]) -> Answer:
-        statement = move_statement(record, moves[0].trigger, self.schema)
-        columns = {
-            record.key.name: array_text(move.key for move in moves),
-            "event_type": array_text(move.event and move.event.type for move in moves),
-            "event_status": array_text(move.event and move.event.status for move in moves),
-            "event_data": array_text(event_json(move.event) for move in moves),
-        }
-        for name in statement.inputs:
-            if name not in columns:
-                columns[name] = array_text(_plain(move.values.get(name)) for move in moves)
-        # A plan for one row is good for one row, however the tables grow; for many it hangs on how many there are.
-        return await self._send(statement.sql.encode(), columns, prepare=None if len(moves) == 1 else False)
 
     async def _expect(self, answer: Answer, lost: LostRaceError) -> None:
         self._expected.append((answer, lost))

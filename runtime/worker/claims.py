@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+import psycopg
+
 from ...sql_generator.claims import claim_by_key_statement
 from ...statemachine.lifecycles import CALLBACK, TASK
 from ...statemachine.machine import Subject, WrittenEvent, machine_of
@@ -10,8 +12,10 @@ from ..bus.port import Work
 from ..bus.verdict import Abandon, Complete, DeadLetter, RetryLater, Verdict
 from ..store.database import Database
 from ..store.outbox import RECORDS, postpone, tell_queued
+from ..store.passing import is_of_rows
 from ..store.rows import ClaimedCallback, JobMessage
 from ..store.session import Row, Session, event_parameters
+from ..store.set_aside import set_aside
 from .held import Held
 
 ELSEWHERE = 5.0
@@ -48,6 +52,24 @@ class Claimer:
         return await self._due[kind](limit)
 
     async def named(self, envelopes: Sequence[Envelope]) -> tuple[Sequence[Work], Sequence[Verdict]]:
+        """Claim the rows that messages speak of: together, or one by one where one of them cannot be claimed.
+
+        The message of such a row is given back, and the row set aside.
+        """
+        try:
+            return await self._named(envelopes)
+        except psycopg.Error as error:
+            if not is_of_rows(error):
+                raise
+            if len(envelopes) == 1:
+                hint = read_hint(envelopes[0])
+                step = f"claim {hint.kind}"
+                await set_aside(self._database, step, hint.key, hint.job_id, error, worker=self._owner)
+                return (), [Abandon(f"{hint.kind} {hint.key} cannot be claimed")]
+        apart = [await self.named([envelope]) for envelope in envelopes]
+        return [work for works, _ in apart for work in works], [verdict for _, (verdict,) in apart]
+
+    async def _named(self, envelopes: Sequence[Envelope]) -> tuple[Sequence[Work], Sequence[Verdict]]:
         """Claim the rows that messages speak of: one statement for each kind, its own transaction.
 
         A message whose row somebody else has, or has had, is complete: it was a hint, and there is nothing to do. One

@@ -10,7 +10,8 @@ from ..flow.handle_job import handle_job_message, handle_where_claimed
 from ..flow.put_off import put_off
 from ..logs import logger
 from ..store.rows import JobMessage
-from ..store.session import Session
+from ..store.session import Row, Session
+from ..store.unclaimable import Unclaimable
 from .held import Held
 
 log = logger("worker")
@@ -19,11 +20,12 @@ log = logger("worker")
 class JobMessages:
     """Claims and handles for one worker, which takes only the messages of the jobs that it declares."""
 
-    def __init__(self, flow: Flow, jobs: Mapping[str, Job], held: Held, lease: float) -> None:
+    def __init__(self, flow: Flow, jobs: Mapping[str, Job], held: Held, lease: float, unclaimable: Unclaimable) -> None:
         self._flow = flow
         self._jobs = jobs
         self._held = held
         self._lease = lease
+        self._unclaimable = unclaimable
 
     async def claim(self, kinds: Sequence[str], limit: int) -> Sequence[JobMessage]:
         """Claim up to `limit` due messages of these jobs. Those returned are to be handled.
@@ -31,18 +33,16 @@ class JobMessages:
         A lone one is handled where it is claimed, if none of the user's code has to run for that: what a job that comes
         alone waits for is one commit less. Where that fails it is claimed as others are, and its failures counted.
         """
-        wanted = {"kinds": kinds, "limit": limit, "owner": self._flow.owner, "lease": self._lease}
-        if limit == 1:  # there is room for no more: others may wait
-            return await self._claim(wanted)
-        begun: list[JobMessage] = []
-        try:
-            return await self._claim_and_handle(wanted, begun)
-        except Exception as failure:
-            if not begun:
-                raise
-            what = "a job message could not be handled where it was claimed; it is claimed again"
-            log.warning(what, job=begun[-1].job_id, exc_info=failure)
-        return await self._claim(wanted)
+
+        async def first(without: Sequence[str]) -> Sequence[Row]:
+            async with self._flow.database.session() as session:
+                return await session.fetch("first_due_job", {"kinds": kinds, "without": without, "limit": 1})
+
+        async def claim(limit: int, without: Sequence[str]) -> Sequence[JobMessage]:
+            wanted = {"kinds": kinds, "limit": limit, "owner": self._flow.owner, "lease": self._lease}
+            return await self._claim_or_handle(wanted | {"without": without}, lone=limit > 1)
+
+        return await self._unclaimable.claim("claim job", limit, claim, first)
 
     async def handle(self, message: JobMessage) -> None:
         """Do what is next, and do not raise: what fails is put off."""
@@ -54,6 +54,20 @@ class JobMessages:
             await self._put_off(message, failure)
         finally:
             self._held.drop("job", [message.job_id])
+
+    async def _claim_or_handle(self, wanted: Mapping[str, object], *, lone: bool) -> Sequence[JobMessage]:
+        """With `lone` one that comes alone is handled at once: where there is room for no more, others wait."""
+        if not lone:
+            return await self._claim(wanted)
+        begun: list[JobMessage] = []
+        try:
+            return await self._claim_and_handle(wanted, begun)
+        except Exception as failure:
+            if not begun:
+                raise
+            what = "a job message could not be handled where it was claimed; it is claimed again"
+            log.warning(what, job=begun[-1].job_id, exc_info=failure)
+        return await self._claim(wanted)
 
     async def _claim(self, wanted: Mapping[str, object]) -> Sequence[JobMessage]:
         with self._held.claiming("job") as won:

@@ -140,12 +140,31 @@ class _Keeper:
             keys = list(leases)
             for first in range(0, len(keys), _AT_ONCE):
                 some = keys[first : first + _AT_ONCE]
-                numbers = [leases[key] for key in some]
-                listed = {"keys": some, "lease_numbers": numbers, "begun": self._ledger.begun(some)}
-                rows = connection.execute(renew.encode(), common | listed).fetchall()
+                listed: dict[str, list[Any]] = {
+                    "keys": some,
+                    "lease_numbers": [leases[key] for key in some],
+                    "begun": self._ledger.begun(some),
+                }
+                rows = _renewed(connection, renew.encode(), common, listed)
                 reasons = {row["key"]: row["stop_reason"] for row in rows if row["stop_reason"]}
                 if reasons:
                     _say({"kind": "stop", "reasons": reasons})
+
+
+def _renewed(
+    connection: _Connection, renew: bytes, common: Mapping[str, object], listed: Mapping[str, list[Any]]
+) -> list[dict[str, Any]]:
+    """Renew these leases; where one of the rows cannot be written, each alone, so that the others do not run out."""
+    try:
+        return connection.execute(renew, {**common, **listed}).fetchall()
+    except (psycopg.OperationalError, psycopg.ProgrammingError):
+        raise
+    except psycopg.Error:
+        if len(listed["keys"]) == 1:
+            traceback.print_exc()
+            return []
+    apart = [{name: [values[at]] for name, values in listed.items()} for at in range(len(listed["keys"]))]
+    return [row for one in apart for row in _renewed(connection, renew, common, one)]
 
 
 def _say(message: Mapping[str, object]) -> None:

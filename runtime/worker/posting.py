@@ -1,7 +1,6 @@
 """What a worker runs beside its feeds where the bus is a broker: a relay and a reader of dead letters a queue."""
 
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
 from ..bus.letter import Kind
 from ..bus.port import Bus
@@ -19,17 +18,20 @@ class Posting:
         self._bus = bus
         self._relays: list[tuple[frozenset[Kind], Relay]] = []
         self._readers: list[DeadLetterReader] = []
+        self._loops: dict[str, Callable[[], Awaitable[None]]] = {}
         transport = bus.transport
         if transport is not None:
             for lane in bus.lanes:
                 sender = transport.sender(lane.queue)
                 relay = Relay(database, lane, sender, sending_of(settings), settings.poll)
                 self._relays.append((frozenset(lane.types), relay))
-                self._readers.append(DeadLetterReader(database, transport.dead_letters(lane.queue)))
+                reader = DeadLetterReader(database, transport.dead_letters(lane.queue))
+                self._readers.append(reader)
+                self._loops |= {f"relay of {lane.queue}": relay.run, f"dead letters of {lane.queue}": reader.run}
 
-    def loops(self) -> list[Coroutine[Any, Any, None]]:
-        """What is to run until it is cancelled."""
-        return [*(relay.run() for _, relay in self._relays), *(reader.run() for reader in self._readers)]
+    def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What is to run until it is cancelled, by name."""
+        return self._loops
 
     def wake(self, kind: Kind) -> None:
         """A message of this kind is to be sent."""

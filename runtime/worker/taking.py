@@ -32,7 +32,7 @@ class Taker:
         The room is kept for them. Where the transaction is tried again, so is this.
         """
         self.reserve(0)
-        limit = min(stage.still_open, self._hands.room_of(stage.task_type))
+        limit = min(stage.tasks_open, self._hands.room_of(stage.task_type))
         if not limit or stage.task_type not in self._types:
             return ()
         self.reserve(limit)

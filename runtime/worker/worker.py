@@ -25,8 +25,10 @@ from ..logs import logger
 from ..reconciler import Reconciler
 from ..settings import Settings
 from ..store.database import Database
+from ..store.failures import Failures
 from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage, StageRow
 from ..store.session import Claim, Note, Row
+from ..store.unclaimable import Unclaimable
 from .cancelling import cancel_all
 from .claims import Claimer, claiming
 from .feed import Apart, Crew, Feed
@@ -34,6 +36,7 @@ from .hands import Hands
 from .held import Held
 from .job_messages import JobMessages
 from .leases import LeaseKeeper
+from .loops import Loops
 from .pace import Pace
 from .posting import Posting
 from .settler import Settler
@@ -65,6 +68,7 @@ class Worker:
         self._settings = settings
         self._more = more or {}
         self._held = Held()
+        self._unclaimable = Unclaimable(database, self.name)
         self._stopping = asyncio.Event()
         self._turn = 0
 
@@ -92,20 +96,33 @@ class Worker:
         pace = Pace(settings.concurrency, settings.prefetch)
         self._hands = Hands(self._runner, pace, settings.concurrency, self._settler)
         self._flow = Flow(self._database, self._bus, self.name, self._runner.call, self._met, self._taking())
-        self._messages = JobMessages(self._flow, self._jobs, self._held, settings.lease)
+        self._messages = JobMessages(self._flow, self._jobs, self._held, settings.lease, self._unclaimable)
         keeper = LeaseKeeper(self._database, self._held, self.name, settings.lease)
         shared = Shared(self._hands)
         intakes = self._bus.intakes(self._claimer())
         self._feeds: dict[Intake, Feed[Any]] = {intake: self._feed(intake, shared) for intake in intakes}
         self._posting = Posting(self._database, self._bus, settings)
         keeper.start()
-        settling = asyncio.create_task(self._settler.run())
-        feeding = [asyncio.create_task(feed.run()) for feed in self._feeds.values()]
-        reconciler = Reconciler(self._database, self._bus, self.name, settings, settings.lease, beat=self._posting.beat)
-        loops = [asyncio.create_task(self._bus.listen(self._wake)), asyncio.create_task(reconciler.run())]
-        loops += [asyncio.create_task(loop) for loop in self._posting.loops()]
+        failures = Failures()
+        kept = Loops(failures)
+        settling = kept.start("settler", self._settler.run)
+        feeding = [kept.start(f"feed of {feed.name}", feed.run) for feed in self._feeds.values()]
+        reconciler = Reconciler(
+            self._database,
+            self._bus,
+            self.name,
+            settings,
+            settings.lease,
+            beat=self._posting.beat,
+            failures=failures,
+        )
+        loops = [
+            kept.start("listener", partial(self._bus.listen, self._wake)),
+            kept.start("reconciler", reconciler.run),
+            *(kept.start(name, loop) for name, loop in self._posting.loops().items()),
+        ]
         if until_idle:
-            loops.append(asyncio.create_task(self._stop_when_idle()))
+            loops.append(kept.start("watch for idleness", self._stop_when_idle))
         stopped = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait([*feeding, *loops, settling, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -135,7 +152,10 @@ class Worker:
         """Where tasks are messages, each waits for its own."""
         if self._bus.lanes:
             return taking_none
-        claim = partial(self._claim_of, "task", TASKS)
+
+        def claim(kinds: list[str], limit: int) -> Claim:
+            return self._claim_of("task", TASKS, kinds, limit, self._unclaimable.keys("claim task"))
+
         return Taking(self._hands, self._held, self._tasks, claim=claim, calls=self._calls)
 
     def _claimer(self) -> Claimer:
@@ -223,14 +243,21 @@ class Worker:
         return [ClaimedCallback(**row) for row in rows]
 
     async def _claim(self, kind: Kind, record: Record, kinds: list[str], limit: int) -> list[Row]:
-        claim = self._claim_of(kind, record, kinds, limit)
-        with self._held.claiming(kind) as won:
-            async with self._database.session() as session:
-                rows = await session.claim(claim)
-            won.update({row["key"]: row["lease_number"] for row in rows})
-        return rows
+        async def claim(limit: int, without: Sequence[str]) -> list[Row]:
+            wanted = self._claim_of(kind, record, kinds, limit, without)
+            with self._held.claiming(kind) as won:
+                async with self._database.session() as session:
+                    rows = await session.claim(wanted)
+                won.update({row["key"]: row["lease_number"] for row in rows})
+            return rows
 
-    def _claim_of(self, kind: Kind, record: Record, kinds: list[str], limit: int) -> Claim:
+        async def first(without: Sequence[str]) -> list[Row]:
+            async with self._database.session() as session:
+                return await session.first_due(self._claim_of(kind, record, kinds, 1, without))
+
+        return list(await self._unclaimable.claim(f"claim {kind}", limit, claim, first))
+
+    def _claim_of(self, kind: Kind, record: Record, kinds: list[str], limit: int, without: Sequence[str] = ()) -> Claim:
         return Claim(
             record=record,
             event=claiming(kind, self.name),
@@ -238,6 +265,7 @@ class Worker:
             limit=limit,
             owner=self.name,
             lease=self._settings.lease,
+            without=without,
         )
 
     def _rotated(self, kinds: Mapping[str, object]) -> list[str]:

@@ -49,7 +49,7 @@ async def test_a_tied_column_is_neither_missing_nor_superfluous(
     required = any(tie.column == column and state in tie.required for tie in record.ties)
     value = "NULL" if required else SAMPLES[record.column(column).type]
     async with AsyncExitStack() as stack:
-        if column in record.outcome:  # a guard is before the constraint here, and says less
+        if column in record.kept:  # a guard is before the constraint here, and says less
             await stack.enter_async_context(without_guard(shared, record, f"5_{column}"))
         assert await refused_by(shared, record, subject.key, {column: value}) == f"{record.table}_{column}_tied"
 

@@ -1,15 +1,14 @@
 """The deadline of a job: past it the job fails, whatever it waits for."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from coremachine import AsyncCoreMachine, Job, Stage, TaskContext, task
-from coremachine.runtime.flow.deadline import end_overdue_jobs
+from coremachine.runtime.flow.deadline import end_overdue_job
 from coremachine.runtime.reconciler import Reconciler
-from coremachine.runtime.store.session import Row, Session
+from coremachine.runtime.store.session import Row
 from coremachine.statemachine.errors import DefinitionError
 from tests.databases import OpenApp
 from tests.integration.lost_worker import claim_tasks, handle_messages
@@ -204,20 +203,11 @@ async def test_cancelling_a_job_that_was_stopped_at_its_deadline_cancels_it(open
 
 
 async def test_of_two_reconcilers_that_found_the_same_job_one_asks_it_to_stop(
-    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+    open_app: OpenApp,
 ) -> None:
     app = await open_app(SUMS)
     job_id, _ = await held(app, SUMS, numbers=[1])
     await rows(app, PASSED)
-    fetch, first = Session.fetch, [True]
-
-    async def fetch_late(self: Session, name: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
-        found = await fetch(self, name, parameters)
-        if name == "overdue_jobs" and first:
-            first.clear()
-            assert await end_overdue_jobs(app.database, app.bus, 10) == 1
-        return found
-
-    monkeypatch.setattr(Session, "fetch", fetch_late)
-    assert await end_overdue_jobs(app.database, app.bus, 10) == 0
+    assert await end_overdue_job(app.database, app.bus, job_id)
+    assert not await end_overdue_job(app.database, app.bus, job_id)
     assert (await counted_events(app, job_id))["stop_requested"] == 1

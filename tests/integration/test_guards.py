@@ -186,7 +186,7 @@ async def test_without_its_guard_an_event_changes_with_no_move(shared: Session, 
 
 
 ANOTHER = {"result": """'{"another": 1}'""", "error": """'{"type": "Another"}'"""}
-OUTCOMES = [(record, column) for record in SCHEMA.records for column in record.outcome]
+OUTCOMES = [(record, column) for record in SCHEMA.records for column in record.kept]
 
 
 @pytest.mark.parametrize(("record", "column"), OUTCOMES, ids=named)

@@ -10,7 +10,7 @@ from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.errors import StaleMessageError
 from coremachine.runtime.flow.callback import run_callback
 from coremachine.runtime.flow.cancel import cancel
-from coremachine.runtime.flow.deadline import end_overdue_jobs, end_overdue_tasks
+from coremachine.runtime.flow.deadline import end_overdue_job, end_overdue_tasks
 from coremachine.runtime.flow.finalize import finalize_job
 from coremachine.runtime.flow.flow import Flow, Found
 from coremachine.runtime.flow.handle_job import next_step
@@ -237,7 +237,7 @@ class Replay:
         await run(self.owner, f"UPDATE app.stages SET stopped_at = {LONG_AGO} {where}", given)  # noqa: S608
 
     async def _end_overdue_job(self, _: Action) -> None:
-        await end_overdue_jobs(self.app.database, self.app.bus, 10)
+        await end_overdue_job(self.app.database, self.app.bus, self.job_id)
 
     async def _end_overdue_task(self, action: Action) -> None:
         await end_overdue_tasks(self.app.database, self.app.bus, [await self._task(action)], "a reconciler")
@@ -274,7 +274,10 @@ class Replay:
         await run(self.owner, f"UPDATE app.callbacks SET {sets} WHERE job_id = %(id)s", {"id": self.job_id})  # noqa: S608
 
     async def _rescue_callback(self, _: Action) -> None:
-        assert await rescue_callbacks(self.app.database, self.app.bus, 10, "a reconciler") == 1
+        async with self.app.database.session() as session:
+            found = await session.fetch("expired_callbacks", {"limit": 10})
+        callbacks = [ClaimedCallback(**row) for row in found]
+        assert await rescue_callbacks(self.app.database, self.app.bus, callbacks, "a reconciler") == 1
 
     async def _cancel(self, _: Action) -> None:
         await cancel(self.app.database, self.app.bus, self.job_id, "nobody wants it")

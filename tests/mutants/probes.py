@@ -108,7 +108,7 @@ def _of_end(record: Record, ground: Ground, tie: Tie, state: str) -> Iterator[Pr
 def of_outcomes(record: Record, ground: Ground) -> Iterator[Probe]:
     """What a row ended with is not overwritten while it stays where it is."""
     for tie in record.ties:
-        if tie.column in record.outcome:
+        if tie.column in record.kept:
             sql = update(record, ground.key(record, tie.required[0]), {tie.column: sample_of(record, tie)})
             yield Probe(f"{record.machine}: another {tie.column}", sql, refused=True, words="without a move")
 
@@ -227,5 +227,5 @@ def of_ties(record: Record, ground: Ground) -> Iterator[Probe]:
         cleared = dict.fromkeys(with_its_twin, "NULL")
         yield Probe(f"{name} given", update(record, key, filled), refused=state not in (*tie.required, *tie.allowed))
         yield Probe(f"{name} missing", update(record, key, cleared), refused=state in tie.required)
-        if tie.column in record.outcome:
+        if tie.column in record.kept:
             yield from _of_end(record, ground, tie, state)

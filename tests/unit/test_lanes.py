@@ -18,7 +18,7 @@ SOON = 20
 def call_of(function: Callable[..., Any], item: object, told: list[str] | None = None) -> Call:
     """A call of `function` with `item`; what it tells goes to `told`."""
     definition = {"kind": "each", "timeout": None}
-    stage = StageRow(1, "a" * 64, 1, "only", "work", "processing", definition, 9, 0, 0, 0, None, None)
+    stage = StageRow(1, "a" * 64, 1, "only", "work", "processing", definition, 9, 9, 0, 0, 0, None, None)
     claimed = ClaimedTask(
         key="1-0",
         job_id="a" * 64,

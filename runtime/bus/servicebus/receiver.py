@@ -103,7 +103,7 @@ def envelope_of(message: ServiceBusReceivedMessage, queue: str) -> Envelope:
     """A message as the worker sees it. `delivery_count` counts from 0."""
     properties = message.application_properties or {}
     return Envelope(
-        message_id=message.message_id or "",
+        message_id=id_of(message),
         body=body_of(message),
         delivery_count=message.delivery_count or 0,
         queue=queue,
@@ -111,6 +111,12 @@ def envelope_of(message: ServiceBusReceivedMessage, queue: str) -> Envelope:
         locked_until=message.locked_until_utc,
         receipt=message,
     )
+
+
+def id_of(message: ServiceBusReceivedMessage) -> str:
+    """The id as text. AMQP lets others give a number, a UUID or bytes, whatever the SDK's types say."""
+    told: object = message.message_id
+    return "" if told is None else _text(told)
 
 
 def body_of(message: ServiceBusReceivedMessage) -> bytes:

@@ -14,6 +14,7 @@ from coremachine.runtime.flow.resume import resume
 from coremachine.runtime.flow.run_task import settle
 from coremachine.runtime.store.rows import ClaimedTask
 from coremachine.runtime.store.session import Row
+from coremachine.runtime.store.unclaimable import Unclaimable
 from coremachine.runtime.worker.held import Held
 from coremachine.runtime.worker.job_messages import JobMessages
 from tests.integration.interleavings.starts import COURIER, LADDER, LONG, Start, call, claim_messages, claim_tasks
@@ -94,7 +95,7 @@ async def taken(actor: Actor) -> Said:
     """What a worker does with a message that comes alone: it claims and handles it in one transaction."""
     met: list[str] = []
     flow = Flow(actor.database, actor.bus, actor.name, call, lambda job, _: met.append(job["job_id"]))
-    messages = JobMessages(flow, {LADDER.name: LADDER}, Held(), LONG)
+    messages = JobMessages(flow, {LADDER.name: LADDER}, Held(), LONG, Unclaimable(actor.database, actor.name))
     left = await messages.claim([LADDER.name], 2)
     return Counter(["opened" for _ in met if not left])
 

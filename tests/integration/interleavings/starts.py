@@ -117,7 +117,7 @@ async def claim_tasks(session: Session, owner: str, limit: int) -> list[ClaimedT
 
 async def claim_messages(session: Session, owner: str) -> list[JobMessage]:
     """Claim job messages as a worker does."""
-    parameters = {"kinds": [LADDER.name], "limit": 1, "owner": owner, "lease": LONG}
+    parameters = {"kinds": [LADDER.name], "limit": 1, "without": [], "owner": owner, "lease": LONG}
     rows = await session.fetch("claim_job_messages", parameters)
     return [JobMessage.of(row) for row in rows]
 

@@ -1,0 +1,61 @@
+"""The items of a step, handled together; where that fails, apart: one that cannot be handled stops no other."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+import psycopg
+
+from ...statemachine.errors import LostRaceError
+from ..logs import logger
+from ..store.database import Database
+from ..store.passing import passes
+from ..store.set_aside import set_aside
+
+T = TypeVar("T")
+log = logger("reconciler")
+
+
+class Name(NamedTuple):
+    """What an item is called where it is set aside, and the job that it belongs to."""
+
+    item: str
+    job_id: str
+
+
+class OneByOne:
+    """Handles the items of a worker's steps."""
+
+    def __init__(self, database: Database, worker: str) -> None:
+        self._database = database
+        self._worker = worker
+
+    async def handle(
+        self,
+        step: str,
+        items: Sequence[T],
+        together: Callable[[Sequence[T]], Awaitable[int]],
+        name: Callable[[T], Name],
+    ) -> int:
+        """Have `together` handle the items, in halves where it fails; return the sum of what it returned.
+
+        An item that cannot be handled alone is set aside. Raises psycopg.OperationalError in an outage, in which
+        nothing is wrong with the items.
+        """
+        if not items:
+            return 0
+        try:
+            return await together(items)
+        except LostRaceError as lost:
+            if len(items) == 1:
+                log.info("somebody else was first", step=step, error=str(lost))
+                return 0
+        except Exception as error:
+            if isinstance(error, psycopg.OperationalError) and passes(error):
+                raise
+            if len(items) == 1:
+                item, job_id = name(items[0])
+                await set_aside(self._database, step, item, job_id, error, worker=self._worker)
+                return 0
+        half = len(items) // 2
+        first = await self.handle(step, items[:half], together, name)
+        return first + await self.handle(step, items[half:], together, name)

@@ -1,0 +1,40 @@
+"""Times as Python can hold them: PostgreSQL knows later and earlier ones, and infinity."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg.abc import AdaptContext, Buffer
+from psycopg.adapt import Loader
+from psycopg.pq import Format
+
+LATEST = datetime(9999, 12, 30, tzinfo=UTC)
+EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
+"""A day from the edge, so that no time zone leads beyond it."""
+
+OID = psycopg.adapters.types["timestamptz"].oid
+
+
+class BoundedTimeLoader(Loader):
+    """Reads a time that is out of Python's range as the last, or the first, within it: one row must not hide a list."""
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        exact = psycopg.adapters.get_loader(OID, Format.TEXT)
+        if exact is None:
+            raise AssertionError("psycopg reads no timestamptz")
+        self._exact = exact(oid, context)
+
+    def load(self, data: Buffer) -> datetime:
+        """The time."""
+        try:
+            read: datetime = self._exact.load(data)
+        except psycopg.DataError:
+            text = bytes(data)
+            return EARLIEST if text.startswith(b"-") or text.endswith(b"BC") else LATEST
+        return read
+
+
+def bound_times(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Have this connection read every time so."""
+    connection.adapters.register_loader(OID, BoundedTimeLoader)

@@ -1,0 +1,34 @@
+"""The loops of a worker: one that fails for a reason nobody foresaw is logged, begins again, and is seen elsewhere."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from ...statemachine.retry import Backoff
+from ..logs import logger
+from ..store.failures import Failures
+
+log = logger("loops")
+BACKOFF: Final = Backoff(first=0.2, most=10)
+
+
+class Loops:
+    """Keeps loops running. What a loop foresees, as an outage, it handles itself; here is what nobody thought of."""
+
+    def __init__(self, failures: Failures) -> None:
+        self._failures = failures
+
+    def start(self, name: str, run: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
+        """Have a loop run until it returns or is cancelled."""
+        return asyncio.create_task(self._keep_running(name, run), name=name)
+
+    async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                return await run()
+            except Exception as error:
+                times = self._failures.add(name, error)
+                # in full the first time, then ever more rarely: a loop that fails all day must not fill a disk
+                if times.bit_count() == 1:
+                    log.exception("a loop of the worker failed; it begins again", loop=name, times=times)
+                await asyncio.sleep(BACKOFF.delay(times))

@@ -9,7 +9,7 @@ from ...diagrams.timeline import TimelineEvent
 from ...statemachine.lifecycles import CALLBACK, JOB
 from ..store.rows import StageRow
 from .audit import OVERDUE_S
-from .why_facts import Facts, OwedCallback, QueuedTasks, RunningTasks
+from .why_facts import Facts, OwedCallback, QueuedTasks, RunningTasks, SetAside
 
 Verdict = Literal["running", "waiting", "stalled", "completed", "failed", "cancelled"]
 WORKER = "coremachine worker --app MODULE"
@@ -62,7 +62,7 @@ class Wait(NamedTuple):
 
 def why(facts: Facts) -> Why:
     """Decide what a job waits for, who holds it and until when, and what can be done now."""
-    waits = list(_waits(facts))
+    waits = [*_of_failures(facts), *_waits(facts)]
     status: str = facts.job["status"]
     verdict = cast("Verdict", status) if JOB.by_name[status].terminal else _nearest(waits)
     times = [at for at in (facts.job["deadline_at"], *(wait.until for wait in waits)) if at is not None]
@@ -113,6 +113,21 @@ def _waits(facts: Facts) -> Iterator[Wait]:
         yield _mended(facts, f"stage {stage.stage} ({stage.name}) is to be closed: all its tasks are counted")
     if stage is None and facts.job["due_at"] is None:
         yield _mended(facts, "a message for the job: there is neither one nor an open stage")
+
+
+def _of_failures(facts: Facts) -> Iterator[Wait]:
+    """What workers could not handle of this job, and, while it is open, the loops of theirs that fail."""
+    for aside in facts.set_aside:
+        yield _set_aside(facts, aside)
+    if not JOB.by_name[facts.job["status"]].terminal:
+        for failing in facts.failing_loops:
+            yield Wait(f"the {failing.loop} of worker {failing.worker}, which fails: {failing.message}", "waiting")
+
+
+def _set_aside(facts: Facts, aside: SetAside) -> Wait:
+    times = "once" if aside.times == 1 else f"{aside.times} times in a row"
+    words = f"{aside.step} {aside.item}, which failed {times}: {aside.message}"
+    return Wait(f"{words}; tried again {_in(facts, aside.until)}", "stalled", aside.until)
 
 
 def _running(facts: Facts, running: RunningTasks, stage: StageRow | None) -> Wait:

@@ -65,6 +65,26 @@ class OwedCallback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """Something of the job that workers could not handle `times` times in a row, and try again at `until`."""
+
+    step: str
+    item: str
+    times: int
+    until: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailingLoop:
+    """A loop of a living worker that fails, and its last error."""
+
+    worker: str
+    loop: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """A job and all that it may wait for, at the moment `now` of the database's clock.
 
@@ -80,6 +100,8 @@ class Facts:
     running: Sequence[RunningTasks]
     queued: Sequence[QueuedTasks]
     callbacks: Sequence[OwedCallback]
+    set_aside: Sequence[SetAside]
+    failing_loops: Sequence[FailingLoop]
     last_successful: TimelineEvent | None
     first_failure: TimelineEvent | None
     ended: TimelineEvent | None
@@ -94,7 +116,8 @@ async def read_facts(database: Database, settings: Settings, job_id: str) -> Fac
     """Read all facts of one job in one snapshot, without a lock."""
     async with database.transaction() as session:
         await session.run("read_only_snapshot")
-        (workers,) = await session.fetch("why_workers", {"beat_within": beat_within(settings)})
+        alive = {"beat_within": beat_within(settings)}
+        (workers,) = await session.fetch("why_workers", alive)
         (job,) = await session.fetch("load_job", {"job_id": job_id})
         stages = [StageRow.of(row) for row in await session.fetch("load_stages", {"job_id": job_id})]
         opened = next((stage for stage in stages if stage.status == "processing"), None)
@@ -109,6 +132,8 @@ async def read_facts(database: Database, settings: Settings, job_id: str) -> Fac
             running=running,
             queued=[QueuedTasks(**row) for row in await _of_stage(session, "why_queued", opened)],
             callbacks=callbacks,
+            set_aside=[SetAside(**row) for row in await session.fetch("why_set_aside", {"job_id": job_id})],
+            failing_loops=[FailingLoop(**row) for row in await session.fetch("why_failing_loops", alive)],
             last_successful=success,
             first_failure=failure,
             ended=await _end(session, job),

@@ -27,11 +27,15 @@ class BoundedTimeLoader(Loader):
 
     def load(self, data: Buffer) -> datetime:
         """The time."""
+        text = bytes(data).decode("ascii")
+        try:
+            return datetime.fromisoformat(text)  # a tenth of the price
+        except ValueError:
+            pass
         try:
             read: datetime = self._exact.load(data)
         except psycopg.DataError:
-            text = bytes(data)
-            return EARLIEST if text.startswith(b"-") or text.endswith(b"BC") else LATEST
+            return EARLIEST if text.startswith("-") or text.endswith("BC") else LATEST
         return read
 
 

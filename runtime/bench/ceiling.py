@@ -83,7 +83,7 @@ async def _open(app: AsyncCoreMachine) -> None:
     async def call(function: Any, given: Mapping[str, object]) -> Any:
         return await asyncio.to_thread(lambda: function(**given))
 
-    claim = {"kinds": [FLAT.name], "limit": 100, "owner": "ceiling", "lease": 60.0}
+    claim = {"kinds": [FLAT.name], "limit": 100, "without": [], "owner": "ceiling", "lease": 60.0}
     async with app.database.session() as session:
         rows = await session.fetch("claim_job_messages", claim)
     flow = Flow(app.database, app.bus, "ceiling", call)
@@ -95,7 +95,14 @@ def drain(url: str, schema: str, told_by: ToldBy) -> Drained:
     """Claim and complete until nothing is left."""
     moved, began, ended = 0, 0.0, 0.0
     statements = told(schema, told_by)
-    wanted = {"kinds": [flat_work.name], "limit": SET, "lease_owner": "ceiling", "lease": 60.0, **CLAIMED}
+    wanted = {
+        "kinds": [flat_work.name],
+        "limit": SET,
+        "without": [],
+        "lease_owner": "ceiling",
+        "lease": 60.0,
+        **CLAIMED,
+    }
     with psycopg.Connection[Row].connect(url, autocommit=True, row_factory=cast("Any", dict_row)) as connection:
         while rows := connection.execute(statements.claim, wanted, prepare=False).fetchall():
             began = began or time.time()

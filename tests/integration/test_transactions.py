@@ -144,7 +144,7 @@ async def test_what_passes_over_whole_tables_may_scan_them_and_leaves_the_connec
 
 async def test_a_transaction_that_writes_nothing_takes_no_number(database: Database) -> None:
     """A worker with nothing to do asks for more each second: its commits are not to wait for the disk."""
-    nothing = {"kinds": ["no such job"], "limit": 4, "owner": "a worker", "lease": 60.0}
+    nothing = {"kinds": ["no such job"], "limit": 4, "without": [], "owner": "a worker", "lease": 60.0}
     numbers = [await next_number(database)]
     for _ in range(3):
         assert await database.commit_once(lambda mine: mine.fetch("claim_job_messages", nothing)) == []

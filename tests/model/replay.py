@@ -118,7 +118,13 @@ class Replay:
         return Found(self.job, message, row, stages)
 
     async def _claim_message(self, action: Action) -> None:
-        parameters = {"kinds": [self.job.name], "limit": 1, "owner": f"worker {action.worker}", "lease": LONG}
+        parameters = {
+            "kinds": [self.job.name],
+            "limit": 1,
+            "without": [],
+            "owner": f"worker {action.worker}",
+            "lease": LONG,
+        }
         async with self.app.database.session() as session:
             (row,) = await session.fetch("claim_job_messages", parameters)
         assert row["job_id"] == self.job_id

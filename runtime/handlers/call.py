@@ -28,7 +28,7 @@ class Call:
     plan: Plan
     value: object
 
-    def __init__(self, task: ClaimedTask, tell: TellOf, begin: Callable[[str], None]) -> None:
+    def __init__(self, task: ClaimedTask, tell: TellOf, begin: Callable[[str, int], None]) -> None:
         self.task = task
         self._begin = begin
         self.began = 0.0
@@ -42,7 +42,7 @@ class Call:
         """Its handler has a place: from here on its time runs. May be called from any thread."""
         self.began = time.monotonic()
         if self.task.deadline_at is not None:
-            self._begin(self.task.key)
+            self._begin(self.task.key, self.task.lease_number)
 
     def end(self) -> bool:
         """Whether it is now up to the caller to tell the outcome. True once. May be called from any thread."""

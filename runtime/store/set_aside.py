@@ -3,6 +3,8 @@
 import json
 from typing import Final
 
+import psycopg
+
 from ..logs import logger
 from .database import Database
 from .text import error_data
@@ -19,7 +21,10 @@ async def set_aside(  # noqa: PLR0913 - each by its name
 
     Raises psycopg.Error where that cannot be written.
     """
-    given = {"step": step, "item": item, "job_id": job_id, "error": json.dumps(error_data(error)), "worker": worker}
+    told = error_data(error)
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        told["message"] = error.diag.message_primary  # without the statements that led to it, which the log has
+    given = {"step": step, "item": item, "job_id": job_id, "error": json.dumps(told), "worker": worker}
     async with database.session() as session:
         (row,) = await session.fetch("set_aside", {**given, "first": FIRST_SECONDS, "most": MOST_SECONDS})
     seconds = float(row["seconds"])

@@ -26,11 +26,11 @@ class Held:
         self._stops: dict[str, Stop] = {}
         self._begun: set[str] = set()
         self._tell: Tell | None = None
-        self._watched: dict[tuple[Kind, str], asyncio.Future[None]] = {}
+        self._watched: dict[tuple[Kind, str, int], asyncio.Future[None]] = {}
 
-    def watch(self, kind: Kind, key: str) -> "asyncio.Future[None]":
-        """Done when what is held under this key no longer is. Called on the loop, as `drop` is where one watches."""
-        return self._watched.setdefault((kind, key), asyncio.get_running_loop().create_future())
+    def watch(self, kind: Kind, key: str, number: int) -> "asyncio.Future[None]":
+        """Done when this lease is no longer held. Called on the loop, as `drop` is where one watches."""
+        return self._watched.setdefault((kind, key, number), asyncio.get_running_loop().create_future())
 
     @property
     def empty(self) -> bool:
@@ -64,26 +64,33 @@ class Held:
             with self._lock:
                 self._claiming[kind] -= 1
                 self._leases[kind].update(won)
+                if kind == "task":
+                    self._begun.difference_update(won)  # under an earlier lease, maybe; not under this one
                 self._say({"kind": "claimed", "of": kind, "leases": won})
 
-    def drop(self, kind: Kind, keys: Collection[str]) -> None:
-        """Their outcomes are committed, or no longer ours to commit."""
+    def drop(self, kind: Kind, leases: Collection[tuple[str, int]]) -> None:
+        """The outcomes under these leases, each a key and its number, are committed, or no longer ours to commit.
+
+        A worker may have claimed the same row again meanwhile: a later lease stays held.
+        """
         with self._lock:
-            for key in keys:
-                self._leases[kind].pop(key, None)
-                self._stops.pop(key, None)
-                self._begun.discard(key)
-            self._say({"kind": "drop", "of": kind, "keys": list(keys)})
-        for key in keys:
-            watching = self._watched.pop((kind, key), None)
+            for key, number in leases:
+                if self._leases[kind].get(key) == number:
+                    del self._leases[kind][key]
+                    self._stops.pop(key, None)
+                    self._begun.discard(key)
+            self._say({"kind": "drop", "of": kind, "leases": list(leases)})
+        for lease in leases:
+            watching = self._watched.pop((kind, *lease), None)
             if watching is not None and not watching.done():
                 watching.set_result(None)
 
-    def begin_task(self, key: str) -> None:
+    def begin_task(self, key: str, number: int) -> None:
         """The task has a place, and its handler begins: from here on its deadline stands."""
         with self._lock:
-            self._begun.add(key)
-            self._say({"kind": "begin", "of": "task", "keys": [key]})
+            if self._leases["task"].get(key) == number:
+                self._begun.add(key)
+                self._say({"kind": "begin", "of": "task", "keys": [key]})
 
     def heard_by(self, stops: Mapping[str, Stop]) -> None:
         """For each of these tasks call the function with the reason when the task's stage asks it to stop."""

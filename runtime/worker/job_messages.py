@@ -53,7 +53,7 @@ class JobMessages:
         except Exception as failure:  # noqa: BLE001 - logged, told by an event, and counted in put_off
             await self._put_off(message, failure)
         finally:
-            self._held.drop("job", [message.job_id])
+            self._held.drop("job", [(message.job_id, message.lease_number)])
 
     async def _claim_or_handle(self, wanted: Mapping[str, object], *, lone: bool) -> Sequence[JobMessage]:
         """With `lone` one that comes alone is handled at once: where there is room for no more, others wait."""

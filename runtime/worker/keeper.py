@@ -8,7 +8,7 @@ Messages are lines of JSON. From the worker:
     {"kind": "claiming", "of": …}                      a claim is under way: keep all that the database says we hold
     {"kind": "claimed", "of": …, "leases": {key: number}}    it is over, and has won these; there may be others
     {"kind": "begin", "of": "task", "keys": […]}       their handlers begin: what deadline they have stands from here on
-    {"kind": "drop", "of": …, "keys": […]}
+    {"kind": "drop", "of": …, "leases": [[key, number], …]}    a later lease on the same key stays
 
 and to the worker:
 
@@ -58,12 +58,15 @@ class _Ledger:
             elif kind in {"claimed", "hold"}:
                 self._claiming[of] -= kind == "claimed"
                 leases.update(message["leases"])
+                if of == "task":
+                    self._begun.difference_update(message["leases"])
             elif kind == "begin":
                 self._begun.update(message["keys"])
             else:
-                self._begun.difference_update(message["keys"])
-                for key in message["keys"]:
-                    leases.pop(key, None)
+                for key, number in message["leases"]:
+                    if leases.get(key) == number:
+                        del leases[key]
+                        self._begun.discard(key)
 
     def read(self, of: str) -> tuple[dict[str, int], bool]:
         """The leases of a kind, and whether a claim of it is under way."""

@@ -94,7 +94,7 @@ class Settler:
     def _done_with(self, outcomes: list[Outcome]) -> None:
         had_room = self.room
         self.behind -= len(outcomes)
-        self._held.drop("task", [outcome.task.key for outcome in outcomes])
+        self._held.drop("task", [(outcome.task.key, outcome.task.lease_number) for outcome in outcomes])
         if self.room and not had_room:
             self.caught_up()
 

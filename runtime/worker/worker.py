@@ -80,11 +80,11 @@ class Worker:
         """Done once the outcome of `work`, which has been claimed and not yet begun, is committed or given up."""
         match work:
             case JobMessage():
-                return self._held.watch("job", work.job_id)
+                return self._held.watch("job", work.job_id, work.lease_number)
             case ClaimedCallback():
-                return self._held.watch("callback", work.key)
+                return self._held.watch("callback", work.key, work.lease_number)
             case Call():
-                return self._held.watch("task", work.task.key)
+                return self._held.watch("task", work.task.key, work.task.lease_number)
             case _:
                 raise TypeError(f"{work!r} was not claimed here")
 
@@ -297,4 +297,4 @@ class Worker:
         try:
             await run_callback(self._flow, self._jobs[callback.job_type], callback, self._more)
         finally:
-            self._held.drop("callback", [callback.key])
+            self._held.drop("callback", [(callback.key, callback.lease_number)])

@@ -14,7 +14,10 @@ from coremachine.statemachine.tables import TASKS
 from tests.observing import rows
 
 GONE = "gone"
-EXPIRE = "UPDATE app.tasks SET lease_expires_at = now() - interval '1 second', lease_owner = 'gone' RETURNING task_id"
+EXPIRE = (
+    "UPDATE app.tasks SET lease_expires_at = now() - interval '1 second', lease_owner = 'gone'"
+    " WHERE status = 'processing' RETURNING task_id"
+)
 
 
 async def handle_messages(app: AsyncCoreMachine) -> None:

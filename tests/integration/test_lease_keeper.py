@@ -78,8 +78,9 @@ async def test_what_is_dropped_is_not_renewed_any_more(claimed: AsyncCoreMachine
     hold(held, await leases_of(claimed))
     with kept(claimed, held):
         await until_row(claimed, RENEWED, 2)
-        (key, *_) = (row["key"] for row in await leases_of(claimed))
-        held.drop("task", [key])
+        key, number = (await leases_of(claimed))[0].values()
+        held.drop("task", [(key, number - 1)])  # of an earlier lease: the one that is held stays
+        held.drop("task", [(key, number)])
         left = await until_row(claimed, "SELECT task_id FROM app.tasks WHERE lease_expires_at < app.clock()")
     assert left["task_id"] == key
 
@@ -118,7 +119,7 @@ async def test_f40_a_keeper_that_does_not_listen_is_replaced(
     with kept(claimed, held):
         first = await keeper_of(os.getpid())
         os.kill(first, signal.SIGSTOP)
-        held.drop("task", ["more than the pipe takes" * 10_000])
+        held.drop("task", [("more than the pipe takes" * 10_000, 1)])
         hold(held, await leases_of(claimed))
         await keeper_of(os.getpid(), other_than=first)
         await until_row(claimed, RENEWED, 2)

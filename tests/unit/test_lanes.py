@@ -37,7 +37,7 @@ def call_of(function: Callable[..., Any], item: object, told: list[str] | None =
         max_rescues=3,
     )
     heard = told if told is not None else []
-    call = Call(claimed, lambda _task, kind, _data: heard.append(kind), lambda _key: None)
+    call = Call(claimed, lambda _task, kind, _data: heard.append(kind), lambda _key, _number: None)
     call.plan, call.value = Plan(task(function), {}, stage, None), item
     return call
 

@@ -18,6 +18,7 @@ from .figures import Figures
 
 CHILD = "coremachine.runtime.handlers.child"
 STARTED = '"worker started"'
+NAMED = '"worker": "'
 ERROR = '"level": "error"'
 STOP_SECONDS = 120.0
 ORPHAN_SECONDS = 30.0
@@ -45,8 +46,11 @@ class WorkerProcess:
 
     @property
     def name(self) -> str:
-        """What the worker calls itself."""
-        return f"{socket.gethostname()}-{self.process.pid}-1"
+        """What the worker calls itself: it logs that as it starts. Before, its host and process id."""
+        for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
+            if STARTED in line:
+                return line.partition(NAMED)[2].partition('"')[0]
+        return f"{socket.gethostname()}-{self.process.pid}"
 
 
 @dataclass(slots=True)

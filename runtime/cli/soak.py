@@ -1,4 +1,4 @@
-"""`coremachine soak`: whether it holds while workers are killed and PostgreSQL is restarted."""
+"""`coremachine soak`: whether it holds while workers are killed or stopped and PostgreSQL is restarted."""
 
 import logging
 import sys
@@ -30,7 +30,9 @@ def soak(  # noqa: PLR0913 - one parameter for each option
     defaults: Annotated[
         bool, typer.Option("--defaults", help="Leases and all other settings as they are by default.")
     ] = False,
-    kill_every: Annotated[float, typer.Option("--kill-every", min=0.1, help="Mean seconds between two kills.")] = 3,
+    kill_every: Annotated[
+        float, typer.Option("--kill-every", min=0.1, help="Mean seconds between two kills or stops.")
+    ] = 3,
     restart_every: Annotated[
         float, typer.Option("--restart-every", min=1, help="Mean seconds between two restarts of PostgreSQL.")
     ] = 180,
@@ -42,7 +44,7 @@ def soak(  # noqa: PLR0913 - one parameter for each option
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run jobs that fail at random while workers are killed and PostgreSQL is restarted, and judge each of them.
+    """Run jobs that fail at random, kill or stop workers and restart PostgreSQL meanwhile, and judge each job.
 
     It uses a PostgreSQL of its own in a temporary directory. Progress goes to standard error, the report to standard
     output; the last line is the number of violations. Exits with 0 only where there is none, else with 3.

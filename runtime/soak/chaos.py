@@ -34,7 +34,10 @@ class Chaos:
         self.stopped = asyncio.Event()
 
     async def keep_fleet(self) -> None:
-        """Put a worker in the place of each that has ended, and look for what the dead have left. Until cancelled."""
+        """Replace each worker that has ended, let stopped ones go on, and look for what the dead have left.
+
+        Until cancelled.
+        """
         looked = time.monotonic()
         while True:
             self._fleet.keep()
@@ -49,10 +52,9 @@ class Chaos:
             self._figures.violate(f"process {pid} of a handler has outlived its worker")
 
     async def kill_workers(self, every: float) -> None:
-        """Strike a worker now and then."""
+        """Kill or stop a worker now and then."""
         while not await self._passed(self._random.expovariate(1 / every)):
-            if self._fleet.working:
-                self._fleet.strike(self._random)
+            self._fleet.strike(self._random)
 
     async def restart_server(self, every: float) -> None:
         """End the server and start it again, in each of the ways in turn."""

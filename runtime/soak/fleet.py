@@ -1,4 +1,4 @@
-"""The workers: processes of `coremachine worker`, kept at their number, killed now and then."""
+"""The workers: processes of `coremachine worker`, kept at their number, killed or stopped now and then."""
 
 import os
 import socket
@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from signal import SIGKILL, SIGTERM, Signals
+from signal import SIGKILL, SIGSTOP, SIGTERM, Signals
 
 from ...statemachine.errors import OperationError
 from ..embedded.processes import every_process
 from ..settings import Settings
 from .figures import Figures
+from .pause import Pause
 
 CHILD = "coremachine.runtime.handlers.child"
 STARTED = '"worker started"'
@@ -25,6 +26,7 @@ ORPHAN_SECONDS = 30.0
 GIVE_UP = 40
 TAIL = 2_000
 SHARE_OF_SIGTERM = 0.25
+SHARE_OF_SIGSTOP = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,13 @@ class Command:
 
 @dataclass(slots=True)
 class WorkerProcess:
-    """One process. `asked` is the signal it was sent, `asked_at` when, by the monotonic clock."""
+    """One process. `asked` is the signal that ends it, `asked_at` when it was sent, by the monotonic clock."""
 
     process: "subprocess.Popen[bytes]"
     log: Path
     asked: Signals | None = None
     asked_at: float = 0.0
+    pause: Pause | None = None
 
     @property
     def name(self) -> str:
@@ -52,10 +55,19 @@ class WorkerProcess:
                 return line.partition(NAMED)[2].partition('"')[0]
         return f"{socket.gethostname()}-{self.process.pid}"
 
+    def go_on(self) -> None:
+        """End its pause, if it stands still."""
+        if self.pause is not None:
+            self.pause.end()
+            self.pause = None
+
 
 @dataclass(slots=True)
 class Fleet:
-    """Keeps `number` workers at work. `keep` is to be called again and again."""
+    """Keeps `number` workers at work. `keep` is to be called again and again.
+
+    `pauses` are the shortest and the longest time for which a worker is stopped, in seconds.
+    """
 
     command: Command
     url: str
@@ -67,14 +79,20 @@ class Fleet:
     leaving: list[WorkerProcess] = field(default_factory=list[WorkerProcess])
     ended: dict[int, float] = field(default_factory=dict[int, float])
     logs_stay: bool = False
+    pauses: tuple[float, float] = (3.0, 8.0)
     _made: int = 0
     _failed_in_row: int = 0
 
     def keep(self) -> None:
-        """See who has ended, and start as many as are missing. Raises OperationError where none can be started."""
+        """See who has ended or has stood still for long enough, and start as many as are missing.
+
+        Raises OperationError where none can be started.
+        """
         for worker in [*self.working, *self.leaving]:
             if worker.process.poll() is not None:
                 self._bury(worker)
+            elif worker.pause is not None and worker.pause.over:
+                worker.go_on()
             elif worker.asked and time.monotonic() - worker.asked_at > STOP_SECONDS:
                 self.figures.violate(f"worker {worker.name} had not ended {STOP_SECONDS:g} s after {worker.asked.name}")
                 worker.process.kill()
@@ -83,10 +101,28 @@ class Fleet:
         while len(self.working) < self.number:
             self.working.append(self._start())
 
+    @property
+    def running(self) -> list[WorkerProcess]:
+        """The workers that neither leave nor stand still."""
+        return [worker for worker in self.working if worker.pause is None]
+
     def strike(self, random: Random) -> None:
-        """Kill one worker, or ask it to stop; another takes its place at once."""
-        worker = random.choice(self.working)
-        signal = SIGTERM if random.random() < SHARE_OF_SIGTERM else SIGKILL
+        """Kill a running worker, ask it to stop, or let it stand still for longer than its lease."""
+        if not self.running:
+            return
+        worker, drawn = random.choice(self.running), random.random()
+        if drawn < SHARE_OF_SIGSTOP:
+            self.pause(worker, random.uniform(*self.pauses))
+        else:
+            self.end(worker, SIGTERM if drawn < SHARE_OF_SIGSTOP + SHARE_OF_SIGTERM else SIGKILL)
+
+    def pause(self, worker: WorkerProcess, seconds: float, *, alone: bool = False) -> None:
+        """Stop a worker for so long, with its processes unless it is `alone`. Nobody takes its place."""
+        self.figures.kills[SIGSTOP.name] += 1
+        worker.pause = Pause.begin(worker.process.pid, seconds, alone=alone)
+
+    def end(self, worker: WorkerProcess, signal: Signals) -> None:
+        """Kill a worker, or ask it to stop; another takes its place at once."""
         self.figures.kills[signal.name] += 1
         if signal is SIGKILL:
             # the same machine's clock as the database's: the server is ours, and here
@@ -97,6 +133,7 @@ class Fleet:
         """Ask all to end. `keep` must not be called any more, `wait` must."""
         self.number = 0
         for worker in tuple(self.working):
+            worker.go_on()
             self._ask(worker, SIGTERM)
 
     @property
@@ -107,6 +144,7 @@ class Fleet:
     def kill_all(self) -> None:
         """Leave no process of ours, whatever has happened."""
         for worker in (*self.working, *self.leaving):
+            worker.go_on()  # what the worker had started is stopped as well, and may outlive it
             worker.process.kill()
             worker.process.wait()
 
@@ -143,6 +181,7 @@ class Fleet:
     def _bury(self, worker: WorkerProcess) -> None:
         (self.leaving if worker in self.leaving else self.working).remove(worker)
         self.ended[worker.process.pid] = time.monotonic()
+        worker.go_on()
         if worker.process.stdin:
             worker.process.stdin.close()
         said = worker.log.read_text(encoding="utf-8", errors="replace")

@@ -70,9 +70,10 @@ class Soak:
             app = AsyncCoreMachine(server.url, jobs=JOBS, settings=settings, install=True)
             fleet = Fleet(self.command, server.url, settings, logs, self.options.workers, self.figures)
             fleet.logs_stay = self.options.keep is not None
+            fleet.pauses = self.options.pauses
             async with app:
                 await self._describe(app)
-                driver = Driver(app, effects, self.figures, random, quiet=2 * settings.lease + 5)
+                driver = Driver(app, effects, self.figures, random, self.options.quiet)
                 chaos = Chaos(fleet, server, app.database, self.figures, random)
                 try:
                     async with self._fleet_kept(chaos):

@@ -1,6 +1,6 @@
 """One transaction of the model: rows that are changed together, each status along a declared edge."""
 
-from tests.model.state import JobRow, StageRow, State, TaskRow, Worker, World
+from tests.model.state import COUNTED, JobRow, StageRow, State, TaskRow, Worker, World, still_open
 
 
 class ViolationError(Exception):
@@ -11,8 +11,19 @@ class ViolationError(Exception):
         self.kind = kind
 
 
+class RefusedError(ViolationError):
+    """The database's CHECKs refuse a transaction. That is wrong of the flow, unless the transaction is a batch."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__("refused", what)
+
+
 class Draft:
-    """A state in the making. A transaction that raises leaves nothing behind: the draft is thrown away."""
+    """A state in the making. A transaction that raises leaves nothing behind: the draft is thrown away.
+
+    While it lasts, counters are what the flow says of them, and the flow decides by that. At the commit the database
+    puts in what its trigger has counted in the rows of the tasks, and refuses what its CHECKs forbid.
+    """
 
     def __init__(self, world: World, state: State) -> None:
         self.world = world
@@ -27,7 +38,14 @@ class Draft:
         self.noticed = state.noticed
 
     def done(self) -> State:
-        """The state after the commit."""
+        """The state after the commit. Raises RefusedError where the database does not let it happen."""
+        before = self.before
+        for number, stage in enumerate(self.stages):
+            if stage is not before.stages[number] or self.tasks[number] is not before.tasks[number]:
+                self._count(number)
+                self._check_stage(number)
+        if self.job is not self.before.job:
+            self._check_job()
         return State(
             self.job,
             tuple(self.stages),
@@ -38,6 +56,34 @@ class Draft:
             self.resumes,
             self.noticed,
         )
+
+    def _count(self, number: int) -> None:
+        if self.world.keeps("counted by trigger"):
+            real = [row.status for row in self.tasks[number]]
+            counted = [len(real), *(real.count(name) for name in COUNTED)]
+            stage = self.stages[number]
+            if counted != [stage.total, stage.completed, stage.failed, stage.cancelled]:
+                total, completed, failed, cancelled = counted
+                self.stages[number] = stage._replace(
+                    total=total, completed=completed, failed=failed, cancelled=cancelled
+                )
+
+    def _check_stage(self, number: int) -> None:
+        """That counters add up, and that a stage which is not under way has no open task: so none is added either."""
+        stage = self.stages[number]
+        left = still_open(stage)
+        if left < 0:
+            raise RefusedError(f"{stage} counts more tasks than it has")
+        if left and stage.status != "processing":
+            raise RefusedError(f"{stage} has {left} open tasks")
+
+    def _check_job(self) -> None:
+        """That a job which has ended has no stage that has not."""
+        if self.job.status not in self.world.ends["job"] or not self.world.keeps("counted by trigger"):
+            return
+        for number, stage in enumerate(self.stages):
+            if stage.status not in self.world.ends["stage"]:
+                raise RefusedError(f"the job is {self.job.status}, stage {number} {stage.status}")
 
     def fired(self, machine: str, status: str, trigger: str) -> str:
         """The state that `trigger` leads to. The flow never fires what the declaration does not have."""

@@ -4,10 +4,14 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.model.actions import Action, actions, after
+from tests.model.actions import Action, actions
+from tests.model.batches import Sight, batches
+from tests.model.deeds import after, one_by_one
 from tests.model.draft import ViolationError
 from tests.model.invariants import broken
 from tests.model.state import State, World, canonical
+
+DIFFERS = "batch differs from fold"
 
 
 @dataclass
@@ -16,6 +20,7 @@ class Report:
 
     states: int = 0
     steps: int = 0
+    batches: int = 0
     ends: int = 0
     complete: bool = True
     found: dict[str, str] = field(default_factory=dict[str, str])
@@ -23,7 +28,7 @@ class Report:
     """The names of the actions that changed something, with how."""
 
     def __str__(self) -> str:
-        lines = [f"{self.states} states, {self.steps} steps, {self.ends} states at an end"]
+        lines = [f"{self.states} states, {self.steps} steps, {self.batches} batches, {self.ends} states at an end"]
         if not self.complete:
             lines[0] += " (given up: there are more)"
         return "\n".join([*lines, *(f"{kind}: {what}" for kind, what in self.found.items())])
@@ -41,6 +46,7 @@ class Exploration:
         self._came: list[tuple[int, Action] | None] = []
         self._fair_into: list[list[int]] = []
         self._goals: list[int] = []
+        self._tried: set[Sight] = set()
 
     def run(self) -> Report:
         """Explore, and judge whether each state can come to its end by fair actions alone."""
@@ -87,6 +93,26 @@ class Exploration:
                 yield reached
             if action.fair and known != here:
                 self._fair_into[known].append(here)
+        if self.world.batches:
+            yield from self._from_batches(state, here)
+
+    def _from_batches(self, state: State, here: int) -> Iterator[State]:
+        """What batches lead to where it is not what their outcomes lead to one by one: there other actions have led."""
+        for batch in batches(self.world, state, self._tried):
+            self.report.batches += 1
+            try:
+                folded = one_by_one(self.world, state, batch)
+                reached = after(self.world, state, batch)
+            except ViolationError as violation:
+                self._tell(violation.kind, f"{violation} by {_said(batch)}", here)
+                continue
+            if reached == folded:
+                continue
+            self._tell(DIFFERS, f"{_said(batch)} leads elsewhere than one by one", here)
+            reached = canonical(reached)
+            if reached not in self._number:
+                self._add(reached, (here, batch))
+                yield reached
 
     def _add(self, state: State, came: tuple[int, Action] | None) -> int:
         number = self._number[state] = len(self._came)

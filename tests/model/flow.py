@@ -1,7 +1,9 @@
 """What each transaction of the flow does, as `runtime/flow` says it, without the database."""
 
+from collections.abc import Mapping
+
 from tests.model.draft import Draft, ViolationError
-from tests.model.state import StageRow, State, TaskRow, Worker, still_open
+from tests.model.state import State, TaskRow, Worker, still_open
 
 COUNTER = {"completed": "completed", "failed": "failed", "cancelled": "cancelled"}
 
@@ -74,64 +76,17 @@ def _finalize(draft: Draft, worker: Worker, *, fails: bool) -> None:
         draft.callback = TaskRow(world.born("callback"), 1, world.max_attempts)
 
 
-def decide(draft: Draft, row: TaskRow, stage: StageRow, outcome: str) -> str:
-    """The trigger that an outcome fires."""
-    world = draft.world
-    if outcome == "completed":
-        return "complete"
-    if outcome == "overdue":
-        outcome = "failed" if world.timeouts else "cancelled"
-    if outcome == "failed":
-        left = row.attempt < row.max_attempts or not world.keeps("max attempts")
-        return "retry" if left and not stage.stop else "fail"
-    if outcome == "hopeless":
-        return "fail"
-    if outcome == "cancelled" or stage.stop:
-        return "cancel"
-    if outcome == "released":
-        return "release"
-    return "rescue" if row.rescues < world.max_rescues or not world.keeps("max rescues") else "fail"
-
-
-def settle(draft: Draft, worker: Worker, outcome: str) -> None:
-    """Write an outcome, count it, and close the stage where it was the last; a late outcome changes nothing."""
-    world, number, index = draft.world, worker.stage, worker.task
-    row, stage = draft.task(number, index), draft.stages[number]
-    if outcome == "expired" and world.keeps("rescue again") and not row.expired:
-        return
-    if (row.status != "processing" and world.keeps("source")) or not (worker.current or not world.keeps("fence")):
-        return
-    _right_to_settle(row, worker, outcome)
-    trigger = decide(draft, row, stage, outcome)
-    status = draft.fired("task", row.status, trigger)
-    draft.put_task(
-        number,
-        index,
-        TaskRow(status, row.attempt + (trigger == "retry"), row.max_attempts, row.rescues + (trigger == "rescue")),
-    )
-    if status in COUNTER and world.keeps("advance"):
-        advance(draft, number, status, worker.seen)
-
-
-def _right_to_settle(row: TaskRow, worker: Worker, outcome: str) -> None:
-    if row.status != "processing":
-        raise ViolationError("recorded twice", f"{outcome} was written over {row.status}")
-    if not worker.current:
-        raise ViolationError("late outcome", f"{outcome} was written under a lease that is another's")
-    if outcome == "expired" and not row.expired:
-        raise ViolationError("live lease", "a task was taken from a worker whose lease had not run out")
-
-
-def advance(draft: Draft, number: int, ended: str, seen: tuple[int, ...] | None = None) -> None:
-    """Count a task that ended, stop its siblings under fail_fast, and close the stage if it was the last."""
+def advance(draft: Draft, number: int, ended: Mapping[str, int], seen: tuple[int, ...] | None = None) -> None:
+    """Count tasks that ended, stop their siblings under fail_fast, and close the stage if they were the last."""
     stage = draft.stages[number]
     if seen is not None:
         stage = stage._replace(completed=seen[0], failed=seen[1], cancelled=seen[2])
-    counter = COUNTER[ended]
-    draft.stages[number] = stage = stage._replace(**{counter: getattr(stage, counter) + 1})
-    if ended == "failed" and draft.world.policy == "fail_fast" and not stage.stop:
+    for status, more in ended.items():
+        stage = stage._replace(**{COUNTER[status]: getattr(stage, COUNTER[status]) + more})
+    draft.stages[number] = stage
+    if "failed" in ended and draft.world.policy == "fail_fast" and not stage.stop:
         stop(draft, number, "fail_fast")
-    if not still_open(draft.stages[number]) or not draft.world.keeps("whole"):
+    if still_open(draft.stages[number]) <= 0 or not draft.world.keeps("whole"):
         close(draft, number)
 
 

@@ -3,9 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.model.state import StageRow, State, TaskRow, World, still_open
-
-COUNTED = ("completed", "failed", "cancelled")
+from tests.model.state import COUNTED, StageRow, State, TaskRow, World, still_open
 
 
 def broken(world: World, state: State) -> Iterator[tuple[str, str]]:
@@ -18,6 +16,8 @@ def broken(world: World, state: State) -> Iterator[tuple[str, str]]:
         if stage.status == "processing" and any(one.status != "completed" for one in state.stages[:number]):
             yield "early", f"stage {number} is open before those before it are completed"
         yield from _tasks(world, stage, tasks)
+    if state.job.status == "completed" and any(row.status != "completed" for rows in state.tasks for row in rows):
+        yield "part of its results", "the job is completed, and not each of its tasks"
     yield from _owner(state, ended=job_ended)
     if world.callback and (state.job.status == "completed") != (state.callback is not None):
         yield "callback", f"the job is {state.job.status}, its callback {state.callback}"
@@ -29,11 +29,12 @@ def _stage(world: World, stage: StageRow, tasks: tuple[TaskRow, ...]) -> Iterato
         yield "counters", f"{stage} counts what is not so: {dict(real)}"
     if stage.openings != (stage.status == "processing"):
         yield "double close", f"{stage} was opened {stage.openings} times more than it was closed"
-    if stage.status in world.ends["stage"] and still_open(stage):
+    ended = real["completed"] + real["failed"] + real["cancelled"]
+    if stage.status in world.ends["stage"] and ended != len(tasks):
         yield "closed early", f"{stage} is closed and has tasks that have not ended"
     if stage.status == "processing" and not still_open(stage):
         yield "lost advancement", f"{stage} is open and every task has been counted"
-    if stage.status == "completed" and stage.completed != stage.total:
+    if stage.status == "completed" and real["completed"] != len(tasks):
         yield "false success", f"{stage} is completed, and not each of its tasks"
 
 

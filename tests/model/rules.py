@@ -5,6 +5,8 @@ from collections.abc import Mapping
 RULES: Mapping[str, str] = {
     "fence": "an outcome counts only under the lease number that it names",
     "source": "an outcome counts only for a task that is processing",
+    "distinct": "in a batch each outcome is judged by its own lease number, after those before it",
+    "counted by trigger": "the database counts tasks by their rows, and refuses what does not fit its counters",
     "claim source": "only what is queued is claimed",
     "advance": "a task that ends is counted, and its stage closed, in its own transaction",
     "post": "the message for the job is posted in the transaction that closes the stage",
@@ -36,3 +38,15 @@ RULES: Mapping[str, str] = {
     "poll": "workers look for work that they were not told of",
 }
 """Each rule, and what it says. The model keeps them all unless told otherwise."""
+
+BEHIND: Mapping[str, str] = {"counted by trigger": "distinct"}
+"""Rules of a second line of defence, each with the rule that it stands behind.
+
+While that one is kept such a rule has nothing to do, and dropping it shows nothing: both are dropped to see what it is
+good for.
+"""
+
+
+def dropping(rule: str) -> frozenset[str]:
+    """What is dropped to see whether `rule` matters: it, and the rule that it stands behind."""
+    return frozenset({rule, BEHIND.get(rule, rule)})

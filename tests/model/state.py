@@ -13,6 +13,7 @@ from coremachine.statemachine.lifecycle import Lifecycle
 from coremachine.statemachine.lifecycles import LIFECYCLES, TASK
 from tests.model.rules import RULES
 
+COUNTED = ("completed", "failed", "cancelled")
 OPEN_TASK = frozenset(state.name for state in TASK.states if not state.terminal)
 
 
@@ -87,6 +88,7 @@ class World:
     """What is explored: a size, a policy, bounds, the declaration, and the rules that are dropped.
 
     `deadline` gives the job one, `timeouts` each attempt. Where handlers may be `stuck`, none need ever end.
+    With `batches` two outcomes may come in one transaction. `beyond` goes on from states in which something is wrong.
     """
 
     stages: int = 2
@@ -105,6 +107,7 @@ class World:
     stuck: bool = False
     redrives: bool = True
     beyond: bool = False
+    batches: bool = False
     lifecycles: tuple[Lifecycle, ...] = LIFECYCLES
     dropped: frozenset[str] = frozenset()
     declared: Mapping[str, Mapping[tuple[str, str], str]] = field(init=False)

@@ -11,7 +11,8 @@ import pytest
 
 from tests.databases import OpenApp
 from tests.integration.rows import open_session
-from tests.model.actions import Action, actions, after
+from tests.model.actions import Action, actions
+from tests.model.deeds import after
 from tests.model.replay import Replay, job_of
 from tests.model.state import State, World
 from tests.model.told import foretold

@@ -215,12 +215,25 @@ class Replay:
     async def _late_outcome(self, action: Action) -> None:
         await self._end(await self._task(action, late=True), action.how)
 
+    async def _settle_batch(self, action: Action) -> None:
+        outcomes: list[Outcome] = []
+        for one in action.batch:
+            row = Action("", stage=one.stage, task=one.task)
+            held = await self._task(row, late=not one.current) if one.worker < 0 else self.busy[one.worker]
+            outcomes.append(self._outcome(held, one.how))
+        await self._written(outcomes)
+
     async def _end(self, held: ClaimedTask, how: str) -> None:
+        await self._written([self._outcome(held, how)])
+
+    def _outcome(self, held: ClaimedTask, how: str) -> Outcome:
         kind: Any = "failed" if how == "hopeless" else how
         error = {"message": "boom"} if kind == "failed" else None
-        outcome = Outcome(task=held, kind=kind, result="1", error=error, retryable=how != "hopeless")
+        return Outcome(task=held, kind=kind, result="1", error=error, retryable=how != "hopeless")
+
+    async def _written(self, outcomes: list[Outcome]) -> None:
         async with self.app.database.transaction() as session:
-            await settle(session, self.app.bus, [outcome], "a worker")
+            await settle(session, self.app.bus, outcomes, "a worker")
 
     async def _rescue_task(self, action: Action) -> None:
         await rescue_tasks(self.app.database, self.app.bus, [await self._task(action)], "a reconciler")

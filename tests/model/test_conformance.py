@@ -1,10 +1,11 @@
 """The model and the runtime agree: random ways through the model, done on a real database, row by row.
 
-COREMACHINE_TRACES says how many ways are tried (default: 12), COREMACHINE_TRACES_SEED where they begin.
+COREMACHINE_TRACES says how many ways are tried (default: 12), COREMACHINE_BATCHES how many batches in states of their
+own (default: 24), COREMACHINE_TRACES_SEED where both begin.
 """
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from random import Random
 
 import pytest
@@ -12,13 +13,16 @@ import pytest
 from tests.databases import OpenApp
 from tests.integration.rows import open_session
 from tests.model.actions import Action, actions
+from tests.model.batches import Sight, batches
 from tests.model.deeds import after
 from tests.model.replay import Replay, job_of
-from tests.model.state import State, World
+from tests.model.state import State, World, canonical
 from tests.model.told import foretold
 
 TRACES = int(os.environ.get("COREMACHINE_TRACES", "12"))
 SEED = int(os.environ.get("COREMACHINE_TRACES_SEED", "1"))
+BATCHES = int(os.environ.get("COREMACHINE_BATCHES", "24"))
+STATES = 1500
 LONGEST = 60
 WORLDS = [
     World(max_rescues=3, cancels=1, resumes=1, finalizer_fails=True, policy=policy, deadline=True, timeouts=timeouts)
@@ -49,6 +53,59 @@ def chosen(world: World, state: State, random: Random) -> Action | None:
     return random.choices(of_that, [LIKELY.get(one.how, 1) for one in of_that])[0]
 
 
+BATCHED = [
+    World(stages=1, tasks=2, max_rescues=3, policy="fail_fast", losses=False),
+    World(stages=1, tasks=2, max_rescues=3, timeouts=True, policy="finish_siblings", losses=False),
+]
+
+
+@pytest.mark.parametrize("world", BATCHED, ids=lambda world: world.policy)
+async def test_a_batch_leads_where_the_model_says_in_each_state_of_a_stage(
+    open_app: OpenApp, url: str, world: World
+) -> None:
+    """Each batch of the first states is done by the runtime in one transaction, on a job of its own."""
+    job, differ, done = job_of(world), list[str](), 0
+    app = await open_app(job)
+    async with open_session(url) as session:
+        for way, batch, reached in some_batches(world):
+            replay, state = Replay(app, session, job, world), world.start()
+            await replay.submit(f"batch {done}")
+            for action in (*way, batch):
+                await replay.do(action)
+                state = after(world, state, action)
+                replay.keep(state.workers)
+            done += 1
+            assert state == reached, "the way to a batch is not the one that it was found by"
+            if await replay.rows() != foretold(state):
+                differ.append(", ".join(said(one) for one in (*way, batch)))
+    print(f"{done} batches")  # noqa: T201 - the count is part of the proof
+    assert not differ, f"{len(differ)} of {done}:\n" + "\n".join(differ)
+
+
+def some_batches(world: World) -> list[tuple[tuple[Action, ...], Action, State]]:
+    """A sample of the batches in the first states of `world`, each with a shortest way to where it can come."""
+    found: list[tuple[tuple[Action, ...], Action, State]] = []
+    tried: set[Sight] = set()
+    ahead: deque[tuple[State, tuple[Action, ...]]] = deque([(world.start(), ())])
+    known = {canonical(world.start())}
+    while ahead and len(known) < STATES:
+        state, way = ahead.popleft()
+        if state.stages[0].status in world.ends["stage"]:
+            continue
+        found += [(way, batch, after(world, state, batch)) for batch in batches(world, state, tried)]
+        for action in actions(world, state):
+            reached = after(world, state, action)
+            if canonical(reached) not in known and action.name not in NEVER:
+                known.add(canonical(reached))
+                ahead.append((reached, (*way, action)))
+    return Random(f"{SEED}").sample(found, min(BATCHES, len(found)))  # noqa: S311 - no secret
+
+
+def said(action: Action) -> str:
+    """An action in a line."""
+    return " ".join(str(one) for one in action[:5] if one not in {-1, ""})
+
+
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.policy)
 async def test_random_ways_through_the_model_are_those_of_the_database(
     open_app: OpenApp, url: str, world: World
@@ -70,7 +127,7 @@ async def replayed(replay: Replay, trace: int, done: Counter[str]) -> None:
     state, way = world.start(), ["submitted"]
     while len(way) < LONGEST and (action := chosen(world, state, random)) is not None:
         state = after(world, state, action)
-        way.append(" ".join(str(one) for one in action if one not in {-1, ""}))
+        way.append(said(action))
         done[f"{action.name} {action.how}".strip()] += 1
         await replay.do(action)
         replay.keep(state.workers)

@@ -48,7 +48,9 @@ class DeadLetterReader:
                     told = await self._told(dead)
                     if told:
                         await self._reader.remove(told)
-                    failures = 0
+                    failures = failures + 1 if len(told) < len(dead) else 0
+                    if failures:
+                        await asyncio.sleep(self._backoff.delay(failures))  # a broker may give it again at once
                 except (psycopg.Error, PoolTimeout, BrokerError) as error:
                     failures += 1
                     if failures == 1:

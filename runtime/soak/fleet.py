@@ -21,6 +21,8 @@ CHILD = "coremachine.runtime.handlers.child"
 STARTED = '"worker started"'
 NAMED = '"worker": "'
 ERROR = '"level": "error"'
+PLANNED = ('"a job failed"', '"a job was cancelled"', '"a callback was given up"')
+"""What a worker logs as an error of its jobs, as the plan wants it: no error of its own."""
 STOP_SECONDS = 120.0
 ORPHAN_SECONDS = 30.0
 GIVE_UP = 40
@@ -185,7 +187,7 @@ class Fleet:
         if worker.process.stdin:
             worker.process.stdin.close()
         said = worker.log.read_text(encoding="utf-8", errors="replace")
-        errors = [line for line in said.splitlines() if ERROR in line]
+        errors = [line for line in said.splitlines() if ERROR in line and not any(one in line for one in PLANNED)]
         self.figures.worker_errors += len(errors)
         self.figures.errors_logged.extend(error[:TAIL] for error in errors)
         self._judge(worker, said)

@@ -87,10 +87,17 @@ class Replay:
 
     async def submit(self, key: str) -> None:
         """Submit the job, and put off whatever other jobs still wait for."""
-        await run(self.owner, "UPDATE app.jobs SET due_at = 'infinity' WHERE due_at IS NOT NULL")
-        await run(self.owner, "UPDATE app.jobs SET deadline_at = 'infinity' WHERE deadline_at IS NOT NULL")
-        await run(self.owner, "UPDATE app.callbacks SET due_at = 'infinity' WHERE status = 'queued'")
-        await run(self.owner, "UPDATE app.callbacks SET lease_expires_at = 'infinity' WHERE status = 'processing'")
+        await run(self.owner, "UPDATE app.jobs SET due_at = app.clock() + interval '1 day' WHERE due_at IS NOT NULL")
+        await run(
+            self.owner, "UPDATE app.jobs SET deadline_at = app.clock() + interval '1 day' WHERE deadline_at IS NOT NULL"
+        )
+        await run(
+            self.owner, "UPDATE app.callbacks SET due_at = app.clock() + interval '1 day' WHERE status = 'queued'"
+        )
+        await run(
+            self.owner,
+            "UPDATE app.callbacks SET lease_expires_at = app.clock() + interval '1 day' WHERE status = 'processing'",
+        )
         submitted = await self.app.submit(self.job, numbers=list(range(self.world.tasks)), key=key)
         self.job_id = submitted.id
 

@@ -4,6 +4,9 @@ A statement trigger sees the rows before and after, and adds the difference to t
 where there is none, as for a claim, no parent is touched. So counters are right for every client, and the parent's
 CHECKs, which speak of its counters, hold for what really stands in the children's table: no stage closes over an open
 task, no job ends over an open stage, and nothing is added to what is closed. Nobody else may write a counter (`roles`).
+
+A DELETE is not counted: only the owner may, and deletes whole jobs (`upkeep`). A row that is missing all the same differs
+from its counter, and the audit shows that.
 """
 
 from sqlglot import exp

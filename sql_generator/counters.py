@@ -5,7 +5,7 @@ where there is none, as for a claim, no parent is touched. So counters are right
 CHECKs, which speak of its counters, hold for what really stands in the children's table: no stage closes over an open
 task, no job ends over an open stage, and nothing is added to what is closed. Nobody else may write a counter (`roles`).
 
-A DELETE is not counted: only the owner may, and deletes whole jobs (`upkeep`). A row that is missing all the same differs
+A DELETE is not counted: only the owner may, and deletes whole jobs (`upkeep`). A row that is missing otherwise differs
 from its counter, and the audit shows that.
 """
 

@@ -103,9 +103,7 @@ class Hands:
         self._still.clear()
         unready: defaultdict[str, list[Call]] = defaultdict(list)
         for call in works:
-            if self._runner.ready(call):
-                self._queue(call)
-            else:
+            if not self._queued_at_once(call):
                 unready[call.task.job_id].append(call)
         for together in unready.values():
             self._preparing += len(together)
@@ -113,6 +111,16 @@ class Hands:
         if self._stopping:
             self.stop()
         self._staff()
+
+    def _queued_at_once(self, call: Call) -> bool:
+        """Queue a call for which nothing has to be read. Returns whether that was so."""
+        try:
+            if not self._runner.ready(call):
+                return False
+            self._queue(call)
+        except Exception:  # noqa: BLE001 - whatever it is, it is this call's alone, and comes again in `_prepare`
+            return False
+        return True
 
     def stop(self) -> None:
         """Give back what has not begun."""
@@ -144,17 +152,17 @@ class Hands:
         for number, call in enumerate(calls):
             try:
                 await self._runner.prepare(call)
-            except psycopg.Error as error:
-                self._preparing -= 1
+                self._queue(call)
+            except psycopg.OperationalError as error:
                 self._tell(call, f"its input could not be read: {cleaned(str(error))}")
+            except Exception as error:  # noqa: BLE001 - its own failure, as that of its handler would be
+                self._fail(call, error)
             except BaseException:
                 self._preparing -= len(calls) - number
                 for left in calls[number:]:
                     self._tell(left, STOPPING)
                 raise
-            else:
-                self._preparing -= 1
-                self._queue(call)
+            self._preparing -= 1
         if self._stopping:
             self._give_back(STOPPING)
         self._staff()
@@ -251,6 +259,12 @@ class Hands:
             self.pace.heard(call.task.task_type, GIVE_BACK)
         if call.end():
             self._settler.put([call.released(reason)])
+
+    def _fail(self, call: Call, error: Exception) -> None:
+        """It cannot be run: its task is not as its job declares it, say."""
+        log.error("a task could not be run", task=call.task.key, type=call.task.task_type, exc_info=error)
+        if call.end():
+            self._settler.put([call.failed(error)])
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

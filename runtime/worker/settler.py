@@ -8,9 +8,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
-import psycopg
-
-from ...statemachine.errors import CoreMachineError
 from ..bus.port import Bus
 from ..flow.outcome import Outcome
 from ..flow.run_task import settle
@@ -86,7 +83,7 @@ class Settler:
 
         try:
             await self._database.commit_once(write)
-        except (psycopg.Error, CoreMachineError, LookupError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is: an outcome that is forgotten is held for ever
             await self._write_apart(notes, outcomes, error)
             return
         self._done_with(outcomes)

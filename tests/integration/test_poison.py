@@ -166,3 +166,22 @@ async def test_the_outcome_of_a_callback_that_the_database_will_never_take_ends_
         await rows(app, "UPDATE app.callbacks SET rescues = max_rescues")
         failed = await until_row(app, "SELECT event_data FROM app.callbacks WHERE status = 'failed'")
     assert failed["event_data"]["error"]["type"] == "LeaseExpired"
+
+
+async def test_a_task_that_cannot_be_prepared_fails_and_keeps_no_other_from_running(open_app: OpenApp) -> None:
+    app = await open_app(DOUBLES)
+    broken = await app.submit(DOUBLES, numbers=[1], key="broken")
+    await handle_messages(app)
+    undefined = (
+        """UPDATE app.stages SET definition = '{"kind": "each", "policy": "fail_fast", "backoff": [0, 1, 0, 0]}'"""
+    )
+    await rows(app, f"{undefined} WHERE job_id = %s AND stage = 1", broken.id)
+    sound = await app.submit(DOUBLES, numbers=[1, 2, 3])
+    await work(app)
+    assert (await app.job(sound.id))["result"] == 12
+    failed = await app.job(broken.id)
+    assert (failed["status"], failed["error"]["type"], failed["error"]["message"]) == (
+        "failed",
+        "KeyError",
+        "'timeout'",
+    )

@@ -64,15 +64,6 @@ BEGIN
       ARRAY[jsonb_build_object('gap', 'an orphaned task was removed', 'row', orphan.was)]);
     repaired := repaired + 1;
   END LOOP;
-  FOR counted IN
-    SELECT s.stage_id, count(t.task_id) AS total{counts}
-    FROM {schema}.stages AS s LEFT JOIN {schema}.tasks AS t USING (stage_id)
-    WHERE s.job_id = broken AND s.status NOT IN ({stage_ended}) GROUP BY s.stage_id ORDER BY s.stage_id
-  LOOP
-    UPDATE {schema}.stages AS s SET tasks_total = counted.total{sets}
-    WHERE s.stage_id = counted.stage_id AND (s.tasks_total{columns}) <> (counted.total{values});
-    repaired := repaired + FOUND::int;
-  END LOOP;
   UPDATE {schema}.jobs AS j SET stages_open = c.open, stages_completed = c.completed, tasks_total = c.tasks
   FROM (SELECT count(*) FILTER (WHERE s.status NOT IN ({stage_ended})) AS open,
                count(*) FILTER (WHERE s.status IN ({stage_completed})) AS completed,
@@ -80,12 +71,24 @@ BEGIN
         FROM {schema}.stages AS s WHERE s.job_id = broken) AS c
   WHERE j.job_id = broken AND j.status NOT IN ({job_ended})
     AND (j.stages_open, j.stages_completed, j.tasks_total) <> (c.open, c.completed, c.tasks);
-  RETURN repaired + FOUND::int;
+  repaired := repaired + FOUND::int;
+  FOR counted IN
+    SELECT s.stage_id, count(t.task_id) AS total{counts}
+    FROM {schema}.stages AS s LEFT JOIN {schema}.tasks AS t USING (stage_id)
+    WHERE s.job_id = (SELECT j.job_id FROM {schema}.jobs AS j WHERE j.job_id = broken AND j.status NOT IN ({job_ended}))
+      AND s.status NOT IN ({stage_ended}) GROUP BY s.stage_id ORDER BY s.stage_id
+  LOOP
+    UPDATE {schema}.stages AS s SET tasks_total = counted.total{sets}
+    WHERE s.stage_id = counted.stage_id AND (s.tasks_total{columns}) <> (counted.total{values});
+    repaired := repaired + FOUND::int;
+  END LOOP;
+  RETURN repaired;
 END $body$"""
 """Removes open tasks of stages that have ended, and counts anew what has not ended.
 
 Guards make both needless; where they were switched off, nothing else helps: no move fits such rows. What was removed
-stays in a note of its job."""
+stays in a note of its job. The job is counted from its stages as they stand, before these are counted: as each of them
+changes, the trigger changes the job by the difference, which must not lead below zero."""
 
 
 def upkeep(records: Schema, schema: str) -> list[str]:

@@ -117,7 +117,8 @@ def _moved(parent: Parent) -> str:
         for sign, r, table in (("-", "b", "before_move"), ("", "a", "after_move"))
     )
     counted = [
-        f"coalesce(sum(c.n){_filter('c', states)}, 0) AS {column}" for column, states in parent.counts.items()
+        f"coalesce(sum(c.n){_filter('c', states)}, 0) AS {column}" if states else f"sum(c.n) AS {column}"
+        for column, states in parent.counts.items()
     ] + [f"sum(c.{total}) AS {total}" for total in parent.sums]
     differs = " OR ".join(f"d.{column} <> 0" for column in (*parent.counts, *parent.sums))
     return (

@@ -207,10 +207,14 @@ def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
 
 
 def _kept(record: Record) -> Iterator[tuple[str, str]]:
-    """That what a row has from its moves changes with no move."""
-    if record.kept:
-        changed = " OR ".join(_changed(record, column) for column in record.kept)
-        yield f"UPDATE OF {', '.join(record.kept)}", f"OLD.status = NEW.status AND ({changed})"
+    """That what a row has from its moves changes with no move. Where none but an ended row has it, `_ended` says so."""
+    ends = set(record.ends) if record.ends_unchanged else set[str]()
+    kept = [
+        tie.column for tie in record.ties if tie.column in record.kept and not {*tie.required, *tie.allowed} <= ends
+    ]
+    if kept:
+        changed = " OR ".join(_changed(record, column) for column in kept)
+        yield f"UPDATE OF {', '.join(kept)}", f"OLD.status = NEW.status AND ({changed})"
 
 
 def _ended(record: Record) -> str:

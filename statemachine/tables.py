@@ -110,7 +110,7 @@ JOBS = Record(
             name="deadline_set",
             expression="deadline IS NULL OR deadline_at IS NOT NULL OR status NOT IN ('queued', 'processing')",
         ),
-        Check(name="stages_counted", expression="stages_open >= 0 AND stages_open + stages_completed <= stage_count"),
+        Check(name="stages_counted", expression="stages_open + stages_completed <= stage_count"),
         Check(name="ended_when_counted", expression="status IN ('queued', 'processing') OR stages_open = 0"),
         Check(name="completed_whole", expression="status <> 'completed' OR stages_completed = stage_count"),
     ),

@@ -57,6 +57,30 @@ def settling(**ended: object) -> Operation:
     return settle_one
 
 
+def settling_batch(*ended: Mapping[str, object], turned: bool = False) -> Operation:
+    """The ends of attempts at the first tasks of the start, in one batch, in their order or turned round.
+
+    Two may be of one task under two leases. Then the later lease is the one that can win, wherever it stands.
+    """
+
+    async def settle_them(actor: Actor) -> Said:
+        outcomes = [
+            Outcome(task=task, **how)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            for task, how in zip(actor.start.held, ended, strict=False)
+        ]
+        newest = {task.key: task.lease_number for task in sorted(actor.start.held, key=lambda task: task.lease_number)}
+        async with actor.database.transaction() as session:
+            won = await settle(session, actor.bus, outcomes[::-1] if turned else outcomes, actor.name)
+        return Counter(
+            _settled(actor.name, task.key, task.lease_number)
+            if task.key in won and task.lease_number == newest[task.key]
+            else f"{actor.name} was too late"
+            for task in (outcome.task for outcome in outcomes)
+        )
+
+    return settle_them
+
+
 async def rescued(actor: Actor) -> Said:
     """What a reconciler does with a task whose lease ran out."""
     assert actor.task is not None
@@ -102,33 +126,40 @@ async def taken(actor: Actor) -> Said:
 
 @dataclass(frozen=True)
 class Kind:
-    """An operation by name, and the starts at which it has something to do."""
+    """An operation by name, the starts at which it has something to do, and how many tasks must be held there."""
 
     name: str
     run: Operation
     starts: tuple[str, ...]
+    holds: int = 0
 
 
 COMPLETED = settling(kind="completed", result="1")
 FAILED = settling(kind="failed", error={"message": "boom"}, retryable=False)
 RETRIED = settling(kind="failed", error={"message": "boom"})
 RELEASED = settling(kind="released", reason="worker stopping")
+ENDED_BOTH = (
+    {"kind": "completed", "result": "1"},
+    {"kind": "failed", "error": {"message": "boom"}, "retryable": False},
+)
 
 KINDS = (
     Kind("claim", claimed, ("opened",)),
-    Kind("complete", COMPLETED, ("opened",)),
-    Kind("fail", FAILED, ("opened", "last")),
-    Kind("retry", RETRIED, ("opened",)),
-    Kind("rescue", rescued, ("opened",)),
-    Kind("release", RELEASED, ("opened",)),
+    Kind("complete", COMPLETED, ("opened",), holds=1),
+    Kind("fail", FAILED, ("opened", "last"), holds=1),
+    Kind("retry", RETRIED, ("opened",), holds=1),
+    Kind("rescue", rescued, ("opened",), holds=1),
+    Kind("release", RELEASED, ("opened",), holds=1),
     Kind("cancel", cancelled, ("opened", "between")),
     Kind("resume", resumed, ("failed",)),
     Kind("open", handled, ("submitted", "between", "requeued")),
     Kind("take", taken, ("posted",)),
-    Kind("advance", COMPLETED, ("last", "last two")),
+    Kind("advance", COMPLETED, ("last", "last two"), holds=1),
+    Kind("batch", settling_batch(*ENDED_BOTH), ("last two", "reclaimed"), holds=2),
+    Kind("batch turned", settling_batch(*ENDED_BOTH, turned=True), ("reclaimed",), holds=2),
     Kind("finalize", handled, ("done",)),
 )
-SETTLING = {"complete", "fail", "retry", "rescue", "release", "advance"}
+SETTLING = {kind.name for kind in KINDS if kind.holds}
 ENDS = ("task_completed", "task_failed", "task_retry_scheduled", "task_released", "task_rescued", "task_cancelled")
 DEEDS: Mapping[str, str] = {"stage_started": "opened", "job_completed": "finalized", "job_resumed": "resumed"}
 

@@ -93,11 +93,12 @@ async def test_two_operations_on_one_job_keep_its_invariants_in_every_order(
     names = [*left.starts, *right.starts, *(["reclaimed"] if both_settle else [])]
     for name in dict.fromkeys(names):
         start = await build(arena.app, arena.owner, name)
-        if not start.held and SETTLING & {left.name, right.name}:
+        if len(start.held) < max(left.holds, right.holds):
             continue
         for second in (0, -1) if both_settle and len(start.held) > 1 else (0,):
             ran[name] += len(await every_order(arena, start, (left, right), second))
     print(f"{left.name} and {right.name}: {dict(ran)} schedules")  # noqa: T201 - the count is part of the proof
+    assert ran
     assert all(ran.values())
 
 

@@ -31,12 +31,23 @@ def taken_out(condition: str) -> Iterator[Left]:
 
 
 def _choices(node: exp.Expr) -> Iterator[tuple[str, "Mutation"]]:
+    if isinstance(node, exp.Add):
+        for side, other in (("this", "expression"), ("expression", "this")):
+            if not isinstance(node.args[side], exp.Add):
+                yield f"{_short(node.args[side])} in the sum", Keep(other)
+    elif isinstance(node, exp.Is) and isinstance(node.expression, exp.Boolean):
+        yield "IS TRUE", Keep("this")
+    else:
+        yield from _choices_of_conditions(node)
+
+
+def _choices_of_conditions(node: exp.Expr) -> Iterator[tuple[str, "Mutation"]]:
     if isinstance(node, exp.And | exp.Or):
         for side, other in (("this", "expression"), ("expression", "this")):
             operand = node.args[side]
             if not isinstance(operand, type(node)):
                 yield f"{node.key} {_short(operand)}", Keep(other)
-    elif isinstance(node, exp.In | exp.Literal):
+    elif isinstance(node, exp.In | exp.Literal | exp.Least | exp.Greatest):
         yield from _members_out(node)
     elif isinstance(node, exp.EQ) and isinstance(node.this, exp.Paren) and isinstance(node.expression, exp.Paren):
         yield f"{_short(node)}, the one way", Imply("this", "expression")
@@ -49,11 +60,14 @@ def _choices(node: exp.Expr) -> Iterator[tuple[str, "Mutation"]]:
         yield f"{_short(node)}, above", Bound("high")
 
 
-def _members_out(node: exp.In | exp.Literal) -> Iterator[tuple[str, "Mutation"]]:
-    """Of a list, or of an array in one literal, one member after the other."""
+def _members_out(node: exp.In | exp.Literal | exp.Least | exp.Greatest) -> Iterator[tuple[str, "Mutation"]]:
+    """Of a list, of an array in one literal, or of LEAST and GREATEST, one member after the other."""
     if isinstance(node, exp.In):
         for at, member in enumerate(node.expressions if len(node.expressions) > 1 else ()):
             yield f"member {_short(member)}", Drop(at)
+    elif isinstance(node, exp.Least | exp.Greatest):
+        for at, member in enumerate(_compared(node) if len(_compared(node)) > 1 else ()):
+            yield f"{_short(member)} in {node.key}", DropCompared(at)
     elif isinstance(node.parent, exp.Cast) and node.this.startswith("{"):
         for at, element in enumerate(_elements(node)):
             yield f"member {element}", DropElement(at)
@@ -86,6 +100,18 @@ class Drop(Mutation):
     def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
         left = [one for position, one in enumerate(node.expressions) if position != self.at]
         node.set("expressions", left)
+
+
+class DropCompared(Mutation):
+    """LEAST or GREATEST of one value less."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
+        first, *others = [one for position, one in enumerate(_compared(node)) if position != self.at]
+        node.set("this", first)
+        node.set("expressions", others)
 
 
 class DropElement(Mutation):
@@ -130,6 +156,10 @@ class Bound(Mutation):
     def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
         kind, bound = (exp.LTE, "high") if self.missing == "low" else (exp.GTE, "low")
         node.replace(kind(this=node.this.copy(), expression=node.args[bound].copy()))
+
+
+def _compared(node: exp.Expr) -> list[exp.Expr]:
+    return [node.this, *node.expressions]
 
 
 def _elements(literal: exp.Expr) -> list[str]:

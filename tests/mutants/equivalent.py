@@ -8,8 +8,8 @@ EQUIVALENT: Mapping[str, str] = {
         "owner and end come together (jobs_message_lease), so the other tie tells"
     ),
     r"trigger jobs_0_key": "each job has the event of its birth, whose foreign key holds the job's id",
-    r"trigger \w+_1_stamp without and OLD.status <> NEW.status": "the guard refuses a move that moves nothing",
-    r"function stamp_move without FOUND": "the guard refuses a move that is not declared, whatever is stamped on it",
+    r"trigger (stages|callbacks)_0_key without its condition": "an identity can only be set to its next value",
+    r"trigger callbacks_6_ended without and OLD.status = NEW.status": "no move leaves a callback that has ended",
     r"trigger (stages|tasks|callbacks)_4_birth without or NEW.move_number <> 0": (
         "a row with moves and no event breaks event_told, and one with an event is refused by the next operand"
     ),
@@ -21,6 +21,25 @@ EQUIVALENT: Mapping[str, str] = {
     ),
     r"function retire_jobs without j.status IN .*": "finished_at is tied to the same states",
     r"REVOKE ALL ON FUNCTION app.retire_jobs.*": "it runs with the rights of its caller, who may delete nothing",
+    r"REVOKE ALL ON FUNCTION app.repair_job.*": "it runs with the rights of its caller, who may write no counter",
+    r"function count_stages without NOT FOUND": "the foreign key refuses a stage of no job before it is counted",
+    r"function count_stages without d.stages_completed <> 0.*": "what becomes completed was open, and that differs too",
+    r"function count_tasks without d.tasks_(total|completed|failed|cancelled) <> 0.*": (
+        "each move that changes it changes tasks_open, and so does an open task that its owner puts elsewhere"
+    ),
+    r"function repair_job without compared s\.tasks_\w+ in line \d+": "counters add up, so that none differs alone",
+    r"jobs: jobs_in_range without stages_(open|completed) in greatest": "stages_counted has them below stage_count",
+    r"jobs: jobs_in_range without stage_count in least": "it has a CHECK of its own",
+    r"stages: stages_in_range without tasks_total in least": "it is the sum of the others",
+    r"stages: stages_in_range without tasks_(open|completed|failed|cancelled) in greatest": "their sum is tasks_total",
+    r"stages: stages_in_range without stage in least": "it has a CHECK of its own",
+    r"tasks: tasks_in_range without task_(index|number) in least": "they have a CHECK of their own",
+    r"(tasks|callbacks): \w+_in_range without (max_)?(attempt|rescue)s? in least": "_attempts and _rescues_counted do",
+    r"(tasks|callbacks): \w+_rescues_counted without rescues BETWEEN 0 AND max_rescues, below": "_in_range has it too",
+    r"tasks: tasks_task_index_check": "tasks_in_range has the same lower bound",
+    r"(tasks|callbacks): \w+_in_range without (attempt|rescues) in greatest": (
+        "they are at most max_attempts and max_rescues"
+    ),
     r"claim \w+.claim without x.status (IN|= ANY).*": (
         "due_at is tied to the same state, and a claim wants it; what was picked is locked"
     ),

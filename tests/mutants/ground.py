@@ -5,10 +5,25 @@ from dataclasses import dataclass
 
 from coremachine.runtime.store.session import Session
 from coremachine.statemachine.records import Record
-from coremachine.statemachine.tables import JOBS, SCHEMA, STAGES, TASKS
+from coremachine.statemachine.tables import CALLBACKS, JOBS, SCHEMA, STAGES, TASKS
 from tests.integration.rows import born, open_session, row_in, row_of, run
 
 EACH = 3
+ROOM = 9
+"""The stages that a job of the ground may have: more than it has."""
+
+UNVACUUMED = """
+DO $$
+DECLARE
+  tables regclass[] := ARRAY(SELECT c.oid FROM pg_class AS c
+                             WHERE c.relnamespace = 'app'::regnamespace AND c.relkind = 'r');
+BEGIN
+  FOR i IN 1 .. cardinality(tables) LOOP
+    EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = off)', tables[i]);
+  END LOOP;
+END $$
+"""
+"""Mutants change tables in one long transaction, which an autovacuum that waits for it would deadlock with."""
 
 
 @dataclass(frozen=True)
@@ -37,44 +52,54 @@ async def lay(url: str) -> Ground:
     async with open_session(url) as session:
         for record in SCHEMA.records:
             for state in record.lifecycle.by_name:
-                made = [await _row(session, record, state, at) for at in range(EACH)]
+                parents = await _parents(session, record)
+                made = [await _row(session, record, state, at, parents[at]) for at in range(EACH)]
                 keys[record.machine, state] = made
-                await _related(session, record, made)
+                await _shuffle(session, record, made)
                 if record.fence is not None:
                     leases |= {key: (await row_of(session, record, key))[record.fence] for key in made}
+        await run(session, UNVACUUMED)
     return Ground(keys, leases)
 
 
-async def _row(session: Session, record: Record, state: str, at: int) -> str:
-    """A row whose key is smaller than those of the rows before it."""
-    given: dict[str, object] = {}
+Columns = Mapping[str, object]
+
+
+async def _parents(session: Session, record: Record) -> Sequence[Columns]:
+    """What three rows belong to: the first and the last to the same, which is still open, and has room."""
+    if record is JOBS or record is CALLBACKS:
+        return [{}] * EACH
+    first, apart = [{"job_id": (await born(session, JOBS, stage_count=ROOM)).key} for _ in range(2)]
+    if record is TASKS:
+        for one in (first, apart):
+            one["stage_id"] = (await row_in(session, STAGES, "processing", **one)).key
+    return [first, apart, first]
+
+
+async def _row(session: Session, record: Record, state: str, at: int, parent: Columns) -> str:
+    """A row; of jobs and tasks with a smaller key than those before it. A job has the one stage that it wants."""
+    given: dict[str, object] = {**parent}
     if record is JOBS:
         given["job_id"] = f"{EACH - at:x}{list(record.lifecycle.by_name).index(state):x}".ljust(64, "a")
+    if record is STAGES:
+        given |= {"stage": at + 1, "name": f"stage {at + 1}"}
     if record is TASKS:
-        job = (await born(session, JOBS)).key
-        stage = int((await born(session, STAGES, job_id=job)).key)
-        given = {"job_id": job, "stage_id": stage, "task_id": f"{EACH - at}-{stage}"}
-    return (await row_in(session, record, state, **given)).key
+        given |= {"stage_id": int(str(parent["stage_id"])), "task_index": at}
+        given["task_id"] = f"{EACH - at}-{parent['stage_id']}"
+    key = (await row_in(session, record, state, **given)).key
+    if record is JOBS and state in {"queued", "processing"}:
+        await row_in(session, STAGES, "completed", job_id=key)
+    return key
 
 
-RELATED = {
-    "stage": "job_id = o.job_id, stage = 2, name = 'second'",
-    "task": "job_id = o.job_id, stage_id = o.stage_id, task_index = 1",
-}
-
-
-async def _related(session: Session, record: Record, keys: Sequence[str]) -> None:
-    """The first row and the last get one parent, and the row with the smallest key goes to the end of the table."""
+async def _shuffle(session: Session, record: Record, keys: Sequence[str]) -> None:
+    """Put the row with the smallest key at the end of the table. Only the owner can, with the guards out of the way."""
     key = f"{record.key.name}::text"
-    if record.machine in RELATED:
-        await run(
-            session,
-            f"UPDATE app.{record.table} AS r SET {RELATED[record.machine]} FROM app.{record.table} AS o"  # noqa: S608
-            f" WHERE r.{key} = '{keys[-1]}' AND o.{key} = '{keys[0]}'",
-        )
+    await run(session, "SET session_replication_role = replica")
     await run(
         session,
         f"UPDATE app.{record.table} SET created_at = created_at WHERE {record.key.name} ="  # noqa: S608 - test SQL
         f" (SELECT min({record.key.name}) FROM app.{record.table} WHERE {key} = ANY(%(keys)s))",
         {"keys": list(keys)},
     )
+    await run(session, "SET session_replication_role = origin")

@@ -10,13 +10,27 @@ from coremachine.sql_generator.schema import ddl
 from coremachine.sql_generator.text import parse, render
 from coremachine.statemachine.tables import JOB_EVENTS, SCHEMA
 from tests.mutants.conditions import conditions_out, taken_out
+from tests.mutants.of_functions import pieces_out
 
 TABLES = {record.table: record.machine for record in SCHEMA.records}
 CREATES = re.compile(
     r"CREATE (?:OR REPLACE )?(?:UNIQUE )?(TABLE|INDEX|TRIGGER|FUNCTION)(?: IF NOT EXISTS)? (\S+?)[\s(]"
 )
 WHEN = re.compile(r"\bWHEN \((.*)\)\s*EXECUTE FUNCTION", re.DOTALL)
+UPDATED = re.compile(r"\bUPDATE OF ([\w, ]+?)\s+ON\b")
+TOLD = "OLD.status || ' ' || NEW.status || ' ' || NEW.event_type || ' ' || NEW.event_status"
+EDGE = re.compile(r'"(\w+ \w+ \w+ \w+)"')
 ON = re.compile(r"\bON\s+app\.(\w+)")
+ABOUT = {
+    "retire_jobs": "retiring",
+    "write_notes": "log",
+    "refuse_telling": "log",
+    "refuse_rewrite": "log",
+    "forget": "upkeep",
+    "repair_job": "upkeep",
+    **{f"count_{table}": "counting" for table in TABLES},
+}
+"""Functions, and the part whose probes look at them."""
 TRUE_FUNCTION = "$body$\nBEGIN\n  RETURN {};\nEND $body$"
 
 
@@ -89,25 +103,55 @@ def _of_trigger(statement: str) -> Iterator[Mutant]:
         word = "".join(event)
         less = re.sub(rf"\b{word} OR |\ OR {word}\b", " ", statement)
         yield Mutant(f"trigger {name} without {word}", about, (less,))
+    fired = UPDATED.search(statement)
+    if fired:
+        yield from _of_fired(name, about, statement, fired)
     when = WHEN.search(statement)
     if when:
+        every = f"{statement[: when.start(1)]}true{statement[when.end(1) :]}"
+        yield Mutant(f"trigger {name} without its condition", about, (every,))
+        yield from _of_told(name, about, statement)
         for left in taken_out(when.group(1)):
             text = f"{statement[: when.start(1)]}{left.text}{statement[when.end(1) :]}"
             yield Mutant(f"trigger {name} without {left.out}", about, (text,))
+
+
+def _of_fired(name: str, about: str, statement: str, fired: re.Match[str]) -> Iterator[Mutant]:
+    """Of the columns on whose change a trigger fires, one less."""
+    columns = fired.group(1).split(", ")
+    for column in columns if len(columns) > 1 else ():
+        left = ", ".join(one for one in columns if one != column)
+        less = f"{statement[: fired.start(1)]}{left}{statement[fired.end(1) :]}"
+        yield Mutant(f"trigger {name} on {column}", about, (less,))
+
+
+def _of_told(name: str, about: str, statement: str) -> Iterator[Mutant]:
+    """A move compared with the declared ones in three of its four words."""
+    if TOLD not in statement:
+        return
+    words = TOLD.split(" || ' ' || ")
+    for at, word in enumerate(words):
+        left = " || ' ' || ".join(one for one in words if one != word)
+        less = EDGE.sub(lambda edge, at=at: _one_less(edge.group(1), at), statement.replace(TOLD, left))  # type: ignore[misc]
+        yield Mutant(f"trigger {name} without {word} in a move", about, (less,))
+
+
+def _one_less(words: str, at: int) -> str:
+    return '"' + " ".join(word for position, word in enumerate(words.split()) if position != at) + '"'
 
 
 def _of_function(statement: str) -> Iterator[Mutant]:
     name = statement.split("FUNCTION app.")[1].split("(", maxsplit=1)[0]
     head, body, tail = statement.partition("$body$")[0], *statement.partition("$body$")[2].rpartition("$body$")[::2]
     machine = re.match(r"write_(\w+)_events", name)
-    about = {"retire_jobs": "retiring", "write_notes": "log"}.get(name, machine.group(1) if machine else "")
+    about = ABOUT.get(name, machine.group(1) if machine else "")
     if "RETURNS trigger" in head:
         returned = "NEW" if "RETURN NEW" in body or name.startswith("refuse") else "NULL"
         yield Mutant(f"function {name}", about, (f"{head}{TRUE_FUNCTION.format(returned)}",))
     for clause in ("SECURITY DEFINER", "SET search_path = pg_catalog, pg_temp"):
         if clause in head:
             yield Mutant(f"function {name} without {clause}", about, (statement.replace(clause, "", 1),))
-    for left in conditions_out(body):
+    for left in (*conditions_out(body), *pieces_out(name, body)):
         yield Mutant(f"function {name} without {left.out}", about, (f"{head}$body${left.text}$body${tail}",))
     for found in re.finditer(r"\bIN \('[^)]*\)", body):
         for left in taken_out(f"c {found.group()}"):
@@ -131,9 +175,13 @@ def _of_privilege(statement: str) -> Iterator[Mutant]:
 
 
 def _each(privileges: str) -> list[str]:
-    """Privileges one by one, also where one is granted on a list of columns."""
-    verb, _, columns = privileges.partition(" (")
-    return [f"{verb} ({column})" for column in columns[:-1].split(", ")] if columns else privileges.split(", ")
+    """Privileges one by one, also those that are granted on a list of columns."""
+    found = re.findall(r"(\w+)(?: \(([^)]*)\))?(?:, |$)", privileges)
+    return [
+        f"{verb} ({column})" if column else verb
+        for verb, columns in found
+        for column in (columns.split(", ") if columns else [""])
+    ]
 
 
 def _of_legal_rows() -> Iterator[Mutant]:

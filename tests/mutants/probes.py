@@ -37,6 +37,11 @@ def update(record: Record, key: str, changes: Mapping[str, str]) -> str:
     return f"UPDATE app.{record.table} SET {sets} WHERE {record.key.name}::text = '{key}'"  # noqa: S608 - test SQL
 
 
+def restored(sql: str) -> str:
+    """A statement where no trigger fires, as while a backup is restored: only the table itself can refuse."""
+    return f"SET LOCAL session_replication_role = replica; {sql}"
+
+
 def told_as(edge: Edge) -> dict[str, str]:
     """The event columns as the machine would set them."""
     event = edge.transition.event
@@ -63,6 +68,7 @@ def of_record(record: Record, ground: Ground) -> Iterator[Probe]:
     yield from of_births(record, ground)
     yield from of_ties(record, ground)
     yield from of_outcomes(record, ground)
+    yield from of_ended_rows(record, ground)
 
 
 def of_edges(record: Record, ground: Ground) -> Iterator[Probe]:
@@ -81,13 +87,19 @@ def of_edges(record: Record, ground: Ground) -> Iterator[Probe]:
         fitting = {e.transition.event.type for e in record.lifecycle.edges if (e.source, e.target) == pair}
         for other in sorted(record.lifecycle.event_types - fitting):
             told = {**told_as(edge), "event_type": f"'{other}'"}
-            yield Probe(f"{name} as {other}", update(record, key, moved | told), refused=True)
+            wrong = update(record, key, moved | told)
+            yield Probe(f"{name} as {other}", wrong, refused=True, words=f"cannot be told by event {other}")
+        for status in sorted({"success", "failure", "warning", "info"} - {event.status}):
+            told = {**told_as(edge), "event_status": f"'{status}'"}
+            wrong = update(record, key, moved | told)
+            yield Probe(f"{name} as a {status}", wrong, refused=True, words="cannot be told by event")
         for step in ("+ 2", "- 1"):
             told = {**told_as(edge), "move_number": f"move_number {step}"}
             yield Probe(f"{name} as move {step}", update(record, key, moved | told), refused=True)
         for column in ("event_type", "event_status", "event_data"):
             told = {**told_as(edge), column: "NULL"}
-            yield Probe(f"{name} without {column}", update(record, key, moved | told), refused=True)
+            words = "" if column == "event_data" else "cannot be told by event"
+            yield Probe(f"{name} without {column}", update(record, key, moved | told), refused=True, words=words)
 
 
 def _of_end(record: Record, ground: Ground, tie: Tie, state: str) -> Iterator[Probe]:
@@ -110,18 +122,21 @@ def of_outcomes(record: Record, ground: Ground) -> Iterator[Probe]:
     for tie in record.ties:
         if tie.column in record.kept:
             sql = update(record, ground.key(record, tie.required[0]), {tie.column: sample_of(record, tie)})
-            yield Probe(f"{record.machine}: another {tie.column}", sql, refused=True, words="without a move")
+            yield Probe(
+                f"{record.machine}: another {tie.column}", sql, refused=True, words="does not change without one"
+            )
 
 
 def _stamped(record: Record, edge: Edge) -> str:
-    types = [
-        e.transition.event.type for e in record.lifecycle.edges if (e.source, e.target) == (edge.source, edge.target)
-    ]
+    pair = (edge.source, edge.target)
+    events = [e.transition.event for e in record.lifecycle.edges if (e.source, e.target) == pair]
+    event = min(events, key=lambda one: one.type)
+    status = "failure" if event.status == "failure" else "warning"
     return (
-        "e.event_status = 'warning' AND e.event_data ->> 'reason' = 'moved by a client that gave no event'"
+        f"e.event_status = '{status}' AND e.event_data ->> 'reason' = 'moved by a client that gave no event'"
         f" AND e.event_data ->> 'source' = '{edge.source}' AND e.event_data ->> 'target' = '{edge.target}'"
         " AND e.event_data ->> 'user' = session_user"
-        f" AND e.event_type IN ({', '.join(map(repr, types))})"
+        f" AND e.event_type = '{event.type}'"
     )
 
 
@@ -150,18 +165,33 @@ def of_events_on_rows(record: Record, ground: Ground) -> Iterator[Probe]:
         for column, value in ON_A_ROW.items():
             name = f"{record.machine} {state}: {column} without a move"
             yield Probe(name, update(record, key, {column: value}), refused=True)
-        silent = f"NOT EXISTS (SELECT FROM app.{record.log.table} WHERE transaction_id = pg_current_xact_id())"
-        quiet = update(record, key, {"created_at": "created_at"})
-        yield Probe(f"{record.machine} {state}: no move", quiet, f"$changed = 1 AND {silent}")
     key = ground.key(record, record.lifecycle.initial.name)
     other = "DEFAULT" if record.key.identity else f"'{'f' * 64}'"
     yield Probe(f"{record.machine}: another key", update(record, key, {record.key.name: other}), refused=True)
+    if not record.key.identity:
+        same = update(record, key, {record.key.name: record.key.name})
+        yield Probe(f"{record.machine}: the same key", same, "$changed = 1")
+
+
+def of_ended_rows(record: Record, ground: Ground) -> Iterator[Probe]:
+    """A row that has ended is not touched; another may be, and no event tells of it."""
+    silent = f"NOT EXISTS (SELECT FROM app.{record.log.table} WHERE transaction_id = pg_current_xact_id())"
+    for state in record.lifecycle.states:
+        quiet = update(record, ground.key(record, state.name), {"created_at": "created_at"})
+        name = f"{record.machine} {state.name}: no move"
+        if state.terminal:
+            yield Probe(name, quiet, refused=True, words="does not change without one")
+        else:
+            yield Probe(name, quiet, f"$changed = 1 AND {silent}")
+            for column in record.kept:
+                here = update(record, ground.key(record, state.name), {column: column})
+                yield Probe(f"{name}, {column} as it is", here, "$changed = 1")
 
 
 def copy_of(record: Record, key: str, changes: Mapping[str, str]) -> str:
     """An INSERT of a row like another one, but for some columns."""
     identity = {record.key.name} if record.key.identity else set[str]()
-    names = [c.name for c in (record.key, *record.columns) if c.name not in identity]
+    names = [c.name for c in (record.key, *record.columns) if c.name not in identity and not c.counted]
     names += [n for n in ("status", "move_number", "event_type", "event_status", "event_data") if n not in names]
     values = ", ".join(changes.get(name, f"t.{name}") for name in names)
     return (
@@ -203,6 +233,9 @@ def of_births(record: Record, ground: Ground) -> Iterator[Probe]:
         moved = {**new, "move_number": "1", **dict.fromkeys(whole, "NULL")}
         told = told_as(record.lifecycle.edges[0]) | {"move_number": "0"}
         yield Probe(f"{record.machine}: born with an event", copy_of(record, key, new | told), refused=True)
+        for column in ("event_type", "event_status"):
+            told_half = {**new, **dict.fromkeys(whole, "NULL"), column: told[column]}
+            yield Probe(f"{record.machine}: born with {column}", copy_of(record, key, told_half), refused=True)
         moved |= {name: value for name, value in told.items() if name != "move_number"}
         yield Probe(
             f"{record.machine}: born moved, silent", copy_of(record, key, {**new, "move_number": "1"}), refused=True
@@ -211,13 +244,14 @@ def of_births(record: Record, ground: Ground) -> Iterator[Probe]:
         for name in whole:
             silent = copy_of(record, key, {**new, **whole, name: "NULL"})
             yield Probe(f"{record.machine}: born without {name}", silent, refused=True)
-        other = copy_of(record, key, {**new, **whole, "event_type": "'job_queued'"})
-        yield Probe(f"{record.machine}: born with another event", other, refused=True)
+        for column, value in (("event_type", "'job_queued'"), ("event_status", "'info'")):
+            other = copy_of(record, key, {**new, **whole, column: value})
+            yield Probe(f"{record.machine}: born with another {column}", other, refused=True)
     yield Probe(f"{record.machine}: born with moves behind it", copy_of(record, key, moved), refused=True)
 
 
 def of_ties(record: Record, ground: Ground) -> Iterator[Probe]:
-    """A tied column is neither missing nor superfluous in any state."""
+    """A tied column is neither missing nor superfluous in any state, whatever the guards let through."""
     for tie, state in product(record.ties, record.lifecycle.by_name):
         key = ground.key(record, state)
         name = f"{record.machine} {state}: {tie.column}"
@@ -225,7 +259,8 @@ def of_ties(record: Record, ground: Ground) -> Iterator[Probe]:
         with_its_twin = sorted(both if tie.column in both else {tie.column})
         filled = {c: f"COALESCE({c}, {SAMPLES[record.column(c).type]})" for c in with_its_twin}
         cleared = dict.fromkeys(with_its_twin, "NULL")
-        yield Probe(f"{name} given", update(record, key, filled), refused=state not in (*tie.required, *tie.allowed))
-        yield Probe(f"{name} missing", update(record, key, cleared), refused=state in tie.required)
+        may = state in (*tie.required, *tie.allowed)
+        yield Probe(f"{name} given", restored(update(record, key, filled)), refused=not may)
+        yield Probe(f"{name} missing", restored(update(record, key, cleared)), refused=state in tie.required)
         if tie.column in record.kept:
             yield from _of_end(record, ground, tie, state)

@@ -10,7 +10,7 @@ from tests.integration.rows import GIVEN
 from tests.mutants.attempt import Probe
 from tests.mutants.ground import Ground
 from tests.mutants.of_moves import Statement
-from tests.mutants.probes import sample_of
+from tests.mutants.probes import restored, sample_of
 
 UNSORTED = "".join(f"SET LOCAL enable_{way} = off; " for way in ("indexscan", "indexonlyscan", "bitmapscan"))
 """No index gives the rows in an order that only ORDER BY may promise."""
@@ -21,17 +21,9 @@ SPAN = 90
 """How long after the move what it limits must end, in seconds."""
 ADDED = 7
 """What a move adds to a column that it adds to."""
-ENDED = {"tasks_completed": 1, "tasks_failed": 2, "tasks_cancelled": 0}
-SET_TO: Mapping[str, Mapping[str, int]] = {
-    "resume": {"rescues": 0},
-    "open": {"tasks_total": 5, "tasks_completed": 2, "tasks_failed": 0, "tasks_cancelled": 0},
-    "complete": {"tasks_completed": 3, "tasks_failed": 0, "tasks_cancelled": 0},
-    "fail": ENDED,
-    "cancel": ENDED,
-}
+SET_TO: Mapping[str, Mapping[str, int]] = {"resume": {"rescues": 0}}
 """What columns are set to: none is what it was."""
 BEFORE: Mapping[str, tuple[Sequence[str], Mapping[str, int]]] = {
-    "stage": (("pending", "processing"), {"tasks_total": 3, "tasks_failed": 1, "tasks_cancelled": 1}),
     "task": (("failed", "cancelled"), {"rescues": 2}),
 }
 """What they were, and in which states."""
@@ -173,7 +165,8 @@ def _prepared(statement: Statement) -> str:
         here = _stands_in(states)
         sets |= {name: f"CASE WHEN {here} THEN {number} ELSE {name} END" for name, number in numbers.items()}
     changes = ", ".join(f"{name} = {value}" for name, value in sets.items())
-    return f"UPDATE app.{record.table} SET {changes}; " if changes else ""  # noqa: S608 - test SQL
+    sql = f"UPDATE app.{record.table} SET {changes}; "  # noqa: S608 - test SQL
+    return f"{restored(sql)}SET LOCAL session_replication_role = origin; " if changes else ""
 
 
 def _stands_in(states: Sequence[str]) -> str:
@@ -241,24 +234,19 @@ def _fenced(statement: Statement, key: str, values: dict[str, object], name: str
 def many(statement: Statement, ground: Ground, keys: list[str], limit: int = 100) -> tuple[str, int]:
     """The statement for several rows, and how many rows it gives back then."""
     if statement.kind == "move":
-        rows = [(key, _values(statement, key, ground) | _uncounted(statement), {"n": 1}) for key in keys]
+        rows = [(key, _values(statement, key, ground), {"n": 1}) for key in keys]
         return literal(statement.sql, _parameters(statement, rows)), len(keys)
     if statement.kind == "sweep":
         sql = statement.sql.replace("%(value)s", _parent(statement, keys[0]))
         return literal(sql, _event(statement)), 1
     kind = {"task": "add", "callback": "sums"}[statement.record.machine]
-    given = {**_event(statement), "kinds": [kind], "limit": limit, "lease": 60.0, **_named(keys, ground)}
+    given = {**_event(statement), "kinds": [kind], "limit": limit, "lease": 60.0, "without": [], **_named(keys, ground)}
     return literal(statement.sql, given), limit if statement.kind == "claim" else len(keys)
 
 
 def _named(keys: Sequence[str], ground: Ground) -> dict[str, object]:
     """Rows by their keys, each under the lease it had last."""
     return {"keys": list(keys), "lease_numbers": [ground.leases[key] for key in keys]}
-
-
-def _uncounted(statement: Statement) -> dict[str, object]:
-    """The counters of a stage that has no tasks."""
-    return dict.fromkeys(statement.record.sets.get(statement.transition.trigger, ()), 0)
 
 
 def _event(statement: Statement) -> dict[str, object]:
@@ -295,7 +283,7 @@ def _of_claim(statement: Statement, ground: Ground) -> Iterator[Probe]:
     table, by, initial = f"app.{record.table}", record.queue.by, record.lifecycle.initial.name
     kind = {"task": "add", "callback": "sums"}[record.machine]
     keys = ground.keys[record.machine, initial]
-    given = {**_event(statement), "kinds": [kind], "limit": 100, "lease": 60.0}
+    given = {**_event(statement), "kinds": [kind], "limit": 100, "lease": 60.0, "without": []}
 
     def claim(keys: Sequence[str] = keys, **other: object) -> str:
         return literal(statement.sql, {**given, **_named(keys, ground), **other})
@@ -311,6 +299,8 @@ def _of_claim(statement: Statement, ground: Ground) -> Iterator[Probe]:
     yield Probe(f"{statement.name}, of that kind", some + before(record, last) + claim(), unchanged(record, last))
     if statement.kind == "claim":
         yield Probe(f"{statement.name}, two", claim(limit=2), "$changed = 2")
+        left = before(record, last) + claim(without=[last])
+        yield Probe(f"{statement.name}, one left out", left, f"$changed = 2 AND {unchanged(record, last)}")
         yield Probe(
             f"{statement.name}, two of two kinds", some + claim(limit=1, kinds=[kind, "another"]), "$changed = 1"
         )

@@ -1,6 +1,7 @@
 """What the event log and the roles must keep to: who may write what, and that nothing written is rewritten."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from uuid import uuid4
 
 from coremachine.sql_generator.roles import worker_role
 from coremachine.statemachine.lifecycles import LIFECYCLES, NOTES
@@ -12,10 +13,41 @@ from tests.mutants.ground import Ground
 from tests.mutants.probes import copy_of, fresh, told_as, told_once, update
 
 ROLE = worker_role("app")
-READER = "coremachine_mutants_reader"
-JANITOR = "coremachine_mutants_janitor"
+ALONE = uuid4().hex[:8]
+READER = f"coremachine_mutants_reader_{ALONE}"
+JANITOR = f"coremachine_mutants_janitor_{ALONE}"
 HOSTILE = "hostile"
-LETTER = "INSERT INTO app.dead_letters (queue, message_id, digest, reason, description) VALUES ('q', 'm', 'd', 'r', '')"
+KEPT: Mapping[str, Mapping[str, str]] = {
+    "workers": {
+        "worker": "'w'",
+        "started_at": "now()",
+        "seen_at": "now()",
+        "stopped_at": "now()",
+        "runs": "0",
+        "failures": "0",
+        "last_error": "'{}'",
+        "found": "'{}'",
+        "loops": "'{}'",
+        "bus": "'postgres'",
+        "unsent_s": "0",
+        "dead_letters": "0",
+    },
+    "set_aside": {
+        "step": "'claim'",
+        "item": "'i'",
+        "job_id": "'j'",
+        "since": "now()",
+        "times": "1",
+        "until": "now()",
+        "error": "'{}'",
+        "worker": "'w'",
+    },
+    "dead_letters": {"queue": "'q'", "message_id": "'m'", "digest": "'d'", "reason": "'r'", "description": "''"},
+}
+"""What workers write beside records: tables, with their columns and a value for each."""
+CHANGED = ("workers", "set_aside")
+NULLABLE = {"workers": ("stopped_at", "last_error", "unsent_s"), "set_aside": ("job_id",)}
+LOCKS = ("ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE")
 
 SETTING = (
     f"CREATE ROLE {READER} NOLOGIN",
@@ -27,14 +59,31 @@ SETTING = (
     f"CREATE OPERATOR {HOSTILE}.<> (FUNCTION = {HOSTILE}.never, LEFTARG = varchar, RIGHTARG = varchar)",
     f"CREATE FUNCTION {HOSTILE}.unnest(varchar[]) RETURNS SETOF varchar LANGUAGE sql AS 'SELECT ''nobody''::varchar'",
     f"CREATE FUNCTION {HOSTILE}.pg_has_role(name, oid, text) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+    f"CREATE AGGREGATE {HOSTILE}.sum(int) (SFUNC = int4_sum, STYPE = bigint, INITCOND = '7', FINALFUNC = int8um)",
+    f"CREATE FUNCTION {HOSTILE}.format(text, jsonb) RETURNS text LANGUAGE sql AS $$SELECT (1 / 0)::text$$",
+    f"CREATE FUNCTION {HOSTILE}.long_ago(timestamptz, interval) RETURNS timestamptz RETURN timestamptz 'infinity'",
+    f"CREATE OPERATOR {HOSTILE}.- (FUNCTION = {HOSTILE}.long_ago, LEFTARG = timestamptz, RIGHTARG = interval)",
     f"GRANT USAGE ON SCHEMA {HOSTILE} TO PUBLIC",
+    f"GRANT SELECT, INSERT ON app.callbacks TO {JANITOR}",
 )
 """A role that may look, one that was given too much, and a schema whose owner would like to be asked first."""
 FORGED = (
     "CREATE TEMP TABLE forged AS SELECT * FROM app.{table} LIMIT 0; CREATE TRIGGER forge AFTER INSERT ON forged"
-    " REFERENCING NEW TABLE AS after_move FOR EACH STATEMENT EXECUTE FUNCTION app.write_{machine}_events()"
+    " REFERENCING NEW TABLE AS after_move FOR EACH STATEMENT EXECUTE FUNCTION app.{function}()"
 )
-"""Has the event writer look at a table that is none of ours."""
+"""Has one of the functions of triggers look at a table that is none of ours."""
+
+BAIT = """
+CREATE TEMP TABLE bait (a INT);
+CREATE FUNCTION pg_temp.forge() RETURNS trigger LANGUAGE plpgsql AS $f$
+BEGIN
+  PERFORM app.write_notes(ARRAY['{job}'], ARRAY[NULL]::varchar[], ARRAY[NULL]::int[], ARRAY[NULL]::int[],
+    ARRAY[NULL]::int[], ARRAY['$type'], ARRAY['$status'], ARRAY['{{}}']::jsonb[]);
+  RETURN NEW;
+END $f$;
+CREATE TRIGGER t BEFORE INSERT ON bait FOR EACH ROW EXECUTE FUNCTION pg_temp.forge();
+INSERT INTO bait VALUES (1)"""
+"""Has a note written inside a trigger, where events of moves are let through."""
 
 
 def note(job: str, event_type: str, status: str = "info") -> str:
@@ -62,9 +111,35 @@ def of_log(ground: Ground) -> Iterator[Probe]:
     """Every rule of the log."""
     job = ground.key(JOBS, "processing")
     for one in NOTES:
-        yield Probe(f"{one.type} noted", note(job, one.type), written(job, one.type), role=ROLE)
+        noted = note(job, one.type, one.status)
+        yield Probe(f"{one.type} ({one.status}) noted", noted, written(job, one.type), role=ROLE)
+        for status in sorted(
+            {"success", "failure", "warning", "info"} - {o.status for o in NOTES if o.type == one.type}
+        ):
+            wrong = note(job, one.type, status)
+            yield Probe(f"{one.type} noted as {status}", wrong, refused=True, words="is no note", role=ROLE)
+    yield Probe(
+        "a note of no type", note(job, "progress").replace("'progress'", "NULL"), refused=True, words="is no note"
+    )
+    yield Probe(
+        "a note of no status", note(job, "progress").replace("'info'", "NULL"), refused=True, words="is no note"
+    )
+    baited = BAIT.format(job=job)
+    yield Probe(
+        "an event forged in a trigger",
+        baited.replace("$type", "job_failed").replace("$status", "failure"),
+        refused=True,
+        words="is no note",
+        role=ROLE,
+    )
+    yield Probe(
+        "a note in a trigger",
+        baited.replace("$type", "progress").replace("$status", "info"),
+        written(job, "progress"),
+        role=ROLE,
+    )
     for kind in sorted({kind for lifecycle in LIFECYCLES for kind in lifecycle.event_types}):
-        yield Probe(f"{kind} noted", note(job, kind), refused=True, role=ROLE)
+        yield Probe(f"{kind} noted", note(job, kind), refused=True, words="is no note", role=ROLE)
         yield Probe(f"{kind} told by hand", insert_event(job, values=f"'{kind}', 'info'"), refused=True)
     for status in ("success", "failure", "warning", "info"):
         yield Probe(f"a {status}", insert_event(job, values=f"'progress', '{status}'"), "$changed = 1")
@@ -114,39 +189,47 @@ def of_roles(ground: Ground) -> Iterator[Probe]:
         yield Probe(f"a worker reads {record.table}", read, role=ROLE)
         for forbidden in (f"DELETE FROM app.{record.table}", f"TRUNCATE app.{record.table} CASCADE"):  # noqa: S608
             yield Probe(f"a worker tries {forbidden}", forbidden, refused=True, role=ROLE)
-        forged = FORGED.format(table=record.table, machine=record.machine)
-        yield Probe(f"a worker forges events of a {record.machine}", forged, refused=True, role=ROLE)
-        for column in (record.key, *record.columns, *MOVE_COLUMNS):
-            changed = f"UPDATE app.{record.table} SET {column.name} = {column.name} WHERE false"  # noqa: S608
-            kept = column.name not in record.changing
-            yield Probe(f"a worker does {changed}", changed, refused=kept, role=ROLE)
+        functions = [f"write_{record.machine}_events", *([f"count_{record.table}"] if record.parent else [])]
+        for function in functions:
+            forged = FORGED.format(table=record.table, function=function)
+            words = f"denied for function app.{function}"
+            yield Probe(f"a worker forges by {function}", forged, refused=True, words=words, role=ROLE)
+        names = [column.name for column in (record.key, *record.columns, *MOVE_COLUMNS)]
+        yield from _of_columns(record.table, names, record.inserted, record.changing)
     yield from _of_the_rest(ground)
+
+
+def _of_columns(
+    table: str, names: Collection[str], inserted: Collection[str], changing: Collection[str]
+) -> Iterator[Probe]:
+    """Into which columns a worker may write: at birth, and later."""
+    for name in names:
+        given = f"INSERT INTO app.{table} ({name}) SELECT {name} FROM app.{table} WHERE false"  # noqa: S608
+        yield Probe(f"a worker does {given}", given, refused=name not in inserted, role=ROLE)
+        changed = f"UPDATE app.{table} SET {name} = {name} WHERE false"  # noqa: S608 - test SQL
+        yield Probe(f"a worker does {changed}", changed, refused=name not in changing, role=ROLE)
 
 
 def _of_the_rest(ground: Ground) -> Iterator[Probe]:
     job = ground.key(JOBS, "processing")
-    worker = "INSERT INTO app.workers (worker, seen_at, runs, failures, found) VALUES ('w', now(), 0, 0, '{}')"
-    for done in (
-        "SELECT FROM app.job_events",
-        "SELECT FROM app.installed",
-        "SELECT FROM app.legal_transitions",
-        "SELECT FROM app.workers",
-        worker,
-        "UPDATE app.workers SET runs = 1 WHERE runs = 1",
-        "DELETE FROM app.workers WHERE runs = 1",
-        "SELECT FROM app.dead_letters",
-        LETTER,
-        "DELETE FROM app.dead_letters WHERE queue = 'q'",
-    ):
+    for table, columns in KEPT.items():
+        yield Probe(f"a worker reads {table}", f"SELECT FROM app.{table}", role=ROLE)
+        may = tuple(columns) if table in CHANGED else ()
+        names = [*columns, *(["read_at"] if table == "dead_letters" else [])]
+        yield from _of_columns(table, names, tuple(columns), may)
+        filled = f"INSERT INTO app.{table} ({', '.join(columns)}) VALUES ({', '.join(columns.values())})"  # noqa: S608
+        yield Probe(f"a worker fills {table}", filled, "$changed = 1", role=ROLE)
+        yield Probe(f"{table} twice", f"{filled}; {filled}", refused=True, words="_pkey")
+        for column in names:
+            none = f"{filled}; UPDATE app.{table} SET {column} = NULL"  # noqa: S608 - test SQL
+            yield Probe(f"{table} without {column}", none, refused=column not in NULLABLE.get(table, ()))
+        yield Probe(f"a worker empties {table}", f"DELETE FROM app.{table}", refused=True, role=ROLE)  # noqa: S608
+    for table in (*(record.table for record in SCHEMA.records), "job_events", "installed", "legal_transitions", *KEPT):
+        for mode in LOCKS:
+            lock = f"LOCK TABLE app.{table} IN {mode} MODE"
+            yield Probe(f"a worker does {lock}", lock, refused=True, words="permission denied", role=ROLE)
+    for done in ("SELECT FROM app.job_events", "SELECT FROM app.installed", "SELECT FROM app.legal_transitions"):
         yield Probe(f"a worker does {done}", done, role=ROLE)
-    yield Probe("a worker twice", f"{worker}; {worker}", refused=True)
-    for column in ("worker", "seen_at", "runs", "failures", "found", "started_at", "bus", "dead_letters"):
-        none = f"{worker}; UPDATE app.workers SET {column} = NULL"  # noqa: S608 - test SQL
-        yield Probe(f"a worker without {column}", none, refused=True)
-    yield Probe("a dead letter twice", f"{LETTER}; {LETTER}", refused=True)
-    for column in ("queue", "message_id", "digest", "reason", "description", "read_at"):
-        none = f"{LETTER}; UPDATE app.dead_letters SET {column} = NULL"  # noqa: S608 - test SQL
-        yield Probe(f"a dead letter without {column}", none, refused=True)
     for column in ("machine", "trigger", "source", "target", "event_type", "event_status"):
         none = f"UPDATE app.legal_transitions SET {column} = NULL"  # noqa: S608 - test SQL
         yield Probe(f"a legal transition without {column}", none, refused=True)
@@ -159,6 +242,7 @@ def _of_the_rest(ground: Ground) -> Iterator[Probe]:
         "DELETE FROM app.legal_transitions",
         "UPDATE app.installed SET digest = 'another'",
         "SELECT app.retire_jobs(now(), 1)",
+        f"SELECT app.repair_job('{job}')",
     ):
         yield Probe(f"a worker tries {forbidden}", forbidden, refused=True, role=ROLE)
     yield Probe("a reader notes", note(job, "progress"), refused=True, role=READER)
@@ -178,12 +262,7 @@ def of_retiring(ground: Ground) -> Iterator[Probe]:
         yield Probe(f"a {state} job is too young", "SELECT app.retire_jobs(now() - interval '1 hour', 1000)", left)
     for state in CALLBACKS.lifecycle.by_name:
         callback = ground.key(CALLBACKS, state)
-        whose = f"(SELECT job_id FROM app.callbacks WHERE callback_id = {callback})"  # noqa: S608 - test SQL
-        ending = (
-            f"UPDATE app.jobs SET status = 'processing', due_at = NULL, started_at = now() WHERE job_id = {whose};"  # noqa: S608
-            f" UPDATE app.jobs SET status = 'completed', due_at = NULL, finished_at = now(), result = '1'"
-            f" WHERE job_id = {whose}; SELECT app.retire_jobs(now() + interval '1 hour', 1000)"
-        )
+        ending = "SELECT app.retire_jobs(now() + interval '1 hour', 1000)"
         stays = f"EXISTS (SELECT FROM app.callbacks WHERE callback_id = {callback})"
         closed = CALLBACKS.lifecycle.by_name[state].terminal
         for path in ("", f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "):

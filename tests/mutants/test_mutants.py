@@ -25,18 +25,6 @@ from tests.mutants.of_moves import Broken, broken, statements
 from tests.mutants.waiting_for_locks import Bystanders
 
 T = TypeVar("T")
-UNVACUUMED = """
-DO $$
-DECLARE
-  tables regclass[] := ARRAY(SELECT c.oid FROM pg_class AS c
-                             WHERE c.relnamespace = 'app'::regnamespace AND c.relkind = 'r');
-BEGIN
-  FOR i IN 1 .. cardinality(tables) LOOP
-    EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = off)', tables[i]);
-  END LOOP;
-END $$
-"""
-"""Mutants change tables in one long transaction, which an autovacuum that waits for it would deadlock with."""
 EVERY = 1 if os.environ.get("COREMACHINE_MUTANTS") == "all" else 4
 
 
@@ -55,8 +43,6 @@ def court(server: str, template: str) -> Iterator[Court]:
     with Created(server, name, template):
         url = url_of(server, name)
         ground = asyncio.run(lay(url))
-        with psycopg.connect(url) as owner:
-            owner.execute(UNVACUUMED)
         with psycopg.connect(url, autocommit=True) as connection, Bystanders(url) as bystanders:
             yield Court(connection, bystanders, ground)
 

@@ -192,7 +192,7 @@ def log_guards(log: str, schema: str) -> list[exp.Expr]:
     Events of transitions come from the event writer, so inside a trigger, and as the owner; anywhere else the owner may
     insert notes, and nobody else anything.
     """
-    notes = tuple(note.type for note in NOTES) if log == JOB_EVENTS else ("",)
+    notes = tuple(dict.fromkeys(note.type for note in NOTES)) if log == JOB_EVENTS else ("",)
     on = f"ON {schema}.{log}"
     refuse = f"EXECUTE FUNCTION {schema}.refuse_rewrite()"
     return [

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS app.workers (
   failures BIGINT NOT NULL,
   last_error JSONB,
   found JSONB NOT NULL,
+  loops JSONB NOT NULL DEFAULT '{}',
   bus VARCHAR(20) NOT NULL DEFAULT 'postgres',
   unsent_s DOUBLE PRECISION,
   dead_letters BIGINT NOT NULL DEFAULT 0,
@@ -45,6 +46,18 @@ CREATE TABLE IF NOT EXISTS app.dead_letters (
   description TEXT NOT NULL,
   read_at TIMESTAMPTZ NOT NULL DEFAULT app.clock(),
   CONSTRAINT dead_letters_pkey PRIMARY KEY (queue, message_id, digest)
+);
+
+CREATE TABLE IF NOT EXISTS app.set_aside (
+  step VARCHAR(40) NOT NULL,
+  item VARCHAR(200) NOT NULL,
+  job_id VARCHAR(64),
+  since TIMESTAMPTZ NOT NULL,
+  times INT NOT NULL,
+  until TIMESTAMPTZ NOT NULL,
+  error JSONB NOT NULL,
+  worker VARCHAR(100) NOT NULL,
+  CONSTRAINT set_aside_pkey PRIMARY KEY (step, item)
 );
 
 CREATE TABLE IF NOT EXISTS app.legal_transitions (
@@ -64,7 +77,8 @@ DECLARE
   event_fits boolean;
 BEGIN
   IF TG_OP = 'INSERT' THEN
-    RAISE EXCEPTION '% cannot be born % with event %', subject, NEW.status, coalesce(NEW.event_type, 'none')
+    RAISE EXCEPTION '% cannot be born % with event % (%)', subject, NEW.status, coalesce(NEW.event_type, 'none'),
+      coalesce(NEW.event_status, 'none')
       USING ERRCODE = 'CM002',
             HINT = format('A %s is born %s, before its first move.', TG_ARGV[0], TG_ARGV[2]);
   END IF;
@@ -73,8 +87,8 @@ BEGIN
     INTO legal, event_fits
     FROM app.legal_transitions AS t WHERE t.machine = TG_ARGV[0] AND t.source = OLD.status;
   IF event_fits THEN
-    RAISE EXCEPTION '%: % → % cannot be told by event % number %', subject, OLD.status, NEW.status,
-      coalesce(NEW.event_type, 'none'), NEW.move_number
+    RAISE EXCEPTION '%: % → % cannot be told by event % (%) number %', subject, OLD.status, NEW.status,
+      coalesce(NEW.event_type, 'none'), coalesce(NEW.event_status, 'none'), NEW.move_number
       USING ERRCODE = 'CM001', DETAIL = format('The last move was number %s.', OLD.move_number),
       HINT = 'Leave the event columns alone, or set them as the move of the lifecycle does.';
   END IF;
@@ -83,13 +97,14 @@ BEGIN
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.stamp_move() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE
+  edge text := (SELECT a.edge FROM unnest(TG_ARGV) WITH ORDINALITY AS a(edge, place)
+                WHERE starts_with(a.edge, OLD.status || ' ' || NEW.status || ' ') ORDER BY a.place LIMIT 1);
 BEGIN
-  SELECT t.event_type INTO NEW.event_type FROM app.legal_transitions AS t
-    WHERE t.machine = TG_ARGV[0] AND t.source = OLD.status AND t.target = NEW.status
-    ORDER BY t.trigger LIMIT 1;
-  IF FOUND THEN
+  IF edge IS NOT NULL THEN
     NEW.move_number := OLD.move_number + 1;
-    NEW.event_status := 'warning';
+    NEW.event_type := split_part(edge, ' ', 3);
+    NEW.event_status := CASE split_part(edge, ' ', 4) WHEN 'failure' THEN 'failure' ELSE 'warning' END;
     NEW.event_data := jsonb_build_object('reason', 'moved by a client that gave no event', 'source', OLD.status,
       'target', NEW.status, 'client', current_setting('application_name'), 'user', session_user);
   END IF;
@@ -103,9 +118,9 @@ BEGIN
     USING ERRCODE = 'CM003', HINT = 'Events are written by moves alone.';
 END $body$;
 
-CREATE OR REPLACE FUNCTION app.refuse_outcome() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION app.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
-  RAISE EXCEPTION '% %: what it ended with does not change without a move; the row stays %', TG_ARGV[0],
+  RAISE EXCEPTION '% %: what it has from its moves does not change without one; the row stays %', TG_ARGV[0],
     to_jsonb(NEW) ->> TG_ARGV[1], OLD.status
     USING ERRCODE = 'CM007', HINT = 'A late result overwrites nothing. To run the work again, resume it.';
 END $body$;
@@ -231,6 +246,8 @@ CREATE TABLE IF NOT EXISTS app.jobs (
   submission_key VARCHAR(200),
   definition JSONB DEFAULT '{}' NOT NULL,
   stage_count INT NOT NULL CHECK (stage_count >= 1),
+  stages_open INT DEFAULT 0 NOT NULL,
+  stages_completed INT DEFAULT 0 NOT NULL,
   tasks_total INT DEFAULT 0 NOT NULL,
   result JSON,
   error JSONB,
@@ -314,9 +331,36 @@ CREATE TABLE IF NOT EXISTS app.jobs (
   CONSTRAINT jobs_deadline_set CHECK (deadline IS NULL
   OR deadline_at IS NOT NULL
   OR NOT status IN ('queued', 'processing')),
+  CONSTRAINT jobs_stages_counted CHECK (stages_open >= 0 AND stages_open + stages_completed <= stage_count),
+  CONSTRAINT jobs_ended_when_counted CHECK (status IN ('queued', 'processing') OR stages_open = 0),
+  CONSTRAINT jobs_completed_whole CHECK (status <> 'completed' OR stages_completed = stage_count),
   CONSTRAINT jobs_event_told CHECK ((
     event_type IS NOT NULL AND event_status IS NOT NULL AND event_data IS NOT NULL
-  ))
+  )),
+  CONSTRAINT jobs_in_range CHECK (LEAST(
+    stage_count,
+    stages_open,
+    stages_completed,
+    tasks_total,
+    put_offs,
+    lease_number,
+    send_number,
+    move_number
+  ) >= 0
+  AND GREATEST(
+    stage_count,
+    stages_open,
+    stages_completed,
+    tasks_total,
+    put_offs,
+    lease_number,
+    send_number,
+    move_number
+  ) <= 2000000000
+  AND LEAST(deadline_at, lease_expires_at, due_at, started_at, finished_at, created_at) > '-infinity'
+  AND GREATEST(deadline_at, lease_expires_at, due_at, started_at, finished_at, created_at) < '9999-01-01 00:00:00+00'
+  AND LEAST(deadline) >= '0'
+  AND GREATEST(deadline) <= '36525 days')
 )
 WITH (
   fillfactor=80,
@@ -333,9 +377,10 @@ CREATE TABLE IF NOT EXISTS app.stages (
   task_type VARCHAR(100) NOT NULL,
   definition JSONB DEFAULT '{}' NOT NULL,
   tasks_total INT DEFAULT 0 NOT NULL,
-  tasks_completed INT DEFAULT 0 NOT NULL CHECK (tasks_completed >= 0),
-  tasks_failed INT DEFAULT 0 NOT NULL CHECK (tasks_failed >= 0),
-  tasks_cancelled INT DEFAULT 0 NOT NULL CHECK (tasks_cancelled >= 0),
+  tasks_open INT DEFAULT 0 NOT NULL,
+  tasks_completed INT DEFAULT 0 NOT NULL,
+  tasks_failed INT DEFAULT 0 NOT NULL,
+  tasks_cancelled INT DEFAULT 0 NOT NULL,
   stop_reason VARCHAR(20),
   stop_why TEXT,
   stopped_at TIMESTAMPTZ,
@@ -388,14 +433,17 @@ CREATE TABLE IF NOT EXISTS app.stages (
   CONSTRAINT stages_stopped_at_tied CHECK ((
     status = 'processing' OR stopped_at IS NULL
   )),
-  CONSTRAINT stages_counters_add_up CHECK (tasks_completed + tasks_failed + tasks_cancelled <= tasks_total),
-  CONSTRAINT stages_closed_when_counted CHECK (status IN ('pending', 'processing')
-  OR tasks_completed + tasks_failed + tasks_cancelled = tasks_total),
+  CONSTRAINT stages_counters_add_up CHECK (tasks_open + tasks_completed + tasks_failed + tasks_cancelled = tasks_total),
+  CONSTRAINT stages_closed_when_counted CHECK (status = 'processing' OR tasks_open = 0),
   CONSTRAINT stages_completed_whole CHECK (status <> 'completed' OR tasks_completed = tasks_total),
   CONSTRAINT stages_event_told CHECK (move_number = 0
   OR (
     event_type IS NOT NULL AND event_status IS NOT NULL AND event_data IS NOT NULL
-  ))
+  )),
+  CONSTRAINT stages_in_range CHECK (LEAST(stage, tasks_total, tasks_open, tasks_completed, tasks_failed, tasks_cancelled, move_number) >= 0
+  AND GREATEST(stage, tasks_total, tasks_open, tasks_completed, tasks_failed, tasks_cancelled, move_number) <= 2000000000
+  AND LEAST(stopped_at, started_at, finished_at, created_at) > '-infinity'
+  AND GREATEST(stopped_at, started_at, finished_at, created_at) < '9999-01-01 00:00:00+00')
 )
 WITH (
   fillfactor=70
@@ -484,7 +532,35 @@ CREATE TABLE IF NOT EXISTS app.tasks (
   CONSTRAINT tasks_event_told CHECK (move_number = 0
   OR (
     event_type IS NOT NULL AND event_status IS NOT NULL AND event_data IS NOT NULL
-  ))
+  )),
+  CONSTRAINT tasks_in_range CHECK (LEAST(
+    stage,
+    task_index,
+    task_number,
+    lease_number,
+    send_number,
+    attempt,
+    max_attempts,
+    rescues,
+    max_rescues,
+    move_number
+  ) >= 0
+  AND GREATEST(
+    stage,
+    task_index,
+    task_number,
+    lease_number,
+    send_number,
+    attempt,
+    max_attempts,
+    rescues,
+    max_rescues,
+    move_number
+  ) <= 2000000000
+  AND LEAST(lease_expires_at, due_at, deadline_at, started_at, finished_at, created_at) > '-infinity'
+  AND GREATEST(lease_expires_at, due_at, deadline_at, started_at, finished_at, created_at) < '9999-01-01 00:00:00+00'
+  AND LEAST(timeout) >= '0'
+  AND GREATEST(timeout) <= '36525 days')
 )
 WITH (
   fillfactor=80,
@@ -560,7 +636,13 @@ CREATE TABLE IF NOT EXISTS app.callbacks (
   CONSTRAINT callbacks_event_told CHECK (move_number = 0
   OR (
     event_type IS NOT NULL AND event_status IS NOT NULL AND event_data IS NOT NULL
-  ))
+  )),
+  CONSTRAINT callbacks_in_range CHECK (LEAST(lease_number, send_number, attempt, max_attempts, rescues, max_rescues, move_number) >= 0
+  AND GREATEST(lease_number, send_number, attempt, max_attempts, rescues, max_rescues, move_number) <= 2000000000
+  AND LEAST(lease_expires_at, due_at, deadline_at, started_at, finished_at, created_at) > '-infinity'
+  AND GREATEST(lease_expires_at, due_at, deadline_at, started_at, finished_at, created_at) < '9999-01-01 00:00:00+00'
+  AND LEAST(timeout) >= '0'
+  AND GREATEST(timeout) <= '36525 days')
 )
 WITH (
   fillfactor=80,
@@ -660,23 +742,42 @@ FOR EACH ROW
 WHEN (OLD.job_id <> NEW.job_id)
 EXECUTE FUNCTION app.refuse_key('job', 'job_id');
 
-CREATE OR REPLACE TRIGGER jobs_1_stamp BEFORE UPDATE OF status
-ON
-app.jobs
-FOR EACH ROW
-WHEN (OLD.status <> NEW.status AND NEW.move_number = OLD.move_number)
-EXECUTE FUNCTION app.stamp_move('job');
-
 CREATE OR REPLACE TRIGGER jobs_2_guard BEFORE UPDATE OF status
 ON
 app.jobs
 FOR EACH ROW
-WHEN (NOT (
-  OLD.status || ' ' || NEW.status || ' ' || NEW.event_type = ANY(
-    CAST('{"cancelled queued job_resumed","failed queued job_resumed","processing cancelled job_cancelled","processing completed job_completed","processing failed job_failed","queued cancelled job_cancelled","queued failed job_failed","queued processing job_started"}' AS TEXT[])
-  )
-) IS TRUE
-OR NEW.move_number <> OLD.move_number + 1)
+WHEN (NEW.move_number <> OLD.move_number
+AND (
+  NOT (
+    OLD.status || ' ' || NEW.status || ' ' || NEW.event_type || ' ' || NEW.event_status = ANY(
+      CAST('{"cancelled queued job_resumed warning","failed queued job_resumed warning","processing cancelled job_cancelled warning","processing completed job_completed success","processing failed job_failed failure","queued cancelled job_cancelled warning","queued failed job_failed failure","queued processing job_started success"}' AS TEXT[])
+    )
+  ) IS TRUE
+  OR NEW.move_number <> OLD.move_number + 1
+))
+EXECUTE FUNCTION app.refuse_move('job', 'job_id');
+
+CREATE OR REPLACE TRIGGER jobs_2_stamp BEFORE UPDATE OF status
+ON
+app.jobs
+FOR EACH ROW
+WHEN (NEW.move_number = OLD.move_number)
+EXECUTE FUNCTION app.stamp_move(
+  'cancelled queued job_resumed warning',
+  'failed queued job_resumed warning',
+  'processing cancelled job_cancelled warning',
+  'processing completed job_completed success',
+  'processing failed job_failed failure',
+  'queued cancelled job_cancelled warning',
+  'queued failed job_failed failure',
+  'queued processing job_started success'
+);
+
+CREATE OR REPLACE TRIGGER jobs_2_unstamped BEFORE UPDATE OF status
+ON
+app.jobs
+FOR EACH ROW
+WHEN (NEW.move_number = OLD.move_number)
 EXECUTE FUNCTION app.refuse_move('job', 'job_id');
 
 CREATE OR REPLACE TRIGGER jobs_3_event BEFORE UPDATE
@@ -693,24 +794,33 @@ app.jobs
 FOR EACH ROW
 WHEN (NEW.status <> 'queued'
 OR NEW.move_number <> 0
-OR NEW.event_type IS DISTINCT FROM 'job_created')
+OR (
+  NEW.event_type || ' ' || NEW.event_status
+) IS DISTINCT FROM 'job_created success')
 EXECUTE FUNCTION app.refuse_move('job', 'job_id', 'queued');
 
-CREATE OR REPLACE TRIGGER jobs_5_result BEFORE UPDATE OF result
+CREATE OR REPLACE TRIGGER jobs_5_kept BEFORE UPDATE OF started_at, finished_at, result, error
 ON
 app.jobs
 FOR EACH ROW
 WHEN (OLD.status = NEW.status
-AND CAST(OLD.result AS TEXT) IS DISTINCT FROM CAST(NEW.result AS TEXT))
-EXECUTE FUNCTION app.refuse_outcome('job', 'job_id');
+AND (
+  OLD.started_at IS DISTINCT FROM NEW.started_at
+  OR OLD.finished_at IS DISTINCT FROM NEW.finished_at
+  OR CAST(OLD.result AS TEXT) IS DISTINCT FROM CAST(NEW.result AS TEXT)
+  OR OLD.error IS DISTINCT FROM NEW.error
+))
+EXECUTE FUNCTION app.refuse_change('job', 'job_id');
 
-CREATE OR REPLACE TRIGGER jobs_5_error BEFORE UPDATE OF error
+CREATE OR REPLACE TRIGGER jobs_6_ended BEFORE UPDATE
 ON
 app.jobs
 FOR EACH ROW
 WHEN (OLD.status = NEW.status
-AND CAST(OLD.error AS TEXT) IS DISTINCT FROM CAST(NEW.error AS TEXT))
-EXECUTE FUNCTION app.refuse_outcome('job', 'job_id');
+AND OLD.status = ANY(
+  CAST('{completed,failed,cancelled}' AS TEXT[])
+))
+EXECUTE FUNCTION app.refuse_change('job', 'job_id');
 
 CREATE OR REPLACE TRIGGER stages_0_key BEFORE UPDATE OF stage_id
 ON
@@ -719,23 +829,41 @@ FOR EACH ROW
 WHEN (OLD.stage_id <> NEW.stage_id)
 EXECUTE FUNCTION app.refuse_key('stage', 'stage_id');
 
-CREATE OR REPLACE TRIGGER stages_1_stamp BEFORE UPDATE OF status
-ON
-app.stages
-FOR EACH ROW
-WHEN (OLD.status <> NEW.status AND NEW.move_number = OLD.move_number)
-EXECUTE FUNCTION app.stamp_move('stage');
-
 CREATE OR REPLACE TRIGGER stages_2_guard BEFORE UPDATE OF status
 ON
 app.stages
 FOR EACH ROW
-WHEN (NOT (
-  OLD.status || ' ' || NEW.status || ' ' || NEW.event_type = ANY(
-    CAST('{"cancelled pending stage_resumed","failed pending stage_resumed","pending cancelled stage_cancelled","pending processing stage_started","processing cancelled stage_cancelled","processing completed stage_completed","processing failed stage_failed"}' AS TEXT[])
-  )
-) IS TRUE
-OR NEW.move_number <> OLD.move_number + 1)
+WHEN (NEW.move_number <> OLD.move_number
+AND (
+  NOT (
+    OLD.status || ' ' || NEW.status || ' ' || NEW.event_type || ' ' || NEW.event_status = ANY(
+      CAST('{"cancelled pending stage_resumed warning","failed pending stage_resumed warning","pending cancelled stage_cancelled warning","pending processing stage_started success","processing cancelled stage_cancelled warning","processing completed stage_completed success","processing failed stage_failed failure"}' AS TEXT[])
+    )
+  ) IS TRUE
+  OR NEW.move_number <> OLD.move_number + 1
+))
+EXECUTE FUNCTION app.refuse_move('stage', 'stage_id');
+
+CREATE OR REPLACE TRIGGER stages_2_stamp BEFORE UPDATE OF status
+ON
+app.stages
+FOR EACH ROW
+WHEN (NEW.move_number = OLD.move_number)
+EXECUTE FUNCTION app.stamp_move(
+  'cancelled pending stage_resumed warning',
+  'failed pending stage_resumed warning',
+  'pending cancelled stage_cancelled warning',
+  'pending processing stage_started success',
+  'processing cancelled stage_cancelled warning',
+  'processing completed stage_completed success',
+  'processing failed stage_failed failure'
+);
+
+CREATE OR REPLACE TRIGGER stages_2_unstamped BEFORE UPDATE OF status
+ON
+app.stages
+FOR EACH ROW
+WHEN (NEW.move_number = OLD.move_number)
 EXECUTE FUNCTION app.refuse_move('stage', 'stage_id');
 
 CREATE OR REPLACE TRIGGER stages_3_event BEFORE UPDATE
@@ -752,16 +880,31 @@ app.stages
 FOR EACH ROW
 WHEN (NEW.status <> 'pending'
 OR NEW.move_number <> 0
-OR NEW.event_type IS DISTINCT FROM NULL)
+OR NOT NEW.event_type IS NULL
+OR NOT NEW.event_status IS NULL)
 EXECUTE FUNCTION app.refuse_move('stage', 'stage_id', 'pending');
 
-CREATE OR REPLACE TRIGGER stages_5_error BEFORE UPDATE OF error
+CREATE OR REPLACE TRIGGER stages_5_kept BEFORE UPDATE OF started_at, finished_at, error
 ON
 app.stages
 FOR EACH ROW
 WHEN (OLD.status = NEW.status
-AND CAST(OLD.error AS TEXT) IS DISTINCT FROM CAST(NEW.error AS TEXT))
-EXECUTE FUNCTION app.refuse_outcome('stage', 'stage_id');
+AND (
+  OLD.started_at IS DISTINCT FROM NEW.started_at
+  OR OLD.finished_at IS DISTINCT FROM NEW.finished_at
+  OR OLD.error IS DISTINCT FROM NEW.error
+))
+EXECUTE FUNCTION app.refuse_change('stage', 'stage_id');
+
+CREATE OR REPLACE TRIGGER stages_6_ended BEFORE UPDATE
+ON
+app.stages
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND OLD.status = ANY(
+  CAST('{completed,failed,cancelled}' AS TEXT[])
+))
+EXECUTE FUNCTION app.refuse_change('stage', 'stage_id');
 
 CREATE OR REPLACE TRIGGER tasks_0_key BEFORE UPDATE OF task_id
 ON
@@ -770,23 +913,44 @@ FOR EACH ROW
 WHEN (OLD.task_id <> NEW.task_id)
 EXECUTE FUNCTION app.refuse_key('task', 'task_id');
 
-CREATE OR REPLACE TRIGGER tasks_1_stamp BEFORE UPDATE OF status
-ON
-app.tasks
-FOR EACH ROW
-WHEN (OLD.status <> NEW.status AND NEW.move_number = OLD.move_number)
-EXECUTE FUNCTION app.stamp_move('task');
-
 CREATE OR REPLACE TRIGGER tasks_2_guard BEFORE UPDATE OF status
 ON
 app.tasks
 FOR EACH ROW
-WHEN (NOT (
-  OLD.status || ' ' || NEW.status || ' ' || NEW.event_type = ANY(
-    CAST('{"cancelled queued task_resumed","failed queued task_resumed","processing cancelled task_cancelled","processing completed task_completed","processing failed task_failed","processing queued task_released","processing queued task_rescued","processing queued task_retry_scheduled","queued cancelled task_cancelled","queued processing task_started"}' AS TEXT[])
-  )
-) IS TRUE
-OR NEW.move_number <> OLD.move_number + 1)
+WHEN (NEW.move_number <> OLD.move_number
+AND (
+  NOT (
+    OLD.status || ' ' || NEW.status || ' ' || NEW.event_type || ' ' || NEW.event_status = ANY(
+      CAST('{"cancelled queued task_resumed warning","failed queued task_resumed warning","processing cancelled task_cancelled warning","processing completed task_completed success","processing failed task_failed failure","processing queued task_released warning","processing queued task_rescued warning","processing queued task_retry_scheduled warning","queued cancelled task_cancelled warning","queued processing task_started success"}' AS TEXT[])
+    )
+  ) IS TRUE
+  OR NEW.move_number <> OLD.move_number + 1
+))
+EXECUTE FUNCTION app.refuse_move('task', 'task_id');
+
+CREATE OR REPLACE TRIGGER tasks_2_stamp BEFORE UPDATE OF status
+ON
+app.tasks
+FOR EACH ROW
+WHEN (NEW.move_number = OLD.move_number)
+EXECUTE FUNCTION app.stamp_move(
+  'cancelled queued task_resumed warning',
+  'failed queued task_resumed warning',
+  'processing cancelled task_cancelled warning',
+  'processing completed task_completed success',
+  'processing failed task_failed failure',
+  'processing queued task_released warning',
+  'processing queued task_rescued warning',
+  'processing queued task_retry_scheduled warning',
+  'queued cancelled task_cancelled warning',
+  'queued processing task_started success'
+);
+
+CREATE OR REPLACE TRIGGER tasks_2_unstamped BEFORE UPDATE OF status
+ON
+app.tasks
+FOR EACH ROW
+WHEN (NEW.move_number = OLD.move_number)
 EXECUTE FUNCTION app.refuse_move('task', 'task_id');
 
 CREATE OR REPLACE TRIGGER tasks_3_event BEFORE UPDATE
@@ -803,24 +967,32 @@ app.tasks
 FOR EACH ROW
 WHEN (NEW.status <> 'queued'
 OR NEW.move_number <> 0
-OR NEW.event_type IS DISTINCT FROM NULL)
+OR NOT NEW.event_type IS NULL
+OR NOT NEW.event_status IS NULL)
 EXECUTE FUNCTION app.refuse_move('task', 'task_id', 'queued');
 
-CREATE OR REPLACE TRIGGER tasks_5_result BEFORE UPDATE OF result
+CREATE OR REPLACE TRIGGER tasks_5_kept BEFORE UPDATE OF started_at, finished_at, result, error
 ON
 app.tasks
 FOR EACH ROW
 WHEN (OLD.status = NEW.status
-AND CAST(OLD.result AS TEXT) IS DISTINCT FROM CAST(NEW.result AS TEXT))
-EXECUTE FUNCTION app.refuse_outcome('task', 'task_id');
+AND (
+  OLD.started_at IS DISTINCT FROM NEW.started_at
+  OR OLD.finished_at IS DISTINCT FROM NEW.finished_at
+  OR CAST(OLD.result AS TEXT) IS DISTINCT FROM CAST(NEW.result AS TEXT)
+  OR OLD.error IS DISTINCT FROM NEW.error
+))
+EXECUTE FUNCTION app.refuse_change('task', 'task_id');
 
-CREATE OR REPLACE TRIGGER tasks_5_error BEFORE UPDATE OF error
+CREATE OR REPLACE TRIGGER tasks_6_ended BEFORE UPDATE
 ON
 app.tasks
 FOR EACH ROW
 WHEN (OLD.status = NEW.status
-AND CAST(OLD.error AS TEXT) IS DISTINCT FROM CAST(NEW.error AS TEXT))
-EXECUTE FUNCTION app.refuse_outcome('task', 'task_id');
+AND OLD.status = ANY(
+  CAST('{completed,failed,cancelled}' AS TEXT[])
+))
+EXECUTE FUNCTION app.refuse_change('task', 'task_id');
 
 CREATE OR REPLACE TRIGGER callbacks_0_key BEFORE UPDATE OF callback_id
 ON
@@ -829,23 +1001,40 @@ FOR EACH ROW
 WHEN (OLD.callback_id <> NEW.callback_id)
 EXECUTE FUNCTION app.refuse_key('callback', 'callback_id');
 
-CREATE OR REPLACE TRIGGER callbacks_1_stamp BEFORE UPDATE OF status
-ON
-app.callbacks
-FOR EACH ROW
-WHEN (OLD.status <> NEW.status AND NEW.move_number = OLD.move_number)
-EXECUTE FUNCTION app.stamp_move('callback');
-
 CREATE OR REPLACE TRIGGER callbacks_2_guard BEFORE UPDATE OF status
 ON
 app.callbacks
 FOR EACH ROW
-WHEN (NOT (
-  OLD.status || ' ' || NEW.status || ' ' || NEW.event_type = ANY(
-    CAST('{"processing completed callback_completed","processing failed callback_failed","processing queued callback_released","processing queued callback_rescued","processing queued callback_retry_scheduled","queued processing callback_started"}' AS TEXT[])
-  )
-) IS TRUE
-OR NEW.move_number <> OLD.move_number + 1)
+WHEN (NEW.move_number <> OLD.move_number
+AND (
+  NOT (
+    OLD.status || ' ' || NEW.status || ' ' || NEW.event_type || ' ' || NEW.event_status = ANY(
+      CAST('{"processing completed callback_completed info","processing failed callback_failed failure","processing queued callback_released warning","processing queued callback_rescued warning","processing queued callback_retry_scheduled warning","queued processing callback_started info"}' AS TEXT[])
+    )
+  ) IS TRUE
+  OR NEW.move_number <> OLD.move_number + 1
+))
+EXECUTE FUNCTION app.refuse_move('callback', 'callback_id');
+
+CREATE OR REPLACE TRIGGER callbacks_2_stamp BEFORE UPDATE OF status
+ON
+app.callbacks
+FOR EACH ROW
+WHEN (NEW.move_number = OLD.move_number)
+EXECUTE FUNCTION app.stamp_move(
+  'processing completed callback_completed info',
+  'processing failed callback_failed failure',
+  'processing queued callback_released warning',
+  'processing queued callback_rescued warning',
+  'processing queued callback_retry_scheduled warning',
+  'queued processing callback_started info'
+);
+
+CREATE OR REPLACE TRIGGER callbacks_2_unstamped BEFORE UPDATE OF status
+ON
+app.callbacks
+FOR EACH ROW
+WHEN (NEW.move_number = OLD.move_number)
 EXECUTE FUNCTION app.refuse_move('callback', 'callback_id');
 
 CREATE OR REPLACE TRIGGER callbacks_3_event BEFORE UPDATE
@@ -862,8 +1051,30 @@ app.callbacks
 FOR EACH ROW
 WHEN (NEW.status <> 'queued'
 OR NEW.move_number <> 0
-OR NEW.event_type IS DISTINCT FROM NULL)
+OR NOT NEW.event_type IS NULL
+OR NOT NEW.event_status IS NULL)
 EXECUTE FUNCTION app.refuse_move('callback', 'callback_id', 'queued');
+
+CREATE OR REPLACE TRIGGER callbacks_5_kept BEFORE UPDATE OF started_at, finished_at
+ON
+app.callbacks
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND (
+  OLD.started_at IS DISTINCT FROM NEW.started_at
+  OR OLD.finished_at IS DISTINCT FROM NEW.finished_at
+))
+EXECUTE FUNCTION app.refuse_change('callback', 'callback_id');
+
+CREATE OR REPLACE TRIGGER callbacks_6_ended BEFORE UPDATE
+ON
+app.callbacks
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND OLD.status = ANY(
+  CAST('{completed,failed}' AS TEXT[])
+))
+EXECUTE FUNCTION app.refuse_change('callback', 'callback_id');
 
 CREATE OR REPLACE FUNCTION app.write_job_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
@@ -945,6 +1156,119 @@ REVOKE ALL ON FUNCTION app.write_task_events() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.write_callback_events() FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION app.count_stages() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  change record;
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    FOR change IN
+      SELECT a.job_id, count(*) FILTER (WHERE a.status = ANY(CAST('{pending,processing}' AS TEXT[]))) AS stages_open, count(*) FILTER (WHERE a.status = 'completed') AS stages_completed, sum(a.tasks_total) AS tasks_total FROM after_move AS a GROUP BY a.job_id ORDER BY a.job_id
+    LOOP
+      UPDATE app.jobs AS p SET stages_open = p.stages_open + change.stages_open, stages_completed = p.stages_completed + change.stages_completed, tasks_total = p.tasks_total + change.tasks_total WHERE p.job_id = change.job_id;
+      IF NOT FOUND THEN
+        RAISE EXCEPTION 'stage of job_id %: no row of jobs is its parent', change.job_id
+          USING ERRCODE = 'CM008', DETAIL = format('The row says %s.', to_jsonb(change)),
+          HINT = 'It needs a row.';
+      END IF;
+    END LOOP;
+  ELSE
+    FOR change IN
+      SELECT d.* FROM (SELECT c.job_id, coalesce(sum(c.n) FILTER (WHERE c.status = ANY(CAST('{pending,processing}' AS TEXT[]))), 0) AS stages_open, coalesce(sum(c.n) FILTER (WHERE c.status = 'completed'), 0) AS stages_completed, sum(c.tasks_total) AS tasks_total FROM (SELECT b.job_id, b.status, -1 AS n, -b.tasks_total AS tasks_total FROM before_move AS b UNION ALL SELECT a.job_id, a.status, 1 AS n, a.tasks_total AS tasks_total FROM after_move AS a) AS c GROUP BY c.job_id) AS d WHERE d.stages_open <> 0 OR d.stages_completed <> 0 OR d.tasks_total <> 0 ORDER BY d.job_id
+    LOOP
+      UPDATE app.jobs AS p SET stages_open = p.stages_open + change.stages_open, stages_completed = p.stages_completed + change.stages_completed, tasks_total = p.tasks_total + change.tasks_total WHERE p.job_id = change.job_id;
+    END LOOP;
+  END IF;
+  RETURN NULL;
+END $body$;
+
+CREATE OR REPLACE FUNCTION app.count_tasks() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  change record;
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    FOR change IN
+      SELECT a.stage_id, a.job_id, a.stage, a.task_type, count(*) AS tasks_total, count(*) FILTER (WHERE a.status = ANY(CAST('{queued,processing}' AS TEXT[]))) AS tasks_open, count(*) FILTER (WHERE a.status = 'completed') AS tasks_completed, count(*) FILTER (WHERE a.status = 'failed') AS tasks_failed, count(*) FILTER (WHERE a.status = 'cancelled') AS tasks_cancelled FROM after_move AS a GROUP BY a.stage_id, a.job_id, a.stage, a.task_type ORDER BY a.stage_id
+    LOOP
+      UPDATE app.stages AS p SET tasks_total = p.tasks_total + change.tasks_total, tasks_open = p.tasks_open + change.tasks_open, tasks_completed = p.tasks_completed + change.tasks_completed, tasks_failed = p.tasks_failed + change.tasks_failed, tasks_cancelled = p.tasks_cancelled + change.tasks_cancelled WHERE p.stage_id = change.stage_id AND p.job_id = change.job_id AND p.stage = change.stage AND p.task_type = change.task_type;
+      IF NOT FOUND THEN
+        RAISE EXCEPTION 'task of stage_id %: no row of stages is its parent', change.stage_id
+          USING ERRCODE = 'CM008', DETAIL = format('The row says %s.', to_jsonb(change)),
+          HINT = 'It needs a row, with the same job_id and stage and task_type.';
+      END IF;
+    END LOOP;
+  ELSE
+    FOR change IN
+      SELECT d.* FROM (SELECT c.stage_id, coalesce(sum(c.n), 0) AS tasks_total, coalesce(sum(c.n) FILTER (WHERE c.status = ANY(CAST('{queued,processing}' AS TEXT[]))), 0) AS tasks_open, coalesce(sum(c.n) FILTER (WHERE c.status = 'completed'), 0) AS tasks_completed, coalesce(sum(c.n) FILTER (WHERE c.status = 'failed'), 0) AS tasks_failed, coalesce(sum(c.n) FILTER (WHERE c.status = 'cancelled'), 0) AS tasks_cancelled FROM (SELECT b.stage_id, b.status, -1 AS n FROM before_move AS b UNION ALL SELECT a.stage_id, a.status, 1 AS n FROM after_move AS a) AS c GROUP BY c.stage_id) AS d WHERE d.tasks_total <> 0 OR d.tasks_open <> 0 OR d.tasks_completed <> 0 OR d.tasks_failed <> 0 OR d.tasks_cancelled <> 0 ORDER BY d.stage_id
+    LOOP
+      UPDATE app.stages AS p SET tasks_total = p.tasks_total + change.tasks_total, tasks_open = p.tasks_open + change.tasks_open, tasks_completed = p.tasks_completed + change.tasks_completed, tasks_failed = p.tasks_failed + change.tasks_failed, tasks_cancelled = p.tasks_cancelled + change.tasks_cancelled WHERE p.stage_id = change.stage_id;
+    END LOOP;
+  END IF;
+  RETURN NULL;
+END $body$;
+
+CREATE OR REPLACE FUNCTION app.count_callbacks() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  change record;
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    FOR change IN
+      SELECT a.job_id, a.job_type FROM after_move AS a GROUP BY a.job_id, a.job_type ORDER BY a.job_id
+    LOOP
+      PERFORM FROM app.jobs AS p WHERE p.job_id = change.job_id AND p.job_type = change.job_type AND p.status = 'completed';
+      IF NOT FOUND THEN
+        RAISE EXCEPTION 'callback of job_id %: no row of jobs is its parent', change.job_id
+          USING ERRCODE = 'CM008', DETAIL = format('The row says %s.', to_jsonb(change)),
+          HINT = 'It needs a row that is completed, with the same job_type.';
+      END IF;
+    END LOOP;
+  END IF;
+  RETURN NULL;
+END $body$;
+
+REVOKE ALL ON FUNCTION app.count_stages() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.count_tasks() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.count_callbacks() FROM PUBLIC;
+
+CREATE OR REPLACE TRIGGER stages_count_births AFTER INSERT
+ON
+app.stages
+REFERENCING NEW TABLE AS after_move
+FOR EACH STATEMENT
+EXECUTE FUNCTION app.count_stages();
+
+CREATE OR REPLACE TRIGGER stages_count_changes AFTER UPDATE
+ON
+app.stages
+REFERENCING OLD TABLE AS before_move NEW TABLE AS after_move
+FOR EACH STATEMENT
+EXECUTE FUNCTION app.count_stages();
+
+CREATE OR REPLACE TRIGGER tasks_count_births AFTER INSERT
+ON
+app.tasks
+REFERENCING NEW TABLE AS after_move
+FOR EACH STATEMENT
+EXECUTE FUNCTION app.count_tasks();
+
+CREATE OR REPLACE TRIGGER tasks_count_changes AFTER UPDATE
+ON
+app.tasks
+REFERENCING OLD TABLE AS before_move NEW TABLE AS after_move
+FOR EACH STATEMENT
+EXECUTE FUNCTION app.count_tasks();
+
+CREATE OR REPLACE TRIGGER callbacks_count_births AFTER INSERT
+ON
+app.callbacks
+REFERENCING NEW TABLE AS after_move
+FOR EACH STATEMENT
+EXECUTE FUNCTION app.count_callbacks();
+
 CREATE OR REPLACE TRIGGER jobs_write_events AFTER UPDATE
 ON
 app.jobs
@@ -1004,21 +1328,27 @@ EXECUTE FUNCTION app.refuse_rewrite();
 
 GRANT SELECT ON app.jobs, app.stages, app.tasks, app.callbacks, app.job_events TO coremachine_app;
 
-GRANT INSERT ON app.jobs, app.stages, app.tasks, app.callbacks TO coremachine_app;
+REVOKE INSERT, UPDATE ON app.jobs FROM coremachine_app;
 
-REVOKE UPDATE ON app.jobs FROM coremachine_app;
+GRANT INSERT (job_id, job_type, parameters, submission_key, definition, stage_count, result, error, put_offs, deadline, deadline_at, lease_owner, lease_number, send_number, lease_expires_at, due_at, started_at, finished_at, status, created_at, move_number, event_type, event_status, event_data) ON app.jobs TO coremachine_app;
 
-GRANT UPDATE (tasks_total, result, error, put_offs, deadline_at, lease_owner, lease_number, send_number, lease_expires_at, due_at, started_at, finished_at, status, move_number, event_type, event_status, event_data) ON app.jobs TO coremachine_app;
+GRANT UPDATE (result, error, put_offs, deadline_at, lease_owner, lease_number, send_number, lease_expires_at, due_at, started_at, finished_at, status, move_number, event_type, event_status, event_data) ON app.jobs TO coremachine_app;
 
-REVOKE UPDATE ON app.stages FROM coremachine_app;
+REVOKE INSERT, UPDATE ON app.stages FROM coremachine_app;
 
-GRANT UPDATE (tasks_total, tasks_completed, tasks_failed, tasks_cancelled, stop_reason, stop_why, stopped_at, error, started_at, finished_at, status, move_number, event_type, event_status, event_data) ON app.stages TO coremachine_app;
+GRANT INSERT (job_id, stage, name, task_type, definition, stop_reason, stop_why, stopped_at, error, started_at, finished_at, status, created_at, move_number, event_type, event_status, event_data) ON app.stages TO coremachine_app;
 
-REVOKE UPDATE ON app.tasks FROM coremachine_app;
+GRANT UPDATE (stop_reason, stop_why, stopped_at, error, started_at, finished_at, status, move_number, event_type, event_status, event_data) ON app.stages TO coremachine_app;
+
+REVOKE INSERT, UPDATE ON app.tasks FROM coremachine_app;
+
+GRANT INSERT (task_id, job_id, stage_id, stage, task_index, task_number, task_type, item, result, error, lease_owner, lease_number, send_number, lease_expires_at, due_at, attempt, max_attempts, rescues, max_rescues, timeout, deadline_at, started_at, finished_at, status, created_at, move_number, event_type, event_status, event_data) ON app.tasks TO coremachine_app;
 
 GRANT UPDATE (result, error, lease_owner, lease_number, send_number, lease_expires_at, due_at, attempt, max_attempts, rescues, max_rescues, timeout, deadline_at, started_at, finished_at, status, move_number, event_type, event_status, event_data) ON app.tasks TO coremachine_app;
 
-REVOKE UPDATE ON app.callbacks FROM coremachine_app;
+REVOKE INSERT, UPDATE ON app.callbacks FROM coremachine_app;
+
+GRANT INSERT (job_id, job_type, name, lease_owner, lease_number, send_number, lease_expires_at, due_at, attempt, max_attempts, rescues, max_rescues, timeout, deadline_at, started_at, finished_at, status, created_at, move_number, event_type, event_status, event_data) ON app.callbacks TO coremachine_app;
 
 GRANT UPDATE (lease_owner, lease_number, send_number, lease_expires_at, due_at, attempt, max_attempts, rescues, max_rescues, timeout, deadline_at, started_at, finished_at, status, move_number, event_type, event_status, event_data) ON app.callbacks TO coremachine_app;
 
@@ -1027,6 +1357,8 @@ COMMENT ON TABLE app.jobs IS 'Runs its stages in order. Between stages it stays 
 COMMENT ON COLUMN app.jobs.submission_key IS 'tells apart runs of the same work';
 
 COMMENT ON COLUMN app.jobs.definition IS 'the job''s shape, fixed when it was submitted';
+
+COMMENT ON COLUMN app.jobs.stages_open IS 'stages that have not ended';
 
 COMMENT ON COLUMN app.jobs.tasks_total IS 'tasks created so far, for their numbers';
 
@@ -1053,6 +1385,8 @@ COMMENT ON COLUMN app.job_events.transaction_id IS 'a follower must not pass an 
 COMMENT ON TABLE app.stages IS 'Fans out into tasks. Its last task closes it, in its own transaction. States: pending, processing, completed, failed, cancelled.';
 
 COMMENT ON COLUMN app.stages.stage IS 'counted from 1';
+
+COMMENT ON COLUMN app.stages.tasks_open IS 'tasks that have not ended';
 
 COMMENT ON COLUMN app.stages.stop_reason IS 'why running tasks were asked to stop';
 
@@ -1119,12 +1453,45 @@ COMMENT ON COLUMN app.job_events.transaction_id IS 'a follower must not pass an 
 CREATE OR REPLACE FUNCTION app.write_notes(job_ids varchar[], task_ids varchar[], stages int[], attempts int[],
   lease_numbers int[], types varchar[], statuses varchar[], notes jsonb[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  odd text := (SELECT min(format('%s (%s)', n.type, n.status)) FROM unnest(types, statuses) AS n(type, status)
+               WHERE (n.type || ' ' || n.status IN ('job_queued success', 'callback_executed success', 'callback_executed failure', 'checkpoint info', 'progress info', 'finalizer_failed warning', 'stage_empty warning', 'stop_requested warning', 'stale_result_rejected warning', 'message_dead_lettered warning', 'gap_found warning')) IS NOT TRUE);
 BEGIN
+  IF odd IS NOT NULL THEN
+    RAISE EXCEPTION 'event % is no note', odd USING ERRCODE = 'CM005',
+      HINT = 'Move the row: its event is written with it.';
+  END IF;
   INSERT INTO app.job_events (job_id, task_id, stage, attempt, lease_number, event_type, event_status, event_data,
     created_at)
   SELECT n.job_id, n.task_id, n.stage, n.attempt, n.lease_number, n.type, n.status, n.data, app.clock()
   FROM unnest(job_ids, task_ids, stages, attempts, lease_numbers, types, statuses, notes)
     AS n(job_id, task_id, stage, attempt, lease_number, type, status, data);
+END $body$;
+
+GRANT SELECT ON app.installed, app.legal_transitions TO coremachine_app;
+
+REVOKE ALL ON app.workers FROM coremachine_app;
+
+GRANT SELECT, INSERT (worker, started_at, seen_at, stopped_at, runs, failures, last_error, found, loops, bus, unsent_s, dead_letters), UPDATE (worker, started_at, seen_at, stopped_at, runs, failures, last_error, found, loops, bus, unsent_s, dead_letters) ON app.workers TO coremachine_app;
+
+REVOKE ALL ON app.set_aside FROM coremachine_app;
+
+GRANT SELECT, INSERT (step, item, job_id, since, times, until, error, worker), UPDATE (step, item, job_id, since, times, until, error, worker) ON app.set_aside TO coremachine_app;
+
+REVOKE ALL ON app.dead_letters FROM coremachine_app;
+
+GRANT SELECT, INSERT (queue, message_id, digest, reason, description) ON app.dead_letters TO coremachine_app;
+
+REVOKE ALL ON FUNCTION app.write_notes(varchar[], varchar[], int[], int[], int[], varchar[], varchar[], jsonb[]) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION app.write_notes(varchar[], varchar[], int[], int[], int[], varchar[], varchar[], jsonb[]) TO coremachine_app;
+
+CREATE OR REPLACE FUNCTION app.forget() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+  DELETE FROM app.workers WHERE seen_at < app.clock() - interval '1 day';
+  DELETE FROM app.dead_letters WHERE read_at < app.clock() - interval '7 days';
+  DELETE FROM app.set_aside WHERE until < app.clock() - interval '1 day';
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.retire_jobs(finished_before timestamptz, most int) RETURNS int
@@ -1149,17 +1516,55 @@ BEGIN
   RETURN cardinality(retired);
 END $body$;
 
-GRANT SELECT ON app.installed, app.legal_transitions TO coremachine_app;
+CREATE OR REPLACE FUNCTION app.repair_job(broken varchar) RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  repaired int := 0;
+  orphan record;
+  counted record;
+BEGIN
+  PERFORM FROM app.jobs WHERE job_id = broken FOR NO KEY UPDATE;
+  PERFORM FROM app.stages WHERE job_id = broken ORDER BY stage_id FOR NO KEY UPDATE;
+  FOR orphan IN
+    SELECT t.task_id, t.stage, to_jsonb(t) AS was FROM app.tasks AS t JOIN app.stages AS s USING (stage_id)
+    WHERE s.job_id = broken AND t.status NOT IN ('completed', 'failed', 'cancelled') AND s.status IN ('completed', 'failed', 'cancelled')
+    ORDER BY t.task_id FOR UPDATE OF t
+  LOOP
+    PERFORM set_config('coremachine.retiring', 'on', true);
+    DELETE FROM app.job_events WHERE task_id = orphan.task_id;
+    PERFORM set_config('coremachine.retiring', '', true);
+    DELETE FROM app.tasks WHERE task_id = orphan.task_id;
+    PERFORM app.write_notes(ARRAY[broken], ARRAY[NULL]::varchar[], ARRAY[orphan.stage], ARRAY[NULL]::int[],
+      ARRAY[NULL]::int[], ARRAY['gap_found']::varchar[], ARRAY['warning']::varchar[],
+      ARRAY[jsonb_build_object('gap', 'an orphaned task was removed', 'row', orphan.was)]);
+    repaired := repaired + 1;
+  END LOOP;
+  FOR counted IN
+    SELECT s.stage_id, count(t.task_id) AS total, count(*) FILTER (WHERE t.status IN ('queued', 'processing')) AS tasks_open, count(*) FILTER (WHERE t.status IN ('completed')) AS tasks_completed, count(*) FILTER (WHERE t.status IN ('failed')) AS tasks_failed, count(*) FILTER (WHERE t.status IN ('cancelled')) AS tasks_cancelled
+    FROM app.stages AS s LEFT JOIN app.tasks AS t USING (stage_id)
+    WHERE s.job_id = broken AND s.status NOT IN ('completed', 'failed', 'cancelled') GROUP BY s.stage_id ORDER BY s.stage_id
+  LOOP
+    UPDATE app.stages AS s SET tasks_total = counted.total, tasks_open = counted.tasks_open, tasks_completed = counted.tasks_completed, tasks_failed = counted.tasks_failed, tasks_cancelled = counted.tasks_cancelled
+    WHERE s.stage_id = counted.stage_id AND (s.tasks_total, s.tasks_open, s.tasks_completed, s.tasks_failed, s.tasks_cancelled) <> (counted.total, counted.tasks_open, counted.tasks_completed, counted.tasks_failed, counted.tasks_cancelled);
+    repaired := repaired + FOUND::int;
+  END LOOP;
+  UPDATE app.jobs AS j SET stages_open = c.open, stages_completed = c.completed, tasks_total = c.tasks
+  FROM (SELECT count(*) FILTER (WHERE s.status NOT IN ('completed', 'failed', 'cancelled')) AS open,
+               count(*) FILTER (WHERE s.status IN ('completed')) AS completed,
+               coalesce(sum(s.tasks_total), 0) AS tasks
+        FROM app.stages AS s WHERE s.job_id = broken) AS c
+  WHERE j.job_id = broken AND j.status NOT IN ('completed', 'failed', 'cancelled')
+    AND (j.stages_open, j.stages_completed, j.tasks_total) <> (c.open, c.completed, c.tasks);
+  RETURN repaired + FOUND::int;
+END $body$;
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON app.workers TO coremachine_app;
+REVOKE ALL ON FUNCTION app.forget() FROM PUBLIC;
 
-GRANT SELECT, INSERT, DELETE ON app.dead_letters TO coremachine_app;
-
-REVOKE ALL ON FUNCTION app.write_notes(varchar[], varchar[], int[], int[], int[], varchar[], varchar[], jsonb[]) FROM PUBLIC;
-
-GRANT EXECUTE ON FUNCTION app.write_notes(varchar[], varchar[], int[], int[], int[], varchar[], varchar[], jsonb[]) TO coremachine_app;
+GRANT EXECUTE ON FUNCTION app.forget() TO coremachine_app;
 
 REVOKE ALL ON FUNCTION app.retire_jobs(timestamptz, int) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.repair_job(varchar) FROM PUBLIC;
 
 INSERT INTO app.installed AS i (
   part,
@@ -1168,7 +1573,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '3d3e3f3d8ee1fdf5beea707e660381f39525095ba07ddc1e6b1d4db55409a185'
+    'd4a4cc6724572776359c2ef64e36deb4c3bca80f2e6004a5e9693568a8f2deb9'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

@@ -303,7 +303,10 @@ WHERE
         t.callback_id
       FROM app.callbacks AS t
       WHERE
-        t.status IN ('queued') AND t.job_type = k.kind AND t.due_at <= app.clock()
+        t.status IN ('queued')
+        AND t.job_type = k.kind
+        AND t.due_at <= app.clock()
+        AND t.callback_id <> ALL(CAST(%(without)s AS BIGINT[]))
       ORDER BY
         t.due_at,
         t.callback_id
@@ -390,6 +393,7 @@ WHERE
         AND (
           t.send_number = 0 OR t.due_at <= app.clock()
         )
+        AND t.callback_id <> ALL(CAST(%(without)s AS BIGINT[]))
       ORDER BY
         t.due_at,
         t.callback_id

@@ -3,7 +3,7 @@ WITH input AS (
   SELECT
     i.*,
     n.moment
-  FROM UNNEST(CAST(%(job_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(tasks_total)s AS INT[])) AS i(job_id, event_type, event_status, event_data, tasks_total)
+  FROM UNNEST(CAST(%(job_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[])) AS i(job_id, event_type, event_status, event_data)
   CROSS JOIN (
     SELECT
       (
@@ -13,7 +13,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.jobs AS r SET status = 'processing', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, started_at = i.moment, finished_at = NULL, result = NULL, error = NULL, tasks_total = r.tasks_total + i.tasks_total, due_at = NULL, lease_owner = NULL, lease_expires_at = NULL, put_offs = NULL
+UPDATE app.jobs AS r SET status = 'processing', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, started_at = i.moment, finished_at = NULL, result = NULL, error = NULL, due_at = NULL, lease_owner = NULL, lease_expires_at = NULL, put_offs = NULL
 FROM input AS i
 WHERE
   r.job_id = CAST(i.job_id AS VARCHAR(64))

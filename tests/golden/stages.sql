@@ -3,7 +3,7 @@ WITH input AS (
   SELECT
     i.*,
     n.moment
-  FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(tasks_total)s AS INT[]), CAST(%(tasks_completed)s AS INT[]), CAST(%(tasks_failed)s AS INT[]), CAST(%(tasks_cancelled)s AS INT[])) AS i(stage_id, event_type, event_status, event_data, tasks_total, tasks_completed, tasks_failed, tasks_cancelled)
+  FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[])) AS i(stage_id, event_type, event_status, event_data)
   CROSS JOIN (
     SELECT
       (
@@ -13,7 +13,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.stages AS r SET status = 'processing', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, started_at = i.moment, finished_at = NULL, error = NULL, tasks_total = i.tasks_total, tasks_completed = i.tasks_completed, tasks_failed = i.tasks_failed, tasks_cancelled = i.tasks_cancelled
+UPDATE app.stages AS r SET status = 'processing', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, started_at = i.moment, finished_at = NULL, error = NULL
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)
@@ -48,7 +48,7 @@ WITH input AS (
   SELECT
     i.*,
     n.moment
-  FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(tasks_completed)s AS INT[]), CAST(%(tasks_failed)s AS INT[]), CAST(%(tasks_cancelled)s AS INT[])) AS i(stage_id, event_type, event_status, event_data, tasks_completed, tasks_failed, tasks_cancelled)
+  FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[])) AS i(stage_id, event_type, event_status, event_data)
   CROSS JOIN (
     SELECT
       (
@@ -58,7 +58,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.stages AS r SET status = 'completed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = NULL, stop_reason = NULL, stop_why = NULL, stopped_at = NULL, tasks_completed = i.tasks_completed, tasks_failed = i.tasks_failed, tasks_cancelled = i.tasks_cancelled
+UPDATE app.stages AS r SET status = 'completed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = NULL, stop_reason = NULL, stop_why = NULL, stopped_at = NULL
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)
@@ -93,7 +93,7 @@ WITH input AS (
   SELECT
     i.*,
     n.moment
-  FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(error)s AS JSONB[]), CAST(%(tasks_completed)s AS INT[]), CAST(%(tasks_failed)s AS INT[]), CAST(%(tasks_cancelled)s AS INT[])) AS i(stage_id, event_type, event_status, event_data, error, tasks_completed, tasks_failed, tasks_cancelled)
+  FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(error)s AS JSONB[])) AS i(stage_id, event_type, event_status, event_data, error)
   CROSS JOIN (
     SELECT
       (
@@ -103,7 +103,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.stages AS r SET status = 'failed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = i.error, stop_reason = NULL, stop_why = NULL, stopped_at = NULL, tasks_completed = i.tasks_completed, tasks_failed = i.tasks_failed, tasks_cancelled = i.tasks_cancelled
+UPDATE app.stages AS r SET status = 'failed', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = i.error, stop_reason = NULL, stop_why = NULL, stopped_at = NULL
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)
@@ -138,7 +138,7 @@ WITH input AS (
   SELECT
     i.*,
     n.moment
-  FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[]), CAST(%(tasks_completed)s AS INT[]), CAST(%(tasks_failed)s AS INT[]), CAST(%(tasks_cancelled)s AS INT[])) AS i(stage_id, event_type, event_status, event_data, tasks_completed, tasks_failed, tasks_cancelled)
+  FROM UNNEST(CAST(%(stage_id)s AS VARCHAR[]), CAST(%(event_type)s AS VARCHAR[]), CAST(%(event_status)s AS VARCHAR[]), CAST(%(event_data)s AS JSONB[])) AS i(stage_id, event_type, event_status, event_data)
   CROSS JOIN (
     SELECT
       (
@@ -148,7 +148,7 @@ WITH input AS (
     OFFSET 0
   ) AS n
 )
-UPDATE app.stages AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = NULL, stop_reason = NULL, stop_why = NULL, stopped_at = NULL, tasks_completed = i.tasks_completed, tasks_failed = i.tasks_failed, tasks_cancelled = i.tasks_cancelled
+UPDATE app.stages AS r SET status = 'cancelled', move_number = r.move_number + 1, event_type = i.event_type, event_status = i.event_status, event_data = i.event_data, finished_at = i.moment, error = NULL, stop_reason = NULL, stop_why = NULL, stopped_at = NULL
 FROM input AS i
 WHERE
   r.stage_id = CAST(i.stage_id AS BIGINT)

@@ -405,7 +405,10 @@ WHERE
         t.task_id
       FROM app.tasks AS t
       WHERE
-        t.status IN ('queued') AND t.task_type = k.kind AND t.due_at <= app.clock()
+        t.status IN ('queued')
+        AND t.task_type = k.kind
+        AND t.due_at <= app.clock()
+        AND t.task_id <> ALL(CAST(%(without)s AS VARCHAR[]))
       ORDER BY
         t.due_at,
         t.task_number
@@ -492,6 +495,7 @@ WHERE
         AND (
           t.send_number = 0 OR t.due_at <= app.clock()
         )
+        AND t.task_id <> ALL(CAST(%(without)s AS VARCHAR[]))
       ORDER BY
         t.due_at,
         t.task_number

@@ -118,7 +118,8 @@ def test_every_headline_is_written_by_a_transition_or_a_note() -> None:
 
 def test_every_event_type_belongs_to_one_lifecycle_and_no_note_is_a_transition() -> None:
     owners = Counter(event for lifecycle in LIFECYCLES for event in lifecycle.event_types)
-    owners.update(note.type for note in NOTES)
+    owners.update({note.type for note in NOTES})
+    assert len(set(NOTES)) == len(NOTES)
     assert [event for event, times in owners.items() if times > 1] == []
 
 

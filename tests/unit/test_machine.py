@@ -19,22 +19,26 @@ VALUES: Mapping[str, object] = {
     "lease_number": 1,
     "delay": 0.0,
     "result": "{}",
+}
+DATA: Mapping[str, object] = {
+    "error": {"message": "boom"},
+    "attempt": 1,
+    "finalizer": "none",
     "tasks_total": 3,
     "tasks_completed": 1,
     "tasks_failed": 1,
     "tasks_cancelled": 1,
 }
-DATA: Mapping[str, object] = {"error": {"message": "boom"}, "attempt": 1, "finalizer": "none"}
 
 REFUSALS: list[tuple[str, str, Mapping[str, object], Mapping[str, object], str]] = [
     ("GAP-1", "no lease number", {"lease_number": None}, {}, "the outcome names no lease number"),
     ("GAP-1", "text for one", {"lease_number": "1"}, {}, "the outcome names no lease number"),
-    ("GAP-2", "one too few", {"tasks_failed": 0}, {}, "of 3 tasks, completed, failed and cancelled are 1, 0, 1"),
-    ("GAP-2", "one too many", {"tasks_failed": 2}, {}, "of 3 tasks, completed, failed and cancelled are 1, 2, 1"),
-    ("GAP-2", "uncounted", {"tasks_cancelled": None}, {}, "of 3 tasks, completed, failed and cancelled are 1, 1, None"),
-    ("GAP-2", "the rest adds up", {"tasks_total": 2, "tasks_cancelled": None}, {}, "of 2 tasks"),
-    ("GAP-2", "no number of tasks", {"tasks_total": 3.0}, {}, "of 3.0 tasks"),
-    ("GAP-2", "no total", {"tasks_total": None}, {}, "of None tasks"),
+    ("GAP-2", "one too few", {}, {"tasks_failed": 0}, "of 3 tasks, completed, failed and cancelled are 1, 0, 1"),
+    ("GAP-2", "one too many", {}, {"tasks_failed": 2}, "of 3 tasks, completed, failed and cancelled are 1, 2, 1"),
+    ("GAP-2", "uncounted", {}, {"tasks_cancelled": None}, "of 3 tasks, completed, failed and cancelled are 1, 1, None"),
+    ("GAP-2", "the rest adds up", {}, {"tasks_total": 2, "tasks_cancelled": None}, "of 2 tasks"),
+    ("GAP-2", "no number of tasks", {}, {"tasks_total": 3.0}, "of 3.0 tasks"),
+    ("GAP-2", "no total", {}, {"tasks_total": None}, "of None tasks"),
     ("GAP-3", "no error", {}, {"error": None}, "no error is given with the failure"),
     ("GAP-4", "no record", {}, {"attempt": None}, "the task's record was not found: no attempt is known"),
     ("GAP-4", "no delay", {"delay": None}, {}, "the retry names no delay"),

@@ -78,10 +78,11 @@ async def run(session: Session, text: str, parameters: Mapping[str, object] | No
 
 async def born(session: Session, record: Record, **columns: object) -> Subject:
     """Insert a row in the initial state, and a job and a stage to hold it unless `columns` names them."""
-    given = {**COLUMNS[record.machine], **await _parents(session, record, columns), **columns}
+    given = {**COLUMNS[record.machine], **await _parents(session, record, columns)}
     if record.lifecycle.created is not None:
         event = machine_of(record.lifecycle).birth()
         given |= {"event_type": event.type, "event_status": event.status, "event_data": "{}"}
+    given |= columns
     insert = sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING {}::text AS key").format(
         sql.Identifier(session.schema, record.table),
         sql.SQL(", ").join(map(sql.Identifier, given)),
@@ -112,10 +113,15 @@ async def row_in(session: Session, record: Record, state: str, **columns: object
     """A new row, walked into `state` by the shortest way."""
     subject = await born(session, record, **columns)
     for transition in path(record.lifecycle, state):
-        if record is JOBS and transition.trigger == "complete":
-            await row_in(session, STAGES, "completed", job_id=subject.key)
+        await prepare(session, record, subject.key, transition.target)
         await move(session, record, subject, transition.trigger)
     return subject
+
+
+async def prepare(session: Session, record: Record, key: str, target: str) -> None:
+    """Make what has to be there before a row may stand in `target`: a job completes with its stage completed."""
+    if record is JOBS and target == "completed":
+        await row_in(session, STAGES, "completed", job_id=key)
 
 
 def path(lifecycle: Lifecycle, state: str) -> tuple[Transition, ...]:

@@ -1,5 +1,6 @@
 """The guards, from a client that knows no machine: plain SQL, one statement a transaction."""
 
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from itertools import product
 
 import psycopg
@@ -7,11 +8,12 @@ import pytest
 from psycopg import errors
 
 from coremachine.runtime.store.session import Row, Session
+from coremachine.sql_generator.events import STATUSES
 from coremachine.statemachine.lifecycle import Edge, Lifecycle
 from coremachine.statemachine.lifecycles import LIFECYCLES
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import CALLBACKS, JOBS, SCHEMA, STAGES, TASKS
-from tests.integration.rows import born, events_of, row_in, row_of, run, tied_columns, update, without_guard
+from tests.integration.rows import born, events_of, prepare, row_in, row_of, run, tied_columns, update, without_guard
 
 Pair = tuple[Record, str, str]
 PAIRS: list[Pair] = [
@@ -86,6 +88,25 @@ async def test_no_event_makes_an_illegal_move_legal(shared: Session, record: Rec
     assert (await row_of(shared, record, subject.key))["status"] == source
 
 
+@pytest.mark.parametrize(("record", "edge"), EDGES, ids=named)
+async def test_f59_a_move_whose_event_has_a_lying_status_is_refused(
+    shared: Session, record: Record, edge: Edge
+) -> None:
+    subject = await row_in(shared, record, edge.source)
+    await prepare(shared, record, subject.key, edge.target)
+    before = await row_of(shared, record, subject.key)
+    move = {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **told_as(edge)}
+    for lying in (status for status in STATUSES if status != edge.transition.event.status):
+        changes = {**move, "event_status": f"'{lying}'"}
+        words = rf"{edge.source} → {edge.target} cannot be told by event {edge.transition.event.type} \({lying}\)"
+        with pytest.raises(psycopg.Error, match=words) as refused:
+            await update(shared, record, subject.key, changes)
+        assert sqlstate(refused) == "CM001"
+        assert await row_of(shared, record, subject.key) == before
+        async with without_guard(shared, record, "2_guard"):
+            assert await update(shared, record, subject.key, changes)
+
+
 @pytest.mark.parametrize("record", SCHEMA.records, ids=named)
 async def test_without_the_guard_an_illegal_move_passes(shared: Session, record: Record) -> None:
     subject = await row_in(shared, record, "completed")
@@ -101,6 +122,7 @@ async def test_without_the_guard_an_illegal_move_passes(shared: Session, record:
 @pytest.mark.parametrize(("record", "edge"), EDGES, ids=named)
 async def test_a_legal_move_told_as_the_machine_would_passes(shared: Session, record: Record, edge: Edge) -> None:
     subject = await row_in(shared, record, edge.source)
+    await prepare(shared, record, subject.key, edge.target)
     changes = {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **told_as(edge)}
     [row] = await update(shared, record, subject.key, changes)
     last = (await events_of(shared, record, subject.key))[-1]
@@ -110,21 +132,39 @@ async def test_a_legal_move_told_as_the_machine_would_passes(shared: Session, re
 
 
 @pytest.mark.parametrize(("record", "source", "target"), LEGAL, ids=named)
-async def test_a_legal_move_with_no_event_is_given_a_warning(
+async def test_a_legal_move_with_no_event_is_given_a_warning_or_a_failure(
     shared: Session, record: Record, source: str, target: str
 ) -> None:
     subject = await row_in(shared, record, source)
+    await prepare(shared, record, subject.key, target)
     told = len(await events_of(shared, record, subject.key))
     moves = (await row_of(shared, record, subject.key))["move_number"]
     [row] = await update(shared, record, subject.key, {"status": f"'{target}'", **tied_columns(record, target)})
     events = await events_of(shared, record, subject.key)
     assert (row["status"], row["move_number"], len(events)) == (target, moves + 1, told + 1)
     assert_names_client(events[-1], source, target, await user_of(shared))
+    assert events[-1]["event_status"] == stamped(record, source, target)
     assert record.lifecycle.replay(event["event_type"] for event in events) == target
 
 
+def stamped(record: Record, source: str, target: str) -> str:
+    """The status of the event of a move that told none: a failure stays one."""
+    declared = {
+        edge.transition.event.status
+        for edge in record.lifecycle.edges
+        if (edge.source, edge.target) == (source, target)
+    }
+    return "failure" if declared == {"failure"} else "warning"
+
+
+def test_every_end_that_is_a_failure_is_stamped_as_one() -> None:
+    failures = {
+        (record.machine, target) for record, source, target in LEGAL if stamped(record, source, target) == "failure"
+    }
+    assert failures == {("job", "failed"), ("stage", "failed"), ("task", "failed"), ("callback", "failed")}
+
+
 def assert_names_client(event: Row, source: str, target: str, user: str) -> None:
-    assert event["event_status"] == "warning"
     assert event["event_data"] == {
         "reason": "moved by a client that gave no event",
         "source": source,
@@ -143,10 +183,22 @@ async def user_of(session: Session) -> str:
 async def test_without_the_stamp_a_move_with_no_event_is_refused(shared: Session, record: Record) -> None:
     subject = await born(shared, record)
     target = next(edge.target for edge in record.lifecycle.edges if edge.source == subject.state)
-    async with without_guard(shared, record, "1_stamp"):
+    async with without_guard(shared, record, "2_stamp"):
         with pytest.raises(psycopg.Error) as refused:
             await update(shared, record, subject.key, {"status": f"'{target}'", **tied_columns(record, target)})
     assert sqlstate(refused) == "CM001"
+
+
+@pytest.mark.parametrize("record", SCHEMA.records, ids=named)
+async def test_without_its_guard_an_illegal_move_with_no_event_passes(shared: Session, record: Record) -> None:
+    subject = await row_in(shared, record, record.ends[0])
+    initial = record.lifecycle.initial.name
+    untold = {"status": f"'{initial}'", **tied_columns(record, initial)}
+    async with without_guard(shared, record, "2_unstamped"):
+        [row] = await update(shared, record, subject.key, untold)
+        assert row["status"] == initial
+    with pytest.raises(psycopg.Error, match="is not a legal move"):
+        await update(shared, record, subject.key, untold)
 
 
 @pytest.mark.parametrize(("record", "state"), NEVER_BORN, ids=named)
@@ -165,6 +217,19 @@ async def test_birth_with_moves_behind_it_is_refused(shared: Session, record: Re
     assert sqlstate(refused) == "CM002"
 
 
+@pytest.mark.parametrize("record", SCHEMA.records, ids=named)
+async def test_birth_with_another_event_or_a_lying_status_is_refused(shared: Session, record: Record) -> None:
+    created = record.lifecycle.created
+    told = (created.type, created.status) if created else (None, None)
+    others = product([None, record.lifecycle.edges[0].transition.event.type, told[0]], [None, *STATUSES])
+    for event_type, event_status in sorted(set(others) - {told}, key=str):
+        forged = {"event_type": event_type, "event_status": event_status, "event_data": "{}"}
+        with pytest.raises(psycopg.Error, match="cannot be born") as refused:
+            await born(shared, record, **forged)
+        assert sqlstate(refused) == "CM002"
+    assert await born(shared, record)
+
+
 @pytest.mark.parametrize("column", EVENTS_ON_A_ROW)
 @pytest.mark.parametrize("record", SCHEMA.records, ids=named)
 async def test_event_columns_do_not_change_without_a_move(shared: Session, record: Record, column: str) -> None:
@@ -180,37 +245,87 @@ async def test_event_columns_do_not_change_without_a_move(shared: Session, recor
 @pytest.mark.parametrize("record", SCHEMA.records, ids=named)
 async def test_without_its_guard_an_event_changes_with_no_move(shared: Session, record: Record) -> None:
     subject = await row_in(shared, record, "completed")
-    async with without_guard(shared, record, "3_event"):
+    async with without_guard(shared, record, "3_event"), without_guard(shared, record, "6_ended"):
         [row] = await update(shared, record, subject.key, {"event_status": "'failure'"})
         assert row["event_status"] == "failure"
 
 
-ANOTHER = {"result": """'{"another": 1}'""", "error": """'{"type": "Another"}'"""}
-OUTCOMES = [(record, column) for record in SCHEMA.records for column in record.kept]
+ANOTHER = {
+    "JSON": """'{"another": 1}'""",
+    "JSONB": """'{"type": "Another"}'""",
+    "TIMESTAMPTZ": "now() + interval '1 day'",
+}
+KEPT = [
+    (record, column, state)
+    for record in SCHEMA.records
+    for column in record.kept
+    for tie in record.ties
+    if tie.column == column
+    for state in tie.required
+]
+ENDED = [
+    (record, column, state)
+    for record in SCHEMA.records
+    for column in (*record.changing, *(one.name for one in record.columns if one.fixed or one.counted))
+    for state in record.ends
+    if column != "status"
+]
 
 
-@pytest.mark.parametrize(("record", "column"), OUTCOMES, ids=named)
-async def test_i7_what_a_row_ended_with_does_not_change_without_a_move(
-    shared: Session, record: Record, column: str
+@pytest.mark.parametrize(("record", "column", "state"), KEPT, ids=named)
+async def test_i7_what_a_row_has_from_its_moves_does_not_change_without_one(
+    shared: Session, record: Record, column: str, state: str
 ) -> None:
-    (tie,) = (tie for tie in record.ties if tie.column == column)
-    subject = await row_in(shared, record, tie.required[0])
-    assert await update(shared, record, subject.key, {column: column})
-    with pytest.raises(psycopg.Error, match="does not change without a move; the row stays") as refused:
-        await update(shared, record, subject.key, {column: ANOTHER[column]})
-    assert sqlstate(refused) == "CM007"
-    async with without_guard(shared, record, f"5_{column}"):
-        assert await update(shared, record, subject.key, {column: ANOTHER[column]})
+    subject = await row_in(shared, record, state)
+    another = {column: ANOTHER[record.column(column).type]}
+    async with AsyncExitStack() as stack:
+        if state in record.ends:  # no column of it changes, and another guard says so too
+            await stack.enter_async_context(without_guard(shared, record, "6_ended"))
+        assert await update(shared, record, subject.key, {column: column})
+        async with refusing(shared):
+            with pytest.raises(psycopg.Error, match="does not change without one; the row stays") as refused:
+                await update(shared, record, subject.key, another)
+        assert sqlstate(refused) == "CM007"
+        async with without_guard(shared, record, "5_kept"):
+            assert await update(shared, record, subject.key, another)
 
 
-def test_jobs_stages_and_tasks_have_an_outcome() -> None:
-    assert {(record.machine, column) for record, column in OUTCOMES} == {
+def refusing(session: Session) -> AbstractAsyncContextManager[object]:
+    """A part of a transaction that may be refused without ending the whole."""
+    return session.connection.transaction(force_rollback=True)
+
+
+def test_what_every_record_has_from_its_moves() -> None:
+    assert {(record.machine, column) for record, column, _ in KEPT} == {
+        ("job", "started_at"),
+        ("job", "finished_at"),
         ("job", "result"),
         ("job", "error"),
+        ("stage", "started_at"),
+        ("stage", "finished_at"),
         ("stage", "error"),
+        ("task", "started_at"),
+        ("task", "finished_at"),
         ("task", "result"),
         ("task", "error"),
+        ("callback", "started_at"),
+        ("callback", "finished_at"),
     }
+
+
+@pytest.mark.parametrize(("record", "column", "state"), ENDED, ids=named)
+async def test_no_column_of_a_row_that_has_ended_is_written_without_a_move(
+    shared: Session, record: Record, column: str, state: str
+) -> None:
+    subject = await row_in(shared, record, state)
+    before = await row_of(shared, record, subject.key)
+    with pytest.raises(psycopg.Error, match=f"does not change without one; the row stays {state}") as refused:
+        await update(shared, record, subject.key, {column: column})
+    assert sqlstate(refused) == "CM007"
+    assert f"{record.machine} {subject.key}" in str(refused.value)
+    assert await row_of(shared, record, subject.key) == before
+    async with without_guard(shared, record, "6_ended"):
+        assert await update(shared, record, subject.key, {column: column})
 
 
 @pytest.mark.parametrize(("record", "edge"), EDGES, ids=named)
@@ -239,12 +354,13 @@ async def test_a_move_number_is_the_next_one(shared: Session, record: Record, st
     assert (sqlstate(refused), refused.value.diag.message_detail) == ("CM001", "The last move was number 0.")
 
 
+@pytest.mark.parametrize("column", ["event_type", "event_status"])
 @pytest.mark.parametrize("record", SCHEMA.records, ids=named)
-async def test_a_move_without_an_event_is_refused_by_the_guard(shared: Session, record: Record) -> None:
+async def test_a_move_without_an_event_is_refused_by_the_guard(shared: Session, record: Record, column: str) -> None:
     subject = await born(shared, record)
     edge = next(edge for edge in record.lifecycle.edges if edge.source == subject.state)
-    untold = {**told_as(edge), "event_type": "NULL"}
-    with pytest.raises(psycopg.Error, match="cannot be told by event none") as refused:
+    untold = {**told_as(edge), column: "NULL"}
+    with pytest.raises(psycopg.Error, match=r"cannot be told by event .*\bnone\b") as refused:
         await update(
             shared,
             record,
@@ -254,12 +370,11 @@ async def test_a_move_without_an_event_is_refused_by_the_guard(shared: Session, 
     assert sqlstate(refused) == "CM001"
 
 
-@pytest.mark.parametrize("column", ["event_status", "event_data"])
 @pytest.mark.parametrize("record", SCHEMA.records, ids=named)
-async def test_a_move_tells_its_whole_event(shared: Session, record: Record, column: str) -> None:
+async def test_a_move_tells_its_whole_event(shared: Session, record: Record) -> None:
     subject = await born(shared, record)
     edge = next(edge for edge in record.lifecycle.edges if edge.source == subject.state)
-    changes = {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **told_as(edge), column: "NULL"}
+    changes = {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **told_as(edge), "event_data": "NULL"}
     with pytest.raises(errors.CheckViolation) as refused:
         await update(shared, record, subject.key, changes)
     assert refused.value.diag.constraint_name == f"{record.table}_event_told"

@@ -33,8 +33,9 @@ from tests.waiting import until
 
 async def tasks_in(session: Session, state: str, number: int, **columns: object) -> list[Subject]:
     """Tasks of one stage, `number` of them, all in one state, in task order."""
+    task_type = columns.get("task_type", "add")
     job = (await born(session, JOBS)).key
-    stage = int((await born(session, STAGES, job_id=job)).key)
+    stage = int((await row_in(session, STAGES, "processing", job_id=job, task_type=task_type)).key)
     parents = {"job_id": job, "stage_id": stage, **columns}
     return [
         await row_in(session, TASKS, state, task_id=f"{stage}-{i}", task_index=i, task_number=i + 1, **parents)

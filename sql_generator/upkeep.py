@@ -52,7 +52,7 @@ BEGIN
   PERFORM FROM {schema}.stages WHERE job_id = broken ORDER BY stage_id FOR NO KEY UPDATE;
   FOR orphan IN
     SELECT t.task_id, t.stage, to_jsonb(t) AS was FROM {schema}.tasks AS t JOIN {schema}.stages AS s USING (stage_id)
-    WHERE s.job_id = broken AND t.status NOT IN ({task_ended}) AND s.status IN ({stage_ended})
+    WHERE s.job_id = broken AND t.status NOT IN ({task_ended}) AND s.status NOT IN ({stage_under_way})
     ORDER BY t.task_id FOR UPDATE OF t
   LOOP
     PERFORM set_config('coremachine.retiring', 'on', true);
@@ -84,7 +84,7 @@ BEGIN
   END LOOP;
   RETURN repaired;
 END $body$"""
-"""Removes open tasks of stages that have ended, and counts anew what has not ended.
+"""Removes open tasks of stages that are not open, and counts anew what has not ended.
 
 Guards make both needless; where they were switched off, nothing else helps: no move fits such rows. What was removed
 stays in a note of its job. The job is counted from its stages as they stand, before these are counted: as each of them
@@ -104,6 +104,9 @@ def upkeep(records: Schema, schema: str) -> list[str]:
             task_ended=ended["task"],
             stage_ended=ended["stage"],
             job_ended=ended["job"],
+            stage_under_way=listed(
+                tuple(state.name for state in STAGES.lifecycle.states if not (state.initial or state.terminal))
+            ),
             stage_completed=listed(STAGES.parent.counts["stages_completed"] if STAGES.parent else ()),
             counts="".join(
                 f", count(*) FILTER (WHERE t.status IN ({listed(states)})) AS {column}"

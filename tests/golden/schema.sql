@@ -1527,7 +1527,7 @@ BEGIN
   PERFORM FROM app.stages WHERE job_id = broken ORDER BY stage_id FOR NO KEY UPDATE;
   FOR orphan IN
     SELECT t.task_id, t.stage, to_jsonb(t) AS was FROM app.tasks AS t JOIN app.stages AS s USING (stage_id)
-    WHERE s.job_id = broken AND t.status NOT IN ('completed', 'failed', 'cancelled') AND s.status IN ('completed', 'failed', 'cancelled')
+    WHERE s.job_id = broken AND t.status NOT IN ('completed', 'failed', 'cancelled') AND s.status NOT IN ('processing')
     ORDER BY t.task_id FOR UPDATE OF t
   LOOP
     PERFORM set_config('coremachine.retiring', 'on', true);
@@ -1573,7 +1573,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    'd4a4cc6724572776359c2ef64e36deb4c3bca80f2e6004a5e9693568a8f2deb9'
+    '5be974cd16199cf2425ad71b9c4d481d7807f62bba17829ad406d9c176762ff2'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

@@ -1,4 +1,4 @@
-"""Damages done to a database by hand, each with the one gap of the register that the audit must find in it."""
+"""Damages done to a database by hand, each with the gaps of the register that the audit must find in it: mostly one."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,14 +10,14 @@ from tests.integration.rows import born, move, row_in, run
 ALIVE = """INSERT INTO {schema}.workers (worker, seen_at, runs, failures, last_error, found)
 VALUES ('w-1', app.clock(), 1, 0, 'null', '{"tasks_rescued": 0}')"""
 Damage = Callable[[Session], Awaitable[object]]
-DAMAGES: list[tuple[str, Damage]] = []
+DAMAGES: list[tuple[tuple[str, ...], Damage]] = []
 
 
-def damage(gap: str) -> Callable[[Damage], Damage]:
-    """Marks what `gap`, and no other check, must find."""
+def damage(*gaps: str) -> Callable[[Damage], Damage]:
+    """Marks what the checks of these gaps, and no others, must find."""
 
     def mark(function: Damage) -> Damage:
-        DAMAGES.append((gap, function))
+        DAMAGES.append((gaps, function))
         return function
 
     return mark
@@ -49,20 +49,12 @@ async def open_stage(session: Session, tasks: int = 1, stages: int = 1) -> str:
             for index in range(tasks):
                 given = {"stage_id": int(opened.key), "task_index": index, "task_number": index + 1}
                 await born(session, TASKS, job_id=job.key, **given)
-            count = "UPDATE {schema}.stages SET tasks_total = %(n)s WHERE stage_id = %(stage)s"
-            await run(session, count, {"n": tasks, "stage": int(opened.key)})
-            count = "UPDATE {schema}.jobs SET tasks_total = %(n)s WHERE job_id = %(job)s"
-            await run(session, count, {"n": tasks, "job": job.key})
     return job.key
 
 
 async def completed_job(session: Session, definition: str = "{}") -> str:
     """A job that has completed, as the flow would leave it."""
-    job = await row_in(session, JOBS, "completed", definition=definition)
-    stage = await born(session, STAGES, job_id=job.key)
-    await move(session, STAGES, stage, "open")
-    await move(session, STAGES, stage, "complete")
-    return job.key
+    return (await row_in(session, JOBS, "completed", definition=definition)).key
 
 
 async def leased_task(session: Session) -> None:
@@ -97,13 +89,20 @@ async def a_callback_waits_too_long(session: Session) -> None:
 @damage("GAP-9")
 async def a_job_has_ended_before_its_stage(session: Session) -> None:
     await open_stage(session)
-    await run(session, "UPDATE {schema}.jobs SET status = 'cancelled', finished_at = app.clock()")
+    await end_over_its_stages(session)
 
 
 @damage("GAP-9")
 async def a_job_has_ended_and_a_stage_still_waits(session: Session) -> None:
-    job = await row_in(session, JOBS, "cancelled")
+    job = await row_in(session, JOBS, "processing")
     await born(session, STAGES, job_id=job.key)
+    await end_over_its_stages(session)
+
+
+async def end_over_its_stages(session: Session) -> None:
+    """Cancel the job, which the constraint refuses while one of its stages is open."""
+    await run(session, "ALTER TABLE {schema}.jobs DROP CONSTRAINT jobs_ended_when_counted")
+    await run(session, "UPDATE {schema}.jobs SET status = 'cancelled', due_at = NULL, finished_at = app.clock()")
 
 
 @damage("GAP-9")
@@ -113,20 +112,32 @@ async def a_task_belongs_to_another_job_than_its_stage(session: Session) -> None
     await by_hand(session, f"UPDATE {{schema}}.tasks SET job_id = '{other}'")  # noqa: S608 - an id of ours
 
 
-@damage("GAP-9")
+@damage("GAP-9", "GAP-10")
 async def a_task_is_queued_before_its_stage_is_open(session: Session) -> None:
-    job = await born(session, JOBS, tasks_total=1)
-    stage = await born(session, STAGES, job_id=job.key, tasks_total=1)
-    await born(session, TASKS, job_id=job.key, stage_id=int(stage.key))
+    """No constraint lets the stage count it."""
+    job = await born(session, JOBS)
+    stage = await born(session, STAGES, job_id=job.key)
+    async with unguarded(session):
+        await born(session, TASKS, job_id=job.key, stage_id=int(stage.key))
+
+
+@damage("GAP-9", "GAP-10")
+async def a_task_is_queued_though_its_stage_is_closed(session: Session) -> None:
+    job = await row_in(session, JOBS, "processing")
+    stage = await row_in(session, STAGES, "completed", job_id=job.key)
+    await run(session, "UPDATE {schema}.jobs SET due_at = app.clock()")
+    async with unguarded(session):
+        await born(session, TASKS, job_id=job.key, stage_id=int(stage.key))
 
 
 @damage("GAP-9")
 async def a_task_has_lost_its_stage(session: Session) -> None:
     job = await born(session, JOBS)
     await born(session, STAGES, job_id=job.key)
-    stage = await born(session, STAGES, job_id=job.key, stage=2, name="lost", tasks_total=1)
-    await born(session, TASKS, job_id=job.key, stage_id=int(stage.key), stage=2)
-    await by_hand(session, "DELETE FROM {schema}.stages WHERE name = 'lost'")
+    async with unguarded(session):
+        stage = await born(session, STAGES, job_id=job.key, stage=2, name="lost")
+        await born(session, TASKS, job_id=job.key, stage_id=int(stage.key), stage=2)
+        await run(session, "DELETE FROM {schema}.stages WHERE name = 'lost'")
 
 
 @damage("GAP-9")
@@ -137,19 +148,45 @@ async def a_stage_has_lost_its_job(session: Session) -> None:
 
 @damage("GAP-9")
 async def a_callback_belongs_to_a_job_that_goes_on(session: Session) -> None:
-    await born(session, CALLBACKS, job_id=await open_stage(session))
+    job = await open_stage(session)
+    async with unguarded(session):
+        await born(session, CALLBACKS, job_id=job)
 
 
 @damage("GAP-10")
 async def a_stage_counts_a_task_too_many(session: Session) -> None:
     await open_stage(session, tasks=2)
-    await run(session, "UPDATE {schema}.stages SET tasks_completed = 1")
+    await run(session, "UPDATE {schema}.stages SET tasks_total = tasks_total + 1, tasks_completed = 1")
 
 
 @damage("GAP-10")
-async def a_job_counts_a_stage_too_few(session: Session) -> None:
+async def a_stage_counts_an_open_task_as_completed(session: Session) -> None:
+    await open_stage(session, tasks=2)
+    await run(session, "UPDATE {schema}.stages SET tasks_open = tasks_open - 1, tasks_completed = 1")
+
+
+@damage("GAP-10")
+async def a_job_counts_a_stage_too_many(session: Session) -> None:
     await open_stage(session, stages=2)
-    await run(session, "UPDATE {schema}.jobs SET stage_count = 1")
+    await run(session, "UPDATE {schema}.jobs SET stage_count = 3")
+
+
+@damage("GAP-10")
+async def a_job_counts_an_open_stage_too_few(session: Session) -> None:
+    await open_stage(session, stages=2)
+    await run(session, "UPDATE {schema}.jobs SET stages_open = stages_open - 1")
+
+
+@damage("GAP-10")
+async def a_job_counts_a_completed_stage_too_many(session: Session) -> None:
+    await open_stage(session, stages=2)
+    await run(session, "UPDATE {schema}.jobs SET stages_open = stages_open - 1, stages_completed = 1")
+
+
+@damage("GAP-10")
+async def a_job_counts_a_task_too_many(session: Session) -> None:
+    await open_stage(session)
+    await run(session, "UPDATE {schema}.jobs SET tasks_total = tasks_total + 1")
 
 
 @damage("GAP-11")
@@ -220,7 +257,7 @@ async def a_lease_has_expired_and_nobody_rescues(session: Session) -> None:
 @damage("GAP-14")
 async def a_lease_never_ends(session: Session) -> None:
     await leased_task(session)
-    await run(session, "UPDATE {schema}.tasks SET lease_expires_at = 'infinity'")
+    await run(session, "UPDATE {schema}.tasks SET lease_expires_at = '9998-12-31'")
 
 
 @damage("GAP-14")
@@ -388,7 +425,7 @@ async def a_lease_needs_no_owner_any_more(session: Session) -> None:
 
 @damage("GAP-26")
 async def a_stage_may_close_before_its_tasks_are_counted(session: Session) -> None:
-    check = "status IN ('pending', 'processing') OR tasks_completed + tasks_failed + tasks_cancelled = tasks_total"
+    check = "status = 'processing' OR tasks_open = 0"
     await run(session, "ALTER TABLE {schema}.stages DROP CONSTRAINT stages_closed_when_counted")
     add = "ALTER TABLE {schema}.stages ADD CONSTRAINT stages_closed_when_counted"
     await run(session, f"{add} CHECK ({check}) NOT VALID")
@@ -397,3 +434,38 @@ async def a_stage_may_close_before_its_tasks_are_counted(session: Session) -> No
 @damage("GAP-27")
 async def a_stage_may_open_twice(session: Session) -> None:
     await run(session, "ALTER TABLE {schema}.tasks DROP CONSTRAINT tasks_pkey")
+
+
+@damage("GAP-31")
+async def a_task_is_set_aside(session: Session) -> None:
+    job = await open_stage(session)
+    insert = """INSERT INTO {schema}.set_aside (step, item, job_id, since, times, until, error, worker)
+VALUES ('claim task', '1-0', %(job)s, app.clock(), 3, app.clock() + interval '1 minute',
+  '{"message": "boom"}', 'w-1')"""
+    await run(session, insert, {"job": job})
+
+
+@damage("GAP-32")
+async def a_loop_of_a_worker_fails(session: Session) -> None:
+    await run(session, ALIVE)
+    loops = '{"relay of tasks": {"times": 3, "failing_s": 12.5, "error": {"message": "boom"}}}'
+    await run(session, "UPDATE {schema}.workers SET loops = %(loops)s", {"loops": loops})
+
+
+@damage("GAP-33")
+async def a_job_message_is_due_in_a_year(session: Session) -> None:
+    job = await born(session, JOBS)
+    await born(session, STAGES, job_id=job.key)
+    await run(session, "UPDATE {schema}.jobs SET due_at = app.clock() + interval '1 year'")
+
+
+@damage("GAP-33")
+async def a_task_is_due_in_a_year(session: Session) -> None:
+    await open_stage(session)
+    await run(session, "UPDATE {schema}.tasks SET due_at = app.clock() + interval '1 year'")
+
+
+@damage("GAP-33")
+async def a_callback_is_due_in_a_year(session: Session) -> None:
+    await born(session, CALLBACKS, job_id=await completed_job(session))
+    await run(session, "UPDATE {schema}.callbacks SET due_at = app.clock() + interval '1 year'")

@@ -26,6 +26,8 @@ from tests.integration.rows import (
     events_of,
     open_session,
     path,
+    prepare,
+    row_in,
     row_of,
     tied_columns,
     update,
@@ -111,7 +113,9 @@ async def test_without_the_machines_callback_the_event_is_gone(custom: Session) 
 async def agree_along(session: Session, record: Record, walk: Sequence[Transition]) -> None:
     """Fire each trigger of `walk` on a new row three times over, and compare the answers."""
     kind = f"kind {next(NUMBERS)}"
-    subject = await born(session, record, **({KINDS[record.machine]: kind} if record.queue else {}))
+    subject = await born(session, record, **await columns_of(session, record, kind))
+    if record is JOBS:  # its stage has completed, so that it may complete itself
+        await prepare(session, record, subject.key, "completed")
     for transition in walk:
         source = subject.state
         move = await as_python_says(session, record, subject, transition)
@@ -126,6 +130,17 @@ async def agree_along(session: Session, record: Record, walk: Sequence[Transitio
         types = [event["event_type"] for event in await events_of(session, record, subject.key)]
         assert row["status"] == subject.state == record.lifecycle.replay(types)
         assert row["move_number"] == len(types) - (record.lifecycle.created is not None)
+
+
+async def columns_of(session: Session, record: Record, kind: str) -> dict[str, object]:
+    """The columns of a row of this kind: a task is of its stage's kind, and a callback of its job's."""
+    if record is TASKS:
+        job = (await born(session, JOBS)).key
+        stage = await row_in(session, STAGES, "processing", job_id=job, task_type=kind)
+        return {"task_type": kind, "job_id": job, "stage_id": int(stage.key)}
+    if record is CALLBACKS:
+        return {"job_type": kind, "job_id": (await row_in(session, JOBS, "completed", job_type=kind)).key}
+    return {KINDS[record.machine]: kind} if record.queue else {}
 
 
 async def as_python_says(session: Session, record: Record, subject: Subject, transition: Transition) -> Move | None:

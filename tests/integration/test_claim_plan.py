@@ -35,7 +35,7 @@ def nodes(plan: Node) -> Iterator[Node]:
 
 async def plan_of_claim(session: Session, limit: int) -> Node:
     event = machine_of(TASK).fire(Subject("*", "queued"), "claim").event
-    given = {"kinds": ["add", "multiply"], "limit": limit, "lease_owner": "me", "lease": 60.0}
+    given = {"kinds": ["add", "multiply"], "limit": limit, "without": ["1-7"], "lease_owner": "me", "lease": 60.0}
     return await plan_of(session, claim_statement(TASKS), {**given, **event_parameters(event)})
 
 
@@ -79,7 +79,7 @@ async def test_a_relay_on_stale_statistics_takes_without_scan_or_sort_f42(
     session: Session, analyzed_rows: int, horizon: float
 ) -> None:
     await fill_behind_the_planners_back(session, analyzed_rows)
-    given = {"kinds": ["add", "multiply"], "limit": 500, "lease": 5.0, "horizon": horizon}
+    given = {"kinds": ["add", "multiply"], "limit": 500, "without": ["1-7"], "lease": 5.0, "horizon": horizon}
     assert_neither_scanned_nor_sorted(await plan_of(session, take_statement(TASKS), given))
 
 
@@ -175,7 +175,7 @@ async def test_a_plan_that_is_kept_from_when_the_table_was_empty_finds_its_rows_
     assert {alias: indexes_read(plan, alias) for alias in expected} == expected
 
 
-@pytest.mark.parametrize("name", ["renew_task_leases", "lock_expired_tasks"])
+@pytest.mark.parametrize("name", ["renew_task_leases", "lock_tasks"])
 @pytest.mark.parametrize("analyzed_rows", [0, 1])
 async def test_leases_are_renewed_and_asked_for_by_key_f42(session: Session, analyzed_rows: int, name: str) -> None:
     await fill_behind_the_planners_back(session, analyzed_rows)

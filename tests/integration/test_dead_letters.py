@@ -92,6 +92,9 @@ async def test_a_dead_letter_of_no_job_is_told_of_for_a_week_and_then_forgotten(
     await clock_moves(app, timedelta(hours=2))
     assert (await app.audit()).findings == ()
     await reader.tell([dead_letter_of("e" * 64)])
+    assert len(await rows(app, "SELECT message_id FROM app.dead_letters")) == 2
+    async with app.database.session() as session:
+        await session.run("forget")  # as a reconciler does
     (kept,) = await rows(app, "SELECT message_id FROM app.dead_letters")
     assert kept["message_id"] == "task:1-0:0:1"
 

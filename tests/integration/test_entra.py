@@ -63,7 +63,7 @@ async def test_each_new_connection_logs_in_with_the_token_of_the_moment(login: L
     await database.open()
     try:
         async with database.session() as session:
-            await session.run("forget_workers")
+            await session.run("forget")
         identity.token = "the second token"  # noqa: S105 - the same
         login.takes(identity.token)
         async with await database.connection("another") as connection:

@@ -227,7 +227,7 @@ async def test_birth_with_another_event_or_a_lying_status_is_refused(shared: Ses
         with pytest.raises(psycopg.Error, match="cannot be born") as refused:
             await born(shared, record, **forged)
         assert sqlstate(refused) == "CM002"
-    assert (await born(shared, record)).key
+    assert (await born(shared, record)).state == record.lifecycle.initial.name
 
 
 @pytest.mark.parametrize("column", EVENTS_ON_A_ROW)

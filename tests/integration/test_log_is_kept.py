@@ -20,6 +20,17 @@ FORGED = (
 )
 EVENT = "INSERT INTO app.job_events (job_id, event_type, event_status) VALUES (%s, %s, 'success')"
 
+NOTE = """SELECT app.write_notes(ARRAY[{0}]::varchar[], ARRAY[NULL]::varchar[], ARRAY[NULL]::int[], ARRAY[NULL]::int[],
+  ARRAY[NULL]::int[], ARRAY[{1}]::varchar[], ARRAY[{2}]::varchar[], ARRAY['{{}}']::jsonb[])"""
+PRETEXT = f"""
+CREATE TABLE public.pretext (job_id varchar, event_type varchar, event_status varchar);
+GRANT INSERT ON public.pretext TO PUBLIC;
+CREATE FUNCTION public.tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  {NOTE.format("NEW.job_id", "NEW.event_type", "NEW.event_status").replace("SELECT", "PERFORM", 1)};
+  RETURN NEW;
+END $$;
+CREATE TRIGGER tell BEFORE INSERT ON public.pretext FOR EACH ROW EXECUTE FUNCTION public.tell()"""
+
 
 @task
 def give(value: int) -> int:
@@ -68,6 +79,17 @@ async def test_the_connections_of_a_worker_have_taken_its_role(open_app: OpenApp
         "UPDATE app.jobs SET parameters = '{}'",
         "UPDATE app.tasks SET job_id = 'another'",
         "UPDATE app.stages SET name = 'another'",
+        "UPDATE app.stages SET tasks_open = 0",
+        "UPDATE app.stages SET tasks_completed = tasks_total",
+        "UPDATE app.jobs SET stages_open = 0",
+        "UPDATE app.jobs SET tasks_total = 0",
+        "INSERT INTO app.stages (job_id, stage, name, task_type, tasks_total) VALUES ('x', 1, 'x', 'x', 1)",
+        "DELETE FROM app.workers",
+        "DELETE FROM app.dead_letters",
+        "DELETE FROM app.set_aside",
+        "DO $$ BEGIN LOCK TABLE app.tasks IN ACCESS EXCLUSIVE MODE; END $$",
+        "DO $$ BEGIN LOCK TABLE app.workers IN SHARE MODE; END $$",
+        "SELECT app.repair_job('x')",
     ],
 )
 def test_a_worker_may_not(worker: psycopg.Connection[tuple[Any, ...]], statement: str) -> None:
@@ -80,11 +102,35 @@ async def test_a_workers_role_that_moves_a_row_by_hand_leaves_an_event_with_its_
 ) -> None:
     app = await open_app(GIVE)
     submitted = await app.submit(GIVE, value=1)
+    worker.execute("UPDATE app.stages SET status = 'cancelled', finished_at = now()")
     worker.execute("UPDATE app.jobs SET status = 'cancelled', due_at = NULL, finished_at = now()")
     (event,) = await events_of(app, submitted.id, "job_cancelled")
     assert event["event_status"] == "warning"
     assert event["event_data"]["client"] == "psql"
     assert event["event_data"]["user"] == worker.info.user
+
+
+@pytest.mark.parametrize(
+    ("event_type", "event_status"),
+    [("job_completed", "success"), ("no such event", "info"), ("checkpoint", "success"), ("gap_found", None)],
+)
+async def test_a_note_is_of_a_type_and_a_status_that_were_declared_at_any_depth(
+    open_app: OpenApp,
+    owner: psycopg.Connection[tuple[Any, ...]],
+    worker: psycopg.Connection[tuple[Any, ...]],
+    event_type: str,
+    event_status: str | None,
+) -> None:
+    app = await open_app(GIVE)
+    submitted = await app.submit(GIVE, value=1)
+    before = await events_of(app, submitted.id)
+    with pytest.raises(psycopg.Error, match=f"event {event_type} .* is no note") as refused:
+        worker.execute(NOTE.format("%s", "%s", "%s").encode(), (submitted.id, event_type, event_status))
+    assert refused.value.sqlstate == "CM005"
+    owner.execute(PRETEXT.encode())
+    with pytest.raises(psycopg.Error, match=f"event {event_type} .* is no note"):
+        worker.execute("INSERT INTO public.pretext VALUES (%s, %s, %s)", (submitted.id, event_type, event_status))
+    assert await events_of(app, submitted.id) == before
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What became of tasks is written once, whole, and by whoever still holds them."""
 
 import asyncio
+from itertools import pairwise
 from threading import Barrier, Event
 from typing import Any
 
@@ -22,11 +23,12 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'coremachine' AND pid <> pg_backend_pid()
 """
 AUDIT = """
-CREATE TABLE public.changes (n BIGINT GENERATED ALWAYS AS IDENTITY, stage INT, was TEXT, became TEXT, ended INT,
-                             transaction_id XID8 DEFAULT pg_current_xact_id());
+CREATE TABLE public.changes (n BIGINT GENERATED ALWAYS AS IDENTITY, stage INT, was TEXT, became TEXT, ended_before INT,
+                             ended INT, total INT, command TEXT, transaction_id XID8 DEFAULT pg_current_xact_id());
 CREATE FUNCTION public.audit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
-  INSERT INTO public.changes (stage, was, became, ended)
-  VALUES (NEW.stage, OLD.status, NEW.status, NEW.tasks_completed + NEW.tasks_failed + NEW.tasks_cancelled);
+  INSERT INTO public.changes (stage, was, became, ended_before, ended, total, command)
+  VALUES (NEW.stage, OLD.status, NEW.status, OLD.tasks_total - OLD.tasks_open, NEW.tasks_total - NEW.tasks_open,
+          NEW.tasks_total, (SELECT s.cmin FROM app.stages AS s WHERE s.stage_id = NEW.stage_id));
   RETURN NULL; END $$;
 CREATE TRIGGER z_audit AFTER UPDATE ON app.stages FOR EACH ROW EXECUTE FUNCTION public.audit()
 """
@@ -191,21 +193,26 @@ async def test_f02_gap_2_a_stage_that_cannot_close_does_not_lose_its_last_task_i
     assert (one["status"], one["result"]) == ("failed", None)
 
 
-async def test_f47_counting_and_closing_are_one_update_of_the_stage(open_app: OpenApp) -> None:
+async def test_f47_no_statement_changes_a_stage_twice_and_its_last_task_closes_it_by_a_later_one(
+    open_app: OpenApp,
+) -> None:
     job = Job("counted", [Stage("double", double, each="numbers"), Stage("all", gather, gather="double")])
     app = await open_app(job, concurrency=3)
     await rows(app, AUDIT)
     row = await finished(app, job, numbers=list(range(40)))
     assert row["status"] == "completed"
     changes = await rows(app, "SELECT * FROM public.changes ORDER BY n")
-    once = {(change["stage"], change["transaction_id"]) for change in changes}
-    assert len(once) == len(changes), "a stage changes at most once in a transaction"
-    first = [change for change in changes if change["stage"] == 1]
-    assert (first[0]["was"], first[0]["became"], first[0]["ended"]) == ("pending", "processing", 0)
-    assert (first[-1]["was"], first[-1]["became"], first[-1]["ended"]) == ("processing", "completed", 40)
-    counted = [change["ended"] for change in first]
-    assert counted == sorted(counted)
-    assert [change["became"] for change in first].count("completed") == 1
+    commands = {(change["stage"], change["transaction_id"], change["command"]) for change in changes}
+    assert len(commands) == len(changes), "a statement changes a stage at most once"
+    for stage, tasks in ((1, 40), (2, 1)):
+        opened, *counted, closed = [change for change in changes if change["stage"] == stage]
+        assert (opened["was"], opened["became"], opened["ended"]) == ("pending", "processing", 0)
+        for before, change in pairwise((opened, *counted, closed)):
+            assert (change["was"], change["ended_before"]) == (before["became"], before["ended"]), "no change is lost"
+        assert {change["became"] for change in counted} == {"processing"}
+        assert (closed["was"], closed["became"], closed["total"]) == ("processing", "completed", tasks)
+        assert (counted[-1]["ended_before"] < tasks, counted[-1]["ended"], closed["ended"]) == (True, tasks, tasks)
+        assert closed["transaction_id"] == counted[-1]["transaction_id"]
 
 
 async def test_a_worker_claims_no_more_while_what_it_has_done_cannot_be_written(open_app: OpenApp) -> None:

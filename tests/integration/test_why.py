@@ -306,7 +306,7 @@ async def test_a_job_without_stage_and_message_waits_for_a_reconciler(open_app: 
 async def test_a_stage_that_is_open_though_all_is_counted_waits_for_a_reconciler(open_app: OpenApp) -> None:
     app = await open_app(HANGING, grace=0.0)
     job = await opened(app)
-    await rows(app, "UPDATE app.stages SET tasks_cancelled = 2 WHERE stage = 2")
+    await rows(app, "UPDATE app.stages SET tasks_open = 0, tasks_cancelled = 2 WHERE stage = 2")
     await rows(app, ALIVE)
     assert "stage 2 (hang) is to be closed: all its tasks are counted; within 3.75 s" in told(await app.why(job))
 

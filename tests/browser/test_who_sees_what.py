@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, expect
 from coremachine import AsyncCoreMachine
 from coremachine.runtime.web import Access, create_site
 from coremachine.runtime.web.access import COOKIE
-from tests.observing import rows
+from tests.observing import rewrite, rows
 from tests.waiting import until_event, until_status
 from tests.web.jobs import GIVEN, RETURNED, TRACED, raster, world
 from tests.web.site import OPERATOR, TOKENS, VIEWER, served
@@ -129,7 +129,7 @@ async def test_a_name_that_is_a_script_is_shown_and_not_run(page: Page, machine:
     world.failing, world.message = {0}, script
     job = await machine.submit(raster, size=1, name=f"named {script}")
     await until_status(machine, job.id, "failed")
-    await rows(machine, "UPDATE app.jobs SET job_type = %s WHERE job_id = %s", script, job.id)
+    await rewrite(machine, "UPDATE app.jobs SET job_type = %s WHERE job_id = %s", script, job.id)
     for path in ("/jobs", f"/jobs/{job.id}?task=2", f"/jobs/{job.id}/tasks/2"):
         await page.goto(path)
         await expect(page.locator("main")).to_contain_text("<script>window.ran")

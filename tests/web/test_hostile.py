@@ -7,7 +7,7 @@ import pytest
 from coremachine import Job, Stage, task
 from coremachine.runtime.web import Access, create_site
 from tests.databases import OpenApp
-from tests.observing import rows
+from tests.observing import rewrite
 from tests.running import work
 from tests.web.jobs import raster, world
 from tests.web.site import client
@@ -50,8 +50,8 @@ async def test_a_text_comes_back_as_text_wherever_it_is_shown(open_app: OpenApp,
         job_id = made.json()["job_id"]
         await work(app)
         # no declaration takes such a name, but another program may have written one
-        await rows(app, f"UPDATE app.jobs SET job_type = '{SCRIPT}'")  # noqa: S608 - ours
-        await rows(app, f"UPDATE app.stages SET name = '{SCRIPT}'")  # noqa: S608 - ours
+        await rewrite(app, f"UPDATE app.jobs SET job_type = '{SCRIPT}'")  # noqa: S608 - ours
+        await rewrite(app, f"UPDATE app.stages SET name = '{SCRIPT}'")  # noqa: S608 - ours
         for path in (
             f"/jobs?text={quote(text)}",
             f"/jobs?type={quote(text[:100])}",

@@ -27,13 +27,13 @@ def claim_statement(record: Record, schema: str = "app") -> str:
 
 
 @cache
-def first_due_statement(record: Record, schema: str = "app") -> str:
-    """The `key` and `job_id` of the row that a claim of one (%(limit)s is 1) of these %(kinds)s would try to win."""
+def due_statement(record: Record, schema: str = "app") -> str:
+    """The `key` and `job_id` of the rows that a claim with the same %(kinds)s, %(limit)s and %(without)s would win."""
     queue, transition = _leasing(record)
-    return first_of(record, _picked(record, queue, transition, schema), schema)
+    return rows_of(record, _picked(record, queue, transition, schema), schema)
 
 
-def first_of(record: Record, picked: str, schema: str) -> str:
+def rows_of(record: Record, picked: str, schema: str) -> str:
     """The `key` and `job_id` of the rows that `picked` gives."""
     key = record.key.name
     return render(

@@ -16,7 +16,8 @@ from .text import one_of, parse
 STATUSES = ("success", "failure", "warning", "info")
 
 REFUSE_TELLING = """\
-CREATE OR REPLACE FUNCTION {schema}.refuse_telling() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION {schema}.refuse_telling() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
   RAISE EXCEPTION 'event % tells of a move that did not happen', NEW.event_type
     USING ERRCODE = '{told_without_move}', HINT = 'Move the row: its event is written with it.';

@@ -31,7 +31,8 @@ CREATE TABLE IF NOT EXISTS {schema}.legal_transitions (
 )"""
 
 REFUSE_MOVE = """\
-CREATE OR REPLACE FUNCTION {schema}.refuse_move() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION {schema}.refuse_move() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
   subject text := TG_ARGV[0] || ' ' || (to_jsonb(NEW) ->> TG_ARGV[1]);
   legal text;
@@ -58,7 +59,8 @@ BEGIN
 END $body$"""
 
 STAMP_MOVE = """\
-CREATE OR REPLACE FUNCTION {schema}.stamp_move() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION {schema}.stamp_move() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
   edge text := (SELECT a.edge FROM unnest(TG_ARGV) WITH ORDINALITY AS a(edge, place)
                 WHERE starts_with(a.edge, OLD.status || ' ' || NEW.status || ' ') ORDER BY a.place LIMIT 1);
@@ -79,7 +81,8 @@ EVENT_CHANGED = (
 )
 
 REFUSE_EVENT = """\
-CREATE OR REPLACE FUNCTION {schema}.refuse_event() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION {schema}.refuse_event() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
   RAISE EXCEPTION '% %: an event (% number %) without a move; the row stays %', TG_ARGV[0],
     to_jsonb(NEW) ->> TG_ARGV[1], coalesce(NEW.event_type, 'none'), NEW.move_number, OLD.status
@@ -87,7 +90,8 @@ BEGIN
 END $body$"""
 
 REFUSE_CHANGE = """\
-CREATE OR REPLACE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
   RAISE EXCEPTION '% %: what it has from its moves does not change without one; the row stays %', TG_ARGV[0],
     to_jsonb(NEW) ->> TG_ARGV[1], OLD.status
@@ -95,7 +99,8 @@ BEGIN
 END $body$"""
 
 REFUSE_KEY = """\
-CREATE OR REPLACE FUNCTION {schema}.refuse_key() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION {schema}.refuse_key() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
   RAISE EXCEPTION '% %: its key cannot become %', TG_ARGV[0], to_jsonb(OLD) ->> TG_ARGV[1], to_jsonb(NEW) ->> TG_ARGV[1]
     USING ERRCODE = '{key_changed}', HINT = 'Events find their row by its key. Make another row.';

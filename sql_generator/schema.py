@@ -50,7 +50,11 @@ CREATE TABLE IF NOT EXISTS {schema}.workers (
   bus VARCHAR(20) NOT NULL DEFAULT 'postgres',
   unsent_s DOUBLE PRECISION,
   dead_letters BIGINT NOT NULL DEFAULT 0,
-  CONSTRAINT workers_pkey PRIMARY KEY (worker)
+  CONSTRAINT workers_pkey PRIMARY KEY (worker),
+  CONSTRAINT workers_objects CHECK (jsonb_typeof(found) = 'object' AND jsonb_typeof(loops) = 'object'),
+  CONSTRAINT workers_in_range CHECK (LEAST(runs, failures, dead_letters) >= 0 AND unsent_s >= 0 AND unsent_s < 1e9
+    AND LEAST(started_at, seen_at, stopped_at) > '-infinity'
+    AND GREATEST(started_at, seen_at, stopped_at) < '9999-01-01 00:00:00+00')
 )"""
 
 
@@ -76,7 +80,10 @@ CREATE TABLE IF NOT EXISTS {schema}.set_aside (
   until TIMESTAMPTZ NOT NULL,
   error JSONB NOT NULL,
   worker VARCHAR(100) NOT NULL,
-  CONSTRAINT set_aside_pkey PRIMARY KEY (step, item)
+  CONSTRAINT set_aside_pkey PRIMARY KEY (step, item),
+  CONSTRAINT set_aside_objects CHECK (jsonb_typeof(error) = 'object'),
+  CONSTRAINT set_aside_in_range CHECK (times >= 1 AND LEAST(since, until) > '-infinity'
+    AND GREATEST(since, until) < '9999-01-01 00:00:00+00')
 )"""
 """Items that a step of a worker could not handle: since when, how often in a row, and when it is tried again."""
 

@@ -8,7 +8,7 @@ from functools import cache
 
 from ..statemachine.errors import DefinitionError
 from ..statemachine.records import Queue, Record
-from .claims import first_of, left_out
+from .claims import left_out, rows_of
 from .moves import any_of, element_type, moment_of
 from .text import listed, parse, render, source_state
 
@@ -38,9 +38,9 @@ def take_statement(record: Record, schema: str = "app") -> str:
 
 
 @cache
-def first_to_send_statement(record: Record, schema: str = "app") -> str:
-    """The `key` and `job_id` of the first row that would be taken with the same parameters and a %(limit)s of 1."""
-    return first_of(record, _picked(record, schema), schema)
+def to_send_statement(record: Record, schema: str = "app") -> str:
+    """The `key` and `job_id` of the rows that would be taken with the same parameters."""
+    return rows_of(record, _picked(record, schema), schema)
 
 
 def _picked(record: Record, schema: str) -> str:

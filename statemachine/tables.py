@@ -73,7 +73,7 @@ JOBS = Record(
             name="tasks_total", type="INT", default="0", counted=True, text="tasks created so far, for their numbers"
         ),
         Column(name="result", type="JSON", nullable=True),
-        Column(name="error", type="JSONB", nullable=True),
+        Column(name="error", type="JSONB", nullable=True, check="jsonb_typeof(error) = 'object'"),
         Column(name="put_offs", type="INT", nullable=True, text="how often in a row its message could not be handled"),
         Column(
             name="deadline",
@@ -143,7 +143,7 @@ STAGES = Record(
         Column(name="stop_reason", type="VARCHAR(20)", nullable=True, text="why running tasks were asked to stop"),
         Column(name="stop_why", type="TEXT", nullable=True, text="the same in words, for the events of its end"),
         Column(name="stopped_at", type="TIMESTAMPTZ", nullable=True, text="when they were asked"),
-        Column(name="error", type="JSONB", nullable=True),
+        Column(name="error", type="JSONB", nullable=True, check="jsonb_typeof(error) = 'object'"),
         *TIMES,
     ),
     log=EventLog(table=JOB_EVENTS, carries=("job_id", "stage")),
@@ -192,7 +192,7 @@ TASKS = Record(
         Column(name="task_type", type="VARCHAR(100)", fixed=True),
         Column(name="item", type="JSON", nullable=True, fixed=True, text="what the fan-out gave this task"),
         Column(name="result", type="JSON", nullable=True),
-        Column(name="error", type="JSONB", nullable=True),
+        Column(name="error", type="JSONB", nullable=True, check="jsonb_typeof(error) = 'object'"),
         *LEASE,
         *ATTEMPTS,
         *TIMES,

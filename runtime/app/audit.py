@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import psycopg
+
 from ...sql_generator.replay import replay_statement
 from ...sql_generator.schema import digests, guard_names
 from ...statemachine.errors import OperationError
@@ -93,10 +95,10 @@ async def read_audit(database: Database, settings: Settings, only: Collection[st
     found: list[Finding] = []
     async with database.scanning() as session:
         for gap in wanted:
-            name, more = _statement(gap)
-            answers = [await session.fetch(f"audit/{name}", {**given, **more})]
-            if gap is REPLAYED:
-                answers += await _replayed(session, database.records)
+            try:
+                answers = await _answers(session, gap, given, database.records)
+            except (psycopg.DataError, psycopg.IntegrityError) as error:
+                answers = [[_failed(error)]]  # a row that no query can read is a finding, and hides no other
             if any(answers):
                 count = sum(rows[0]["found"] for rows in answers if rows)
                 columns = [{name: row[name] for name in row if name != "found"} for rows in answers for row in rows]
@@ -124,6 +126,21 @@ def drifted(detail: str) -> Audit:
 def alive_within(settings: Settings) -> float:
     """For how many seconds a worker that was seen counts as alive."""
     return max(ALIVE_S, 5 * settings.reconcile)
+
+
+async def _answers(
+    session: Session, gap: GapQuery | GapConstraint, given: Mapping[str, object], records: Schema
+) -> list[list[Row]]:
+    name, more = _statement(gap)
+    answers = [await session.fetch(f"audit/{name}", {**given, **more})]
+    if gap is REPLAYED:
+        answers += await _replayed(session, records)
+    return answers
+
+
+def _failed(error: psycopg.Error) -> Row:
+    detail = f"the check itself failed: {error.diag.message_primary or error}"
+    return {"job_id": None, "subject": "this check", "detail": detail, "since": None, "found": 1}
 
 
 async def _replayed(session: Session, records: Schema) -> list[list[Row]]:

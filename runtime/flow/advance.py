@@ -133,4 +133,4 @@ def _deadline_error(stage: StageRow) -> Row | None:
 async def _first_error(session: Session, stage: StageRow) -> Row:
     rows = await session.fetch("first_failure", {"stage_id": stage.stage_id})
     first = rows[0]
-    return {**first["error"], "task_id": first["task_id"], "task_number": first["task_number"]}
+    return {**(first["error"] or {}), "task_id": first["task_id"], "task_number": first["task_number"]}

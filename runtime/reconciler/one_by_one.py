@@ -9,7 +9,7 @@ from ...statemachine.errors import LostRaceError
 from ..logs import logger
 from ..store.database import Database
 from ..store.passing import passes
-from ..store.set_aside import set_aside
+from ..store.set_aside import Unhandled, set_aside
 
 T = TypeVar("T")
 log = logger("reconciler")
@@ -52,10 +52,13 @@ class OneByOne:
         except Exception as error:
             if isinstance(error, psycopg.OperationalError) and passes(error):
                 raise
-            if len(items) == 1:
-                item, job_id = name(items[0])
-                await set_aside(self._database, step, item, job_id, error, worker=self._worker)
+            named = [name(one) for one in items]
+            locked = isinstance(error, psycopg.errors.LockNotAvailable) and len({job_id for _, job_id in named}) == 1
+            if len(items) == 1 or locked:  # who holds a job's row holds up all that is its
+                unhandled = [Unhandled(item, job_id, error) for item, job_id in named]
+                await set_aside(self._database, step, unhandled, self._worker)
                 return 0
+        items = sorted(items, key=lambda one: name(one).job_id)
         half = len(items) // 2
         first = await self.handle(step, items[:half], together, name)
         return first + await self.handle(step, items[half:], together, name)

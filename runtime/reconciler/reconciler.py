@@ -48,6 +48,7 @@ class Reconciler:
         self._steps = Steps(database, bus, worker, settings)
         self._patience = patience
         self._party = database.outage.party()
+        self._found: dict[str, int] = {}
         self._runs = 0
         self._failures = 0
         self._last_error: dict[str, object] | None = None
@@ -64,13 +65,23 @@ class Reconciler:
             except psycopg.OperationalError as error:
                 self._note(error)
                 await self._party.wait(error)
-                await self._database.outage.endure(lambda: self._write_record({}))
+                self._found = {}
+                await self._database.outage.endure(self._write_record)
                 self._party.through()
                 await asyncio.sleep(self._patience)
                 continue
-            await self._record(found)
+            if any(found.values()):
+                log.warning("found and sent on", **found)
+            self._found = found
+            await self._record()
             # Workers that were started together should not all look at the same moment.
             await asyncio.sleep(self._settings.reconcile * (0.75 + random() / 2))  # noqa: S311 - no secret
+
+    async def beat_on(self) -> None:
+        """Write the heartbeat until cancelled, however long a run takes."""
+        while True:
+            await asyncio.sleep(self._settings.reconcile)
+            await self._record()
 
     async def run_once(self) -> dict[str, int]:
         """Do every step once, whatever became of the one before, and return how much each found and handled.
@@ -101,21 +112,19 @@ class Reconciler:
         except psycopg.Error as error:
             log.warning("the end of the worker could not be recorded", error=str(error).strip())
 
-    async def _record(self, found: dict[str, int]) -> None:
-        if any(found.values()):
-            log.warning("found and sent on", **found)
+    async def _record(self) -> None:
         try:
-            await self._write_record(found)
+            await self._write_record()
         except psycopg.Error as error:
             self._note(error)
 
-    async def _write_record(self, found: dict[str, int]) -> None:
+    async def _write_record(self) -> None:
         recorded = {
             "worker": self._worker,
             "runs": self._runs,
             "failures": self._failures,
             "last_error": json.dumps(self._last_error),
-            "found": json.dumps(found),
+            "found": json.dumps(self._found),
             "loops": json.dumps(self._loops.as_json()),
         }
         async with self._database.session() as session:

@@ -12,6 +12,8 @@ from ..store.session import Row
 from .one_by_one import Name, OneByOne
 
 AT_ONCE = 500
+LOCK_SECONDS = 2.0
+"""Whoever holds a row for longer may be a person at a prompt: what waits for the row is left for later."""
 Step = Callable[[], Awaitable[int]]
 
 
@@ -19,7 +21,7 @@ class Steps:
     """What one worker's reconciler does in a run, by what is found."""
 
     def __init__(self, database: Database, bus: Bus, worker: str, settings: Settings) -> None:
-        self._database = database
+        self._database = database.waiting(LOCK_SECONDS)
         self._bus = bus
         self._worker = worker
         self._settings = settings

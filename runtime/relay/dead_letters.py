@@ -15,7 +15,7 @@ from ..logs import logger
 from ..store.database import Database
 from ..store.passing import passes
 from ..store.session import Note, Session
-from ..store.set_aside import set_aside
+from ..store.set_aside import Unhandled, set_aside
 from ..store.text import cleaned
 
 log = logger("dead_letters")
@@ -74,8 +74,8 @@ class DeadLetterReader:
             if len(dead) > 1:
                 return [message for one in dead for message in await self._told([one])]
             message = dead[0]
-            step, item = "read dead letter", repr(message.envelope.message_id)
-            await set_aside(self._database, step, item, None, error, worker=message.envelope.queue)
+            unhandled = Unhandled(repr(message.envelope.message_id), None, error)
+            await set_aside(self._database, "read dead letter", [unhandled], message.envelope.queue)
             return ()
         return dead
 

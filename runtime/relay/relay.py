@@ -17,7 +17,7 @@ from ..bus.port import Lane, Sender
 from ..errors import BrokerError
 from ..logs import logger
 from ..store.database import Database
-from ..store.outbox import Sending, Taking, confirm, first_to_take, take
+from ..store.outbox import Sending, Taking, confirm, take, to_take
 from ..store.passing import is_of_rows
 from ..store.session import Row
 from ..store.unclaimable import Unclaimable
@@ -115,11 +115,11 @@ class Relay:
             async with self._database.transaction() as session:
                 return await take(session, taking, limit, without)
 
-        async def first(without: Sequence[str]) -> Sequence[Row]:
+        async def due(limit: int, without: Sequence[str]) -> Sequence[Row]:
             async with self._database.session() as session:
-                return await first_to_take(session, taking, without)
+                return await to_take(session, taking, limit, without)
 
-        return await self._untakeable.claim(f"send {kind}", self._sending.at_once, claim, first)
+        return await self._untakeable.claim(f"send {kind}", self._sending.at_once, claim, due)
 
     async def _send(self, kind: Kind, letters: Sequence[Letter]) -> None:
         """Send and confirm; outside any transaction, for a broker may take its time."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from copy import copy
 from typing import Any, TypeVar, cast
 
 import psycopg
@@ -70,6 +71,7 @@ class Database:
         )
         self.outage = Outage(self._pool.check)
         self._reports = Reports()
+        self.lock_seconds: float | None = None
         self._told_of_role = False
 
     async def reach(self) -> None:
@@ -98,6 +100,12 @@ class Database:
         """The address, without its password."""
         parts = conninfo_to_dict(self.url)
         return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+
+    def waiting(self, seconds: float) -> "Database":
+        """The same database; a transaction on it waits at most so long for a lock, and then raises LockNotAvailable."""
+        waiting = copy(self)
+        waiting.lock_seconds = seconds
+        return waiting
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
@@ -165,6 +173,8 @@ class Database:
         async with self._pool.connection() as connection, connection.pipeline():
             session = Session(connection, self.schema)
             await connection.execute(b"BEGIN")
+            if self.lock_seconds is not None:
+                await connection.execute(f"SET LOCAL lock_timeout = '{self.lock_seconds:g}s'".encode())
             yield session
             await session.check()
             await connection.execute(b"COMMIT")

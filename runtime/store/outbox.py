@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from ...sql_generator.sends import (
     confirm_statement,
-    first_to_send_statement,
     postpone_statement,
     take_statement,
+    to_send_statement,
 )
 from ...statemachine.records import Record
 from ...statemachine.tables import CALLBACKS, TASKS
@@ -62,12 +62,12 @@ async def take(session: Session, taking: Taking, limit: int, without: Sequence[s
     return [_letter(taking.kind, row) for row in rows]
 
 
-async def first_to_take(session: Session, taking: Taking, without: Sequence[str]) -> list[Row]:
-    """The row that `take` would take, were its limit 1."""
-    given = taking.parameters(1, without)
+async def to_take(session: Session, taking: Taking, limit: int, without: Sequence[str]) -> list[Row]:
+    """The `key` and `job_id` of the rows that `take` would take."""
+    given = taking.parameters(limit, without)
     if taking.kind == "job":
-        return await session.fetch("first_job_to_send", given)
-    return await session.statement(first_to_send_statement(RECORDS[taking.kind], session.schema), given)
+        return await session.fetch("jobs_to_send", given)
+    return await session.statement(to_send_statement(RECORDS[taking.kind], session.schema), given)
 
 
 async def confirm(session: Session, kind: Kind, letters: Sequence[Letter], sending: Sending) -> int:

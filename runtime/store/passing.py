@@ -7,8 +7,8 @@ PASSING = ("08", "40", "53", "57P", "58")
 """SQLSTATEs: connection exceptions, transactions that have to be tried again, want of resources, a server that stops or
 starts, and trouble of its operating system."""
 
-OF_ROWS = ("22", "23", "CM")
-"""SQLSTATEs: values that overflow or cannot be converted, constraints, and the guards of this schema."""
+OF_ALL = (*PASSING, "0A", "25", "28", "3D", "3F", "42", "55", "57", "XX")
+"""SQLSTATEs that say nothing of the rows that a statement met, but of its text, rights, locks, time or server."""
 
 
 def passes(error: psycopg.Error | PoolTimeout) -> bool:
@@ -23,5 +23,8 @@ def passes(error: psycopg.Error | PoolTimeout) -> bool:
 
 
 def is_of_rows(error: Exception) -> bool:
-    """Whether a statement failed for some row that it met: without that row it may well succeed."""
-    return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith(OF_ROWS)
+    """Whether a statement may have failed for some row that it met: without that row it may well succeed.
+
+    So it is with whatever a constraint, a conversion or a trigger raises, the schema's own or somebody else's.
+    """
+    return isinstance(error, psycopg.Error) and error.sqlstate is not None and not error.sqlstate.startswith(OF_ALL)

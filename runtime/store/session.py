@@ -9,7 +9,7 @@ import psycopg
 from psycopg.pq import PipelineStatus
 from psycopg.rows import dict_row
 
-from ...sql_generator.claims import claim_statement, first_due_statement
+from ...sql_generator.claims import claim_statement, due_statement
 from ...sql_generator.moves import move_statement
 from ...sql_generator.sweeps import sweep_statement
 from ...statemachine.errors import LostRaceError
@@ -166,10 +166,10 @@ class Session:
         }
         return await self.statement(claim_statement(claim.record, self.schema), parameters)
 
-    async def first_due(self, claim: Claim) -> list[Row]:
-        """The row that this claim would try to win, were its limit 1."""
-        given = {"kinds": list(claim.kinds), "without": list(claim.without), "limit": 1}
-        return await self.statement(first_due_statement(claim.record, self.schema), given)
+    async def due(self, claim: Claim) -> list[Row]:
+        """The `key` and `job_id` of the rows that this claim would try to win."""
+        given = {"kinds": list(claim.kinds), "without": list(claim.without), "limit": claim.limit}
+        return await self.statement(due_statement(claim.record, self.schema), given)
 
     async def statement(self, sql: str, parameters: Mapping[str, object]) -> list[Row]:
         """Run a generated statement and return its rows."""

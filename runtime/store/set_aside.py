@@ -1,39 +1,62 @@
 """Items that a step could not handle are set aside: recorded for audit and why, and tried again later each time."""
 
 import json
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 import psycopg
 
-from ..logs import logger
 from .database import Database
-from .text import error_data
+from .reports import in_a_line, short
+from .text import cleaned, error_data
 
-log = logger("set_aside")
 FIRST_SECONDS: Final = 10.0
 MOST_SECONDS: Final = 600.0
+ITEM_LENGTH: Final = 200
 
 
-async def set_aside(  # noqa: PLR0913 - each by its name
-    database: Database, step: str, item: str, job_id: str | None, error: Exception, *, worker: str
-) -> float:
-    """Record that `item` could not be handled in `step`; return for how many seconds it is left out.
+class Unhandled(NamedTuple):
+    """An item that could not be handled: what it is called in its step, its job where it has one, and the error."""
+
+    item: str
+    job_id: str | None
+    error: Exception
+
+
+async def set_aside(database: Database, step: str, unhandled: Sequence[Unhandled], worker: str) -> Mapping[str, float]:
+    """Record that these could not be handled in `step`; return for how many seconds each is left out.
 
     Raises psycopg.Error where that cannot be written.
     """
-    told = error_data(error)
-    if isinstance(error, psycopg.Error) and error.diag.message_primary:
-        told["message"] = error.diag.message_primary  # without the statements that led to it, which the log has
-    given = {"step": step, "item": item, "job_id": job_id, "error": json.dumps(told), "worker": worker}
-    async with database.session() as session:
-        (row,) = await session.fetch("set_aside", {**given, "first": FIRST_SECONDS, "most": MOST_SECONDS})
-    seconds = float(row["seconds"])
-    log.error(
-        "an item could not be handled, and is set aside",
-        step=step,
-        item=item,
-        job=job_id,
-        again_in_s=round(seconds),
-        exc_info=error,
-    )
+    told = {cleaned(one.item, ITEM_LENGTH): (one.job_id, _data(one.error)) for one in unhandled}
+    given = {
+        "step": step,
+        "items": list(told),
+        "job_ids": [job_id for job_id, _ in told.values()],
+        "errors": [json.dumps(data) for _, data in told.values()],
+        "worker": worker,
+        "first": FIRST_SECONDS,
+        "most": MOST_SECONDS,
+    }
+    async with database.transaction() as session:
+        rows = await session.fetch("set_aside", given)
+        seconds = {row["item"]: float(row["seconds"]) for row in rows}
+        for item, (job_id, data) in told.items():
+            session.report(
+                "error",
+                "an item could not be handled, and is set aside",
+                step=step,
+                item=item,
+                **({"job": short(job_id)} if job_id else {}),
+                again_in_s=round(seconds[item]),
+                error=in_a_line(data),
+            )
     return seconds
+
+
+def _data(error: Exception) -> dict[str, object]:
+    """The error; of one of the database's only what it says itself, without the statements that led to it."""
+    data = error_data(error)
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        data["message"] = cleaned(error.diag.message_primary)
+    return data

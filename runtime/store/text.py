@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 ERROR_LIMIT = 2_000
 TRACEBACK_LIMIT = 8_000
+TYPE_LIMIT = 200
 OURS = Path(__file__).resolve().parents[1]
 
 
@@ -27,7 +28,7 @@ def error_data(error: BaseException) -> dict[str, object]:
     """An exception as the data of an event: type, message and traceback, cleaned and capped."""
     told = "".join(traceback.format_exception(type(error), error, _theirs(error)))
     return {
-        "type": type(error).__name__,
+        "type": cleaned(type(error).__name__, TYPE_LIMIT),
         "message": cleaned(_words(error)),
         "traceback": cleaned(told, TRACEBACK_LIMIT),
     }

@@ -11,7 +11,7 @@ from typing import TypeVar
 from .database import Database
 from .passing import is_of_rows
 from .session import Row
-from .set_aside import set_aside
+from .set_aside import Unhandled, set_aside
 
 T = TypeVar("T")
 Without = Sequence[str]
@@ -38,9 +38,9 @@ class Unclaimable:
         step: str,
         limit: int,
         claim: Callable[[int, Without], Awaitable[Sequence[T]]],
-        first: Callable[[Without], Awaitable[Sequence[Row]]],
+        due: Callable[[int, Without], Awaitable[Sequence[Row]]],
     ) -> Sequence[T]:
-        """Claim up to `limit`, without those that cannot be. `first` finds the row that a claim of one would try.
+        """Claim up to `limit`, without those that cannot be. `due` finds the rows that such a claim would try.
 
         Raises what `claim` raises for any other reason, unless something was won before.
         """
@@ -49,22 +49,26 @@ class Unclaimable:
         except Exception as error:
             if not is_of_rows(error):
                 raise
+        without = self.keys(step)
+        tried = await due(limit, without)
+        keys = {row["key"] for row in tried}
         won: list[T] = []
-        while len(won) < limit and (head := await first(self.keys(step))):
+        unhandled: list[Unhandled] = []
+        for row in tried:
             try:
-                one = await claim(1, self.keys(step))
+                won += await claim(1, [*without, *(keys - {row["key"]})])
             except Exception as error:
                 if is_of_rows(error):
-                    await self._leave_out(step, head[0], error)
-                    continue
-                if won:
+                    unhandled.append(Unhandled(row["key"], row["job_id"], error))
+                elif won:
                     break
-                raise
-            if not one:
-                break
-            won += one
+                else:
+                    raise
+        if unhandled:
+            await self._leave_out(step, unhandled)
         return won
 
-    async def _leave_out(self, step: str, row: Row, error: Exception) -> None:
-        seconds = await set_aside(self._database, step, row["key"], row["job_id"], error, worker=self._worker)
-        self._until[step, row["key"]] = time.monotonic() + seconds
+    async def _leave_out(self, step: str, unhandled: Sequence[Unhandled]) -> None:
+        now = time.monotonic()
+        for item, seconds in (await set_aside(self._database, step, unhandled, self._worker)).items():
+            self._until[step, item] = now + seconds

@@ -15,7 +15,7 @@ from ..store.outbox import RECORDS, postpone, tell_queued
 from ..store.passing import is_of_rows
 from ..store.rows import ClaimedCallback, JobMessage
 from ..store.session import Row, Session, event_parameters
-from ..store.set_aside import set_aside
+from ..store.set_aside import Unhandled, set_aside
 from .held import Held
 
 ELSEWHERE = 5.0
@@ -64,7 +64,7 @@ class Claimer:
             if len(envelopes) == 1:
                 hint = read_hint(envelopes[0])
                 step = f"claim {hint.kind}"
-                await set_aside(self._database, step, hint.key, hint.job_id, error, worker=self._owner)
+                await set_aside(self._database, step, [Unhandled(hint.key, hint.job_id, error)], self._owner)
                 return (), [Abandon(f"{hint.kind} {hint.key} cannot be claimed")]
         apart = [await self.named([envelope]) for envelope in envelopes]
         return [work for works, _ in apart for work in works], [verdict for _, (verdict,) in apart]

@@ -34,15 +34,15 @@ class JobMessages:
         alone waits for is one commit less. Where that fails it is claimed as others are, and its failures counted.
         """
 
-        async def first(without: Sequence[str]) -> Sequence[Row]:
+        async def due(limit: int, without: Sequence[str]) -> Sequence[Row]:
             async with self._flow.database.session() as session:
-                return await session.fetch("first_due_job", {"kinds": kinds, "without": without, "limit": 1})
+                return await session.fetch("due_jobs", {"kinds": kinds, "without": without, "limit": limit})
 
         async def claim(limit: int, without: Sequence[str]) -> Sequence[JobMessage]:
             wanted = {"kinds": kinds, "limit": limit, "owner": self._flow.owner, "lease": self._lease}
             return await self._claim_or_handle(wanted | {"without": without}, lone=limit > 1)
 
-        return await self._unclaimable.claim("claim job", limit, claim, first)
+        return await self._unclaimable.claim("claim job", limit, claim, due)
 
     async def handle(self, message: JobMessage) -> None:
         """Do what is next, and do not raise: what fails is put off."""

@@ -119,6 +119,7 @@ class Worker:
         loops = [
             kept.start("listener", partial(self._bus.listen, self._wake)),
             kept.start("reconciler", reconciler.run),
+            kept.start("heartbeat", reconciler.beat_on),
             *(kept.start(name, loop) for name, loop in self._posting.loops().items()),
         ]
         if until_idle:
@@ -251,11 +252,11 @@ class Worker:
                 won.update({row["key"]: row["lease_number"] for row in rows})
             return rows
 
-        async def first(without: Sequence[str]) -> list[Row]:
+        async def due(limit: int, without: Sequence[str]) -> list[Row]:
             async with self._database.session() as session:
-                return await session.first_due(self._claim_of(kind, record, kinds, 1, without))
+                return await session.due(self._claim_of(kind, record, kinds, limit, without))
 
-        return list(await self._unclaimable.claim(f"claim {kind}", limit, claim, first))
+        return list(await self._unclaimable.claim(f"claim {kind}", limit, claim, due))
 
     def _claim_of(self, kind: Kind, record: Record, kinds: list[str], limit: int, without: Sequence[str] = ()) -> Claim:
         return Claim(

@@ -256,3 +256,76 @@ async def test_a_hundred_healthy_jobs_end_beside_every_kind_of_row_that_nobody_c
 
 async def unfinished(app: AsyncCoreMachine, job_id: str) -> Sequence[object]:
     return [one for one in await tasks_of(app, job_id) if one["status"] != "completed"]
+
+
+async def test_a_row_that_a_trigger_of_somebody_elses_refuses_is_set_aside_too(open_app: OpenApp) -> None:
+    app = await open_app(SUMS)
+    ghost = await app.submit(SUMS, numbers=[1], key="ghost")
+    await handle_messages(app)
+    await rows(
+        app,
+        "CREATE FUNCTION public.veto() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE EXCEPTION 'not on a sunday'; END $$",
+    )
+    await rows(
+        app,
+        "CREATE TRIGGER a_veto BEFORE UPDATE ON app.tasks FOR EACH ROW WHEN (NEW.task_id = '1-0')"
+        " EXECUTE FUNCTION public.veto()",
+    )
+    async with working(app):
+        sound = await app.submit(SUMS, numbers=[1, 2, 3], key="sound")
+        await until_status(app, sound.id, "completed")
+        aside = await until_row(app, "SELECT job_id, error FROM app.set_aside WHERE step = 'claim task'")
+    assert (aside["job_id"], aside["error"]["message"]) == (ghost.id, "not on a sunday")
+
+
+async def test_a_row_that_somebody_holds_keeps_the_rescue_of_others_waiting_for_seconds_only(open_app: OpenApp) -> None:
+    app = await open_app(SUMS)
+    held = await app.submit(SUMS, numbers=[1, 2, 3], key="held")
+    free = await app.submit(SUMS, numbers=[1, 2, 3], key="free")
+    await lose(app)
+    async with await psycopg.AsyncConnection.connect(app.database.url) as somebody:
+        await somebody.execute("SELECT FROM app.jobs WHERE job_id = %s FOR UPDATE", (held.id,))
+        assert (await reconciler(app).run_once())["tasks_rescued"] == 3
+    states = await rows(app, "SELECT job_id, status, count(*) FROM app.tasks GROUP BY 1, 2 ORDER BY 2")
+    assert [tuple(row.values()) for row in states] == [(held.id, "processing", 3), (free.id, "queued", 3)]
+    asides = await rows(app, "SELECT job_id, error ->> 'type' AS type FROM app.set_aside")
+    assert [tuple(row.values()) for row in asides] == [(held.id, "LockNotAvailable")] * 3
+
+
+@pytest.mark.parametrize(
+    "change", ["loops = '[]'", "loops = 'null'", "found = '1'", "unsent_s = 'NaN'", "seen_at = 'infinity'"]
+)
+async def test_a_heartbeat_that_nobody_could_read_is_refused(open_app: OpenApp, change: str) -> None:
+    app = await open_app(SUMS)
+    await reconciler(app).run_once()
+    async with app.database.session() as session:
+        await session.connection.execute(
+            b"INSERT INTO app.workers (worker, seen_at, runs, failures, found) VALUES ('w', now(), 0, 0, '{}')"
+        )
+        with pytest.raises(psycopg.errors.CheckViolation):
+            await session.connection.execute(f"UPDATE app.workers SET {change}".encode())  # noqa: S608 - test SQL
+
+
+async def test_an_odd_loop_in_a_heartbeat_breaks_no_audit(open_app: OpenApp) -> None:
+    app = await open_app(SUMS)
+    await rows(
+        app,
+        """INSERT INTO app.workers (worker, seen_at, runs, failures, found, loops)
+        VALUES ('w', now(), 0, 0, '{}', '{"x": {"failing_s": "b"}, "y": null}')""",
+    )
+    assert "GAP-32" in await ids(app)
+
+
+async def test_a_check_of_the_audit_that_fails_is_a_finding_and_hides_no_other(open_app: OpenApp) -> None:
+    app = await open_app(SUMS)
+    await with_an_orphan(app)
+    async with unguarded(app) as owner:
+        await owner.execute("ALTER TABLE app.workers DROP CONSTRAINT workers_in_range")
+        await owner.execute(
+            "INSERT INTO app.workers (worker, seen_at, runs, failures, found, bus, unsent_s)"
+            " VALUES ('w', now(), 0, 0, '{}', 'servicebus', 'NaN')"
+        )
+    findings = {finding.id: finding for finding in (await app.audit()).findings}
+    assert "GAP-9" in findings
+    assert findings["GAP-30"].examples[0].detail.startswith("the check itself failed: ")

@@ -1,4 +1,4 @@
--- relay, where taking job messages failed: the job whose message would be taken first.
+-- relay, where taking job messages failed: the jobs whose messages it tried to take.
 SELECT q.job_id AS key, q.job_id FROM unnest(%(kinds)s::varchar[]) AS k(kind) CROSS JOIN LATERAL (
   SELECT t.job_id FROM app.jobs AS t
   WHERE t.due_at IS NOT NULL AND t.job_type = k.kind

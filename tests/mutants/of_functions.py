@@ -14,7 +14,7 @@ COALESCE = re.compile(r"coalesce\((.*?), 0\)(?= AS)")
 ORDER = re.compile(r" ORDER BY \w\.\w+")
 DIFFERS = re.compile(r"d\.\w+ <> 0(?: OR )?")
 MEMBERS = re.compile(r"'\{([\w,]+)\}'")
-SETS = re.compile(r"\b(\w+) = (?:counted|c)\.\w+(?:, )?")
+SETS = re.compile(r"(?<![.\w])(\w+) = (?:counted|c)\.\w+(?:, )?")
 COMPARED = re.compile(r"\(([sj]\.\w+(?:, [sj]\.\w+)+)\) <> \(([^)]*)\)")
 
 
@@ -29,8 +29,7 @@ def pieces_out(name: str, body: str) -> Iterator[Left]:
 def _of_counting(body: str) -> Iterator[Left]:
     for pattern, instead in ((SUM, ""), (COALESCE, r"\1"), (ORDER, ""), (DIFFERS, "")):
         for found in pattern.finditer(body):
-            left = pattern.sub(instead, found.group(), count=1)
-            yield _left(body, found.start(), found.end(), left, found.group())
+            yield _left(body, found.start(), found.end(), found.expand(instead), found.group())
     for found in SIGN.finditer(body):
         left = "" if found.group() == "-" else "-1"
         yield _left(body, found.start(), found.end(), left, f"the sign of {body[found.start() : found.end() + 14]}")
@@ -59,12 +58,13 @@ def _of_upkeep(body: str) -> Iterator[Left]:
 
 def _left(body: str, start: int, end: int, instead: str, out: str) -> Left:
     """The body with something else from `start` to `end`, named with the place, as the same may stand there twice."""
-    before = re.sub(r",\s*$", " ", body[:start]) if _ends_a_list(body[start:end], body[end:]) else body[:start]
+    before = re.sub(r"(,\s*|\s+OR\s+)$", " ", body[:start]) if _ends_a_list(body[start:end]) else body[:start]
     where = "changes" if "\n  ELSE\n" in body[:start] else "births"
     place = f" at {where}" if "TG_OP" in body else f" in line {body[:start].count(chr(10))}"
     return Left(" ".join(out.split())[:70].rstrip(", ") + place, f"{before}{instead}{body[end:]}")
 
 
-def _ends_a_list(out: str, after: str) -> bool:
+def _ends_a_list(out: str) -> bool:
     """Whether what is taken out was the last of several, so that the comma or OR before it has nothing to join."""
-    return bool(SUM.fullmatch(out) or SETS.fullmatch(out)) and not out.endswith(", ") and after is not None
+    listed = any(pattern.fullmatch(out) for pattern in (SUM, SETS, DIFFERS))
+    return listed and not out.endswith((", ", " OR "))

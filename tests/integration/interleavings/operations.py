@@ -126,12 +126,16 @@ async def taken(actor: Actor) -> Said:
 
 @dataclass(frozen=True)
 class Kind:
-    """An operation by name, the starts at which it has something to do, and how many tasks must be held there."""
+    """An operation by name, the starts at which it has something to do, and how many tasks must be held there.
+
+    Unless it goes `elsewhere`, it is not tried at the starts of its partner.
+    """
 
     name: str
     run: Operation
     starts: tuple[str, ...]
     holds: int = 0
+    elsewhere: bool = True
 
 
 COMPLETED = settling(kind="completed", result="1")
@@ -156,7 +160,7 @@ KINDS = (
     Kind("take", taken, ("posted",)),
     Kind("advance", COMPLETED, ("last", "last two"), holds=1),
     Kind("batch", settling_batch(*ENDED_BOTH), ("last two", "reclaimed"), holds=2),
-    Kind("batch turned", settling_batch(*ENDED_BOTH, turned=True), ("reclaimed",), holds=2),
+    Kind("batch turned", settling_batch(*ENDED_BOTH, turned=True), ("reclaimed",), holds=2, elsewhere=False),
     Kind("finalize", handled, ("done",)),
 )
 SETTLING = {kind.name for kind in KINDS if kind.holds}

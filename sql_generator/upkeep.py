@@ -95,7 +95,8 @@ def upkeep(records: Schema, schema: str) -> list[str]:
     """The functions, and who may call them: workers only what deletes by age alone."""
     ended = {record.machine: listed(record.ends) for record in records.records}
     names = {"schema": schema, "log": JOB_EVENTS}
-    counted = {column: states for column, states in (TASKS.parent.counts if TASKS.parent else {}).items() if states}
+    in_stages, in_jobs = (record.parent.counts if record.parent is not None else {} for record in (TASKS, STAGES))
+    counted: dict[str, tuple[str, ...]] = {column: states for column, states in in_stages.items() if states}
     return [
         FORGET.format(schema=schema),
         RETIRE_JOBS.format(**names, ended=ended["job"], callback_ended=ended["callback"]),
@@ -107,7 +108,7 @@ def upkeep(records: Schema, schema: str) -> list[str]:
             stage_under_way=listed(
                 tuple(state.name for state in STAGES.lifecycle.states if not (state.initial or state.terminal))
             ),
-            stage_completed=listed(STAGES.parent.counts["stages_completed"] if STAGES.parent else ()),
+            stage_completed=listed(in_jobs["stages_completed"]),
             counts="".join(
                 f", count(*) FILTER (WHERE t.status IN ({listed(states)})) AS {column}"
                 for column, states in counted.items()

@@ -1,7 +1,7 @@
 """The audit: a database damaged by hand, one damage a check, each found by its check alone, with its remedy."""
 
 import asyncio
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import pytest
 
@@ -75,7 +75,9 @@ UNTHANKED = Job(
 
 
 def named(value: object) -> str:
-    return " ".join(value) if isinstance(value, tuple) else getattr(value, "__name__", str(value))
+    if isinstance(value, tuple):
+        return " ".join(map(str, cast("tuple[object, ...]", value)))
+    return getattr(value, "__name__", str(value))
 
 
 @pytest.mark.parametrize(("gaps", "done"), DAMAGES, ids=named)

@@ -68,7 +68,7 @@ Columns = Mapping[str, object]
 async def _parents(session: Session, record: Record) -> Sequence[Columns]:
     """What three rows belong to: the first and the last to the same, which is still open, and has room."""
     if record is JOBS or record is CALLBACKS:
-        return [{}] * EACH
+        return [dict[str, object]()] * EACH
     first, apart = [{"job_id": (await born(session, JOBS, stage_count=ROOM)).key} for _ in range(2)]
     if record is TASKS:
         for one in (first, apart):

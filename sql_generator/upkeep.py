@@ -1,6 +1,8 @@
 """Upkeep: the owner's functions, which delete what is out of date and repair what only hands can have broken."""
 
-from ..statemachine.records import Schema
+from collections.abc import Mapping
+
+from ..statemachine.records import Record, Schema
 from ..statemachine.tables import JOB_EVENTS, STAGES, TASKS
 from .roles import worker_role
 from .text import listed
@@ -91,12 +93,16 @@ stays in a note of its job. The job is counted from its stages as they stand, be
 changes, the trigger changes the job by the difference, which must not lead below zero."""
 
 
+def counts_of(record: Record) -> Mapping[str, tuple[str, ...]]:
+    """What is counted of a record in the rows of its parent."""
+    return record.parent.counts if record.parent is not None else {}
+
+
 def upkeep(records: Schema, schema: str) -> list[str]:
     """The functions, and who may call them: workers only what deletes by age alone."""
     ended = {record.machine: listed(record.ends) for record in records.records}
     names = {"schema": schema, "log": JOB_EVENTS}
-    in_stages, in_jobs = (record.parent.counts if record.parent is not None else {} for record in (TASKS, STAGES))
-    counted: dict[str, tuple[str, ...]] = {column: states for column, states in in_stages.items() if states}
+    counted = {column: states for column, states in counts_of(TASKS).items() if states}
     return [
         FORGET.format(schema=schema),
         RETIRE_JOBS.format(**names, ended=ended["job"], callback_ended=ended["callback"]),
@@ -108,7 +114,7 @@ def upkeep(records: Schema, schema: str) -> list[str]:
             stage_under_way=listed(
                 tuple(state.name for state in STAGES.lifecycle.states if not (state.initial or state.terminal))
             ),
-            stage_completed=listed(in_jobs["stages_completed"]),
+            stage_completed=listed(counts_of(STAGES)["stages_completed"]),
             counts="".join(
                 f", count(*) FILTER (WHERE t.status IN ({listed(states)})) AS {column}"
                 for column, states in counted.items()

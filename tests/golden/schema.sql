@@ -35,7 +35,13 @@ CREATE TABLE IF NOT EXISTS app.workers (
   bus VARCHAR(20) NOT NULL DEFAULT 'postgres',
   unsent_s DOUBLE PRECISION,
   dead_letters BIGINT NOT NULL DEFAULT 0,
-  CONSTRAINT workers_pkey PRIMARY KEY (worker)
+  CONSTRAINT workers_pkey PRIMARY KEY (worker),
+  CONSTRAINT workers_objects CHECK (JSONB_TYPEOF(found) = 'object' AND JSONB_TYPEOF(loops) = 'object'),
+  CONSTRAINT workers_in_range CHECK (LEAST(runs, failures, dead_letters) >= 0
+  AND unsent_s >= 0
+  AND unsent_s < 1e9
+  AND LEAST(started_at, seen_at, stopped_at) > '-infinity'
+  AND GREATEST(started_at, seen_at, stopped_at) < '9999-01-01 00:00:00+00')
 );
 
 CREATE TABLE IF NOT EXISTS app.dead_letters (
@@ -57,7 +63,11 @@ CREATE TABLE IF NOT EXISTS app.set_aside (
   until TIMESTAMPTZ NOT NULL,
   error JSONB NOT NULL,
   worker VARCHAR(100) NOT NULL,
-  CONSTRAINT set_aside_pkey PRIMARY KEY (step, item)
+  CONSTRAINT set_aside_pkey PRIMARY KEY (step, item),
+  CONSTRAINT set_aside_objects CHECK (JSONB_TYPEOF(error) = 'object'),
+  CONSTRAINT set_aside_in_range CHECK (times >= 1
+  AND LEAST(since, until) > '-infinity'
+  AND GREATEST(since, until) < '9999-01-01 00:00:00+00')
 );
 
 CREATE TABLE IF NOT EXISTS app.legal_transitions (
@@ -70,7 +80,8 @@ CREATE TABLE IF NOT EXISTS app.legal_transitions (
   CONSTRAINT legal_transitions_pkey PRIMARY KEY (machine, trigger, source)
 );
 
-CREATE OR REPLACE FUNCTION app.refuse_move() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION app.refuse_move() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
   subject text := TG_ARGV[0] || ' ' || (to_jsonb(NEW) ->> TG_ARGV[1]);
   legal text;
@@ -96,7 +107,8 @@ BEGIN
     coalesce(legal, 'nothing') USING ERRCODE = 'CM001';
 END $body$;
 
-CREATE OR REPLACE FUNCTION app.stamp_move() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION app.stamp_move() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
   edge text := (SELECT a.edge FROM unnest(TG_ARGV) WITH ORDINALITY AS a(edge, place)
                 WHERE starts_with(a.edge, OLD.status || ' ' || NEW.status || ' ') ORDER BY a.place LIMIT 1);
@@ -111,27 +123,31 @@ BEGIN
   RETURN NEW;
 END $body$;
 
-CREATE OR REPLACE FUNCTION app.refuse_event() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION app.refuse_event() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
   RAISE EXCEPTION '% %: an event (% number %) without a move; the row stays %', TG_ARGV[0],
     to_jsonb(NEW) ->> TG_ARGV[1], coalesce(NEW.event_type, 'none'), NEW.move_number, OLD.status
     USING ERRCODE = 'CM003', HINT = 'Events are written by moves alone.';
 END $body$;
 
-CREATE OR REPLACE FUNCTION app.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION app.refuse_change() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
   RAISE EXCEPTION '% %: what it has from its moves does not change without one; the row stays %', TG_ARGV[0],
     to_jsonb(NEW) ->> TG_ARGV[1], OLD.status
     USING ERRCODE = 'CM007', HINT = 'A late result overwrites nothing. To run the work again, resume it.';
 END $body$;
 
-CREATE OR REPLACE FUNCTION app.refuse_key() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION app.refuse_key() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
   RAISE EXCEPTION '% %: its key cannot become %', TG_ARGV[0], to_jsonb(OLD) ->> TG_ARGV[1], to_jsonb(NEW) ->> TG_ARGV[1]
     USING ERRCODE = 'CM004', HINT = 'Events find their row by its key. Make another row.';
 END $body$;
 
-CREATE OR REPLACE FUNCTION app.refuse_telling() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE OR REPLACE FUNCTION app.refuse_telling() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
   RAISE EXCEPTION 'event % tells of a move that did not happen', NEW.event_type
     USING ERRCODE = 'CM005', HINT = 'Move the row: its event is written with it.';
@@ -250,7 +266,7 @@ CREATE TABLE IF NOT EXISTS app.jobs (
   stages_completed INT DEFAULT 0 NOT NULL,
   tasks_total INT DEFAULT 0 NOT NULL,
   result JSON,
-  error JSONB,
+  error JSONB CHECK (JSONB_TYPEOF(error) = 'object'),
   put_offs INT,
   deadline INTERVAL,
   deadline_at TIMESTAMPTZ,
@@ -331,7 +347,7 @@ CREATE TABLE IF NOT EXISTS app.jobs (
   CONSTRAINT jobs_deadline_set CHECK (deadline IS NULL
   OR deadline_at IS NOT NULL
   OR NOT status IN ('queued', 'processing')),
-  CONSTRAINT jobs_stages_counted CHECK (stages_open >= 0 AND stages_open + stages_completed <= stage_count),
+  CONSTRAINT jobs_stages_counted CHECK (stages_open + stages_completed <= stage_count),
   CONSTRAINT jobs_ended_when_counted CHECK (status IN ('queued', 'processing') OR stages_open = 0),
   CONSTRAINT jobs_completed_whole CHECK (status <> 'completed' OR stages_completed = stage_count),
   CONSTRAINT jobs_event_told CHECK ((
@@ -384,7 +400,7 @@ CREATE TABLE IF NOT EXISTS app.stages (
   stop_reason VARCHAR(20),
   stop_why TEXT,
   stopped_at TIMESTAMPTZ,
-  error JSONB,
+  error JSONB CHECK (JSONB_TYPEOF(error) = 'object'),
   started_at TIMESTAMPTZ,
   finished_at TIMESTAMPTZ,
   status VARCHAR(20) DEFAULT 'pending' NOT NULL,
@@ -459,7 +475,7 @@ CREATE TABLE IF NOT EXISTS app.tasks (
   task_type VARCHAR(100) NOT NULL,
   item JSON,
   result JSON,
-  error JSONB,
+  error JSONB CHECK (JSONB_TYPEOF(error) = 'object'),
   lease_owner VARCHAR(100),
   lease_number INT DEFAULT 0 NOT NULL,
   send_number INT DEFAULT 0 NOT NULL,
@@ -799,16 +815,12 @@ OR (
 ) IS DISTINCT FROM 'job_created success')
 EXECUTE FUNCTION app.refuse_move('job', 'job_id', 'queued');
 
-CREATE OR REPLACE TRIGGER jobs_5_kept BEFORE UPDATE OF started_at, finished_at, result, error
+CREATE OR REPLACE TRIGGER jobs_5_kept BEFORE UPDATE OF started_at
 ON
 app.jobs
 FOR EACH ROW
-WHEN (OLD.status = NEW.status
-AND (
+WHEN (OLD.status = NEW.status AND (
   OLD.started_at IS DISTINCT FROM NEW.started_at
-  OR OLD.finished_at IS DISTINCT FROM NEW.finished_at
-  OR CAST(OLD.result AS TEXT) IS DISTINCT FROM CAST(NEW.result AS TEXT)
-  OR OLD.error IS DISTINCT FROM NEW.error
 ))
 EXECUTE FUNCTION app.refuse_change('job', 'job_id');
 
@@ -884,15 +896,12 @@ OR NOT NEW.event_type IS NULL
 OR NOT NEW.event_status IS NULL)
 EXECUTE FUNCTION app.refuse_move('stage', 'stage_id', 'pending');
 
-CREATE OR REPLACE TRIGGER stages_5_kept BEFORE UPDATE OF started_at, finished_at, error
+CREATE OR REPLACE TRIGGER stages_5_kept BEFORE UPDATE OF started_at
 ON
 app.stages
 FOR EACH ROW
-WHEN (OLD.status = NEW.status
-AND (
+WHEN (OLD.status = NEW.status AND (
   OLD.started_at IS DISTINCT FROM NEW.started_at
-  OR OLD.finished_at IS DISTINCT FROM NEW.finished_at
-  OR OLD.error IS DISTINCT FROM NEW.error
 ))
 EXECUTE FUNCTION app.refuse_change('stage', 'stage_id');
 
@@ -971,16 +980,12 @@ OR NOT NEW.event_type IS NULL
 OR NOT NEW.event_status IS NULL)
 EXECUTE FUNCTION app.refuse_move('task', 'task_id', 'queued');
 
-CREATE OR REPLACE TRIGGER tasks_5_kept BEFORE UPDATE OF started_at, finished_at, result, error
+CREATE OR REPLACE TRIGGER tasks_5_kept BEFORE UPDATE OF started_at
 ON
 app.tasks
 FOR EACH ROW
-WHEN (OLD.status = NEW.status
-AND (
+WHEN (OLD.status = NEW.status AND (
   OLD.started_at IS DISTINCT FROM NEW.started_at
-  OR OLD.finished_at IS DISTINCT FROM NEW.finished_at
-  OR CAST(OLD.result AS TEXT) IS DISTINCT FROM CAST(NEW.result AS TEXT)
-  OR OLD.error IS DISTINCT FROM NEW.error
 ))
 EXECUTE FUNCTION app.refuse_change('task', 'task_id');
 
@@ -1055,14 +1060,12 @@ OR NOT NEW.event_type IS NULL
 OR NOT NEW.event_status IS NULL)
 EXECUTE FUNCTION app.refuse_move('callback', 'callback_id', 'queued');
 
-CREATE OR REPLACE TRIGGER callbacks_5_kept BEFORE UPDATE OF started_at, finished_at
+CREATE OR REPLACE TRIGGER callbacks_5_kept BEFORE UPDATE OF started_at
 ON
 app.callbacks
 FOR EACH ROW
-WHEN (OLD.status = NEW.status
-AND (
+WHEN (OLD.status = NEW.status AND (
   OLD.started_at IS DISTINCT FROM NEW.started_at
-  OR OLD.finished_at IS DISTINCT FROM NEW.finished_at
 ))
 EXECUTE FUNCTION app.refuse_change('callback', 'callback_id');
 
@@ -1200,7 +1203,7 @@ BEGIN
     END LOOP;
   ELSE
     FOR change IN
-      SELECT d.* FROM (SELECT c.stage_id, coalesce(sum(c.n), 0) AS tasks_total, coalesce(sum(c.n) FILTER (WHERE c.status = ANY(CAST('{queued,processing}' AS TEXT[]))), 0) AS tasks_open, coalesce(sum(c.n) FILTER (WHERE c.status = 'completed'), 0) AS tasks_completed, coalesce(sum(c.n) FILTER (WHERE c.status = 'failed'), 0) AS tasks_failed, coalesce(sum(c.n) FILTER (WHERE c.status = 'cancelled'), 0) AS tasks_cancelled FROM (SELECT b.stage_id, b.status, -1 AS n FROM before_move AS b UNION ALL SELECT a.stage_id, a.status, 1 AS n FROM after_move AS a) AS c GROUP BY c.stage_id) AS d WHERE d.tasks_total <> 0 OR d.tasks_open <> 0 OR d.tasks_completed <> 0 OR d.tasks_failed <> 0 OR d.tasks_cancelled <> 0 ORDER BY d.stage_id
+      SELECT d.* FROM (SELECT c.stage_id, sum(c.n) AS tasks_total, coalesce(sum(c.n) FILTER (WHERE c.status = ANY(CAST('{queued,processing}' AS TEXT[]))), 0) AS tasks_open, coalesce(sum(c.n) FILTER (WHERE c.status = 'completed'), 0) AS tasks_completed, coalesce(sum(c.n) FILTER (WHERE c.status = 'failed'), 0) AS tasks_failed, coalesce(sum(c.n) FILTER (WHERE c.status = 'cancelled'), 0) AS tasks_cancelled FROM (SELECT b.stage_id, b.status, -1 AS n FROM before_move AS b UNION ALL SELECT a.stage_id, a.status, 1 AS n FROM after_move AS a) AS c GROUP BY c.stage_id) AS d WHERE d.tasks_total <> 0 OR d.tasks_open <> 0 OR d.tasks_completed <> 0 OR d.tasks_failed <> 0 OR d.tasks_cancelled <> 0 ORDER BY d.stage_id
     LOOP
       UPDATE app.stages AS p SET tasks_total = p.tasks_total + change.tasks_total, tasks_open = p.tasks_open + change.tasks_open, tasks_completed = p.tasks_completed + change.tasks_completed, tasks_failed = p.tasks_failed + change.tasks_failed, tasks_cancelled = p.tasks_cancelled + change.tasks_cancelled WHERE p.stage_id = change.stage_id;
     END LOOP;
@@ -1539,15 +1542,6 @@ BEGIN
       ARRAY[jsonb_build_object('gap', 'an orphaned task was removed', 'row', orphan.was)]);
     repaired := repaired + 1;
   END LOOP;
-  FOR counted IN
-    SELECT s.stage_id, count(t.task_id) AS total, count(*) FILTER (WHERE t.status IN ('queued', 'processing')) AS tasks_open, count(*) FILTER (WHERE t.status IN ('completed')) AS tasks_completed, count(*) FILTER (WHERE t.status IN ('failed')) AS tasks_failed, count(*) FILTER (WHERE t.status IN ('cancelled')) AS tasks_cancelled
-    FROM app.stages AS s LEFT JOIN app.tasks AS t USING (stage_id)
-    WHERE s.job_id = broken AND s.status NOT IN ('completed', 'failed', 'cancelled') GROUP BY s.stage_id ORDER BY s.stage_id
-  LOOP
-    UPDATE app.stages AS s SET tasks_total = counted.total, tasks_open = counted.tasks_open, tasks_completed = counted.tasks_completed, tasks_failed = counted.tasks_failed, tasks_cancelled = counted.tasks_cancelled
-    WHERE s.stage_id = counted.stage_id AND (s.tasks_total, s.tasks_open, s.tasks_completed, s.tasks_failed, s.tasks_cancelled) <> (counted.total, counted.tasks_open, counted.tasks_completed, counted.tasks_failed, counted.tasks_cancelled);
-    repaired := repaired + FOUND::int;
-  END LOOP;
   UPDATE app.jobs AS j SET stages_open = c.open, stages_completed = c.completed, tasks_total = c.tasks
   FROM (SELECT count(*) FILTER (WHERE s.status NOT IN ('completed', 'failed', 'cancelled')) AS open,
                count(*) FILTER (WHERE s.status IN ('completed')) AS completed,
@@ -1555,7 +1549,18 @@ BEGIN
         FROM app.stages AS s WHERE s.job_id = broken) AS c
   WHERE j.job_id = broken AND j.status NOT IN ('completed', 'failed', 'cancelled')
     AND (j.stages_open, j.stages_completed, j.tasks_total) <> (c.open, c.completed, c.tasks);
-  RETURN repaired + FOUND::int;
+  repaired := repaired + FOUND::int;
+  FOR counted IN
+    SELECT s.stage_id, count(t.task_id) AS total, count(*) FILTER (WHERE t.status IN ('queued', 'processing')) AS tasks_open, count(*) FILTER (WHERE t.status IN ('completed')) AS tasks_completed, count(*) FILTER (WHERE t.status IN ('failed')) AS tasks_failed, count(*) FILTER (WHERE t.status IN ('cancelled')) AS tasks_cancelled
+    FROM app.stages AS s LEFT JOIN app.tasks AS t USING (stage_id)
+    WHERE s.job_id = (SELECT j.job_id FROM app.jobs AS j WHERE j.job_id = broken AND j.status NOT IN ('completed', 'failed', 'cancelled'))
+      AND s.status NOT IN ('completed', 'failed', 'cancelled') GROUP BY s.stage_id ORDER BY s.stage_id
+  LOOP
+    UPDATE app.stages AS s SET tasks_total = counted.total, tasks_open = counted.tasks_open, tasks_completed = counted.tasks_completed, tasks_failed = counted.tasks_failed, tasks_cancelled = counted.tasks_cancelled
+    WHERE s.stage_id = counted.stage_id AND (s.tasks_total, s.tasks_open, s.tasks_completed, s.tasks_failed, s.tasks_cancelled) <> (counted.total, counted.tasks_open, counted.tasks_completed, counted.tasks_failed, counted.tasks_cancelled);
+    repaired := repaired + FOUND::int;
+  END LOOP;
+  RETURN repaired;
 END $body$;
 
 REVOKE ALL ON FUNCTION app.forget() FROM PUBLIC;
@@ -1573,7 +1578,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '5be974cd16199cf2425ad71b9c4d481d7807f62bba17829ad406d9c176762ff2'
+    '54fadd82399690892168c630db6b57a0ae293d6ea58af2fc53c96790ac5312cc'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

@@ -22,11 +22,13 @@ EQUIVALENT: Mapping[str, str] = {
     r"function retire_jobs without j.status IN .*": "finished_at is tied to the same states",
     r"REVOKE ALL ON FUNCTION app.retire_jobs.*": "it runs with the rights of its caller, who may delete nothing",
     r"REVOKE ALL ON FUNCTION app.repair_job.*": "it runs with the rights of its caller, who may write no counter",
-    r"function count_stages without NOT FOUND": "the foreign key refuses a stage of no job before it is counted",
-    r"function count_stages without d.stages_completed <> 0.*": "what becomes completed was open, and that differs too",
-    r"function count_tasks without d.tasks_(total|completed|failed|cancelled) <> 0.*": (
-        "each move that changes it changes tasks_open, and so does an open task that its owner puts elsewhere"
+    r"function count_callbacks without TG_OP = 'INSERT'": "no trigger calls it for anything else",
+    r"function count_stages without the refusal at births": "the foreign key refuses a stage of no job before it is counted",
+    r"function count_stages without d.stages_completed <> 0( OR)? at changes": "what becomes completed was open, and that differs too",
+    r"function count_(stages|tasks) without coalesce\(sum\(c.n\) FILTER \(WHERE c.status = ANY.* at changes": (
+        "where a number changes there is an open row, before or after"
     ),
+    r"function count_tasks without d.tasks_\w+ <> 0( OR)? at changes": ("they add up, so that none differs alone"),
     r"function repair_job without compared s\.tasks_\w+ in line \d+": "counters add up, so that none differs alone",
     r"jobs: jobs_in_range without stages_(open|completed) in greatest": "stages_counted has them below stage_count",
     r"jobs: jobs_in_range without stage_count in least": "it has a CHECK of its own",

@@ -93,13 +93,17 @@ async def _row(session: Session, record: Record, state: str, at: int, parent: Co
 
 
 async def _shuffle(session: Session, record: Record, keys: Sequence[str]) -> None:
-    """Put the row with the smallest key at the end of the table. Only the owner can, with the guards out of the way."""
-    key = f"{record.key.name}::text"
+    """Put the row with the smallest key behind the others in the table, past whatever room dead rows have left there.
+
+    Only the owner can, with the guards out of the way.
+    """
+    mine = f"{record.key.name}::text = ANY(%(keys)s)"
+    first = f"{record.key.name} = (SELECT min({record.key.name}) FROM app.{record.table} WHERE {mine})"  # noqa: S608
+    move = f"UPDATE app.{record.table} SET created_at = created_at WHERE {first}"  # noqa: S608 - test SQL
+    last = f"SELECT ctid = (SELECT max(ctid) FROM app.{record.table} WHERE {mine}) AS last FROM app.{record.table}"  # noqa: S608
+    given = {"keys": list(keys)}
     await run(session, "SET session_replication_role = replica")
-    await run(
-        session,
-        f"UPDATE app.{record.table} SET created_at = created_at WHERE {record.key.name} ="  # noqa: S608 - test SQL
-        f" (SELECT min({record.key.name}) FROM app.{record.table} WHERE {key} = ANY(%(keys)s))",
-        {"keys": list(keys)},
-    )
+    await run(session, move, given)
+    while not (await run(session, f"{last} WHERE {first}", given))[0]["last"]:
+        await run(session, move, given)
     await run(session, "SET session_replication_role = origin")

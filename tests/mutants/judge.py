@@ -24,7 +24,7 @@ from tests.mutants.waiting_for_locks import Bystanders
 Connection = psycopg.Connection[tuple[int, str]]
 FEW = 30
 """How many probes are sent first: as a rule one of them is wrong, and the others need not be sent."""
-VACUUM = b"VACUUM app.jobs, app.stages, app.tasks, app.callbacks, app.job_events"
+VACUUM = b"VACUUM ANALYZE app.jobs, app.stages, app.tasks, app.callbacks, app.job_events"
 BATCH = 50
 """How many mutants are judged before the dead rows that they leave behind are removed."""
 
@@ -57,7 +57,7 @@ def probes_of(ground: Ground) -> Mapping[str, Sequence[Probe]]:
 def set_up(connection: Connection) -> None:
     """What the probes need, in the transaction that is open."""
     connect(connection)
-    for statement in (ATTEMPT, FIRST_WRONG, *SETTING):
+    for statement in ("SET LOCAL jit = off", ATTEMPT, FIRST_WRONG, *SETTING):
         connection.execute(statement.encode())
 
 

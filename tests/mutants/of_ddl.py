@@ -156,7 +156,10 @@ def _of_function(statement: str) -> Iterator[Mutant]:
     for found in re.finditer(r"\bIN \('[^)]*\)", body):
         for left in taken_out(f"c {found.group()}"):
             mutated = f"{body[: found.start()]}{left.text[2:]}{body[found.end() :]}"
-            yield Mutant(f"function {name} without {left.out}", about, (f"{head}$body${mutated}$body${tail}",))
+            line = body[: found.start()].count("\n")
+            yield Mutant(
+                f"function {name} without {left.out} in line {line}", about, (f"{head}$body${mutated}$body${tail}",)
+            )
 
 
 def _of_privilege(statement: str) -> Iterator[Mutant]:

@@ -7,6 +7,7 @@ from tests.mutants.conditions import Left
 
 COUNTS = "count_"
 UPKEEP = ("forget", "retire_jobs", "repair_job")
+REFUSAL = "IF NOT FOUND THEN"
 STATEMENT = re.compile(r"^ +(DELETE|UPDATE|PERFORM|repaired :=)[^;]*;", re.MULTILINE)
 SUM = re.compile(r"(\w+) = p\.\1 \+ change\.\1(?:, )?")
 SIGN = re.compile(r"(?<=, )-(?=\w)|(?<=[ ,])1(?= AS n\b)")
@@ -33,6 +34,8 @@ def _of_counting(body: str) -> Iterator[Left]:
     for found in SIGN.finditer(body):
         left = "" if found.group() == "-" else "-1"
         yield _left(body, found.start(), found.end(), left, f"the sign of {body[found.start() : found.end() + 14]}")
+    refusal = body.index(REFUSAL)
+    yield _left(body, refusal, refusal + len(REFUSAL), "IF false THEN", "the refusal")
     yield from _members(body)
 
 

@@ -10,7 +10,7 @@ from coremachine.statemachine.tables import CALLBACKS, JOBS, SCHEMA, STAGES, TAS
 from tests.integration.rows import tied_columns
 from tests.mutants.attempt import Probe
 from tests.mutants.ground import Ground
-from tests.mutants.probes import copy_of, fresh, told_as, told_once, update
+from tests.mutants.probes import copy_of, fresh, restored, told_as, told_once, update
 
 ROLE = worker_role("app")
 ALONE = uuid4().hex[:8]
@@ -278,6 +278,14 @@ def of_retiring(ground: Ground) -> Iterator[Probe]:
         f"EXISTS (SELECT FROM app.job_events WHERE job_id = '{ground.key(JOBS, 'processing')}')",
     ):
         yield Probe(f"all is retired but {left}", "SELECT app.retire_jobs(now() + interval '1 hour', 1000)", left)
+    for state in ended:
+        job = ground.key(JOBS, state)
+        stage = ground.key(STAGES, "completed")
+        given = f"UPDATE app.stages SET job_id = '{job}', stage = 7, name = 'seventh' WHERE stage_id = {stage}; "  # noqa: S608
+        given += f"UPDATE app.tasks SET stage_id = {stage} WHERE task_id = '{task}'; "  # noqa: S608 - test SQL
+        retired = "SET LOCAL session_replication_role = origin; SELECT app.retire_jobs(now() + interval '1 hour', 1000)"
+        gone = f"NOT EXISTS (SELECT FROM app.tasks WHERE task_id = '{task}')"
+        yield Probe(f"a {state} job is retired with its tasks", restored(given) + retired, gone)
     stage = ground.key(STAGES, "completed")
     whole = f"EXISTS (SELECT FROM app.stages WHERE stage_id = {stage})"
     yield Probe("a stage of a job under way stays", "SELECT app.retire_jobs(now() + interval '1 hour', 1000)", whole)

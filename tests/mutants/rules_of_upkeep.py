@@ -21,7 +21,7 @@ KEPT_FOR: Mapping[str, tuple[str, str]] = {
 AGAIN = "SET LOCAL session_replication_role = origin; "
 HERE = f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
 COUNTERS = ("tasks_open", "tasks_completed", "tasks_failed", "tasks_cancelled")
-SOME = f"{COUNTED} AND (SELECT n >= 1 FROM answer)"
+BOTH = f"{COUNTED} AND (SELECT n = 2 FROM answer)"
 ONE = f"{COUNTED} AND (SELECT n = 1 FROM answer)"
 NOTHING = "(SELECT n = 0 FROM answer)"
 
@@ -122,13 +122,13 @@ def _of_stage(stage: str, state: str) -> Iterator[Probe]:
     for column, other in permutations(COUNTERS, 2):
         sets = f"{column} = {column} + tasks_total, {other} = {other} + 1, tasks_total = 2 * tasks_total + 1"
         broken = f"UPDATE app.stages SET {sets} WHERE stage_id = {stage}; "
-        yield Probe(f"{column} and {other} over {state} tasks", repaired(job, broken), SOME)
+        yield Probe(f"{column} and {other} over {state} tasks", repaired(job, broken), BOTH)
         sets = f"{column} = {column} + 1, {other} = {other} - 1"
         broken = f"UPDATE app.stages SET {sets} WHERE stage_id = {stage} AND {other} > 0; "
         yield Probe(f"{column} for {other} over {state} tasks", repaired(job, broken), COUNTED)
     sets = ", ".join(f"{column} = 0" for column in (*COUNTERS, "tasks_total"))
     none = f"UPDATE app.stages SET {sets} WHERE stage_id = {stage}; "
-    yield Probe(f"nothing counted over {state} tasks", repaired(job, none), SOME)
+    yield Probe(f"nothing counted over {state} tasks", repaired(job, none), BOTH)
     yield Probe(f"all right over {state} tasks", repaired(job, ""), f"{COUNTED} AND {NOTHING}")
 
 
@@ -141,13 +141,15 @@ def _of_closed_stages(ground: Ground) -> Iterator[Probe]:
         left = 3 if state in ENDED else 0
         holds = f"(SELECT tasks_total = {left} FROM app.stages WHERE stage_id = {stage})"
         yield Probe(f"a {state} stage, and what it counts", repaired(_job_of(stage), broken), holds)
+        yield Probe(f"all right with a {state} stage", repaired(_job_of(stage), ""), f"{COUNTED} AND {NOTHING}")
 
 
 def _of_locks(ground: Ground) -> Iterator[Probe]:
-    """The job and its stages are locked, even where nothing is wrong with them."""
+    """The job and its stages are locked, even where nothing is wrong with them, and no others."""
     job = _job_of(ground.key(STAGES, "processing"))
     for table in ("jobs", "stages"):
-        seen = f"SELECT ctid AS place, xmax::text AS held FROM app.{table} WHERE job_id = {job}"
-        holds = f"(SELECT bool_and(r.xmax::text <> s.held) FROM app.{table} AS r JOIN seen AS s ON s.place = r.ctid)"
+        seen = f"SELECT ctid AS place, xmax::text AS held, job_id = {job} AS mine FROM app.{table}"
+        held = "(r.xmax::text <> s.held) = s.mine"
+        holds = f"(SELECT bool_and({held}) FROM app.{table} AS r JOIN seen AS s ON s.place = r.ctid)"
         sql = f"CREATE TEMP TABLE seen AS {seen}; SELECT app.repair_job({job})"
         yield Probe(f"a repair locks {table}", sql, holds)

@@ -23,8 +23,8 @@ EQUIVALENT: Mapping[str, str] = {
     r"REVOKE ALL ON FUNCTION app.retire_jobs.*": "it runs with the rights of its caller, who may delete nothing",
     r"REVOKE ALL ON FUNCTION app.repair_job.*": "it runs with the rights of its caller, who may write no counter",
     r"function count_callbacks without TG_OP = 'INSERT'": "no trigger calls it for anything else",
-    r"function count_stages without the refusal at births": "the foreign key refuses a stage of no job before it is counted",
-    r"function count_stages without d.stages_completed <> 0( OR)? at changes": "what becomes completed was open, and that differs too",
+    r"function count_stages without the refusal at births": "the foreign key refuses it before it is counted",
+    r"function count_stages without d.stages_completed <> 0( OR)? at changes": "what becomes completed was open",
     r"function count_(stages|tasks) without coalesce\(sum\(c.n\) FILTER \(WHERE c.status = ANY.* at changes": (
         "where a number changes there is an open row, before or after"
     ),

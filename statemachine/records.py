@@ -185,8 +185,11 @@ class Record:
     @property
     def kept(self) -> tuple[str, ...]:
         """The columns that a row has from its moves, and that nothing else may change: a result, an error, a time."""
-        given = (tie for tie in self.ties if tie.required and tie.after is None and tie.span is None)
-        return tuple(tie.column for tie in given if tie.column not in LEASE_COLUMNS)
+        given = {column for columns in self.sets.values() for column in columns}
+        kept = (tie for tie in self.ties if tie.required or tie.column in given)
+        return tuple(
+            tie.column for tie in kept if tie.after is None and tie.span is None and tie.column not in LEASE_COLUMNS
+        )
 
     def _check_columns(self) -> None:
         states = set(self.lifecycle.by_name)

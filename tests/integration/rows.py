@@ -191,7 +191,7 @@ def tied_columns(record: Record, target: str) -> dict[str, str]:
     samples = {
         "TIMESTAMPTZ": "now()",
         "JSON": "'[]'::json",
-        "JSONB": "'[]'::jsonb",
+        "JSONB": "'{}'::jsonb",
         "VARCHAR(100)": "'someone'",
         "VARCHAR(20)": "'why'",
         "TEXT": "'why'",

@@ -19,6 +19,9 @@ EQUIVALENT: Mapping[str, str] = {
     r"function write_notes without SET search_path .*": (
         "nothing in its body is found by the path; it is there for what may be"
     ),
+    r"function refuse_(move|event|change|key|telling) without SET search_path .*": (
+        "it refuses, whatever it finds by the path; only its words could differ"
+    ),
     r"function retire_jobs without j.status IN .*": "finished_at is tied to the same states",
     r"REVOKE ALL ON FUNCTION app.retire_jobs.*": "it runs with the rights of its caller, who may delete nothing",
     r"REVOKE ALL ON FUNCTION app.repair_job.*": "it runs with the rights of its caller, who may write no counter",

@@ -17,7 +17,7 @@ from tests.mutants.probes import of_record
 from tests.mutants.probes_of_moves import connect, of_statement
 from tests.mutants.rules_of_counting import of_counting
 from tests.mutants.rules_of_tables import of_table
-from tests.mutants.rules_of_the_log import SETTING, of_log, of_retiring, of_roles
+from tests.mutants.rules_of_the_log import SETTING, of_kept, of_log, of_retiring, of_roles, of_stamps
 from tests.mutants.rules_of_upkeep import of_upkeep
 from tests.mutants.waiting_for_locks import Bystanders
 
@@ -47,6 +47,8 @@ def probes_of(ground: Ground) -> Mapping[str, Sequence[Probe]]:
     made = {record.machine: [*of_record(record, ground), *of_table(record, ground)] for record in SCHEMA.records}
     return made | {
         "log": list(of_log(ground)),
+        "kept": list(of_kept()),
+        "stamps": list(of_stamps(ground)),
         "roles": list(of_roles(ground)),
         "retiring": list(of_retiring(ground)),
         "counting": list(of_counting(ground)),

@@ -24,6 +24,7 @@ ON = re.compile(r"\bON\s+app\.(\w+)")
 ABOUT = {
     "retire_jobs": "retiring",
     "write_notes": "log",
+    "stamp_move": "stamps",
     "refuse_telling": "log",
     "refuse_rewrite": "log",
     "forget": "upkeep",

@@ -12,7 +12,7 @@ from tests.mutants.ground import Ground
 SAMPLES: Mapping[str, str] = {
     "TIMESTAMPTZ": "now()",
     "JSON": "'[]'::json",
-    "JSONB": "'[]'::jsonb",
+    "JSONB": "'{}'::jsonb",
     "VARCHAR(100)": "'someone'",
     "VARCHAR(20)": "'why'",
     "TEXT": "'why'",

@@ -71,6 +71,10 @@ def of_table(record: Record, ground: Ground) -> Iterator[Probe]:
         sql = restored(update(record, ground.key(record, state), changes))
         yield Probe(f"{record.machine} {state}: {changes}", sql, refused=refused)
     yield from _of_ranges(record, ground)
+    if any(column.name == "error" for column in record.columns):
+        for wrong in ("'[]'", "'null'", "'1'"):
+            sql = restored(update(record, ground.key(record, "failed"), {"error": wrong}))
+            yield Probe(f"{record.machine}: error {wrong}", sql, refused=True)
     key = ground.key(record, record.lifecycle.initial.name)
     for column in (*record.columns, *MOVE_COLUMNS):
         if not column.nullable:

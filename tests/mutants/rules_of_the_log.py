@@ -45,6 +45,18 @@ KEPT: Mapping[str, Mapping[str, str]] = {
     "dead_letters": {"queue": "'q'", "message_id": "'m'", "digest": "'d'", "reason": "'r'", "description": "''"},
 }
 """What workers write beside records: tables, with their columns and a value for each."""
+NO_TIMES = ("'-infinity'", "'infinity'", "'9999-01-01 00:00:00+00'")
+WRONG: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "workers": {
+        "found": ("'[]'",),
+        "loops": ("'1'",),
+        **dict.fromkeys(("runs", "failures", "dead_letters", "unsent_s"), ("-1",)),
+        "unsent_s": ("-1", "'NaN'", "1e9"),
+        **dict.fromkeys(("started_at", "seen_at", "stopped_at"), NO_TIMES),
+    },
+    "set_aside": {"error": ("'[]'",), "times": ("0",), **dict.fromkeys(("since", "until"), NO_TIMES)},
+}
+"""Values that nobody could read."""
 CHANGED = ("workers", "set_aside")
 NULLABLE = {"workers": ("stopped_at", "last_error", "unsent_s"), "set_aside": ("job_id",)}
 LOCKS = ("ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE")
@@ -60,6 +72,7 @@ SETTING = (
     f"CREATE FUNCTION {HOSTILE}.unnest(varchar[]) RETURNS SETOF varchar LANGUAGE sql AS 'SELECT ''nobody''::varchar'",
     f"CREATE FUNCTION {HOSTILE}.pg_has_role(name, oid, text) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
     f"CREATE AGGREGATE {HOSTILE}.sum(int) (SFUNC = int4_sum, STYPE = bigint, INITCOND = '7', FINALFUNC = int8um)",
+    f"CREATE FUNCTION {HOSTILE}.split_part(text, text, int) RETURNS text LANGUAGE sql AS $$SELECT 'task_failed'$$",
     f"CREATE FUNCTION {HOSTILE}.format(text, jsonb) RETURNS text LANGUAGE sql AS $$SELECT (1 / 0)::text$$",
     f"CREATE FUNCTION {HOSTILE}.long_ago(timestamptz, interval) RETURNS timestamptz RETURN timestamptz 'infinity'",
     f"CREATE OPERATOR {HOSTILE}.- (FUNCTION = {HOSTILE}.long_ago, LEFTARG = timestamptz, RIGHTARG = interval)",
@@ -105,6 +118,28 @@ def written(job: str, event_type: str) -> str:
 def insert_event(job: str, columns: str = "event_type, event_status", values: str = "'progress', 'info'") -> str:
     """An event written by hand."""
     return f"INSERT INTO app.job_events (job_id, {columns}) VALUES ('{job}', {values})"  # noqa: S608 - test SQL
+
+
+def of_kept() -> Iterator[Probe]:
+    """What workers write beside records can be read by others."""
+    for table, columns in WRONG.items():
+        for column, values in columns.items():
+            for value in values:
+                given = {**KEPT[table], column: value}
+                insert = f"INSERT INTO app.{table} ({', '.join(given)}) VALUES ({', '.join(given.values())})"  # noqa: S608
+                yield Probe(f"{table}.{column} {value}", insert, refused=True)
+
+
+def of_stamps(ground: Ground) -> Iterator[Probe]:
+    """A stamp looks nothing up in the path of who moved the row."""
+    path = f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
+    cancelled = {"status": "'cancelled'", **tied_columns(TASKS, "cancelled")}
+    stamped = (
+        "EXISTS (SELECT FROM app.job_events AS e WHERE e.transaction_id = pg_current_xact_id()"
+        " AND e.event_type = 'task_cancelled')"
+    )
+    sql = path + update(TASKS, ground.key(TASKS, "queued"), cancelled)
+    yield Probe("stamp_move in a hostile path", sql, f"$changed = 1 AND {stamped}")
 
 
 def of_log(ground: Ground) -> Iterator[Probe]:

@@ -48,8 +48,8 @@ async def test_a_critical_finding_exits_with_3_and_names_rows_and_remedy(url: st
     header, finding, example, last = run("audit", url=url, code=3).stdout.splitlines()
     assert header.split() == ["id", "severity", "rows", "gap", "remedy"]
     assert finding.split()[:3] == ["GAP-10", "critical", "1"]
-    assert "coremachine cancel JOB" in finding
-    assert example == f"  GAP-10: job {job[:12]}, job: stages, tasks: says 7, 0; has 1, 0"
+    assert "SELECT app.repair_job('JOB')" in finding
+    assert example == f"  GAP-10: job {job[:12]}, job: stages, open, completed, tasks: says 7, 1, 0, 0; has 1, 1, 0, 0"
     assert last.endswith("the worst is critical")
 
 

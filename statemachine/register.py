@@ -63,7 +63,7 @@ FOUND: tuple[GapQuery, ...] = (
         gap="an orphaned row: open under a parent that has ended, or under a parent that is not its own",
         response="a closed parent takes no child, and ends over no open one: the database counts, and refuses",
         event="gap_found",
-        remedy="as the schema's owner `SELECT app.repair_job('JOB')`, which removes an orphaned task and counts anew;"
+        remedy="as the schema's owner `SELECT app.repair_job('JOB')`, which removes an orphaned task and recounts;"
         " where a stage is orphaned, submit the work anew with --key; find who wrote by hand",
         query="orphaned_rows",
     ),
@@ -73,7 +73,7 @@ FOUND: tuple[GapQuery, ...] = (
         gap="a counter differs from the children it counts",
         response="the database counts in a trigger, whoever moves a row; nobody else may write a counter",
         event="gap_found",
-        remedy="as the schema's owner `SELECT app.repair_job('JOB')`, which counts anew what is open; where the stage"
+        remedy="as the schema's owner `SELECT app.repair_job('JOB')`, which recounts what is open; where the stage"
         " has ended, submit the work anew with --key; find who wrote by hand",
         query="counters_off",
     ),

@@ -45,10 +45,10 @@ class DeadLetterReader:
             while True:
                 try:
                     dead = await self._reader.receive(AT_ONCE, self._wait)
-                    told = await self._told(dead)
-                    if told:
-                        await self._reader.remove(told)
-                    failures = failures + 1 if len(told) < len(dead) else 0
+                    recorded = await self._recorded(dead)
+                    if recorded:
+                        await self._reader.remove(recorded)
+                    failures = failures + 1 if len(recorded) < len(dead) else 0
                     if failures:
                         await asyncio.sleep(self._backoff.delay(failures))  # a broker may give it again at once
                 except (psycopg.Error, PoolTimeout, BrokerError) as error:
@@ -59,7 +59,7 @@ class DeadLetterReader:
         finally:
             await self._reader.close()
 
-    async def _told(self, dead: Sequence[DeadMessage]) -> Sequence[DeadMessage]:
+    async def _recorded(self, dead: Sequence[DeadMessage]) -> Sequence[DeadMessage]:
         """Tell of them, one by one where that fails together; return those that may be removed.
 
         One that cannot be told of stays where it is, and comes again when the broker's lock on it ends.
@@ -72,7 +72,7 @@ class DeadLetterReader:
             if isinstance(error, psycopg.OperationalError) and passes(error):
                 raise
             if len(dead) > 1:
-                return [message for one in dead for message in await self._told([one])]
+                return [message for one in dead for message in await self._recorded([one])]
             message = dead[0]
             unhandled = Unhandled(repr(message.envelope.message_id), None, error)
             await set_aside(self._database, "read dead letter", [unhandled], message.envelope.queue)

@@ -115,8 +115,8 @@ def envelope_of(message: ServiceBusReceivedMessage, queue: str) -> Envelope:
 
 def id_of(message: ServiceBusReceivedMessage) -> str:
     """The id as text. AMQP lets others give a number, a UUID or bytes, whatever the SDK's types say."""
-    told: object = message.message_id
-    return "" if told is None else _text(told)
+    given: object = message.message_id
+    return "" if given is None else _text(given)
 
 
 def body_of(message: ServiceBusReceivedMessage) -> bytes:

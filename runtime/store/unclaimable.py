@@ -8,12 +8,16 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+import psycopg
+
+from ..logs import logger
 from .database import Database
 from .passing import is_of_rows
 from .session import Row
-from .set_aside import Unhandled, set_aside
+from .set_aside import FIRST_SECONDS, Unhandled, set_aside
 
 T = TypeVar("T")
+log = logger("claims")
 Without = Sequence[str]
 
 
@@ -69,6 +73,12 @@ class Unclaimable:
         return won
 
     async def _leave_out(self, step: str, unhandled: Sequence[Unhandled]) -> None:
+        """Never raises: what was won beside them is held, and has to be returned."""
         now = time.monotonic()
-        for item, seconds in (await set_aside(self._database, step, unhandled, self._worker)).items():
-            self._until[step, item] = now + seconds
+        self._until |= {(step, one.item): now + FIRST_SECONDS for one in unhandled}
+        try:
+            recorded = await set_aside(self._database, step, unhandled, self._worker)
+        except psycopg.Error as error:
+            log.warning("what could not be claimed is not recorded yet", step=step, error=str(error).strip())
+            return
+        self._until |= {(step, item): now + seconds for item, seconds in recorded.items()}

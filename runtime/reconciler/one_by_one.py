@@ -50,7 +50,7 @@ class OneByOne:
                 log.info("somebody else was first", step=step, error=str(lost))
                 return 0
         except Exception as error:
-            if isinstance(error, psycopg.OperationalError) and passes(error):
+            if passes(error):
                 raise
             named = [name(one) for one in items]
             locked = isinstance(error, psycopg.errors.LockNotAvailable) and len({job_id for _, job_id in named}) == 1

@@ -95,7 +95,7 @@ class Reconciler:
         try:
             done = await step()
         except Exception as error:
-            if isinstance(error, psycopg.OperationalError) and passes(error):
+            if passes(error):
                 raise
             self._note(error)
             if self._loops.add(f"reconciler, {name}", error) == 1:

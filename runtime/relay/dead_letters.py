@@ -69,7 +69,7 @@ class DeadLetterReader:
         try:
             await self.tell(dead)
         except Exception as error:
-            if isinstance(error, psycopg.OperationalError) and passes(error):
+            if passes(error):
                 raise
             if len(dead) > 1:
                 return [message for one in dead for message in await self._recorded([one])]

@@ -68,7 +68,7 @@ def machine() -> dict[str, object]:
 
 def markdown(data: Mapping[str, object], figures: Figures) -> str:
     """The report as a page; its last line is the number of violations."""
-    return "\n".join([*_head(data), *_table(data, figures), *_details(figures), last_line(figures)])
+    return "\n".join([*_head(data), *_table(data, figures), *details(figures), last_line(figures)])
 
 
 def last_line(figures: Figures) -> str:
@@ -106,7 +106,8 @@ def _table(data: Mapping[str, object], figures: Figures) -> Iterator[str]:
     yield ""
 
 
-def _details(figures: Figures) -> Iterator[str]:
+def details(figures: Figures) -> Iterator[str]:
+    """The errors that workers logged, and the violations with what their jobs left behind."""
     if figures.errors_logged:
         yield "## Errors that workers logged (the last)\n"
         yield from (f"    {line}" for line in dict.fromkeys(figures.errors_logged))

@@ -11,7 +11,7 @@ OF_ALL = (*PASSING, "0A", "25", "28", "3D", "3F", "42", "55", "57", "XX")
 """SQLSTATEs that say nothing of the rows that a statement met, but of its text, rights, locks, time or server."""
 
 
-def passes(error: psycopg.Error | PoolTimeout) -> bool:
+def passes(error: BaseException) -> bool:
     """Whether the same statement may well succeed later. A lost connection has no SQLSTATE.
 
     Operational errors that are none of these, as a statement cancelled at its timeout or a row too large, would come

@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
-from coremachine.runtime.soak.figures import Violation
-from coremachine.runtime.soak.report import machine
-from tests.storm.figures import StormFigures
+from coremachine.runtime.soak.report import details, machine
 from tests.storm.storm import Storm
 
 SENT_BACK = ("task_retry_scheduled", "task_rescued", "task_released", "task_cancelled", "task_failed")
@@ -14,7 +12,7 @@ SENT_BACK = ("task_retry_scheduled", "task_rescued", "task_released", "task_canc
 def markdown(storm: Storm) -> str:
     """The report; its last line is the number of violations."""
     figures = storm.figures
-    parts = (_head(storm), _table(storm), _faults(storm), _errors(figures), _violations(figures))
+    parts = (_head(storm), _table(storm), _faults(storm), details(figures))
     return "\n".join([*(line for part in parts for line in part), f"{len(figures.violations)} violations"])
 
 
@@ -62,28 +60,6 @@ def _faults(storm: Storm) -> Iterator[str]:
         yield f"| {kind} | {storm.figures.faults[kind]} | {storm.options.mean(kind):g} s |"
     pause, still = storm.options.pause, storm.options.still
     yield f"\nA stopped worker stood still for {pause:g} s, a connection for {still:g} s.\n"
-
-
-def _errors(figures: StormFigures) -> Iterator[str]:
-    if figures.errors_logged:
-        yield "## Errors that workers logged (the last)\n"
-        yield from (f"    {line}" for line in dict.fromkeys(figures.errors_logged))
-        yield ""
-
-
-def _violations(figures: StormFigures) -> Iterator[str]:
-    if figures.violations:
-        yield "## Violations\n"
-        for violation in figures.violations:
-            yield from _violation(violation)
-
-
-def _violation(violation: Violation) -> Iterator[str]:
-    yield f"- {f'job {violation.job_id}: ' if violation.job_id else ''}{violation.what}"
-    if violation.log:
-        yield ""
-        yield from (f"      {line}" for text in violation.log for line in text.splitlines())
-        yield ""
 
 
 def _words(values: Mapping[str, object]) -> str:

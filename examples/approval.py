@@ -7,7 +7,7 @@ coremachine.examples.approval:APPROVAL` draws it.
 
 from coremachine import CoreMachine, Event, Job, Lifecycle, Stage, State, Transition, task
 from coremachine.runtime.app.records import Records
-from coremachine.statemachine import Column, EventLog, Record, Tie
+from coremachine.statemachine import Column, EventLog, Record, StateColumn
 
 APPROVAL = Lifecycle(
     "approval",
@@ -40,10 +40,10 @@ APPROVALS = Record(
         Column(name="decided_by", type="VARCHAR(100)", nullable=True, text="who approved, rejected or revoked"),
         Column(name="decided_at", type="TIMESTAMPTZ", nullable=True),
     ),
-    log=EventLog(table="approval_events", carries=("approval_id", "job_id")),
-    ties=(
-        Tie(column="decided_at", required=("approved", "rejected", "revoked"), clock=True),
-        Tie(column="decided_by", allowed=("approved", "rejected", "revoked")),
+    log=EventLog(table="approval_events", copied_columns=("approval_id", "job_id")),
+    state_columns=(
+        StateColumn(column="decided_at", required=("approved", "rejected", "revoked"), clock=True),
+        StateColumn(column="decided_by", allowed=("approved", "rejected", "revoked")),
     ),
     sets={"approve": ("decided_by",), "reject": ("decided_by",), "revoke": ("decided_by",)},
 )

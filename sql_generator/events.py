@@ -103,14 +103,14 @@ def event_writer(record: Record, schema: str) -> str:
     thousand rows of a later one, would compare a million.
     """
     log = record.log
-    columns = (*log.carries, *log.carries_before)
+    columns = (*log.copied_columns, *log.copied_before)
     return WRITER.format(
         schema=schema,
         machine=record.machine,
         log=log.table,
         columns=", ".join(columns),
         born=", ".join(f"a.{column}" for column in columns),
-        moved=", ".join([*(f"a.{c}" for c in log.carries), *(f"b.{c}" for c in log.carries_before)]),
+        moved=", ".join([*(f"a.{c}" for c in log.copied_columns), *(f"b.{c}" for c in log.copied_before)]),
         key=record.key.name,
     )
 
@@ -140,7 +140,9 @@ def event_triggers(record: Record, schema: str) -> list[exp.Expr]:
 def _create_log(table: str, records: list[Record], schema: str) -> list[exp.Expr]:
     founding = table == JOB_EVENTS
     subject = "job_id" if founding else records[0].key.name
-    carried = {c: record.column(c) for record in records for c in (*record.log.carries, *record.log.carries_before)}
+    carried = {
+        c: record.column(c) for record in records for c in (*record.log.copied_columns, *record.log.copied_before)
+    }
     columns = [
         Column(name="event_id", type="BIGINT", identity=True),
         *(Column(name=name, type=column.type, nullable=name != subject) for name, column in carried.items()),

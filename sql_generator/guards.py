@@ -215,7 +215,9 @@ def _kept(record: Record) -> Iterator[tuple[str, str]]:
     """That what a row has from its moves changes with no move. Where none but an ended row has it, `_ended` says so."""
     ends = set(record.ends) if record.ends_unchanged else set[str]()
     kept = [
-        tie.column for tie in record.ties if tie.column in record.kept and not {*tie.required, *tie.allowed} <= ends
+        tie.column
+        for tie in record.state_columns
+        if tie.column in record.kept and not {*tie.required, *tie.allowed} <= ends
     ]
     if kept:
         changed = " OR ".join(_changed(record, column) for column in kept)
@@ -227,7 +229,9 @@ def _ended(record: Record) -> str:
     ended = f"OLD.status = NEW.status AND {one_of('OLD.status', record.ends)}"
     if record.ends_unchanged:
         return ended
-    tied = dict.fromkeys([tie.column for tie in record.ties] + [one.name for one in record.columns if one.fixed])
+    tied = dict.fromkeys(
+        [tie.column for tie in record.state_columns] + [one.name for one in record.columns if one.immutable]
+    )
     changed = " OR ".join(_changed(record, column) for column in tied)
     return f"{ended} AND ({changed or 'FALSE'})"
 

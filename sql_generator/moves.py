@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from ..statemachine.errors import DefinitionError
 from ..statemachine.lifecycle import Transition
-from ..statemachine.records import Record, Tie
+from ..statemachine.records import Record, StateColumn
 from .text import parse, quoted, render, source_state
 
 EVENT_INPUTS = ("event_type", "event_status", "event_data")
@@ -57,7 +57,7 @@ def assignments(record: Record, transition: Transition, moment: str, given: str)
     """
     changes = {"status": quoted(transition.target), "move_number": "r.move_number + 1"}
     changes |= {name: given.format(name) for name in EVENT_INPUTS}
-    for tie in record.ties:
+    for tie in record.state_columns:
         change = _tied(tie, transition, moment, given)
         if change is not None:
             changes[tie.column] = change
@@ -74,10 +74,10 @@ def cast_given(record: Record, column: str, value: str) -> str:
     return f"CAST({value} AS {record.column(column).type})" if value.startswith("%(") else value
 
 
-def _tied(tie: Tie, transition: Transition, moment: str, given: str) -> str | None:
+def _tied(tie: StateColumn, transition: Transition, moment: str, given: str) -> str | None:
     target = transition.target
-    if tie.span is not None and target in (states := {*tie.required, *tie.allowed}):
-        return None if set(transition.sources) <= states else f"{moment} + r.{tie.span}"
+    if tie.plus_interval is not None and target in (states := {*tie.required, *tie.allowed}):
+        return None if set(transition.sources) <= states else f"{moment} + r.{tie.plus_interval}"
     if target in tie.required:
         if set(transition.sources) <= set(tie.required):
             return None
@@ -90,9 +90,9 @@ def _tied(tie: Tie, transition: Transition, moment: str, given: str) -> str | No
 def _inputs(record: Record, transition: Transition) -> dict[str, str]:
     """The array parameters and their element types, the key first."""
     inputs = {record.key.name: "VARCHAR", "event_type": "VARCHAR", "event_status": "VARCHAR", "event_data": "JSONB"}
-    if _fence(record, transition) is not None and record.fence is not None:
-        inputs[record.fence] = record.column(record.fence).type
-    for tie in record.ties:
+    if _fence(record, transition) is not None and record.fencing_column is not None:
+        inputs[record.fencing_column] = record.column(record.fencing_column).type
+    for tie in record.state_columns:
         if _tied(tie, transition, "", "{}") in {tie.column, f" + MAKE_INTERVAL(secs => {tie.after})"}:
             name, kind = (tie.after, "FLOAT8") if tie.after else (tie.column, record.column(tie.column).type)
             inputs[name] = kind
@@ -104,12 +104,12 @@ def _inputs(record: Record, transition: Transition) -> dict[str, str]:
 def _fence(record: Record, transition: Transition) -> str | None:
     """Who names a lease means a row that is leased: one that is queued again carries the number of its last lease."""
     leased = tuple(source for source in transition.sources if record.lifecycle.by_name[source].leased)
-    if record.fence is None or not leased:
+    if record.fencing_column is None or not leased:
         return None
-    same = f"r.{record.fence} = i.{record.fence}"
+    same = f"r.{record.fencing_column} = i.{record.fencing_column}"
     if len(leased) == len(transition.sources):
         return same
-    return f"(i.{record.fence} IS NULL OR {same} AND {source_state('r.status', leased)})"
+    return f"(i.{record.fencing_column} IS NULL OR {same} AND {source_state('r.status', leased)})"
 
 
 def _update(record: Record, transition: Transition, inputs: dict[str, str], schema: str) -> exp.Expr:

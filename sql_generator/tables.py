@@ -3,7 +3,7 @@
 from sqlglot import exp
 
 from ..statemachine.errors import DefinitionError
-from ..statemachine.records import MOVE_COLUMNS, Column, Index, Record, Tie
+from ..statemachine.records import MOVE_COLUMNS, Column, Index, Record, StateColumn
 from .text import data_type, one_of, parse
 
 BIGGEST_NUMBER = 2_000_000_000
@@ -18,7 +18,11 @@ def create_table(record: Record, schema: str) -> exp.Create:
         _constraint(f"{record.table}_pkey", exp.PrimaryKey(expressions=[exp.to_identifier(record.key.name)])),
         *(_foreign_key(record.table, column, schema) for column in record.columns if column.references),
         _check(f"{record.table}_status", one_of("status", tuple(record.lifecycle.by_name))),
-        *(_check(f"{record.table}_{tie.column}_tied", rule) for tie in record.ties if (rule := _tied(tie, record))),
+        *(
+            _check(f"{record.table}_{tie.column}_tied", rule)
+            for tie in record.state_columns
+            if (rule := _tied(tie, record))
+        ),
         *(_check(f"{record.table}_{check.name}", check.expression) for check in record.checks),
         _check(f"{record.table}_event_told", _event_told(record)),
         *([_check(f"{record.table}_in_range", _in_range(record))] if record.bounded else ()),
@@ -95,7 +99,7 @@ def _foreign_key(table: str, column: Column, schema: str) -> exp.Expr:
     return found
 
 
-def _tied(tie: Tie, record: Record) -> str:
+def _tied(tie: StateColumn, record: Record) -> str:
     """What must hold of a tied column; nothing, where every state allows everything."""
     if not tie.allowed:
         return f"({one_of('status', tie.required)}) = ({tie.column} IS NOT NULL)"

@@ -6,7 +6,7 @@ from .job import Job
 from .lifecycle import Event, Lifecycle, State, Transition
 from .lifecycles import CALLBACK, JOB, STAGE, TASK
 from .machine import Machine
-from .records import Column, EventLog, Record, Tie
+from .records import Column, EventLog, Record, StateColumn
 from .stage import Stage
 from .task import Task, task
 
@@ -25,9 +25,9 @@ __all__ = [
     "Record",
     "Stage",
     "State",
+    "StateColumn",
     "Task",
     "TaskContext",
-    "Tie",
     "Transition",
     "task",
 ]

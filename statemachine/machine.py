@@ -114,7 +114,7 @@ class Machine:
         told = subject.events[-1] if len(subject.events) > written else None
         return Move(self.lifecycle.name, trigger, subject.key, source, subject.state, values, told)
 
-    def birth(self, data: Mapping[str, object] = NOTHING) -> WrittenEvent:
+    def creation_event(self, data: Mapping[str, object] = NOTHING) -> WrittenEvent:
         """The event of a new record. Raises DefinitionError where creation has none."""
         created = self.lifecycle.created
         if created is None:
@@ -122,7 +122,7 @@ class Machine:
         return WrittenEvent(created.type, created.status, data)
 
     @contextmanager
-    def taken_back(self, subjects: Iterable[Subject]) -> Generator[None]:
+    def rollback_on_error(self, subjects: Iterable[Subject]) -> Generator[None]:
         """Give subjects their state and events back if the body raises, as a transaction does with their rows."""
         before = [(subject, subject.state, len(subject.events)) for subject in subjects]
         try:

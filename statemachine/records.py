@@ -17,8 +17,8 @@ from .lifecycle import Lifecycle
 class Column:
     """One column. `type`, `default` and `check` are PostgreSQL text; {schema} in `default` stands for the schema.
 
-    What is `fixed` is given at birth, and workers may not change it. What is `counted` the database alone writes: it
-    counts there the rows that belong to this one.
+    An `immutable` column gets its value when the row is created, and workers may not change it. A `counted` column is
+    written by the database alone, which counts the row's children in it.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Column:
     unique: bool = False
     check: str | None = None
     references: str | None = None
-    fixed: bool = False
+    immutable: bool = False
     counted: bool = False
     text: str = ""
 
@@ -54,12 +54,12 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tie:
+class StateColumn:
     """Ties a column to states: it has a value in `required`, may have one in `allowed`, and is NULL elsewhere.
 
     Entering a required state from one in which it was not required fills it: from the move's values, from the
     clock (`clock=True`), or from the clock plus a number of seconds that the move gives under the name `after`.
-    A column with a `span` is filled with the clock plus that interval column of the row on entering its
+    A column with a `plus_interval` is filled with the clock plus that interval column of the row on entering its
     states from outside; it stays NULL where the interval is. Entering an allowed state leaves it as it is; entering any
     other state clears it.
     """
@@ -69,20 +69,20 @@ class Tie:
     allowed: tuple[str, ...] = ()
     clock: bool = False
     after: str | None = None
-    span: str | None = None
+    plus_interval: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLog:
     """The table that holds a record's events, and which columns of the row each event carries.
 
-    `carries` are taken from the row after the move, `carries_before` from the row before it: a retry's event tells
-    of the attempt that failed, not of the one to come.
+    `copied_columns` are taken from the row after the move, `copied_before` from the row before it: a retry's event
+    carries the attempt that failed, not the next one.
     """
 
     table: str
-    carries: tuple[str, ...]
-    carries_before: tuple[str, ...] = ()
+    copied_columns: tuple[str, ...]
+    copied_before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ class Record:
     `sets` names, for each trigger, further columns that take a value from the move; `counts` those that rise by
     one, `adds` those that rise by the value given, `resets` those that go back to their default, `clears` those that
     become NULL.
-    `fence` is a column that must still hold the value the move names when it leaves a leased state.
+    `fencing_column` is a column that must still hold the value the move names when it leaves a leased state.
     A row that has ended keeps the columns that are tied to states; with `ends_unchanged` it keeps them all.
     With `bounded` its numbers, times and intervals stay where they can be read, compared and counted on from.
     """
@@ -132,7 +132,7 @@ class Record:
     key: Column
     columns: tuple[Column, ...]
     log: EventLog
-    ties: tuple[Tie, ...] = ()
+    state_columns: tuple[StateColumn, ...] = ()
     checks: tuple[Check, ...] = ()
     indexes: tuple[Index, ...] = ()
     sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
@@ -140,7 +140,7 @@ class Record:
     adds: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     resets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     clears: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    fence: str | None = None
+    fencing_column: str | None = None
     queue: Queue | None = None
     parent: Parent | None = None
     ends_unchanged: bool = False
@@ -169,7 +169,7 @@ class Record:
     def changing(self) -> tuple[str, ...]:
         """The columns that clients may change in the life of a row."""
         columns = (*self.columns, *MOVE_COLUMNS)
-        return tuple(column.name for column in columns if not (column.fixed or column.counted))
+        return tuple(column.name for column in columns if not (column.immutable or column.counted))
 
     @property
     def inserted(self) -> tuple[str, ...]:
@@ -186,33 +186,35 @@ class Record:
     def kept(self) -> tuple[str, ...]:
         """The columns that a row has from its moves, and that nothing else may change: a result, an error, a time."""
         given = {column for columns in self.sets.values() for column in columns}
-        kept = (tie for tie in self.ties if tie.required or tie.column in given)
+        kept = (tie for tie in self.state_columns if tie.required or tie.column in given)
         return tuple(
-            tie.column for tie in kept if tie.after is None and tie.span is None and tie.column not in LEASE_COLUMNS
+            tie.column
+            for tie in kept
+            if tie.after is None and tie.plus_interval is None and tie.column not in LEASE_COLUMNS
         )
 
     def _check_columns(self) -> None:
         states = set(self.lifecycle.by_name)
-        for tie in self.ties:
+        for tie in self.state_columns:
             if not self.column(tie.column).nullable:
                 raise DefinitionError(f"{self.table}.{tie.column} is tied to states, so it must be nullable")
-            if tie.span is not None:
-                self.column(tie.span)
+            if tie.plus_interval is not None:
+                self.column(tie.plus_interval)
             unknown = {*tie.required, *tie.allowed} - states
             if unknown:
                 raise DefinitionError(
                     f"{self.table}.{tie.column} is tied to {sorted(unknown)}, which no state is called"
                 )
-        tied = {(tie.column, state) for tie in self.ties for state in tie.required}
+        tied = {(tie.column, state) for tie in self.state_columns for state in tie.required}
         for state in self.lifecycle.states:
             for column in (LEASE_COLUMNS if state.leased else ()) + ((state.deadline,) if state.deadline else ()):
                 if (column, state.name) not in tied:
                     raise DefinitionError(f"{self.machine}.{state.name}: column {column} must be tied to this state")
 
     def _check_names(self) -> None:
-        named = [*self.log.carries, *self.log.carries_before]
-        if self.fence is not None:
-            named.append(self.fence)
+        named = [*self.log.copied_columns, *self.log.copied_before]
+        if self.fencing_column is not None:
+            named.append(self.fencing_column)
         if self.parent is not None:
             named += [self.parent.key, *self.parent.same, *self.parent.sums.values()]
         for name in named:
@@ -226,7 +228,7 @@ class Record:
                 raise DefinitionError(f"{self.table}: {self.machine} has no trigger {trigger}")
             for name in names:
                 self.column(name)
-        for tie in self.ties:
+        for tie in self.state_columns:
             for transition in self.lifecycle.transitions:
                 held = {source in tie.required for source in transition.sources}
                 if transition.target in tie.required and len(held) > 1:
@@ -240,7 +242,7 @@ LEASE_COLUMNS = ("lease_owner", "lease_expires_at")
 
 MOVE_COLUMNS = (
     Column(name="status", type="VARCHAR(20)"),
-    Column(name="created_at", type="TIMESTAMPTZ", default="{schema}.clock()", fixed=True),
+    Column(name="created_at", type="TIMESTAMPTZ", default="{schema}.clock()", immutable=True),
     Column(name="move_number", type="INT", default="0", text="how often this row has moved"),
     Column(name="event_type", type="VARCHAR(50)", nullable=True, text="the event of the last move"),
     Column(name="event_status", type="VARCHAR(20)", nullable=True),

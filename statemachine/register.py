@@ -1,14 +1,14 @@
 """The whole gap register: the founding checks, and the gaps that queries find, constraints close and code handles.
 
 A query finds what no client can do through a move, but hands, disks and bugs can; `coremachine audit` runs it over live
-data. It stands in a file of its own in runtime/queries/audit.
+data. It stands in a file of its own in runtime/sql/audit.
 """
 
 from dataclasses import dataclass
 
 from .gaps import REGISTER, Gap
 
-QUERIES = "coremachine.runtime.queries.audit"
+QUERIES = "coremachine.runtime.sql.audit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

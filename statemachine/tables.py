@@ -1,7 +1,7 @@
 """The records of CoreMachine: jobs, stages, tasks and callbacks, each tied to its lifecycle."""
 
 from .lifecycles import CALLBACK, JOB, STAGE, TASK
-from .records import Check, Column, EventLog, Index, Parent, Queue, Record, Schema, Tie
+from .records import Check, Column, EventLog, Index, Parent, Queue, Record, Schema, StateColumn
 
 JOB_EVENTS = "job_events"
 OPEN = ("queued", "processing")
@@ -32,10 +32,10 @@ TIMES = (
     Column(name="finished_at", type="TIMESTAMPTZ", nullable=True),
 )
 LEASE_TIES = (
-    Tie(column="due_at", required=("queued",), after="delay"),
-    Tie(column="lease_owner", required=("processing",)),
-    Tie(column="lease_expires_at", required=("processing",), after="lease"),
-    Tie(column="deadline_at", allowed=("processing",), span="timeout"),
+    StateColumn(column="due_at", required=("queued",), after="delay"),
+    StateColumn(column="lease_owner", required=("processing",)),
+    StateColumn(column="lease_expires_at", required=("processing",), after="lease"),
+    StateColumn(column="deadline_at", allowed=("processing",), plus_interval="timeout"),
 )
 ATTEMPT_CHECKS = (
     Check(name="attempts", expression="attempt BETWEEN 1 AND max_attempts"),
@@ -50,23 +50,23 @@ JOBS = Record(
     table="jobs",
     key=Column(name="job_id", type="VARCHAR(64)", check="job_id ~ '^[0-9a-f]{64}$'"),
     columns=(
-        Column(name="job_type", type="VARCHAR(100)", fixed=True),
-        Column(name="parameters", type="JSON", default="'{}'", fixed=True),
+        Column(name="job_type", type="VARCHAR(100)", immutable=True),
+        Column(name="parameters", type="JSON", default="'{}'", immutable=True),
         Column(
             name="submission_key",
             type="VARCHAR(200)",
             nullable=True,
-            fixed=True,
+            immutable=True,
             text="tells apart runs of the same work",
         ),
         Column(
             name="definition",
             type="JSONB",
             default="'{}'",
-            fixed=True,
+            immutable=True,
             text="the job's shape, fixed when it was submitted",
         ),
-        Column(name="stage_count", type="INT", check="stage_count >= 1", fixed=True),
+        Column(name="stage_count", type="INT", check="stage_count >= 1", immutable=True),
         Column(name="stages_open", type="INT", default="0", counted=True, text="stages that have not ended"),
         Column(name="stages_completed", type="INT", default="0", counted=True),
         Column(
@@ -79,29 +79,29 @@ JOBS = Record(
             name="deadline",
             type="INTERVAL",
             nullable=True,
-            fixed=True,
+            immutable=True,
             text="how long it may take, from submission or resume",
         ),
         Column(name="deadline_at", type="TIMESTAMPTZ", nullable=True, text="when it fails unless it has ended"),
         *LEASE,
         *TIMES,
     ),
-    log=EventLog(table=JOB_EVENTS, carries=("job_id",)),
-    ties=(
-        Tie(column="due_at", required=("queued",), allowed=("processing",), after="delay"),
-        Tie(column="lease_owner", allowed=OPEN),
-        Tie(column="lease_expires_at", allowed=OPEN),
-        Tie(
+    log=EventLog(table=JOB_EVENTS, copied_columns=("job_id",)),
+    state_columns=(
+        StateColumn(column="due_at", required=("queued",), allowed=("processing",), after="delay"),
+        StateColumn(column="lease_owner", allowed=OPEN),
+        StateColumn(column="lease_expires_at", allowed=OPEN),
+        StateColumn(
             column="started_at",
             required=("processing", "completed"),
             allowed=("queued", "failed", "cancelled"),
             clock=True,
         ),
-        Tie(column="finished_at", required=ENDED, clock=True),
-        Tie(column="result", required=("completed",)),
-        Tie(column="error", required=("failed",)),
-        Tie(column="deadline_at", allowed=OPEN, span="deadline"),
-        Tie(column="put_offs", allowed=OPEN),
+        StateColumn(column="finished_at", required=ENDED, clock=True),
+        StateColumn(column="result", required=("completed",)),
+        StateColumn(column="error", required=("failed",)),
+        StateColumn(column="deadline_at", allowed=OPEN, plus_interval="deadline"),
+        StateColumn(column="put_offs", allowed=OPEN),
     ),
     clears={"start": ("due_at", "lease_owner", "lease_expires_at", "put_offs")},
     checks=(
@@ -130,11 +130,11 @@ STAGES = Record(
     table="stages",
     key=Column(name="stage_id", type="BIGINT", identity=True),
     columns=(
-        Column(name="job_id", type="VARCHAR(64)", references="jobs(job_id)", fixed=True),
-        Column(name="stage", type="INT", check="stage >= 1", fixed=True, text="counted from 1"),
-        Column(name="name", type="VARCHAR(100)", fixed=True),
-        Column(name="task_type", type="VARCHAR(100)", fixed=True),
-        Column(name="definition", type="JSONB", default="'{}'", fixed=True),
+        Column(name="job_id", type="VARCHAR(64)", references="jobs(job_id)", immutable=True),
+        Column(name="stage", type="INT", check="stage >= 1", immutable=True, text="counted from 1"),
+        Column(name="name", type="VARCHAR(100)", immutable=True),
+        Column(name="task_type", type="VARCHAR(100)", immutable=True),
+        Column(name="definition", type="JSONB", default="'{}'", immutable=True),
         Column(name="tasks_total", type="INT", default="0", counted=True),
         Column(name="tasks_open", type="INT", default="0", counted=True, text="tasks that have not ended"),
         Column(name="tasks_completed", type="INT", default="0", counted=True),
@@ -146,14 +146,16 @@ STAGES = Record(
         Column(name="error", type="JSONB", nullable=True, check="jsonb_typeof(error) = 'object'"),
         *TIMES,
     ),
-    log=EventLog(table=JOB_EVENTS, carries=("job_id", "stage")),
-    ties=(
-        Tie(column="started_at", required=("processing", "completed", "failed"), allowed=("cancelled",), clock=True),
-        Tie(column="finished_at", required=ENDED, clock=True),
-        Tie(column="error", required=("failed",)),
-        Tie(column="stop_reason", allowed=("processing",)),
-        Tie(column="stop_why", allowed=("processing",)),
-        Tie(column="stopped_at", allowed=("processing",)),
+    log=EventLog(table=JOB_EVENTS, copied_columns=("job_id", "stage")),
+    state_columns=(
+        StateColumn(
+            column="started_at", required=("processing", "completed", "failed"), allowed=("cancelled",), clock=True
+        ),
+        StateColumn(column="finished_at", required=ENDED, clock=True),
+        StateColumn(column="error", required=("failed",)),
+        StateColumn(column="stop_reason", allowed=("processing",)),
+        StateColumn(column="stop_why", allowed=("processing",)),
+        StateColumn(column="stopped_at", allowed=("processing",)),
     ),
     checks=(
         Check(
@@ -184,31 +186,33 @@ TASKS = Record(
     table="tasks",
     key=Column(name="task_id", type="VARCHAR(64)", text="stage id and index: unique by construction"),
     columns=(
-        Column(name="job_id", type="VARCHAR(64)", fixed=True),
-        Column(name="stage_id", type="BIGINT", references="stages(stage_id)", fixed=True),
-        Column(name="stage", type="INT", fixed=True),
-        Column(name="task_index", type="INT", check="task_index >= 0", fixed=True, text="the order of results"),
-        Column(name="task_number", type="INT", check="task_number >= 1", fixed=True, text="counts a job's tasks"),
-        Column(name="task_type", type="VARCHAR(100)", fixed=True),
-        Column(name="item", type="JSON", nullable=True, fixed=True, text="what the fan-out gave this task"),
+        Column(name="job_id", type="VARCHAR(64)", immutable=True),
+        Column(name="stage_id", type="BIGINT", references="stages(stage_id)", immutable=True),
+        Column(name="stage", type="INT", immutable=True),
+        Column(name="task_index", type="INT", check="task_index >= 0", immutable=True, text="the order of results"),
+        Column(name="task_number", type="INT", check="task_number >= 1", immutable=True, text="counts a job's tasks"),
+        Column(name="task_type", type="VARCHAR(100)", immutable=True),
+        Column(name="item", type="JSON", nullable=True, immutable=True, text="what the fan-out gave this task"),
         Column(name="result", type="JSON", nullable=True),
         Column(name="error", type="JSONB", nullable=True, check="jsonb_typeof(error) = 'object'"),
         *LEASE,
         *ATTEMPTS,
         *TIMES,
     ),
-    log=EventLog(table=JOB_EVENTS, carries=("job_id", "task_id", "stage", "lease_number"), carries_before=("attempt",)),
-    ties=(
+    log=EventLog(
+        table=JOB_EVENTS, copied_columns=("job_id", "task_id", "stage", "lease_number"), copied_before=("attempt",)
+    ),
+    state_columns=(
         *LEASE_TIES,
-        Tie(
+        StateColumn(
             column="started_at",
             required=("processing", "completed", "failed"),
             allowed=("queued", "cancelled"),
             clock=True,
         ),
-        Tie(column="finished_at", required=ENDED, clock=True),
-        Tie(column="result", required=("completed",)),
-        Tie(column="error", required=("failed",)),
+        StateColumn(column="finished_at", required=ENDED, clock=True),
+        StateColumn(column="result", required=("completed",)),
+        StateColumn(column="error", required=("failed",)),
     ),
     checks=ATTEMPT_CHECKS,
     indexes=(
@@ -220,7 +224,7 @@ TASKS = Record(
     adds={"resume": ("max_attempts",)},
     counts={**LEASE_COUNTS, "resume": ("attempt",)},
     resets=LEASE_RESETS,
-    fence="lease_number",
+    fencing_column="lease_number",
     queue=Queue(
         by="task_type",
         order=("due_at", "task_number"),
@@ -263,18 +267,20 @@ CALLBACKS = Record(
     table="callbacks",
     key=Column(name="callback_id", type="BIGINT", identity=True),
     columns=(
-        Column(name="job_id", type="VARCHAR(64)", references="jobs(job_id)", fixed=True),
-        Column(name="job_type", type="VARCHAR(100)", fixed=True),
-        Column(name="name", type="VARCHAR(100)", fixed=True),
+        Column(name="job_id", type="VARCHAR(64)", references="jobs(job_id)", immutable=True),
+        Column(name="job_type", type="VARCHAR(100)", immutable=True),
+        Column(name="name", type="VARCHAR(100)", immutable=True),
         *LEASE,
         *ATTEMPTS,
         *TIMES,
     ),
-    log=EventLog(table=JOB_EVENTS, carries=("job_id", "lease_number"), carries_before=("attempt",)),
-    ties=(
+    log=EventLog(table=JOB_EVENTS, copied_columns=("job_id", "lease_number"), copied_before=("attempt",)),
+    state_columns=(
         *LEASE_TIES,
-        Tie(column="started_at", required=("processing", "completed", "failed"), allowed=("queued",), clock=True),
-        Tie(column="finished_at", required=("completed", "failed"), clock=True),
+        StateColumn(
+            column="started_at", required=("processing", "completed", "failed"), allowed=("queued",), clock=True
+        ),
+        StateColumn(column="finished_at", required=("completed", "failed"), clock=True),
     ),
     checks=ATTEMPT_CHECKS,
     indexes=(
@@ -284,7 +290,7 @@ CALLBACKS = Record(
     ),
     counts=LEASE_COUNTS,
     resets=LEASE_RESETS,
-    fence="lease_number",
+    fencing_column="lease_number",
     queue=Queue(
         by="job_type",
         order=("due_at", "callback_id"),

@@ -8,29 +8,29 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from coremachine.runtime.bus.letter import Envelope, Letter
-from coremachine.runtime.bus.port import DeadMessage
-from coremachine.runtime.bus.verdict import Abandon, DeadLetter, Verdict
+from coremachine.runtime.bus.messages import OutgoingMessage, ReceivedMessage
+from coremachine.runtime.bus.port import DeadLetteredMessage
+from coremachine.runtime.bus.settlement import Abandon, DeadLetter, Settlement
 from coremachine.runtime.errors import BrokerError
 
-Fault = Callable[[Sequence[Letter]], Awaitable[None]]
+Fault = Callable[[Sequence[OutgoingMessage]], Awaitable[None]]
 
 
 @dataclass
 class PostOffice:
     """The broker: a transport.
 
-    `sent` are all letters that arrived, `settled` all verdicts, in their order. `connected` are the queues
+    `sent` are all letters that arrived, `settled` all settlements, in their order. `connected` are the queues
     that have an open sender.
     """
 
-    sent: list[Letter] = field(default_factory=list[Letter])
-    settled: list[tuple[Envelope, Verdict]] = field(default_factory=list[tuple[Envelope, Verdict]])
-    queues: defaultdict[str, deque[Envelope]] = field(default_factory=lambda: defaultdict(deque))
-    dead: defaultdict[str, list[DeadMessage]] = field(default_factory=lambda: defaultdict(list))
+    sent: list[OutgoingMessage] = field(default_factory=list[OutgoingMessage])
+    settled: list[tuple[ReceivedMessage, Settlement]] = field(default_factory=list[tuple[ReceivedMessage, Settlement]])
+    queues: defaultdict[str, deque[ReceivedMessage]] = field(default_factory=lambda: defaultdict(deque))
+    dead: defaultdict[str, list[DeadLetteredMessage]] = field(default_factory=lambda: defaultdict(list))
     before: list[Fault] = field(default_factory=list[Fault])
     after: list[Fault] = field(default_factory=list[Fault])
-    loses: Callable[[Letter], bool] = lambda _: False
+    loses: Callable[[OutgoingMessage], bool] = lambda _: False
     connected: set[str] = field(default_factory=set[str])
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -49,7 +49,7 @@ class PostOffice:
     async def close(self) -> None:
         """Nothing is held."""
 
-    def put(self, queue: str, envelope: Envelope) -> None:
+    def put(self, queue: str, envelope: ReceivedMessage) -> None:
         """Let a message arrive, whoever sent it."""
         self.queues[queue].append(replace(envelope, queue=queue))
         self.arrived.set()
@@ -69,7 +69,7 @@ class _Sender:
     async def open(self) -> None:
         self.office.connected.add(self.queue)
 
-    async def send(self, letters: Sequence[Letter]) -> None:
+    async def send(self, letters: Sequence[OutgoingMessage]) -> None:
         if self.office.before:
             await self.office.before.pop(0)(letters)
         self.office.sent += letters
@@ -88,7 +88,7 @@ class _Receiver:
     office: PostOffice
     queue: str
 
-    async def receive(self, most: int, wait: float) -> Sequence[Envelope]:
+    async def receive(self, most: int, wait: float) -> Sequence[ReceivedMessage]:
         waiting = self.office.queues[self.queue]
         try:
             async with asyncio.timeout(wait):
@@ -100,13 +100,15 @@ class _Receiver:
             return ()
         return [waiting.popleft() for _ in range(min(most, len(waiting)))]
 
-    async def settle(self, verdicts: Sequence[tuple[Envelope, Verdict]]) -> int:
-        self.office.settled += verdicts
-        for envelope, verdict in verdicts:
-            if isinstance(verdict, Abandon):
+    async def settle(self, settlements: Sequence[tuple[ReceivedMessage, Settlement]]) -> int:
+        self.office.settled += settlements
+        for envelope, settlement in settlements:
+            if isinstance(settlement, Abandon):
                 self.office.put(self.queue, replace(envelope, delivery_count=envelope.delivery_count + 1))
-            if isinstance(verdict, DeadLetter):
-                self.office.dead[self.queue].append(DeadMessage(envelope, verdict.reason, verdict.description))
+            if isinstance(settlement, DeadLetter):
+                self.office.dead[self.queue].append(
+                    DeadLetteredMessage(envelope, settlement.reason, settlement.description)
+                )
         return 0
 
     async def close(self) -> None:
@@ -118,12 +120,12 @@ class _DeadLetters:
     office: PostOffice
     queue: str
 
-    async def receive(self, most: int, wait: float) -> Sequence[DeadMessage]:
+    async def receive(self, most: int, wait: float) -> Sequence[DeadLetteredMessage]:
         if not self.office.dead[self.queue]:
             await asyncio.sleep(wait)
         return self.office.dead[self.queue][:most]
 
-    async def remove(self, messages: Sequence[DeadMessage]) -> None:
+    async def remove(self, messages: Sequence[DeadLetteredMessage]) -> None:
         for message in messages:
             self.office.dead[self.queue].remove(message)
 
@@ -131,11 +133,11 @@ class _DeadLetters:
         return
 
 
-def envelope_of(letter: Letter, queue: str = "") -> Envelope:
+def envelope_of(letter: OutgoingMessage, queue: str = "") -> ReceivedMessage:
     """The message as it arrives."""
-    return Envelope(message_id=letter.message_id, body=letter.body, queue=queue)
+    return ReceivedMessage(message_id=letter.message_id, body=letter.body, queue=queue)
 
 
-async def refuse(_: Sequence[Letter]) -> None:
+async def refuse(_: Sequence[OutgoingMessage]) -> None:
     """A fault: nothing is known of the sending."""
     raise BrokerError("sending", "the link was lost")

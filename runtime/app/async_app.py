@@ -15,7 +15,7 @@ from ...statemachine.tables import SCHEMA
 from ..bus.port import Bus, Transport
 from ..errors import UnknownJobError, UnknownTypeError
 from ..flow.cancel import cancel
-from ..flow.resume import Resumption, resume
+from ..flow.resume import ResumePlan, resume
 from ..flow.submit import Submission, submit
 from ..settings import Settings
 from ..store.database import Database
@@ -23,10 +23,10 @@ from ..store.session import Row
 from ..worker.worker import Worker
 from .audit import Audit, read_audit
 from .buses import BusName, bus_of, password_of
-from .history import EventMark, read_events_after, read_timeline, timeline_json
+from .diagnose import Why, why
+from .diagnosis_rows import read_facts
+from .history import EventCursor, read_events_after, read_timeline, timeline_json
 from .records import Records
-from .why import Why, why
-from .why_facts import read_facts
 
 
 class AsyncCoreMachine:
@@ -175,7 +175,7 @@ class AsyncCoreMachine:
         """
         return await cancel(self.database, self.bus, await self.full_id(job_id), reason)
 
-    async def resume(self, job_id: str, *, dry_run: bool = False) -> Resumption:
+    async def resume(self, job_id: str, *, dry_run: bool = False) -> ResumePlan:
         """Let a failed or cancelled job go on where it stopped, or say what that would do.
 
         Raises UnknownJobError, and IllegalMoveError for a job in any other state.
@@ -197,8 +197,8 @@ class AsyncCoreMachine:
         """One job with its stages, by its id or an unambiguous beginning of it. Raises UnknownJobError."""
         full = await self.full_id(job_id)
         async with self.database.session() as session:
-            (row,) = await session.fetch("load_job", {"job_id": full})
-            row["stages"] = await session.fetch("load_stages", {"job_id": full})
+            (row,) = await session.fetch("flow/load_job", {"job_id": full})
+            row["stages"] = await session.fetch("flow/load_stages", {"job_id": full})
         return row
 
     async def timeline(self, job_id: str, *, everything: bool = False, tz: tzinfo | None = None) -> str:
@@ -215,17 +215,17 @@ class AsyncCoreMachine:
         """The execution timeline as JSON values. Raises UnknownJobError."""
         return timeline_json(await self._timeline(job_id, everything=everything), tz or local_zone())
 
-    async def events_after(self, job_id: str, mark: EventMark | None = None) -> tuple[list[Row], EventMark]:
+    async def events_after(self, job_id: str, mark: EventCursor | None = None) -> tuple[list[Row], EventCursor]:
         """Events that a follower at `mark` has not been given, in order, and its new mark. Misses none."""
         full = await self.full_id(job_id)
         async with self.database.session() as session:
-            return await read_events_after(session, full, mark or EventMark())
+            return await read_events_after(session, full, mark or EventCursor())
 
     async def list_jobs(self, *, status: str | None = None, job_type: str | None = None, limit: int = 50) -> list[Row]:
         """The latest jobs, newest first, each with the stage it has come to and the number of its tasks."""
         wanted = {"status": status, "job_type": job_type, "limit": limit}
         async with self.database.session() as session:
-            return await session.fetch("list_jobs", wanted)
+            return await session.fetch("history/list_jobs", wanted)
 
     async def _timeline(self, job_id: str, *, everything: bool) -> Timeline:
         full = await self.full_id(job_id)
@@ -235,7 +235,7 @@ class AsyncCoreMachine:
     async def full_id(self, prefix: str) -> str:
         """The whole id of the only job whose id begins with `prefix`. Raises UnknownJobError."""
         async with self.database.session() as session:
-            rows = await session.fetch("jobs_by_prefix", {"prefix": prefix, "after": prefix + "g"})
+            rows = await session.fetch("history/jobs_by_prefix", {"prefix": prefix, "after": prefix + "g"})
         if len(rows) != 1:
             raise UnknownJobError(prefix, tuple(row["job_id"][:16] for row in rows))
         found: str = rows[0]["job_id"]

@@ -185,7 +185,7 @@ def _given(database: Database, settings: Settings) -> dict[str, object]:
 
 async def _record(database: Database, notes: Sequence[Note]) -> None:
     async with database.transaction() as session:
-        rows = await session.fetch("jobs_that_exist", {"job_ids": [note.job_id for note in notes]})
+        rows = await session.fetch("relay/existing_jobs", {"job_ids": [note.job_id for note in notes]})
         there = {row["job_id"] for row in rows}
         await session.note(note for note in notes if note.job_id in there)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from ...statemachine.errors import OperationError
 from ...statemachine.job import Job
-from ..bus.broker import BrokerBus, lanes_of
+from ..bus.broker import BrokerBus, routes_of
 from ..bus.port import Bus, Transport
 from ..bus.postgres import PostgresBus
 from ..settings import Settings
@@ -27,11 +27,11 @@ class MissingExtraError(OperationError):
 
 def bus_of(database: Database, settings: Settings, jobs: Iterable[Job], transport: Transport | None) -> Bus:
     """The bus that the settings name, or that of a transport given. Connects to nothing."""
-    lanes = lanes_of(jobs, settings.job_queue, settings.task_queue, settings.queue_prefix)
+    routes = routes_of(jobs, settings.job_queue, settings.task_queue, settings.queue_prefix)
     if transport is not None:
-        return BrokerBus("broker", database, lambda: transport, lanes, settings.poll)
+        return BrokerBus("broker", database, lambda: transport, routes, settings.poll)
     if settings.bus == "servicebus":
-        return BrokerBus(settings.bus, database, lambda: service_bus(settings), lanes, settings.poll)
+        return BrokerBus(settings.bus, database, lambda: service_bus(settings), routes, settings.poll)
     return PostgresBus(database)
 
 

@@ -15,7 +15,7 @@ CLAIMED = next(edge.event.type for edge in TASK.transitions if TASK.by_name[edge
 
 
 @dataclass(frozen=True, slots=True)
-class EventMark:
+class EventCursor:
     """How far a follower has come: the transaction and the id of the last event it was given."""
 
     transaction_id: int = 0
@@ -25,14 +25,14 @@ class EventMark:
 async def read_timeline(session: Session, job_id: str, *, everything: bool = False) -> Timeline:
     """The timeline of a job. A stage of more than 200 lines is summed up in the database, never loaded."""
     known = {"job_id": job_id, "headlines": list(HEADLINES), "everything": everything, "claimed": CLAIMED}
-    (job,) = await session.fetch("load_job", {"job_id": job_id})
-    counted = await session.fetch("timeline_counts", known)
+    (job,) = await session.fetch("flow/load_job", {"job_id": job_id})
+    counted = await session.fetch("history/timeline_counts", known)
     lines: Counter[int] = Counter()
     for row in counted:
         lines[row["stage"]] += row["events"]
     long = {stage for stage, number in lines.items() if number > STAGE_LINES}
     summed = [row for row in counted if row["stage"] in long and row["uneventful"]]
-    stages = await session.fetch("load_stages", {"job_id": job_id})
+    stages = await session.fetch("flow/load_stages", {"job_id": job_id})
     events = await read_lines(session, job_id, stages, long, everything=everything)
     success, failure = await read_ends(session, job_id)
     return Timeline(
@@ -66,15 +66,15 @@ async def read_lines(  # noqa: PLR0913 - which part of the history
         "after": after,
         "limit": limit,
     }
-    return await session.fetch("timeline_events", given)
+    return await session.fetch("history/timeline_events", given)
 
 
 async def read_ends(session: Session, job_id: str) -> tuple[TimelineEvent | None, TimelineEvent | None]:
     """The last successful event of a job, and its first failure; None where there is none."""
-    failures = [timeline_event(row) for row in await session.fetch("first_failure_event", {"job_id": job_id})]
+    failures = [timeline_event(row) for row in await session.fetch("history/first_failure_event", {"job_id": job_id})]
     failure = failures[0] if failures else None
     before = {"failure": failure and failure.event_id, "failed_stage": failure and failure.stage}
-    successes = await session.fetch("last_successful_event", {"job_id": job_id, **before})
+    successes = await session.fetch("history/last_successful_event", {"job_id": job_id, **before})
     return timeline_event(successes[0]) if successes else None, failure
 
 
@@ -93,24 +93,24 @@ def timeline_event(row: Row) -> TimelineEvent:
 
 async def shortest_id(session: Session, job_id: str) -> str:
     """The shortest beginning of `job_id`, of at least 6 characters, that no other job's id has."""
-    (row,) = await session.fetch("shortest_prefix", {"job_id": job_id})
+    (row,) = await session.fetch("history/shortest_prefix", {"job_id": job_id})
     shared = max(_shared(job_id, row[side] or "") for side in ("before", "after"))
     return job_id[: max(SHORTEST, shared + 1)]
 
 
 async def read_events_after(
-    session: Session, job_id: str, mark: EventMark, limit: int = 1000
-) -> tuple[list[Row], EventMark]:
+    session: Session, job_id: str, mark: EventCursor, limit: int = 1000
+) -> tuple[list[Row], EventCursor]:
     """Events that a follower at `mark` has not been given, and its new mark. A reader who goes on so misses none.
 
     An event comes only when every older transaction has ended; so a transaction that stays open holds back its
     followers, never makes them skip.
     """
     where = {"job_id": job_id, "transaction_id": str(mark.transaction_id), "event_id": mark.event_id, "limit": limit}
-    rows = await session.fetch("events_after", where)
+    rows = await session.fetch("history/events_after", where)
     if not rows:
         return [], mark
-    return rows, EventMark(int(rows[-1]["transaction_id"]), rows[-1]["event_id"])
+    return rows, EventCursor(int(rows[-1]["transaction_id"]), rows[-1]["event_id"])
 
 
 def timeline_json(timeline: Timeline, tz: tzinfo) -> dict[str, object]:

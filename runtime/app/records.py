@@ -30,7 +30,7 @@ class Records:
         self, record: Record, key: str, values: Mapping[str, object] = NOTHING, data: Mapping[str, object] = NOTHING
     ) -> bool:
         """Create a row in its initial state. Returns False where the key exists already: then nothing has changed."""
-        born = machine_of(record.lifecycle).birth(data) if record.lifecycle.created else None
+        born = machine_of(record.lifecycle).creation_event(data) if record.lifecycle.created else None
         columns = {record.key.name: key, **values, **(event_parameters(born) if born else {})}
         names = [sql.Identifier(record.column(name).name) for name in columns]
         statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO NOTHING RETURNING 1").format(

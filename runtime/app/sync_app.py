@@ -14,14 +14,14 @@ from ...statemachine.errors import OperationError
 from ...statemachine.job import Job
 from ...statemachine.records import Record
 from ..bus.port import Transport
-from ..flow.resume import Resumption
+from ..flow.resume import ResumePlan
 from ..flow.submit import Submission
 from ..settings import Settings
 from ..worker.worker import Worker
 from .async_app import AsyncCoreMachine
 from .audit import Audit
 from .buses import BusName
-from .why import Why
+from .diagnose import Why
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ class CoreMachine:
         """The execution timeline of a job as text. Raises UnknownJobError."""
         return self.run(self.aio.timeline(job_id, everything=everything))
 
-    def resume(self, job_id: str, *, dry_run: bool = False) -> Resumption:
+    def resume(self, job_id: str, *, dry_run: bool = False) -> ResumePlan:
         """Let a failed or cancelled job go on where it stopped. See `AsyncCoreMachine.resume`."""
         return self.run(self.aio.resume(job_id, dry_run=dry_run))
 

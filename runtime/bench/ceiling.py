@@ -69,7 +69,7 @@ async def ceiling(app: AsyncCoreMachine, tasks: int, processes: int, told_by: To
     if moved != tasks:
         raise OperationError(f"the ceiling moved {moved} of {tasks} tasks")
     async with app.database.session() as session:
-        left = await session.fetch("counted_out_stages", {"limit": 10})
+        left = await session.fetch("reconciler/counted_out_stages", {"limit": 10})
     for stage in left:
         await close_counted_out(app.database, app.bus, stage["job_id"], stage["stage_id"])
     server = sum(one.server for one in drained)
@@ -85,7 +85,7 @@ async def _open(app: AsyncCoreMachine) -> None:
 
     claim = {"kinds": [FLAT.name], "limit": 100, "without": [], "owner": "ceiling", "lease": 60.0}
     async with app.database.session() as session:
-        rows = await session.fetch("claim_job_messages", claim)
+        rows = await session.fetch("worker/claim_job_messages", claim)
     flow = Flow(app.database, app.bus, "ceiling", call)
     for row in rows:
         await handle_job_message(flow, app.jobs, JobMessage.of(row))
@@ -114,8 +114,8 @@ def drain(url: str, schema: str, told_by: ToldBy) -> Drained:
 
 
 def _complete(connection: psycopg.Connection[Row], complete: bytes, rows: Sequence[Row], schema: str) -> None:
-    connection.execute(query("lock_jobs", schema), {"job_ids": [rows[0]["job_id"]]})
-    connection.execute(query("lock_stages", schema), {"stage_ids": [rows[0]["stage_id"]]})
+    connection.execute(query("flow/lock_jobs", schema), {"job_ids": [rows[0]["job_id"]]})
+    connection.execute(query("flow/lock_stages", schema), {"stage_ids": [rows[0]["stage_id"]]})
     columns = {
         "task_id": array_text(row["key"] for row in rows),
         "event_type": array_text(["task_completed"] * len(rows)),

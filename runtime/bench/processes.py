@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from ..app import AsyncCoreMachine
 from ..settings import Settings
-from ..worker.collector import ease_collector
+from ..worker.garbage_collector import ease_collector
 from .jobs import JOBS
 
 Process = asyncio.subprocess.Process

@@ -9,20 +9,25 @@ from ..logs import logger
 from ..store.database import Database
 from ..store.session import Session
 from .channel import Channel
-from .letter import Envelope, Kind
-from .port import Claims, Intake, Lane, Message, Receiver, Transport, Work
+from .messages import Kind, ReceivedMessage
+from .port import Claims, Message, QueueRoute, Receiver, Transport, Work, WorkSource
 
 log = logger("bus")
 
 
 class BrokerBus:
-    """Messages over a broker, one queue a lane. NOTIFY wakes the relays, which send once the rows are committed."""
+    """Messages over a broker, one queue a route. NOTIFY wakes the relays, which send once the rows are committed."""
 
     def __init__(
-        self, name: str, database: Database, made: Callable[[], Transport], lanes: Sequence[Lane], wait: float = 1.0
+        self,
+        name: str,
+        database: Database,
+        made: Callable[[], Transport],
+        routes: Sequence[QueueRoute],
+        wait: float = 1.0,
     ) -> None:
         self.name = name
-        self.lanes = lanes
+        self.routes = routes
         self._made = made
         self._transport: Transport | None = None
         self._channel = Channel(database)
@@ -43,21 +48,21 @@ class BrokerBus:
         """Wake the relays until cancelled."""
         await self._channel.listen(wake)
 
-    def intakes(self, claims: Claims) -> Sequence[Intake]:
+    def intakes(self, claims: Claims) -> Sequence[WorkSource]:
         """One for each queue, with a receiver of its own."""
-        return [self._intake(lane, claims) for lane in self.lanes]
+        return [self._intake(route, claims) for route in self.routes]
 
     async def close(self) -> None:
         """Let go of the broker."""
         if self._transport is not None:
             await self._transport.close()
 
-    def _intake(self, lane: Lane, claims: Claims) -> Intake:
-        inbox = Inbox(self.transport.receiver(lane.queue), claims, self._wait)
-        return Intake(lane.queue, tuple(lane.types), inbox.claim, inbox.close, waits=True)
+    def _intake(self, route: QueueRoute, claims: Claims) -> WorkSource:
+        inbox = MessageSource(self.transport.receiver(route.queue), claims, self._wait)
+        return WorkSource(route.queue, tuple(route.types), inbox.claim, inbox.close, waits=True)
 
 
-class Inbox:
+class MessageSource:
     """Receives from one queue, claims in sets, and settles once the claims are committed.
 
     Settling goes on while the next work is started, and ends before the receiver is used again: it is not to be shared.
@@ -67,7 +72,7 @@ class Inbox:
         self._receiver = receiver
         self._claims = claims
         self._wait = wait
-        self._undecided: list[Envelope] = []
+        self._undecided: list[ReceivedMessage] = []
         self._settling: asyncio.Task[int] | None = None
 
     async def claim(self, limit: int) -> Sequence[Work]:
@@ -81,9 +86,9 @@ class Inbox:
         asked = waiting[:limit]
         if not asked:
             return ()
-        won, verdicts = await self._claims.named(asked)
+        won, settlements = await self._claims.named(asked)
         self._undecided = waiting[limit:]
-        self._settling = asyncio.create_task(self._receiver.settle(list(zip(asked, verdicts, strict=True))))
+        self._settling = asyncio.create_task(self._receiver.settle(list(zip(asked, settlements, strict=True))))
         return won
 
     async def close(self) -> None:
@@ -99,7 +104,7 @@ class Inbox:
                 log.info("messages may come again: their settlement was not answered", messages=unknown)
 
 
-def lanes_of(jobs: Iterable[Job], job_queue: str, task_queue: str, prefix: str = "") -> tuple[Lane, ...]:
+def routes_of(jobs: Iterable[Job], job_queue: str, task_queue: str, prefix: str = "") -> tuple[QueueRoute, ...]:
     """The queues that these jobs need: one for jobs and callbacks, and those that their tasks are routed to."""
     known = list(jobs)
     names = [job.name for job in known]
@@ -109,11 +114,11 @@ def lanes_of(jobs: Iterable[Job], job_queue: str, task_queue: str, prefix: str =
             routed.setdefault(f"{prefix}{task.options.queue or task_queue}", {})[name] = None
     of_jobs: Mapping[Kind, Sequence[str]] = {"job": names, "callback": names}
     return (
-        Lane(f"{prefix}{job_queue}", of_jobs),
-        *(Lane(queue, {"task": tuple(types)}) for queue, types in sorted(routed.items())),
+        QueueRoute(f"{prefix}{job_queue}", of_jobs),
+        *(QueueRoute(queue, {"task": tuple(types)}) for queue, types in sorted(routed.items())),
     )
 
 
-def _still_locked(envelope: Envelope) -> bool:
+def _still_locked(envelope: ReceivedMessage) -> bool:
     # The lock is the broker's and told by its clock; being wrong about it only makes a duplicate.
     return envelope.locked_until is None or envelope.locked_until > datetime.now(UTC)

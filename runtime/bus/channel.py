@@ -6,7 +6,7 @@ import psycopg
 
 from ..store.database import Database
 from ..store.session import Session
-from .letter import KINDS, Kind
+from .messages import KINDS, Kind
 
 
 class Channel:
@@ -19,16 +19,16 @@ class Channel:
     async def notify(self, session: Session, kinds: Iterable[Kind]) -> None:
         """One NOTIFY for each kind: it is delivered at commit."""
         for kind in sorted(set(kinds)):
-            await session.run("notify", {"channel": self.name, "payload": kind})
+            await session.run("bus/notify", {"channel": self.name, "payload": kind})
 
     async def listen(self, wake: Callable[[Kind], None]) -> None:
         """LISTEN until cancelled. After a lost connection every kind is woken once: a hint may have been missed."""
-        party = self._database.outage.party()
+        participant = self._database.outage.participant()
         while True:
             try:
                 async with await self._database.connection("listener") as connection:
                     await connection.execute(f"LISTEN {self.name}".encode())
-                    party.through()
+                    participant.succeeded()
                     for kind in KINDS:
                         wake(kind)
                     async for notification in connection.notifies():
@@ -36,4 +36,4 @@ class Channel:
                             if notification.payload == kind:
                                 wake(kind)
             except psycopg.OperationalError as error:
-                await party.wait(error)
+                await participant.wait(error)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..store.session import Session
-from .letter import Envelope, Kind, Letter
-from .verdict import Verdict
+from .messages import Kind, OutgoingMessage, ReceivedMessage
+from .settlement import Settlement
 
 Work = object
 """What a claim has won, in the shape in which the worker that claimed it does it."""
@@ -22,7 +22,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class QueueRoute:
     """A queue of a broker, and whose messages travel in it: the declared types of each kind."""
 
     queue: str
@@ -36,7 +36,7 @@ class Claims(Protocol):
         """Claim up to `limit` due rows of a kind."""
         ...
 
-    async def named(self, envelopes: Sequence[Envelope]) -> tuple[Sequence[Work], Sequence[Verdict]]:
+    async def named(self, envelopes: Sequence[ReceivedMessage]) -> tuple[Sequence[Work], Sequence[Settlement]]:
         """Claim the rows that messages speak of, in a set; and what is to become of each message, in their order.
 
         When it returns the claims are committed.
@@ -45,7 +45,7 @@ class Claims(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class WorkSource:
     """Where a worker's feed gets work of these kinds: `claim(limit)` returns what it has won.
 
     One that `waits` returns with nothing only after it has waited for something to come.
@@ -64,7 +64,7 @@ class Sender(Protocol):
     async def open(self) -> None:
         """Connect, where it has not. Raises BrokerError."""
 
-    async def send(self, letters: Sequence[Letter]) -> None:
+    async def send(self, letters: Sequence[OutgoingMessage]) -> None:
         """Send them all, in as many batches as their size wants. Returns when the broker has them all.
 
         Raises BrokerError where that is not known of each: then each may be sent again, with the same id.
@@ -77,12 +77,12 @@ class Sender(Protocol):
 class Receiver(Protocol):
     """Receives from one queue, under locks that end by themselves."""
 
-    async def receive(self, most: int, wait: float) -> Sequence[Envelope]:
+    async def receive(self, most: int, wait: float) -> Sequence[ReceivedMessage]:
         """Up to `most` messages; none after `wait` seconds without any. Raises BrokerError."""
         ...
 
-    async def settle(self, verdicts: Sequence[tuple[Envelope, Verdict]]) -> int:
-        """Settle each as its verdict says. Returns how many may not have been: those may come again.
+    async def settle(self, settlements: Sequence[tuple[ReceivedMessage, Settlement]]) -> int:
+        """Settle each as its settlement says. Returns how many may not have been: those may come again.
 
         Never raises for a lost lock or connection: whether the broker knows is then not known, and need not be.
         """
@@ -93,10 +93,10 @@ class Receiver(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DeadMessage:
+class DeadLetteredMessage:
     """A dead letter: the message, and why it is one."""
 
-    envelope: Envelope
+    envelope: ReceivedMessage
     reason: str
     description: str
 
@@ -104,11 +104,11 @@ class DeadMessage:
 class DeadLetters(Protocol):
     """Receives from the dead letters of one queue."""
 
-    async def receive(self, most: int, wait: float) -> Sequence[DeadMessage]:
+    async def receive(self, most: int, wait: float) -> Sequence[DeadLetteredMessage]:
         """Up to `most`; none after `wait` seconds without any. Raises BrokerError."""
         ...
 
-    async def remove(self, messages: Sequence[DeadMessage]) -> None:
+    async def remove(self, messages: Sequence[DeadLetteredMessage]) -> None:
         """They have been recorded. One that could not be removed comes again."""
 
     async def close(self) -> None:
@@ -135,10 +135,10 @@ class Transport(Protocol):
 
 
 class Bus(Protocol):
-    """What the flow and the worker need of a bus. One without a transport has no lanes."""
+    """What the flow and the worker need of a bus. One without a transport has no routes."""
 
     name: str
-    lanes: Sequence[Lane]
+    routes: Sequence[QueueRoute]
 
     @property
     def transport(self) -> Transport | None:
@@ -150,7 +150,7 @@ class Bus(Protocol):
     async def listen(self, wake: Callable[[Kind], None]) -> None:
         """Call `wake` for each announcement that arrives, until cancelled. Reconnects by itself."""
 
-    def intakes(self, claims: Claims) -> Sequence[Intake]:
+    def intakes(self, claims: Claims) -> Sequence[WorkSource]:
         """Where work comes from: one feed for each."""
         ...
 

@@ -6,15 +6,15 @@ from functools import partial
 from ..store.database import Database
 from ..store.session import Note, Session
 from .channel import Channel
-from .letter import KINDS, Kind
-from .port import Claims, Intake, Lane, Message, Transport
+from .messages import KINDS, Kind
+from .port import Claims, Message, QueueRoute, Transport, WorkSource
 
 
 class PostgresBus:
     """Hints over LISTEN and NOTIFY; claims straight from the tables."""
 
     name = "postgres"
-    lanes: Sequence[Lane] = ()
+    routes: Sequence[QueueRoute] = ()
     transport: Transport | None = None
 
     def __init__(self, database: Database) -> None:
@@ -31,9 +31,9 @@ class PostgresBus:
         """Wake the feeds until cancelled."""
         await self._channel.listen(wake)
 
-    def intakes(self, claims: Claims) -> Sequence[Intake]:
+    def intakes(self, claims: Claims) -> Sequence[WorkSource]:
         """One for each kind: it claims what is due."""
-        return [Intake(f"{kind}s", (kind,), partial(claims.due, kind), _nothing_to_close) for kind in KINDS]
+        return [WorkSource(f"{kind}s", (kind,), partial(claims.due, kind), _nothing_to_close) for kind in KINDS]
 
     async def close(self) -> None:
         """Nothing is held."""

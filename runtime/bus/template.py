@@ -1,9 +1,9 @@
-"""What has to be created in a namespace for these lanes: Bicep for Azure, Config.json for the official emulator."""
+"""What has to be created in a namespace for these routes: Bicep for Azure, Config.json for the official emulator."""
 
 import json
 from collections.abc import Sequence
 
-from .port import Lane
+from .port import QueueRoute
 
 LOCK = "PT1M"
 DUPLICATES_WITHIN = "PT10M"
@@ -64,10 +64,10 @@ resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for 
 """
 
 
-def bicep(lanes: Sequence[Lane]) -> str:
+def bicep(routes: Sequence[QueueRoute]) -> str:
     """A Bicep file that makes the namespace, the queues and the roles."""
     return BICEP.format(
-        queues="\n".join(f"  '{lane.queue}'" for lane in lanes),
+        queues="\n".join(f"  '{route.queue}'" for route in routes),
         lock=LOCK,
         deliveries=DELIVERIES,
         duplicates=DUPLICATES_WITHIN,
@@ -76,7 +76,7 @@ def bicep(lanes: Sequence[Lane]) -> str:
     )
 
 
-def emulator_config(lanes: Sequence[Lane]) -> str:
+def emulator_config(routes: Sequence[QueueRoute]) -> str:
     """The Config.json of the official Service Bus emulator."""
     properties = {
         "DeadLetteringOnMessageExpiration": True,
@@ -89,6 +89,6 @@ def emulator_config(lanes: Sequence[Lane]) -> str:
         "RequiresDuplicateDetection": True,
         "RequiresSession": False,
     }
-    queues = [{"Name": lane.queue, "Properties": properties} for lane in lanes]
+    queues = [{"Name": route.queue, "Properties": properties} for route in routes]
     namespace = {"Name": "sbemulatorns", "Queues": queues, "Topics": list[object]()}
     return json.dumps({"UserConfig": {"Namespaces": [namespace], "Logging": {"Type": "File"}}}, indent=2)

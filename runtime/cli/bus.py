@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..app.buses import extra_needed
-from ..bus.broker import lanes_of
-from ..bus.port import Lane
+from ..bus.broker import routes_of
+from ..bus.port import QueueRoute
 from ..bus.template import bicep, emulator_config
 from ..settings import Settings
 from .declared import Declared
@@ -31,7 +31,7 @@ def check(*, app: AppName = None, as_json: AsJson = False) -> None:
     """
     declared = jobs_declared(app)
     settings = _settings(declared)
-    checked = asyncio.run(_check(settings, _lanes(declared, settings)))
+    checked = asyncio.run(_check(settings, _routes(declared, settings)))
     if as_json:
         show_json([asdict(one) for one in checked])
     else:
@@ -53,26 +53,26 @@ def template(
 ) -> None:
     """Print what creates the queues that the declared jobs need: Bicep, or the emulator's Config.json."""
     declared = jobs_declared(app)
-    lanes = _lanes(declared, _settings(declared))
-    typer.echo((bicep if to == "bicep" else emulator_config)(lanes).rstrip())
+    routes = _routes(declared, _settings(declared))
+    typer.echo((bicep if to == "bicep" else emulator_config)(routes).rstrip())
 
 
 def _settings(declared: Declared) -> Settings:
     return application(declared, Where()).settings
 
 
-def _lanes(declared: Declared, settings: Settings) -> tuple[Lane, ...]:
+def _routes(declared: Declared, settings: Settings) -> tuple[QueueRoute, ...]:
     jobs = declared.app.jobs.values() if declared.app is not None else declared.jobs
-    return lanes_of(jobs, settings.job_queue, settings.task_queue, settings.queue_prefix)
+    return routes_of(jobs, settings.job_queue, settings.task_queue, settings.queue_prefix)
 
 
-async def _check(settings: Settings, lanes: tuple[Lane, ...]) -> "list[Checked]":
+async def _check(settings: Settings, routes: tuple[QueueRoute, ...]) -> "list[Checked]":
     with extra_needed("azure", "azure", "aiohttp"):
         from ..bus.servicebus.check import check_queue
         from ..bus.servicebus.namespace import Namespace
 
     namespace = Namespace.of(settings.servicebus)
     try:
-        return [one for lane in lanes for one in await check_queue(namespace, lane.queue)]
+        return [one for route in routes for one in await check_queue(namespace, route.queue)]
     finally:
         await namespace.close()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..flow.resume import Resumption
+from ..flow.resume import ResumePlan
 from .declared import load
 from .options import AppName, AsJson, DataDir, JobId, SchemaName, Url, Where, application
 from .terminal import show_json
@@ -26,7 +26,7 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     there = Where(url, schema, data_dir)
     asked = application(load(app), there)
 
-    async def run() -> Resumption:
+    async def run() -> ResumePlan:
         async with asked:
             return await asked.resume(job, dry_run=dry_run)
 
@@ -68,7 +68,7 @@ def cancel(  # noqa: PLR0913 - one parameter for each option
         typer.echo(f"{full[:12]} is {status}: its running tasks were asked to stop, and it ends when they have")
 
 
-def _tasks(plan: Resumption) -> str:
+def _tasks(plan: ResumePlan) -> str:
     kept = "1 result is kept" if plan.tasks_kept == 1 else f"{plan.tasks_kept} results are kept"
     again = "1 task runs" if plan.tasks_again == 1 else f"{plan.tasks_again} tasks run"
     return f"{again} again, {kept}" if plan.tasks_again else kept

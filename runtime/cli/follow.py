@@ -10,7 +10,7 @@ from ...statemachine.lifecycle import Lifecycle
 from ...statemachine.lifecycles import CALLBACK, JOB
 from ..app import AsyncCoreMachine
 from ..app.async_app import local_zone
-from ..app.history import EventMark, timeline_event
+from ..app.history import EventCursor, timeline_event
 from .pause import pause
 from .terminal import show_json, show_timeline
 
@@ -90,7 +90,7 @@ async def follow(app: AsyncCoreMachine, job_id: str, *, everything: bool, tz: tz
     ending = Ending(callback=bool(job["definition"].get("on_job_complete")))
     if not as_json:
         show_timeline("\n".join((await app.timeline(full, tz=zone)).split("\n")[:HEADER_LINES]))
-    mark = EventMark()
+    mark = EventCursor()
     while True:
         rows, mark = await app.events_after(full, mark)
         events = [timeline_event(row) for row in rows]

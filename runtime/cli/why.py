@@ -10,7 +10,7 @@ import typer
 from ...diagrams.timeline import TimelineEvent
 from ...statemachine.lifecycles import JOB
 from ..app.async_app import local_zone
-from ..app.why import Holder, Why
+from ..app.diagnose import Holder, Why
 from .declared import load
 from .options import AppName, AsJson, DataDir, JobId, SchemaName, Url, Where, application
 from .terminal import in_colour, red, show_json

@@ -14,7 +14,7 @@ import structlog
 import typer
 
 from ..app import AsyncCoreMachine
-from ..worker.collector import ease_collector
+from ..worker.garbage_collector import ease_collector
 from ..worker.worker import Worker
 from .logs import Level, configure_logs
 from .options import AppName, BusOption, DataDir, SchemaName, Url, Where, application, jobs_declared

@@ -36,7 +36,7 @@ async def advance(session: Session, bus: Bus, job: Row, stage: StageRow) -> None
 
 async def count_anew(session: Session, stages: Sequence[StageRow]) -> None:
     """Read what the database has counted in these stages since they were read."""
-    rows = await session.fetch("counters_of_stages", {"stage_ids": [stage.stage_id for stage in stages]})
+    rows = await session.fetch("flow/stage_counters", {"stage_ids": [stage.stage_id for stage in stages]})
     counted = {row["stage_id"]: row for row in rows}
     for stage in stages:
         stage.count(counted[stage.stage_id])
@@ -50,7 +50,7 @@ async def stop_siblings(session: Session, stage: StageRow, reason: str, why: str
     move = machine_of(TASK).fire(Subject("*", "queued"), "cancel", data={"reason": reason, "why": why})
     await session.sweep(TASKS, move, "stage_id", stage.stage_id)
     stage.stop_reason, stage.stop_why = reason, why
-    rows = await session.fetch("stop_stage", {"stage_id": stage.stage_id, "stop_reason": reason, "stop_why": why})
+    rows = await session.fetch("flow/stop_stage", {"stage_id": stage.stage_id, "stop_reason": reason, "stop_why": why})
     if not rows:
         raise LostRaceError("stage", "stop", [str(stage.stage_id)])
     stage.count(rows[0])
@@ -117,7 +117,9 @@ async def _checkpoint(session: Session, stage: StageRow) -> None:
 
 
 async def _send_for_job(session: Session, bus: Bus, stage: StageRow) -> None:
-    await session.expect("post_job_message", {"job_id": stage.job_id}, LostRaceError("job", "post", [stage.job_id]))
+    await session.expect(
+        "flow/post_job_message", {"job_id": stage.job_id}, LostRaceError("job", "post", [stage.job_id])
+    )
     await bus.announce(session, [Message("job", stage.job_id)])
 
 
@@ -131,6 +133,6 @@ def _deadline_error(stage: StageRow) -> Row | None:
 
 
 async def _first_error(session: Session, stage: StageRow) -> Row:
-    rows = await session.fetch("first_failure", {"stage_id": stage.stage_id})
+    rows = await session.fetch("flow/first_failure", {"stage_id": stage.stage_id})
     first = rows[0]
     return {**(first["error"] or {}), "task_id": first["task_id"], "task_number": first["task_number"]}

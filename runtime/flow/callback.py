@@ -28,7 +28,7 @@ async def run_callback(flow: Flow, job: Job, claimed: ClaimedCallback, more: Map
     often as it takes: its worker keeps the lease meanwhile (GAP-1). Returns the state it ended in; None where somebody
     else had taken it over meanwhile.
     """
-    (row,) = await flow.database.read(lambda session: session.fetch("load_job", {"job_id": claimed.job_id}))
+    (row,) = await flow.database.read(lambda session: session.fetch("flow/load_job", {"job_id": claimed.job_id}))
     error: Row | None = None
     if job.on_job_complete is None or job.callback_signature is None:
         error = {"type": "UndeclaredCallback", "message": f"{job.name} no longer declares on_job_complete"}

@@ -8,7 +8,7 @@ from ..store.rows import ClaimedTask, StageRow
 from ..store.session import Row, Session
 from .advance import DEADLINE, deadline_error, end_job
 from .outcome import Outcome
-from .run_task import settle
+from .record_outcomes import record_outcomes
 from .stop import Stop, lock_job, stop_stage
 
 
@@ -16,7 +16,7 @@ async def end_overdue_tasks(database: Database, bus: Bus, tasks: Sequence[Claime
     """Take tasks from workers that renew their leases though their time is over. Returns how many moved."""
     outcomes = [Outcome(task=task, kind="overdue") for task in tasks]
     async with database.transaction() as session:
-        won = await settle(session, bus, outcomes, found_by)
+        won = await record_outcomes(session, bus, outcomes, found_by)
         if won:
             await bus.announce(session, [Message("task", task.job_id) for task in tasks if task.key in won])
     return len(won)
@@ -46,7 +46,7 @@ def _under_way(stage: StageRow) -> str:
 
 
 async def _between(session: Session, job_id: str) -> str:
-    for row in await session.fetch("load_stages", {"job_id": job_id}):
+    for row in await session.fetch("flow/load_stages", {"job_id": job_id}):
         if row["status"] == "pending":
             return f"stage {row['stage']} ({row['name']}) had not been opened"
     return "its stages were complete, and it had not been finalized"

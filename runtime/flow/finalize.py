@@ -15,7 +15,7 @@ from ..store.session import Note, Row, Session
 from ..store.text import brief, error_data
 from .calls import arguments
 from .flow import Done, Flow, Found
-from .message import own_message, start_job
+from .job_message import own_message, start_job
 from .outputs import output_of
 
 CALLBACK_NAME = "on_job_complete"
@@ -107,5 +107,5 @@ async def _owe_callback(session: Session, bus: Bus, job: Row) -> None:
             "name": CALLBACK_NAME,
             "max_attempts": job["definition"]["callback_attempts"],
         }
-        await session.run("insert_callback", owed)
+        await session.run("flow/insert_callback", owed)
         await bus.announce(session, [Message("callback", job["job_id"])])

@@ -8,7 +8,7 @@ from ..store.rows import JobMessage, StageRow
 from ..store.session import Row, Session
 from .finalize import finalize_job, finalize_where_claimed
 from .flow import Done, Flow, Found, Takes
-from .message import acknowledge
+from .job_message import acknowledge
 from .open_stage import open_stage, open_where_claimed
 
 
@@ -18,7 +18,7 @@ async def handle_job_message(flow: Flow, jobs: Mapping[str, Job], message: JobMe
     A message says only that somebody should look: what it finds decides, so a repeated or late message does nothing.
     """
     async with flow.database.session() as session:
-        (row,), stages = await session.fetch_together(["load_job", "load_stages"], {"job_id": message.job_id})
+        (row,), stages = await session.fetch_together(["flow/load_job", "flow/load_stages"], {"job_id": message.job_id})
     found = _found(flow, jobs, message, row, stages)
     step = next_step(row, found.stages)
     try:

@@ -14,14 +14,14 @@ from ...statemachine.results import json_text
 from ...statemachine.tables import STAGES, TASKS
 from ..bus.port import Bus, Message
 from ..errors import FanOutError, StaleMessageError
-from ..store.passing import is_of_rows
 from ..store.rows import StageRow
 from ..store.session import Note, Row, Session, array_text
 from ..store.text import error_data
+from ..store.transient import is_row_error
 from .advance import close_stage, count_anew
 from .calls import arguments
 from .flow import Done, Flow, Found, Takes, TakesNone
-from .message import ask_for_job, handled, still_ours
+from .job_message import ask_for_job, handled, still_ours
 from .outputs import as_items, named, output_of, results_of
 
 
@@ -54,7 +54,7 @@ async def open_stage(flow: Flow, found: Found, stage: StageRow) -> str:
             )
             taker.take(taken)
     except psycopg.Error as failure:
-        if not is_of_rows(failure):
+        if not is_row_error(failure):
             raise
         # it may be a row of another job that could not be claimed: this one opens all the same
         done, _ = await flow.database.commit_once(
@@ -109,7 +109,7 @@ async def _items_of_function(flow: Flow, found: Found, stage: StageRow) -> list[
 
 async def _lock_and_write(session: Session, flow: Flow, found: Found, opening: _Opening, taker: Takes) -> Done:
     asked = await ask_for_job(session, found.message)
-    (stage_row,) = await session.fetch("lock_stages", {"stage_ids": [opening.stage.stage_id]})
+    (stage_row,) = await session.fetch("flow/lock_stages", {"stage_ids": [opening.stage.stage_id]})
     job, stage = await still_ours(asked, found.message, flow.owner), StageRow.of(stage_row)
     if stage.status != STAGE.initial.name:
         raise StaleMessageError(found.message.job_id)
@@ -144,7 +144,7 @@ async def _open(session: Session, job: Row, stage: StageRow, items: Sequence[str
     if again:
         await _queue_again(session, stage)
     elif new:
-        await session.run("insert_tasks", _task_parameters(job, stage, items))
+        await session.run("flow/insert_tasks", _task_parameters(job, stage, items))
         # as the database counts them: to ask for that would be a wait
         stage.tasks_total = stage.tasks_open = new
 

@@ -16,7 +16,7 @@ async def output_of(session: Session, stage: StageRow) -> Any:
 
 async def results_of(session: Session, stage: StageRow) -> list[Any]:
     """Every result of a stage, in task order."""
-    return [row["result"] for row in await session.fetch("stage_results", {"stage_id": stage.stage_id})]
+    return [row["result"] for row in await session.fetch("flow/stage_results", {"stage_id": stage.stage_id})]
 
 
 def named(stages: Sequence[StageRow], name: str) -> StageRow:

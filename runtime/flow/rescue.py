@@ -12,14 +12,14 @@ from ..store.session import Note, Session
 from .advance import close_stage
 from .callback import report_failed
 from .outcome import Outcome
-from .run_task import settle
+from .record_outcomes import record_outcomes
 
 
 async def rescue_tasks(database: Database, bus: Bus, tasks: Sequence[ClaimedTask], found_by: str) -> int:
     """Take tasks away from workers that let their leases run out. Returns how many moved."""
     outcomes = [Outcome(task=task, kind="expired") for task in tasks]
     async with database.transaction() as session:
-        won = await settle(session, bus, outcomes, found_by)
+        won = await record_outcomes(session, bus, outcomes, found_by)
         if won:
             await bus.announce(session, [Message("task", task.job_id) for task in tasks if task.key in won])
     return len(won)
@@ -29,7 +29,9 @@ async def rescue_callbacks(database: Database, bus: Bus, callbacks: Sequence[Cla
     """The same for callbacks, as far as nobody renewed their leases. Returns how many moved."""
     async with database.transaction() as session:
         keys = {"keys": [callback.key for callback in callbacks]}
-        expired = {(row["key"], row["lease_number"]) for row in await session.fetch("lock_expired_callbacks", keys)}
+        expired = {
+            (row["key"], row["lease_number"]) for row in await session.fetch("flow/lock_expired_callbacks", keys)
+        }
         lost = [callback for callback in callbacks if (callback.key, callback.lease_number) in expired]
         for callback in lost:
             await _rescue(session, callback, found_by)
@@ -55,7 +57,7 @@ async def _rescue(session: Session, callback: ClaimedCallback, found_by: str) ->
 async def send_for_jobs(database: Database, bus: Bus, job_ids: Sequence[str]) -> int:
     """Send for jobs under way that nobody would come for. Returns how many there still were."""
     async with database.transaction() as session:
-        rows = await session.fetch("send_for_jobs", {"job_ids": job_ids})
+        rows = await session.fetch("flow/requeue_idle_jobs", {"job_ids": job_ids})
         await session.note(
             Note(type="gap_found", job_id=row["job_id"], data={"gap": "no open stage and no message"}) for row in rows
         )
@@ -67,8 +69,8 @@ async def send_for_jobs(database: Database, bus: Bus, job_ids: Sequence[str]) ->
 async def close_counted_out(database: Database, bus: Bus, job_id: str, stage_id: int) -> bool:
     """Close a stage whose tasks have all ended, and which nobody closed. Returns whether it was still open."""
     async with database.transaction() as session:
-        (job,) = await session.fetch("lock_jobs", {"job_ids": [job_id]})
-        (row,) = await session.fetch("lock_stages", {"stage_ids": [stage_id]})
+        (job,) = await session.fetch("flow/lock_jobs", {"job_ids": [job_id]})
+        (row,) = await session.fetch("flow/lock_stages", {"stage_ids": [stage_id]})
         stage = StageRow.of(row)
         if stage.status != "processing" or stage.tasks_open:
             return False

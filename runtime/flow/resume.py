@@ -12,7 +12,7 @@ from ..store.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resumption:
+class ResumePlan:
     """What a resume does, or would do: the stage it goes on from, and how many of its tasks run again.
 
     `tasks_again` is 0 where the stage was never opened: then its tasks are made when it is.
@@ -27,15 +27,15 @@ class Resumption:
 
 async def resume(
     database: Database, bus: Bus, job_id: str, *, dry_run: bool = False, by: str | None = None
-) -> Resumption:
+) -> ResumePlan:
     """Queue a failed or cancelled job again, and the stages that did not complete.
 
     The tasks that did not succeed are queued again, as new attempts, when their stage is opened; history stays.
     `by` is who asked; the event says so. Raises IllegalMoveError for a job in any other state.
     """
     async with database.transaction() as session:
-        (job,) = await session.fetch("lock_jobs", {"job_ids": [job_id]})
-        stages = [StageRow.of(row) for row in await session.fetch("load_stages", {"job_id": job_id})]
+        (job,) = await session.fetch("flow/lock_jobs", {"job_ids": [job_id]})
+        stages = [StageRow.of(row) for row in await session.fetch("flow/load_stages", {"job_id": job_id})]
         move = machine_of(JOB).fire(Subject(job_id, job["status"]), "resume", {"delay": 0.0}, _told(stages, by))
         plan = planned(job_id, move.target, stages)
         if dry_run:
@@ -55,10 +55,10 @@ def _told(stages: list[StageRow], by: str | None) -> dict[str, object]:
     return who | ({"from_stage": _stopped(stages)[0].stage} if _stopped(stages) else {})
 
 
-def planned(job_id: str, status: str, stages: list[StageRow]) -> Resumption:
+def planned(job_id: str, status: str, stages: list[StageRow]) -> ResumePlan:
     """What a resume of a job with these stages does."""
     stopped = _stopped(stages)
-    return Resumption(
+    return ResumePlan(
         job_id=job_id,
         status=status,
         from_stage=stopped[0].name if stopped else None,

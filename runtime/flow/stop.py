@@ -10,11 +10,11 @@ from .advance import close_stage, stop_siblings
 
 async def lock_job(session: Session, job_id: str) -> tuple[Row, StageRow | None]:
     """The job and its open stage, where it has one, locked in the one order."""
-    (job,) = await session.fetch("lock_jobs", {"job_ids": [job_id]})
-    stages = [StageRow.of(row) for row in await session.fetch("load_stages", {"job_id": job_id})]
+    (job,) = await session.fetch("flow/lock_jobs", {"job_ids": [job_id]})
+    stages = [StageRow.of(row) for row in await session.fetch("flow/load_stages", {"job_id": job_id})]
     for stage in stages:
         if stage.status == "processing":
-            (row,) = await session.fetch("lock_stages", {"stage_ids": [stage.stage_id]})
+            (row,) = await session.fetch("flow/lock_stages", {"stage_ids": [stage.stage_id]})
             return job, StageRow.of(row)
     return job, None
 

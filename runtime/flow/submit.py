@@ -49,7 +49,7 @@ async def submit(  # noqa: PLR0913 - what a submission is made of, and who asks 
         if await _insert(session, job, job_id, submitted, by):
             await bus.announce(session, [Message("job", job_id, queued=True)])
             return Submission(id=job_id, job_type=job.name, created=True, status=JOB.initial.name)
-        row = (await session.fetch("load_job", {"job_id": job_id}))[0]
+        row = (await session.fetch("flow/load_job", {"job_id": job_id}))[0]
     return Submission(
         id=job_id,
         job_type=job.name,
@@ -62,9 +62,9 @@ async def submit(  # noqa: PLR0913 - what a submission is made of, and who asks 
 
 async def _insert(session: Session, job: Job, job_id: str, submitted: Mapping[str, object], by: str | None) -> bool:
     who = {"by": by} if by else {}
-    born = machine_of(JOB).birth({"job_type": job.name, "stages": [stage.name for stage in job.stages], **who})
+    born = machine_of(JOB).creation_event({"job_type": job.name, "stages": [stage.name for stage in job.stages], **who})
     made = await session.fetch(
-        "insert_job",
+        "flow/insert_job",
         {
             "job_id": job_id,
             "job_type": job.name,

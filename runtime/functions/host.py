@@ -11,14 +11,14 @@ import azure.functions as func
 
 from ...statemachine.errors import OperationError
 from ..app import AsyncCoreMachine
-from ..bus.letter import Envelope, is_check
-from ..bus.port import DeadMessage
-from ..bus.pushed import PushedBus
-from ..bus.verdict import Abandon, Complete, DeadLetter, Verdict
+from ..bus.externally_polled import ExternallyPolledBus
+from ..bus.messages import ReceivedMessage, is_check
+from ..bus.port import DeadLetteredMessage
+from ..bus.settlement import Abandon, Complete, DeadLetter, Settlement
 from ..logs import logger
 from ..reconciler import Reconciler
 from ..relay import DeadLetterReader
-from ..worker.posting import Posting
+from ..worker.broker_loops import BrokerLoops
 from ..worker.worker import Worker
 
 log = logger("functions")
@@ -42,11 +42,11 @@ class FunctionsHost:
     def __init__(self, app: AsyncCoreMachine) -> None:
         self.app = app
         self._opening = asyncio.Lock()
-        self._pushed: PushedBus | None = None
+        self._pushed: ExternallyPolledBus | None = None
         self._worker: Worker | None = None
         self._running: asyncio.Task[None] | None = None
 
-    async def handle(self, message: func.ServiceBusMessage, queue: str) -> Verdict:
+    async def handle(self, message: func.ServiceBusMessage, queue: str) -> Settlement:
         """Handle one message to the end of what it led to. When this returns, the message may be completed.
 
         Raises AbandonedError where it is to be delivered again. A message that nobody could handle is told on its
@@ -54,30 +54,30 @@ class FunctionsHost:
         """
         return await self.handle_envelope(envelope_of(message, queue))
 
-    async def handle_envelope(self, envelope: Envelope) -> Verdict:
+    async def handle_envelope(self, envelope: ReceivedMessage) -> Settlement:
         """The same for an envelope."""
         if is_check(envelope):
             return Complete("a check of the queue")
         pushed = await self._opened()
-        verdict, ended = await pushed.push(envelope)
-        match verdict:
+        settlement, ended = await pushed.push(envelope)
+        match settlement:
             case Abandon(reason):
                 raise AbandonedError(envelope.message_id, reason)
             case DeadLetter(reason, description):
-                await self._tell(DeadMessage(envelope, reason, description))
+                await self._tell(DeadLetteredMessage(envelope, reason, description))
             case _:
                 if ended is not None:
                     # Not cancelled with the function: the work is under a lease, and goes on to its own end.
                     await asyncio.shield(ended)
-        return verdict
+        return settlement
 
-    async def tend(self) -> dict[str, int]:
+    async def maintain(self) -> dict[str, int]:
         """What a timer does: send what is to be sent, rescue what waits in vain. Returns how much of each.
 
         Needed where no worker runs all the time, for a process of the host may sleep between two messages.
         """
         await self._opened()
-        posting = Posting(self.app.database, self.app.bus, self.app.settings)
+        posting = BrokerLoops(self.app.database, self.app.bus, self.app.settings)
         found = await Reconciler(self.app.database, self.app.bus, self.name, self.app.settings).run_once()
         return {**found, "messages_sent": await posting.run_once()}
 
@@ -94,7 +94,7 @@ class FunctionsHost:
         """Who finds what waits in vain."""
         return self._worker.name if self._worker is not None else "functions"
 
-    async def _opened(self) -> PushedBus:
+    async def _opened(self) -> ExternallyPolledBus:
         async with self._opening:
             if self._running is not None and self._running.done():
                 log.error("the worker has ended and is started anew", error=repr(self._running.exception()))
@@ -105,24 +105,24 @@ class FunctionsHost:
                 self._pushed = self._started()
             return self._pushed
 
-    def _started(self) -> PushedBus:
+    def _started(self) -> ExternallyPolledBus:
         app = self.app
-        pushed = PushedBus(app.bus)
+        pushed = ExternallyPolledBus(app.bus)
         worker = Worker(app.database, pushed, tuple(app.jobs.values()), app.settings, {"records": app.records})
         pushed.ended = worker.ended
         self._worker = worker
         self._running = asyncio.get_running_loop().create_task(worker.run())
         return pushed
 
-    async def _tell(self, message: DeadMessage) -> None:
+    async def _tell(self, message: DeadLetteredMessage) -> None:
         transport = self.app.bus.transport
         if transport is not None:
             await DeadLetterReader(self.app.database, transport.dead_letters(message.envelope.queue)).tell([message])
 
 
-def envelope_of(message: func.ServiceBusMessage, queue: str) -> Envelope:
+def envelope_of(message: func.ServiceBusMessage, queue: str) -> ReceivedMessage:
     """A message of the host as an envelope. The host counts deliveries from 1, we count those before this one."""
-    return Envelope(
+    return ReceivedMessage(
         message_id=message.message_id or "",
         body=message.get_body(),
         delivery_count=max(0, (message.delivery_count or 1) - 1),

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 
-from ..bus.broker import lanes_of
+from ..bus.broker import routes_of
 from .host import FunctionsHost
 
 EVERY_HALF_MINUTE = "*/30 * * * * *"
@@ -19,10 +19,10 @@ def register(
     seconds.
     """
     settings = host.app.settings
-    for lane in lanes_of(host.app.jobs.values(), settings.job_queue, settings.task_queue, settings.queue_prefix):
-        name = f"coremachine_{lane.queue}".replace("-", "_").replace("/", "_")
-        handle = _handler(host, lane.queue)
-        trigger = app.service_bus_queue_trigger(arg_name="message", queue_name=lane.queue, connection=connection)
+    for route in routes_of(host.app.jobs.values(), settings.job_queue, settings.task_queue, settings.queue_prefix):
+        name = f"coremachine_{route.queue}".replace("-", "_").replace("/", "_")
+        handle = _handler(host, route.queue)
+        trigger = app.service_bus_queue_trigger(arg_name="message", queue_name=route.queue, connection=connection)
         app.function_name(name)(trigger(handle))
     timer = app.timer_trigger(arg_name="timer", schedule=schedule)
     app.function_name("coremachine_tend")(timer(_tender(host)))
@@ -37,8 +37,8 @@ def _handler(host: FunctionsHost, queue: str) -> Callable[[func.ServiceBusMessag
 
 
 def _tender(host: FunctionsHost) -> Callable[[func.TimerRequest], Awaitable[None]]:
-    async def tend(timer: func.TimerRequest) -> None:
+    async def maintain(timer: func.TimerRequest) -> None:
         _ = timer
-        await host.tend()
+        await host.maintain()
 
-    return tend
+    return maintain

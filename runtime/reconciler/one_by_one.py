@@ -8,8 +8,8 @@ import psycopg
 from ...statemachine.errors import LostRaceError
 from ..logs import logger
 from ..store.database import Database
-from ..store.passing import passes
 from ..store.set_aside import Unhandled, set_aside
+from ..store.transient import is_transient
 
 T = TypeVar("T")
 log = logger("reconciler")
@@ -50,7 +50,7 @@ class OneByOne:
                 log.info("somebody else was first", step=step, error=str(lost))
                 return 0
         except Exception as error:
-            if passes(error):
+            if is_transient(error):
                 raise
             named = [name(one) for one in items]
             locked = isinstance(error, psycopg.errors.LockNotAvailable) and len({job_id for _, job_id in named}) == 1

@@ -12,9 +12,9 @@ from ..logs import logger
 from ..settings import Settings
 from ..store.database import Database
 from ..store.failures import Failures
-from ..store.passing import passes
 from ..store.session import Session
 from ..store.text import error_data
+from ..store.transient import is_transient
 from .steps import Step, Steps
 
 log = logger("reconciler")
@@ -47,7 +47,7 @@ class Reconciler:
         self._loops = Failures() if failures is None else failures
         self._steps = Steps(database, bus, worker, settings)
         self._patience = patience
-        self._party = database.outage.party()
+        self._participant = database.outage.participant()
         self._found: dict[str, int] = {}
         self._runs = 0
         self._failures = 0
@@ -61,13 +61,13 @@ class Reconciler:
         while True:
             try:
                 found = await self.run_once()
-                self._party.through()
+                self._participant.succeeded()
             except psycopg.OperationalError as error:
                 self._note(error)
-                await self._party.wait(error)
+                await self._participant.wait(error)
                 self._found = {}
-                await self._database.outage.endure(self._write_record)
-                self._party.through()
+                await self._database.outage.retry_until_available(self._write_record)
+                self._participant.succeeded()
                 await asyncio.sleep(self._patience)
                 continue
             if any(found.values()):
@@ -95,7 +95,7 @@ class Reconciler:
         try:
             done = await step()
         except Exception as error:
-            if passes(error):
+            if is_transient(error):
                 raise
             self._note(error)
             if self._loops.add(f"reconciler, {name}", error) == 1:
@@ -108,7 +108,7 @@ class Reconciler:
         """Say that its worker has ended as it should; one that cannot say so is taken for lost in time."""
         try:
             async with self._database.session() as session:
-                await session.run("stop_worker", {"worker": self._worker})
+                await session.run("reconciler/stop_worker", {"worker": self._worker})
         except psycopg.Error as error:
             log.warning("the end of the worker could not be recorded", error=str(error).strip())
 
@@ -128,10 +128,10 @@ class Reconciler:
             "loops": json.dumps(self._loops.as_json()),
         }
         async with self._database.session() as session:
-            await session.run("record_reconciliation", recorded)
+            await session.run("reconciler/record_reconciliation", recorded)
             if self._beat is not None:
                 await self._beat(session, self._worker)
-            await session.run("forget")
+            await session.run("reconciler/retire")
 
     def _note(self, error: Exception) -> None:
         self._failures += 1

@@ -43,41 +43,41 @@ class Steps:
         async def together(tasks: Sequence[ClaimedTask]) -> int:
             return await rescue_tasks(self._database, self._bus, tasks, self._worker)
 
-        tasks = [ClaimedTask(**row) for row in await self._found("expired_tasks")]
+        tasks = [ClaimedTask(**row) for row in await self._found("reconciler/expired_tasks")]
         return await self._one_by_one.handle("rescue task", tasks, together, _task)
 
     async def _rescue_callbacks(self) -> int:
         async def together(callbacks: Sequence[ClaimedCallback]) -> int:
             return await rescue_callbacks(self._database, self._bus, callbacks, self._worker)
 
-        callbacks = [ClaimedCallback(**row) for row in await self._found("expired_callbacks")]
+        callbacks = [ClaimedCallback(**row) for row in await self._found("reconciler/expired_callbacks")]
         return await self._one_by_one.handle("rescue callback", callbacks, together, _callback)
 
     async def _close_stages(self) -> int:
         async def close(row: Row) -> bool:
             return await close_counted_out(self._database, self._bus, row["job_id"], row["stage_id"])
 
-        found = await self._found("counted_out_stages")
+        found = await self._found("reconciler/counted_out_stages")
         return await self._each("close stage", found, close, lambda row: Name(str(row["stage_id"]), row["job_id"]))
 
     async def _send_for_jobs(self) -> int:
         async def together(rows: Sequence[Row]) -> int:
             return await send_for_jobs(self._database, self._bus, [row["job_id"] for row in rows])
 
-        return await self._one_by_one.handle("send for job", await self._found("idle_jobs"), together, _job)
+        return await self._one_by_one.handle("send for job", await self._found("reconciler/idle_jobs"), together, _job)
 
     async def _end_overdue_jobs(self) -> int:
         async def end(row: Row) -> bool:
             return await end_overdue_job(self._database, self._bus, row["job_id"])
 
-        return await self._each("end overdue job", await self._found("overdue_jobs"), end, _job)
+        return await self._each("end overdue job", await self._found("reconciler/overdue_jobs"), end, _job)
 
     async def _end_overdue_tasks(self) -> int:
         async def together(tasks: Sequence[ClaimedTask]) -> int:
             return await end_overdue_tasks(self._database, self._bus, tasks, self._worker)
 
         limits = {"stop_grace": self._settings.stop_grace, "overrun": self._settings.overrun}
-        tasks = [ClaimedTask(**row) for row in await self._found("overdue_tasks", limits)]
+        tasks = [ClaimedTask(**row) for row in await self._found("reconciler/overdue_tasks", limits)]
         return await self._one_by_one.handle("end overdue task", tasks, together, _task)
 
     async def _found(self, query: str, more: Mapping[str, object] | None = None) -> list[Row]:

@@ -8,15 +8,15 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from ...statemachine.retry import Backoff
-from ..bus.letter import is_check, job_told
-from ..bus.port import DeadLetters, DeadMessage
+from ..bus.messages import is_check, job_id_of_body
+from ..bus.port import DeadLetteredMessage, DeadLetters
 from ..errors import BrokerError
 from ..logs import logger
 from ..store.database import Database
-from ..store.passing import passes
 from ..store.session import Note, Session
 from ..store.set_aside import Unhandled, set_aside
 from ..store.text import cleaned
+from ..store.transient import is_transient
 
 log = logger("dead_letters")
 AT_ONCE = 20
@@ -59,7 +59,7 @@ class DeadLetterReader:
         finally:
             await self._reader.close()
 
-    async def _recorded(self, dead: Sequence[DeadMessage]) -> Sequence[DeadMessage]:
+    async def _recorded(self, dead: Sequence[DeadLetteredMessage]) -> Sequence[DeadLetteredMessage]:
         """Tell of them, one by one where that fails together; return those that may be removed.
 
         One that cannot be told of stays where it is, and comes again when the broker's lock on it ends.
@@ -69,7 +69,7 @@ class DeadLetterReader:
         try:
             await self.tell(dead)
         except Exception as error:
-            if passes(error):
+            if is_transient(error):
                 raise
             if len(dead) > 1:
                 return [message for one in dead for message in await self._recorded([one])]
@@ -79,12 +79,12 @@ class DeadLetterReader:
             return ()
         return dead
 
-    async def tell(self, dead: Sequence[DeadMessage]) -> None:
+    async def tell(self, dead: Sequence[DeadLetteredMessage]) -> None:
         """Write each on its job's timeline, once; what belongs to no job is kept for the audit, and logged."""
-        named = [(message, job_told(message.envelope)) for message in dead if not is_check(message.envelope)]
+        named = [(message, job_id_of_body(message.envelope)) for message in dead if not is_check(message.envelope)]
         async with self._database.transaction() as session:
             job_ids = sorted({job_id for _, job_id in named if job_id is not None})
-            known = {row["job_id"] for row in await session.fetch("jobs_that_exist", {"job_ids": job_ids})}
+            known = {row["job_id"] for row in await session.fetch("relay/existing_jobs", {"job_ids": job_ids})}
             owned = [(message, job_id) for message, job_id in named if job_id is not None and job_id in known]
             orphans = [message for message, job_id in named if job_id not in known]
             await _tell_jobs(session, owned)
@@ -95,25 +95,25 @@ class DeadLetterReader:
             log.error("a dead letter of no job", **_data(message))
 
 
-async def _tell_jobs(session: Session, owned: Sequence[tuple[DeadMessage, str]]) -> None:
+async def _tell_jobs(session: Session, owned: Sequence[tuple[DeadLetteredMessage, str]]) -> None:
     job_ids = sorted({job_id for _, job_id in owned})
     asked = {"job_ids": job_ids, "message_ids": [_message_id(message) for message, _ in owned]}
-    told = {(row["job_id"], row["message_id"]) for row in await session.fetch("told_dead_letters", asked)}
+    told = {(row["job_id"], row["message_id"]) for row in await session.fetch("relay/recorded_dead_letters", asked)}
     fresh = {(job_id, _message_id(message)): message for message, job_id in reversed(owned)}
     await session.note(_note(message, at[0]) for at, message in fresh.items() if at not in told)
 
 
-async def _keep(session: Session, orphans: Sequence[DeadMessage]) -> None:
+async def _keep(session: Session, orphans: Sequence[DeadLetteredMessage]) -> None:
     """Keep them for as long as the audit tells of them; one that comes twice is kept once."""
     kept = [{**_data(message), "digest": sha256(message.envelope.body).hexdigest()} for message in orphans]
-    await session.run("keep_dead_letters", {name: [one[name] for one in kept] for name in KEPT})
+    await session.run("relay/keep_dead_letters", {name: [one[name] for one in kept] for name in KEPT})
 
 
-def _note(message: DeadMessage, job_id: str) -> Note:
+def _note(message: DeadLetteredMessage, job_id: str) -> Note:
     return Note(type="message_dead_lettered", job_id=job_id, data=_data(message))
 
 
-def _data(message: DeadMessage) -> dict[str, object]:
+def _data(message: DeadLetteredMessage) -> dict[str, object]:
     return {
         "reason": cleaned(message.reason, SHOWN),
         "description": cleaned(message.description),
@@ -124,5 +124,5 @@ def _data(message: DeadMessage) -> dict[str, object]:
     }
 
 
-def _message_id(message: DeadMessage) -> str:
+def _message_id(message: DeadLetteredMessage) -> str:
     return cleaned(message.envelope.message_id, SHOWN)

@@ -12,15 +12,15 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from ...statemachine.retry import Backoff
-from ..bus.letter import Kind, Letter
-from ..bus.port import Lane, Sender
+from ..bus.messages import Kind, OutgoingMessage
+from ..bus.port import QueueRoute, Sender
 from ..errors import BrokerError
 from ..logs import logger
 from ..store.database import Database
-from ..store.outbox import Sending, Taking, confirm, take, to_take
-from ..store.passing import is_of_rows
 from ..store.session import Row
+from ..store.transient import is_row_error
 from ..store.unclaimable import Unclaimable
+from .outbox import Sending, Taking, confirm, take, to_take
 
 log = logger("relay")
 LOOK_AHEAD = 5.0
@@ -32,14 +32,14 @@ class Relay:
     Several processes may run one for the same queue: each row is taken by one of them.
     """
 
-    def __init__(self, database: Database, lane: Lane, sender: Sender, sending: Sending, poll: float) -> None:
+    def __init__(self, database: Database, route: QueueRoute, sender: Sender, sending: Sending, poll: float) -> None:
         self._database = database
-        self._lane = lane
+        self._routes = route
         self._sender = sender
         self._sending = sending
         self._poll = poll
         self._woken = asyncio.Event()
-        self._untakeable = Unclaimable(database, f"relay of {lane.queue}")
+        self._untakeable = Unclaimable(database, f"relay of {route.queue}")
         self._backoff = Backoff(first=0.2, most=10)
         self._send_again = Backoff(first=0.1, most=2)
         self._looked_ahead = float("-inf")
@@ -84,7 +84,7 @@ class Relay:
         Raises BrokerError where they could not be sent: they stay due.
         """
         sent = 0
-        for kind in self._lane.types:
+        for kind in self._routes.types:
             while letters := await self._taken(kind, ahead=True):
                 await self._send(kind, letters)
                 sent += len(letters)
@@ -98,7 +98,7 @@ class Relay:
         full = False
         if monotonic() - self._failed_last > 2 * self._sending.relay_lease:
             self._failed_first = None  # what could not be sent would have been taken again since
-        for kind in self._lane.types:
+        for kind in self._routes.types:
             letters = await self._taken(kind, ahead=ahead)
             if letters:
                 await self._send(kind, letters)
@@ -108,10 +108,10 @@ class Relay:
             self._looked_ahead = monotonic()
         return full
 
-    async def _taken(self, kind: Kind, *, ahead: bool) -> Sequence[Letter]:
-        taking = Taking(kind=kind, types=self._lane.types[kind], sending=self._sending, ahead=ahead)
+    async def _taken(self, kind: Kind, *, ahead: bool) -> Sequence[OutgoingMessage]:
+        taking = Taking(kind=kind, types=self._routes.types[kind], sending=self._sending, ahead=ahead)
 
-        async def claim(limit: int, without: Sequence[str]) -> Sequence[Letter]:
+        async def claim(limit: int, without: Sequence[str]) -> Sequence[OutgoingMessage]:
             async with self._database.transaction() as session:
                 return await take(session, taking, limit, without)
 
@@ -121,19 +121,19 @@ class Relay:
 
         return await self._untakeable.claim(f"send {kind}", self._sending.at_once, claim, due)
 
-    async def _send(self, kind: Kind, letters: Sequence[Letter]) -> None:
+    async def _send(self, kind: Kind, letters: Sequence[OutgoingMessage]) -> None:
         """Send and confirm; outside any transaction, for a broker may take its time."""
         await self._sent_within_lease(letters)
         self._failed_first = None
         await self._confirm(kind, letters)
 
-    async def _confirm(self, kind: Kind, letters: Sequence[Letter]) -> None:
+    async def _confirm(self, kind: Kind, letters: Sequence[OutgoingMessage]) -> None:
         """What cannot be confirmed is sent again when the relay's lease on it has ended."""
         try:
             async with self._database.transaction() as session:
                 await confirm(session, kind, letters, self._sending)
         except psycopg.Error as error:
-            if not is_of_rows(error):
+            if not is_row_error(error):
                 raise
             if len(letters) == 1:
                 log.warning("a sent message cannot be confirmed", key=letters[0].hint.key, error=str(error).strip())
@@ -141,7 +141,7 @@ class Relay:
             for letter in letters:
                 await self._confirm(kind, [letter])
 
-    async def _sent_within_lease(self, letters: Sequence[Letter]) -> None:
+    async def _sent_within_lease(self, letters: Sequence[OutgoingMessage]) -> None:
         """Try again with the same ids while nobody else may take the rows. Raises BrokerError."""
         until = monotonic() + self._sending.relay_lease / 2
         failures = 0
@@ -153,7 +153,7 @@ class Relay:
                 delay = self._send_again.delay(failures)
                 if error.lasting or monotonic() + delay > until:
                     raise
-                log.info("sending again", queue=self._lane.queue, messages=len(letters), error=str(error))
+                log.info("sending again", queue=self._routes.queue, messages=len(letters), error=str(error))
                 await asyncio.sleep(delay)
 
     def _tell(self, error: Exception, failures: int) -> None:
@@ -162,7 +162,7 @@ class Relay:
             self._failed_first = self._failed_last
         if failures == 1:
             said = log.error if isinstance(error, BrokerError) and error.lasting else log.warning
-            said("nothing can be sent; trying again", queue=self._lane.queue, error=str(error).strip())
+            said("nothing can be sent; trying again", queue=self._routes.queue, error=str(error).strip())
 
     async def _sleep(self) -> None:
         try:

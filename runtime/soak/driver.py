@@ -142,7 +142,7 @@ class Driver:
 
     async def _there(self, job_ids: Iterable[str]) -> set[str]:
         async with self._app.database.session() as session:
-            rows = await session.fetch("jobs_that_exist", {"job_ids": list(job_ids)})
+            rows = await session.fetch("relay/existing_jobs", {"job_ids": list(job_ids)})
         return {row["job_id"] for row in rows}
 
     async def _see_to(self, job_id: str, one: Submitted, status: str, settled: float | None) -> None:

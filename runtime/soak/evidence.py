@@ -57,9 +57,9 @@ async def read_evidence(database: Database, job_id: str, file: Path, deeds: Deed
     """Read one job. The lines are read last: a line can be older than its event, never younger than its completion."""
     asked = {"job_id": job_id}
     async with database.transaction() as session:
-        await session.run("read_only_snapshot")
-        (job,) = await session.fetch("load_job", asked)
-        stages = await session.fetch("load_stages", asked)
+        await session.run("store/read_only_snapshot")
+        (job,) = await session.fetch("flow/load_job", asked)
+        stages = await session.fetch("flow/load_stages", asked)
         tasks = await session.fetch("soak/tasks_of_job", asked)
         callbacks = await session.fetch("soak/callbacks_of_job", asked)
         events = await session.fetch("soak/events_of_job", asked)

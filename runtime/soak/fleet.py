@@ -17,7 +17,7 @@ from ..settings import Settings
 from .figures import Figures
 from .pause import Pause
 
-CHILD = "coremachine.runtime.handlers.child"
+CHILD = "coremachine.runtime.executor.child"
 STARTED = '"worker started"'
 NAMED = '"worker": "'
 ERROR = '"level": "error"'

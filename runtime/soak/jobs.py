@@ -22,7 +22,7 @@ HANGS = 600.0
 DIES = 9
 
 
-def endure(seed: int, file: str, context: TaskContext) -> None:
+def retry_until_available(seed: int, file: str, context: TaskContext) -> None:
     """What every handler does, in a thread or in a process."""
     leave_line(file, "start", context)
     context.wait(planned_seconds(seed, context.stage, context.index, context.attempt))
@@ -54,49 +54,49 @@ def _end_as_planned(seed: int, file: str, context: TaskContext) -> None:
 @task(retries=HABITS["plan"].attempts - 1, backoff=SOON)
 def soak_plan(seed: int, file: str, context: TaskContext) -> list[int]:
     """Answer with the numbers to work on."""
-    endure(seed, file, context)
+    retry_until_available(seed, file, context)
     return planned_numbers(seed)
 
 
 @task(retries=HABITS["work"].attempts - 1, backoff=SOON)
 def soak_work(number: int, seed: int, file: str, context: TaskContext) -> int:
     """Treble a number."""
-    endure(seed, file, context)
+    retry_until_available(seed, file, context)
     return 3 * number
 
 
 @task(retries=HABITS["collect"].attempts - 1, backoff=SOON)
 def soak_collect(found: list[int], seed: int, file: str, context: TaskContext) -> list[int]:
     """Answer with every result, in order."""
-    endure(seed, file, context)
+    retry_until_available(seed, file, context)
     return found
 
 
 @task
 def soak_sibling(number: int, seed: int, file: str, context: TaskContext) -> int:
     """Treble a number, at the first attempt or never."""
-    endure(seed, file, context)
+    retry_until_available(seed, file, context)
     return 3 * number
 
 
 @task(retries=HABITS["settle"].attempts - 1, backoff=SOON)
 def soak_settle(found: list[int], seed: int, file: str, context: TaskContext) -> list[int]:
     """Answer with every result, in order."""
-    endure(seed, file, context)
+    retry_until_available(seed, file, context)
     return found
 
 
 @task(retries=HABITS["child"].attempts - 1, backoff=SOON, process=True, timeout=TIMEOUT)
 def soak_child(number: int, seed: int, file: str, context: TaskContext) -> int:
     """Treble a number in a process of its own, which may hang or die."""
-    endure(seed, file, context)
+    retry_until_available(seed, file, context)
     return 3 * number
 
 
 @task
 def soak_sum(found: list[int], seed: int, file: str, context: TaskContext) -> int:
     """Add the numbers up."""
-    endure(seed, file, context)
+    retry_until_available(seed, file, context)
     return sum(found)
 
 
@@ -117,14 +117,14 @@ async def soak_wave(number: int, seed: int, file: str, context: TaskContext) -> 
 @task(retries=HABITS["first"].attempts - 1, backoff=SOON, timeout=TIMEOUT)
 def soak_first(seed: int, file: str, context: TaskContext) -> int:
     """Take seconds, and hang at times."""
-    endure(seed, file, context)
+    retry_until_available(seed, file, context)
     return len(planned_numbers(seed))
 
 
 @task(retries=HABITS["second"].attempts - 1, backoff=SOON)
 def soak_second(number: int, seed: int, file: str, context: TaskContext) -> int:
     """Take seconds again."""
-    endure(seed, file, context)
+    retry_until_available(seed, file, context)
     return number + 1
 
 

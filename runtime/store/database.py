@@ -143,7 +143,7 @@ class Database:
             async with self.session() as session:
                 return await work(session)
 
-        return await self.outage.endure(attempt)
+        return await self.outage.retry_until_available(attempt)
 
     async def commit_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """Do `work` in a transaction as often as it takes until it is committed, which happens once.
@@ -159,11 +159,11 @@ class Database:
             tried.clear()
             async with self._begun() as session:
                 done = await work(session)
-                (row,) = await session.fetch("transaction_id")
+                (row,) = await session.fetch("store/transaction_id")
                 tried.append((row["transaction_id"], done, session))
             return done
 
-        done = await self.outage.endure(attempt)
+        done = await self.outage.retry_until_available(attempt)
         self._reports.say(tried[0][2].reports)
         return done
 
@@ -181,7 +181,7 @@ class Database:
 
     async def _was_committed(self, number: str) -> bool:
         async with self.session() as session:
-            (row,) = await session.fetch("transaction_status", {"transaction_id": number})
+            (row,) = await session.fetch("store/transaction_status", {"transaction_id": number})
         if row["status"] == "in progress":
             raise psycopg.OperationalError(f"transaction {number} is still under way")
         return bool(row["status"] == "committed")
@@ -230,7 +230,7 @@ class Database:
         for name, value in SESSION.items():
             await connection.execute(f"SET {name} = '{value}'".encode())
         role = worker_role(self.schema)
-        cursor = await connection.execute(query("take_role", self.schema), {"role": role})
+        cursor = await connection.execute(query("store/take_role", self.schema), {"role": role})
         if await cursor.fetchone() is None:
             await self._tell_role_not_taken(connection, role)
         set_json_loads(read_json, connection)
@@ -238,7 +238,7 @@ class Database:
 
     async def _tell_role_not_taken(self, connection: Connection, role: str) -> None:
         """Warn once of a login that stays what it is. Where there is no role, there is no schema either."""
-        cursor = await connection.execute(query("role_not_taken", self.schema), {"role": role})
+        cursor = await connection.execute(query("store/role_not_taken", self.schema), {"role": role})
         found = await cursor.fetchone()
         if found is not None and found["role_exists"] and not self._told_of_role:
             self._told_of_role = True

@@ -55,7 +55,7 @@ async def installed_parts(connection: Owner, schema: str) -> dict[str, str]:
     row = await cursor.fetchone()
     if row is None or row["found"] is None:
         return {}
-    cursor = await connection.execute(query("installed_parts", schema))
+    cursor = await connection.execute(query("store/installed_parts", schema))
     return {row["part"]: row["digest"] for row in await cursor.fetchall()}
 
 
@@ -80,6 +80,6 @@ async def drift(connection: Owner, records: Schema, schema: str) -> list[str]:
 
 
 async def _catalog(connection: Owner, namespace: str, schema: str) -> dict[tuple[str, str], str]:
-    cursor = await connection.execute(query("catalog", schema), {"namespace": namespace})
+    cursor = await connection.execute(query("store/catalog", schema), {"namespace": namespace})
     rows = await cursor.fetchall()
     return {(row["kind"], row["name"]): row["definition"].replace(f"{namespace}.", f"{schema}.") for row in rows}

@@ -12,7 +12,7 @@ from psycopg_pool import PoolClosed
 
 from ...statemachine.retry import Backoff
 from ..logs import logger
-from .passing import passes
+from .transient import is_transient
 
 T = TypeVar("T")
 log = logger("database")
@@ -28,14 +28,15 @@ logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
 class Outage:
-    """Shared by all that needs the database. It lasts until each party that failed has got through again.
+    """Shared by everything in the process that uses the database. It ends when each failed participant succeeds again.
 
-    `mend` is awaited before the end is told: connections that were lost and not yet used belong to the same outage.
+    `check_connections` is awaited before the end is logged: lost connections that nobody has used yet belong to the
+    same outage.
     """
 
-    def __init__(self, mend: Callable[[], Awaitable[None]]) -> None:
-        self._mend = mend
-        self._failing: set[Party] = set()
+    def __init__(self, check_connections: Callable[[], Awaitable[None]]) -> None:
+        self._check_connections = check_connections
+        self._failing: set[OutageParticipant] = set()
         self._since: float | None = None
         self._ended = ""
         self._through = asyncio.Event()
@@ -46,16 +47,16 @@ class Outage:
         """Whether it goes on."""
         return self._since is not None
 
-    def party(self) -> "Party":
-        """A new party, for something that needs the database and tries again."""
-        return Party(self)
+    def participant(self) -> "OutageParticipant":
+        """A new participant, for something that needs the database and tries again."""
+        return OutageParticipant(self)
 
-    async def endure(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def retry_until_available(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work` as often as it takes until no lost connection and no temporary trouble interrupts it.
 
         What the database refuses, and is no outage, is tried MOST_REFUSALS times and then raised.
         """
-        party, refusals = self.party(), 0
+        participant, refusals = self.participant(), 0
         try:
             while True:
                 try:
@@ -63,22 +64,22 @@ class Outage:
                 except PoolClosed:
                     raise
                 except psycopg.OperationalError as error:
-                    if passes(error):
-                        await party.wait(error)
+                    if is_transient(error):
+                        await participant.wait(error)
                         continue
                     refusals += 1
                     if refusals == MOST_REFUSALS:
                         raise
                     await asyncio.sleep(BACKOFF.delay(refusals))
                 else:
-                    party.through()
+                    participant.succeeded()
                     return done
         finally:
-            party.leave()
+            participant.leave()
 
-    def begins(self, party: "Party", error: BaseException | str) -> None:
-        """Note that a party has failed."""
-        self._failing.add(party)
+    def participant_failed(self, participant: "OutageParticipant", error: BaseException | str) -> None:
+        """Note that a participant has failed."""
+        self._failing.add(participant)
         if self._since is None:
             self._since = time.monotonic()
             code = getattr(error, "sqlstate", None)
@@ -86,18 +87,18 @@ class Outage:
             begun, self._ended = _REFUSING if reached else _UNREACHABLE
             log.warning(begun, error=str(error).strip())
 
-    def passes(self, party: "Party") -> None:
-        """Note that a party has got through. Where it had failed, the others need not wait longer before they try."""
-        if party in self._failing:
-            self._failing.remove(party)
+    def participant_succeeded(self, participant: "OutageParticipant") -> None:
+        """Record that a participant succeeded. If it had failed, the others retry at once."""
+        if participant in self._failing:
+            self._failing.remove(participant)
             self._through.set()
             self._through = asyncio.Event()
         if not self._failing and self._ending is None:
             self._ending = asyncio.ensure_future(self._end())
 
-    def forget(self, party: "Party") -> None:
-        """A party gives up."""
-        self._failing.discard(party)
+    def participant_left(self, participant: "OutageParticipant") -> None:
+        """A participant gives up."""
+        self._failing.discard(participant)
 
     async def pause(self, failures: int) -> None:
         """Wait as long as the back-off says, or until somebody has got through."""
@@ -107,14 +108,14 @@ class Outage:
 
     async def _end(self) -> None:
         with suppress(psycopg.Error):
-            await self._mend()
+            await self._check_connections()
         self._ending = None
         if not self._failing and self._since is not None:
             log.info(self._ended, lasted_s=round(time.monotonic() - self._since, 1))
             self._since = None
 
 
-class Party:
+class OutageParticipant:
     """Something that needs the database: it says when it failed, and when it has got through again."""
 
     def __init__(self, outage: Outage) -> None:
@@ -124,19 +125,19 @@ class Party:
     def failed(self, error: BaseException | str) -> None:
         """It has failed, and will try again."""
         self._failures += 1
-        self._outage.begins(self, error)
+        self._outage.participant_failed(self, error)
 
     async def wait(self, error: BaseException) -> None:
         """It has failed; return when it is to try again."""
         self.failed(error)
         await self._outage.pause(self._failures)
 
-    def through(self) -> None:
+    def succeeded(self) -> None:
         """It has done what it wanted."""
         self._failures = 0
         if self._outage.open:
-            self._outage.passes(self)
+            self._outage.participant_succeeded(self)
 
     def leave(self) -> None:
         """It tries no more."""
-        self._outage.forget(self)
+        self._outage.participant_left(self)

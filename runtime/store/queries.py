@@ -1,10 +1,10 @@
-"""The hand-written statements: one a file in runtime/queries, read once."""
+"""The hand-written statements: one a file in runtime/sql, read once."""
 
 import re
 from functools import cache
 from importlib.resources import files
 
-from .. import queries
+from .. import sql
 
 FOUNDING = re.compile(r"\bapp\.")
 
@@ -12,5 +12,5 @@ FOUNDING = re.compile(r"\bapp\.")
 @cache
 def query(name: str, schema: str) -> bytes:
     """The statement in `name`.sql, with the schema `app` replaced by `schema`."""
-    text = files(queries).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    text = files(sql).joinpath(f"{name}.sql").read_text(encoding="utf-8")
     return FOUNDING.sub(f"{schema}.", text).encode()

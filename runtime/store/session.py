@@ -183,7 +183,7 @@ class Session:
             columns: dict[str, object] = {name: [getattr(note, name) for note in listed] for name in names}
             columns["status"] = [note.status or STATUS_OF_NOTE[note.type] for note in listed]
             columns["data"] = [json.dumps(note.data) for note in listed]
-            await self.run("write_notes", columns)
+            await self.run("store/write_notes", columns)
 
     async def _expect(self, answer: Answer, lost: LostRaceError) -> None:
         self._expected.append((answer, lost))

@@ -39,7 +39,7 @@ async def set_aside(database: Database, step: str, unhandled: Sequence[Unhandled
         "most": MOST_SECONDS,
     }
     async with database.transaction() as session:
-        rows = await session.fetch("set_aside", given)
+        rows = await session.fetch("store/set_aside", given)
         seconds = {row["item"]: float(row["seconds"]) for row in rows}
         for item, (job_id, data) in told.items():
             session.report(

@@ -12,9 +12,9 @@ import psycopg
 
 from ..logs import logger
 from .database import Database
-from .passing import is_of_rows
 from .session import Row
 from .set_aside import FIRST_SECONDS, Unhandled, set_aside
+from .transient import is_row_error
 
 T = TypeVar("T")
 log = logger("claims")
@@ -51,7 +51,7 @@ class Unclaimable:
         try:
             return await claim(limit, self.keys(step))
         except Exception as error:
-            if not is_of_rows(error):
+            if not is_row_error(error):
                 raise
         without = self.keys(step)
         tried = await due(limit, without)
@@ -62,7 +62,7 @@ class Unclaimable:
             try:
                 won += await claim(1, [*without, *(keys - {row["key"]})])
             except Exception as error:
-                if is_of_rows(error):
+                if is_row_error(error):
                     unhandled.append(Unhandled(row["key"], row["job_id"], error))
                 elif won:
                     break

@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from typing import cast
 
 from ...diagrams.timeline import TimelineEvent
-from ..app.why import Why
+from ..app.diagnose import Why
 from ..store.session import Row
 from .access import Visitor
 from .bodies import Event, JobDetail, JobLine, Stage, TaskDetail, TaskLine

@@ -12,7 +12,7 @@ from fastapi import Request
 from starlette.responses import StreamingResponse
 
 from ..app import AsyncCoreMachine
-from ..app.history import EventMark, read_events_after
+from ..app.history import EventCursor, read_events_after
 from ..store.session import Row
 from .access import Visitor
 from .problems import AskedWronglyError
@@ -31,20 +31,20 @@ def wants_stream(request: Request) -> bool:
     return STREAM in request.headers.get("accept", "")
 
 
-def mark_of(text: str | None) -> EventMark:
+def mark_of(text: str | None) -> EventCursor:
     """The mark that a `Last-Event-ID` stands for. Raises AskedWronglyError."""
     if not text:
-        return EventMark()
+        return EventCursor()
     found = MARK.fullmatch(text)
     if found is None:
         raise AskedWronglyError(
             "Last-Event-ID", f"{text[:40]!r} is no id of this stream", "send the id of an event of it, or none"
         )
-    return EventMark(int(found[1]), int(found[2]))
+    return EventCursor(int(found[1]), int(found[2]))
 
 
 def job_stream(
-    request: Request, machine: AsyncCoreMachine, visitor: Visitor, job_id: str, mark: EventMark
+    request: Request, machine: AsyncCoreMachine, visitor: Visitor, job_id: str, mark: EventCursor
 ) -> StreamingResponse:
     """Every event of a job after `mark`, each once, in an order that no later commit can change."""
 

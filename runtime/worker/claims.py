@@ -7,16 +7,16 @@ import psycopg
 from ...sql_generator.claims import claim_by_key_statement
 from ...statemachine.lifecycles import CALLBACK, TASK
 from ...statemachine.machine import Subject, WrittenEvent, machine_of
-from ..bus.letter import Envelope, Hint, Kind, UnreadableMessageError, read_hint
+from ..bus.messages import Kind, MessageRef, ReceivedMessage, UnreadableMessageError, read_message_ref
 from ..bus.port import Work
-from ..bus.verdict import Abandon, Complete, DeadLetter, RetryLater, Verdict
+from ..bus.settlement import Abandon, Complete, DeadLetter, Redirect, Settlement
+from ..leases.lease_table import LeaseTable
+from ..relay.outbox import RECORDS, postpone, tell_queued
 from ..store.database import Database
-from ..store.outbox import RECORDS, postpone, tell_queued
-from ..store.passing import is_of_rows
 from ..store.rows import ClaimedCallback, JobMessage
 from ..store.session import Row, Session, event_parameters
 from ..store.set_aside import Unhandled, set_aside
-from .held import Held
+from ..store.transient import is_row_error
 
 ELSEWHERE = 5.0
 """Seconds after which a message for another worker is sent anew."""
@@ -32,7 +32,7 @@ class Claimer:
         self,
         database: Database,
         *,
-        held: Held,
+        held: LeaseTable,
         owner: str,
         lease: float,
         types: Mapping[Kind, Sequence[str]],
@@ -51,7 +51,7 @@ class Claimer:
         """Claim up to `limit` due rows of a kind."""
         return await self._due[kind](limit)
 
-    async def named(self, envelopes: Sequence[Envelope]) -> tuple[Sequence[Work], Sequence[Verdict]]:
+    async def named(self, envelopes: Sequence[ReceivedMessage]) -> tuple[Sequence[Work], Sequence[Settlement]]:
         """Claim the rows that messages speak of: together, or one by one where one of them cannot be claimed.
 
         The message of such a row is given back, and the row set aside.
@@ -59,38 +59,38 @@ class Claimer:
         try:
             return await self._named(envelopes)
         except psycopg.Error as error:
-            if not is_of_rows(error):
+            if not is_row_error(error):
                 raise
             if len(envelopes) == 1:
-                hint = read_hint(envelopes[0])
+                hint = read_message_ref(envelopes[0])
                 step = f"claim {hint.kind}"
                 await set_aside(self._database, step, [Unhandled(hint.key, hint.job_id, error)], self._owner)
                 return (), [Abandon(f"{hint.kind} {hint.key} cannot be claimed")]
         apart = [await self.named([envelope]) for envelope in envelopes]
-        return [work for works, _ in apart for work in works], [verdict for _, (verdict,) in apart]
+        return [work for works, _ in apart for work in works], [settlement for _, (settlement,) in apart]
 
-    async def _named(self, envelopes: Sequence[Envelope]) -> tuple[Sequence[Work], Sequence[Verdict]]:
+    async def _named(self, envelopes: Sequence[ReceivedMessage]) -> tuple[Sequence[Work], Sequence[Settlement]]:
         """Claim the rows that messages speak of: one statement for each kind, its own transaction.
 
         A message whose row somebody else has, or has had, is complete: it was a hint, and there is nothing to do. One
         that nobody could ever handle is a dead letter. One for another worker is sent anew.
         """
-        verdicts: dict[int, Verdict] = {}
-        hints: dict[Kind, dict[int, Hint]] = {}
+        settlements: dict[int, Settlement] = {}
+        hints: dict[Kind, dict[int, MessageRef]] = {}
         for index, envelope in enumerate(envelopes):
             try:
-                hint = read_hint(envelope)
+                hint = read_message_ref(envelope)
                 hints.setdefault(hint.kind, {})[index] = hint
             except UnreadableMessageError as error:
-                verdicts[index] = DeadLetter(error.reason, error.description)
+                settlements[index] = DeadLetter(error.reason, error.description)
         won: list[Work] = []
         for kind, asked in hints.items():
             works, said = await self._claim(kind, asked)
             won += works
-            verdicts |= said
-        return won, [verdicts[index] for index in range(len(envelopes))]
+            settlements |= said
+        return won, [settlements[index] for index in range(len(envelopes))]
 
-    async def _claim(self, kind: Kind, asked: Mapping[int, Hint]) -> tuple[Sequence[Work], dict[int, Verdict]]:
+    async def _claim(self, kind: Kind, asked: Mapping[int, MessageRef]) -> tuple[Sequence[Work], dict[int, Settlement]]:
         with self._held.claiming(kind) as leases:
             async with self._database.transaction() as session:
                 rows = await self._rows(session, kind, list(asked.values()))
@@ -100,13 +100,13 @@ class Claimer:
                     # it was this message that won: a claim raises the lease number by one
                     if numbers.get(hint.key) == hint.lease_number + 1:
                         first.setdefault(hint.key, index)
-                verdicts: dict[int, Verdict] = {index: Complete("claimed") for index in first.values()}
-                lost = {index: hint for index, hint in asked.items() if index not in verdicts}
-                verdicts |= await self._judge(session, kind, lost, set(numbers))
+                settlements: dict[int, Settlement] = {index: Complete("claimed") for index in first.values()}
+                lost = {index: hint for index, hint in asked.items() if index not in settlements}
+                settlements |= await self._judge(session, kind, lost, set(numbers))
             leases.update(numbers)
-        return self._works(kind, rows), verdicts
+        return self._works(kind, rows), settlements
 
-    async def _rows(self, session: Session, kind: Kind, hints: Sequence[Hint]) -> list[Row]:
+    async def _rows(self, session: Session, kind: Kind, hints: Sequence[MessageRef]) -> list[Row]:
         given = {
             "keys": [hint.key for hint in hints],
             "lease_numbers": [hint.lease_number for hint in hints],
@@ -115,7 +115,7 @@ class Claimer:
             "lease": self._lease,
         }
         if kind == "job":
-            rows = await session.fetch("claim_job_messages_by_key", given)
+            rows = await session.fetch("worker/claim_job_messages_by_key", given)
             await tell_queued(session, [row["key"] for row in rows])
             return rows
         given |= event_parameters(claiming(kind, self._owner))
@@ -130,22 +130,24 @@ class Claimer:
             case "task":
                 return self._calls(rows)
 
-    async def _judge(self, session: Session, kind: Kind, lost: Mapping[int, Hint], won: set[str]) -> dict[int, Verdict]:
+    async def _judge(
+        self, session: Session, kind: Kind, lost: Mapping[int, MessageRef], won: set[str]
+    ) -> dict[int, Settlement]:
         """Why a claim was lost, and so what becomes of the message."""
         if not lost:
             return {}
         keys = {"keys": [hint.key for hint in lost.values()]}
-        rows = {row["key"]: row for row in await session.fetch(f"rows_of_messages/{kind}", keys)}
-        verdicts: dict[int, Verdict] = {}
+        rows = {row["key"]: row for row in await session.fetch(f"worker/rows_of_messages/{kind}", keys)}
+        settlements: dict[int, Settlement] = {}
         for index, hint in lost.items():
-            verdict = Complete("a copy") if hint.key in won else _lost(hint, rows.get(hint.key), self._types[kind])
-            if isinstance(verdict, RetryLater) and not await postpone(session, hint, verdict.delay):
-                verdict = Complete("claimed meanwhile")
-            verdicts[index] = verdict
-        return verdicts
+            settlement = Complete("a copy") if hint.key in won else _lost(hint, rows.get(hint.key), self._types[kind])
+            if isinstance(settlement, Redirect) and not await postpone(session, hint, settlement.delay):
+                settlement = Complete("claimed meanwhile")
+            settlements[index] = settlement
+        return settlements
 
 
-def _lost(hint: Hint, row: Row | None, types: Sequence[str]) -> Verdict:
+def _lost(hint: MessageRef, row: Row | None, types: Sequence[str]) -> Settlement:
     what = f"{hint.kind} {hint.key}"
     if row is None:
         return DeadLetter("NoSuchRow", f"there is no {what}")
@@ -156,7 +158,7 @@ def _lost(hint: Hint, row: Row | None, types: Sequence[str]) -> Verdict:
     if row["lease_number"] != hint.lease_number:
         return Complete(f"{what} has been claimed since: its lease number is {row['lease_number']}")
     if row["type"] not in types:
-        return RetryLater(ELSEWHERE, f"{row['type']} is not declared here")
+        return Redirect(ELSEWHERE, f"{row['type']} is not declared here")
     return Abandon(f"{what} was held by somebody who let go of it")
 
 

@@ -7,12 +7,12 @@ import psycopg
 from ...statemachine.job import Job
 from ..flow.flow import Done, Flow, Takes
 from ..flow.handle_job import handle_job_message, handle_where_claimed
-from ..flow.put_off import put_off
+from ..flow.retry_later import put_off
+from ..leases.lease_table import LeaseTable
 from ..logs import logger
 from ..store.rows import JobMessage
 from ..store.session import Row, Session
 from ..store.unclaimable import Unclaimable
-from .held import Held
 
 log = logger("worker")
 
@@ -20,7 +20,9 @@ log = logger("worker")
 class JobMessages:
     """Claims and handles for one worker, which takes only the messages of the jobs that it declares."""
 
-    def __init__(self, flow: Flow, jobs: Mapping[str, Job], held: Held, lease: float, unclaimable: Unclaimable) -> None:
+    def __init__(
+        self, flow: Flow, jobs: Mapping[str, Job], held: LeaseTable, lease: float, unclaimable: Unclaimable
+    ) -> None:
         self._flow = flow
         self._jobs = jobs
         self._held = held
@@ -36,7 +38,7 @@ class JobMessages:
 
         async def due(limit: int, without: Sequence[str]) -> Sequence[Row]:
             async with self._flow.database.session() as session:
-                return await session.fetch("due_jobs", {"kinds": kinds, "without": without, "limit": limit})
+                return await session.fetch("relay/due_jobs", {"kinds": kinds, "without": without, "limit": limit})
 
         async def claim(limit: int, without: Sequence[str]) -> Sequence[JobMessage]:
             wanted = {"kinds": kinds, "limit": limit, "owner": self._flow.owner, "lease": self._lease}
@@ -48,7 +50,7 @@ class JobMessages:
         """Do what is next, and do not raise: what fails is put off."""
         outage = self._flow.database.outage
         try:
-            done = await outage.endure(lambda: handle_job_message(self._flow, self._jobs, message))
+            done = await outage.retry_until_available(lambda: handle_job_message(self._flow, self._jobs, message))
             _handled(message, done)
         except Exception as failure:  # noqa: BLE001 - logged, told by an event, and counted in put_off
             await self._put_off(message, failure)
@@ -72,7 +74,7 @@ class JobMessages:
     async def _claim(self, wanted: Mapping[str, object]) -> Sequence[JobMessage]:
         with self._held.claiming("job") as won:
             async with self._flow.database.session() as session:
-                rows = await session.fetch("claim_job_messages", wanted)
+                rows = await session.fetch("worker/claim_job_messages", wanted)
             messages = [JobMessage.of(row) for row in rows]
             won.update({message.job_id: message.lease_number for message in messages})
         return messages
@@ -93,7 +95,7 @@ class JobMessages:
     async def _claimed(
         self, session: Session, wanted: Mapping[str, object], begun: list[JobMessage], taker: Takes
     ) -> tuple[Sequence[JobMessage], Done | None]:
-        rows = await session.fetch("claim_job_messages", wanted)
+        rows = await session.fetch("worker/claim_job_messages", wanted)
         messages = [JobMessage.of(row) for row in rows]
         if len(rows) != 1:
             return messages, None

@@ -15,12 +15,18 @@ from ...statemachine.job import Job
 from ...statemachine.records import Record
 from ...statemachine.tables import CALLBACKS, TASKS
 from ...statemachine.task import Task
-from ..bus.letter import Kind
-from ..bus.port import Bus, Intake
+from ..bus.messages import Kind
+from ..bus.port import Bus, WorkSource
+from ..executor.batch_completer import BatchCompleter
+from ..executor.call import Call
+from ..executor.cancelling import cancel_all
+from ..executor.prefetch_policy import PrefetchPolicy
+from ..executor.runner import Runner
+from ..executor.task_executor import TaskExecutor
 from ..flow.callback import run_callback
 from ..flow.flow import Flow, Takes, taking_none
-from ..handlers.call import Call
-from ..handlers.runner import Runner
+from ..leases.lease_table import LeaseTable
+from ..leases.renewer import LeaseRenewer
 from ..logs import logger
 from ..reconciler import Reconciler
 from ..settings import Settings
@@ -29,22 +35,16 @@ from ..store.failures import Failures
 from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage, StageRow
 from ..store.session import Claim, Note, Row
 from ..store.unclaimable import Unclaimable
-from .cancelling import cancel_all
+from .broker_loops import BrokerLoops
+from .claim_on_open import Taking
 from .claims import Claimer, claiming
-from .feed import Apart, Crew, Feed
-from .hands import Hands
-from .held import Held
 from .job_messages import JobMessages
-from .leases import LeaseKeeper
 from .loops import Loops
-from .pace import Pace
-from .posting import Posting
-from .settler import Settler
-from .shared import Shared
-from .taking import Taking
+from .producer import ConcurrentExecutor, Executor, Producer
+from .shared_executor import SharedExecutor
 
 log = logger("worker")
-PLACES: Mapping[Kind, int] = {"job": 4, "callback": 4}
+SLOTS: Mapping[Kind, int] = {"job": 4, "callback": 4}
 CLAIM_SECONDS = 5.0
 
 
@@ -67,7 +67,7 @@ class Worker:
         self._tasks: dict[str, Task[..., Any]] = {name: task for job in jobs for name, task in job.tasks.items()}
         self._settings = settings
         self._more = more or {}
-        self._held = Held()
+        self._held = LeaseTable()
         self._unclaimable = Unclaimable(database, self.name)
         self._stopping = asyncio.Event()
         self._turn = 0
@@ -80,11 +80,11 @@ class Worker:
         """Done once the outcome of `work`, which has been claimed and not yet begun, is committed or given up."""
         match work:
             case JobMessage():
-                return self._held.watch("job", work.job_id, work.lease_number)
+                return self._held.done_future("job", work.job_id, work.lease_number)
             case ClaimedCallback():
-                return self._held.watch("callback", work.key, work.lease_number)
+                return self._held.done_future("callback", work.key, work.lease_number)
             case Call():
-                return self._held.watch("task", work.task.key, work.task.lease_number)
+                return self._held.done_future("task", work.task.key, work.task.lease_number)
             case _:
                 raise TypeError(f"{work!r} was not claimed here")
 
@@ -92,20 +92,20 @@ class Worker:
         """Work until `stop` is called, or until nothing that this worker could do is left, if `until_idle`."""
         settings = self._settings
         self._runner = Runner(self._database, self._tasks, settings.concurrency)
-        self._settler = Settler(self._database, self._bus, self._held, self.name)
-        pace = Pace(settings.concurrency, settings.prefetch)
-        self._hands = Hands(self._runner, pace, settings.concurrency, self._settler)
+        self._completer = BatchCompleter(self._database, self._bus, self._held, self.name)
+        prefetch_policy = PrefetchPolicy(settings.concurrency, settings.prefetch)
+        self._hands = TaskExecutor(self._runner, prefetch_policy, settings.concurrency, self._completer)
         self._flow = Flow(self._database, self._bus, self.name, self._runner.call, self._met, self._taking())
         self._messages = JobMessages(self._flow, self._jobs, self._held, settings.lease, self._unclaimable)
-        keeper = LeaseKeeper(self._database, self._held, self.name, settings.lease)
-        shared = Shared(self._hands)
+        keeper = LeaseRenewer(self._database, self._held, self.name, settings.lease)
+        shared = SharedExecutor(self._hands)
         intakes = self._bus.intakes(self._claimer())
-        self._feeds: dict[Intake, Feed[Any]] = {intake: self._feed(intake, shared) for intake in intakes}
-        self._posting = Posting(self._database, self._bus, settings)
+        self._feeds: dict[WorkSource, Producer[Any]] = {intake: self._feed(intake, shared) for intake in intakes}
+        self._posting = BrokerLoops(self._database, self._bus, settings)
         keeper.start()
         failures = Failures()
         kept = Loops(failures)
-        settling = kept.start("settler", self._settler.run)
+        settling = kept.start("completer", self._completer.run)
         feeding = [kept.start(f"feed of {feed.name}", feed.run) for feed in self._feeds.values()]
         reconciler = Reconciler(
             self._database,
@@ -133,7 +133,7 @@ class Worker:
             await cancel_all([*loops, stopped])
             await asyncio.gather(*(feed.drain(settings.grace) for feed in self._feeds.values()))
             await asyncio.gather(*(intake.close() for intake in self._feeds))
-            self._settler.close()
+            self._completer.close()
             await settling
             keeper.stop()
             await self._runner.close()
@@ -142,16 +142,18 @@ class Worker:
                 raise error
         await reconciler.stopped()
 
-    def _feed(self, intake: Intake, hands: Shared[Call]) -> Feed[Any]:
+    def _feed(self, intake: WorkSource, hands: SharedExecutor[Call]) -> Producer[Any]:
         """A feed for what comes in there: tasks go to the hands, whatever queue they come from."""
-        places = sum(PLACES[kind] for kind in intake.kinds if kind in PLACES)
-        crew: Crew[Any] = hands.share() if "task" in intake.kinds else Apart(intake.name, places, self._handle)
-        party = self._database.outage.party()
-        return Feed(intake.name, crew, self._settings.poll, intake.claim, party, waits=intake.waits)
+        slots = sum(SLOTS[kind] for kind in intake.kinds if kind in SLOTS)
+        crew: Executor[Any] = (
+            hands.share() if "task" in intake.kinds else ConcurrentExecutor(intake.name, slots, self._handle)
+        )
+        participant = self._database.outage.participant()
+        return Producer(intake.name, crew, self._settings.poll, intake.claim, participant, waits=intake.waits)
 
     def _taking(self) -> Callable[[], AbstractContextManager[Takes]]:
         """Where tasks are messages, each waits for its own."""
-        if self._bus.lanes:
+        if self._bus.routes:
             return taking_none
 
         def claim(kinds: list[str], limit: int) -> Claim:
@@ -209,16 +211,16 @@ class Worker:
     async def _nothing_left(self) -> bool:
         """Whether no declared job or callback is open."""
         kinds = {"kinds": list(self._jobs)}
-        (row,) = await self._database.read(lambda session: session.fetch("unfinished", kinds))
+        (row,) = await self._database.read(lambda session: session.fetch("worker/unfinished", kinds))
         return not row["unfinished"]
 
     async def _claim_tasks(self, limit: int) -> list[Call]:
         """Claim up to `limit` tasks: as many as can begin at once, and where there are more, a store of brief ones."""
-        kinds, beginners = self._rotated(self._tasks), self._hands.beginners
-        calls = await self._claim_calls(kinds, min(limit, beginners))
-        if len(calls) < beginners:
+        kinds, free_slots = self._rotated(self._tasks), self._hands.free_slots
+        calls = await self._claim_calls(kinds, min(limit, free_slots))
+        if len(calls) < free_slots:
             return calls
-        for together, most in self._hands.stores(kinds):
+        for together, most in self._hands.prefetch_allowance(kinds):
             if len(calls) < limit:
                 try:
                     calls += await self._claim_calls(together, min(limit - len(calls), most))
@@ -236,7 +238,7 @@ class Worker:
     def _calls(self, rows: Sequence[Row]) -> list[Call]:
         """Claimed rows as calls, which can be asked to stop from here on."""
         calls = [Call(ClaimedTask(**row), self._tell, self._held.begin_task) for row in rows]
-        self._held.heard_by({call.task.key: call.ask_to_stop for call in calls})
+        self._held.set_stop_functions({call.task.key: call.ask_to_stop for call in calls})
         return calls
 
     async def _claim_callbacks(self, limit: int) -> list[ClaimedCallback]:
@@ -282,7 +284,7 @@ class Worker:
             self._runner.facts.keep(job, stages)
 
     def _tell(self, task: ClaimedTask, kind: str, data: Mapping[str, object]) -> None:
-        self._settler.tell(
+        self._completer.add_note(
             Note(
                 type=kind,
                 job_id=task.job_id,

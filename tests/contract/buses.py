@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from coremachine import Job
 from coremachine.runtime.app import AsyncCoreMachine
-from coremachine.runtime.bus.letter import Letter
+from coremachine.runtime.bus.messages import OutgoingMessage
 from coremachine.runtime.bus.port import Sender
 
 OpenOnBus = Callable[..., Awaitable[AsyncCoreMachine]]
@@ -19,11 +19,11 @@ class BusUnderTest:
     open_app: OpenOnBus
     jobs: tuple[Job, ...] = ()
 
-    async def repeat(self, app: AsyncCoreMachine, letters: list[Letter]) -> None:
+    async def repeat(self, app: AsyncCoreMachine, letters: list[OutgoingMessage]) -> None:
         """Send copies of messages, as a broker may deliver them again; a bus with no messages has none to copy."""
         if app.bus.transport is not None:
             for letter in letters:
-                queue = next(lane.queue for lane in app.bus.lanes if letter.hint.kind in lane.types)
+                queue = next(route.queue for route in app.bus.routes if letter.hint.kind in route.types)
                 sender: Sender = app.bus.transport.sender(queue)
                 await sender.send([letter])
                 await sender.close()

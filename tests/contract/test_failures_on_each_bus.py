@@ -6,8 +6,8 @@ import pytest
 
 from coremachine import Job, Stage, TaskContext, task
 from coremachine.runtime.app import AsyncCoreMachine
-from coremachine.runtime.bus.letter import Hint, Letter
-from coremachine.runtime.flow import put_off
+from coremachine.runtime.bus.messages import MessageRef, OutgoingMessage
+from coremachine.runtime.flow import retry_later
 from coremachine.statemachine.retry import Backoff
 from tests.acceptance.exactly_once import tasks_that_ran_otherwise
 from tests.contract.buses import BusUnderTest
@@ -96,8 +96,8 @@ async def test_f05_a_task_that_lasts_for_several_leases_runs_once(bus_under_test
 async def test_f07_copies_of_the_job_message_at_two_workers_open_a_stage_once(bus_under_test: BusUnderTest) -> None:
     app = await bus_under_test.open_app(TEXTS)
     submitted = await app.submit(TEXTS, count=2)
-    hint = Hint(kind="job", key=submitted.id, job_id=submitted.id, lease_number=0)
-    await bus_under_test.repeat(app, [Letter(hint=hint, send_number=number) for number in range(11, 17)])
+    hint = MessageRef(kind="job", key=submitted.id, job_id=submitted.id, lease_number=0)
+    await bus_under_test.repeat(app, [OutgoingMessage(hint=hint, send_number=number) for number in range(11, 17)])
     async with asyncio.timeout(LONGEST), working(app), working(app):
         await until_event(app, submitted.id, "job_completed")
     told = await counted_events(app, submitted.id)
@@ -117,7 +117,7 @@ async def test_f13_tasks_that_wait_longer_than_a_resend_are_neither_failed_nor_r
 async def test_f27_a_job_message_that_can_never_be_handled_fails_its_job_and_says_so(
     bus_under_test: BusUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(put_off, "PUT_OFF", AT_ONCE)
+    monkeypatch.setattr(retry_later, "PUT_OFF", AT_ONCE)
     app = await bus_under_test.open_app(TEXTS, poll=0.02)
     submitted = await app.submit(TEXTS, count=1)
     await rows(app, "UPDATE app.stages SET definition = '{}' WHERE stage = 1")

@@ -12,8 +12,8 @@ from azure.functions.servicebus import ServiceBusMessage
 
 from coremachine import Job, Stage, task
 from coremachine.runtime.app import AsyncCoreMachine
-from coremachine.runtime.bus.letter import CHECK, Envelope, Hint, Letter
-from coremachine.runtime.bus.verdict import Complete, DeadLetter
+from coremachine.runtime.bus.messages import CHECK, MessageRef, OutgoingMessage, ReceivedMessage
+from coremachine.runtime.bus.settlement import Complete, DeadLetter
 from coremachine.runtime.functions import AbandonedError, FunctionsHost, register
 from coremachine.runtime.settings import Settings
 from tests.integration.clock import clock_moves
@@ -42,7 +42,7 @@ SUMS = Job("sums", [Stage("numbers", numbers), Stage("double", double, each="num
 REFUSED = Job("refused", [Stage("refuse", refuse)])
 
 
-def message_of(envelope: Envelope) -> func.ServiceBusMessage:
+def message_of(envelope: ReceivedMessage) -> func.ServiceBusMessage:
     """What the host hands to a function."""
     return ServiceBusMessage(
         body=envelope.body,
@@ -68,7 +68,7 @@ async def host(url: str, office: PostOffice) -> AsyncIterator[FunctionsHost]:
 
 async def bring(host: FunctionsHost, office: PostOffice, until: str) -> list[Any]:
     """Play the host of Azure Functions: a function call for each message, until a job is in the state asked for."""
-    verdicts: list[Any] = []
+    settlements: list[Any] = []
     calls: set[asyncio.Task[Any]] = set()
     async with asyncio.timeout(30):
         while not await rows(host.app, "SELECT 1 FROM app.jobs WHERE status = %s", until):
@@ -77,16 +77,16 @@ async def bring(host: FunctionsHost, office: PostOffice, until: str) -> list[Any
                 for envelope in await receiver.receive(10, 0.02):
                     call = asyncio.create_task(host.handle(message_of(envelope), queue))
                     calls.add(call)
-                    call.add_done_callback(lambda done: verdicts.append(done.result()))
+                    call.add_done_callback(lambda done: settlements.append(done.result()))
         await asyncio.gather(*calls)
-    return verdicts
+    return settlements
 
 
 async def test_a_job_runs_to_its_end_by_functions_alone(host: FunctionsHost, office: PostOffice) -> None:
-    await host.tend()
+    await host.maintain()
     submitted = await host.app.submit(SUMS, count=5)
-    verdicts = await bring(host, office, "completed")
-    assert {type(one) for one in verdicts} == {Complete}
+    settlements = await bring(host, office, "completed")
+    assert {type(one) for one in settlements} == {Complete}
     told = await counted_events(host.app, submitted.id)
     assert (told["task_started"], told["task_completed"], told["job_queued"]) == (6, 6, 1)
     assert (await host.app.audit()).findings == ()
@@ -95,7 +95,7 @@ async def test_a_job_runs_to_its_end_by_functions_alone(host: FunctionsHost, off
 async def test_when_a_function_returns_the_outcome_of_its_task_is_committed(
     host: FunctionsHost, office: PostOffice
 ) -> None:
-    await host.tend()
+    await host.maintain()
     submitted = await host.app.submit(REFUSED, count=5)
     for queue in QUEUES:
         (envelope,) = await office.receiver(queue).receive(1, 20)
@@ -105,30 +105,30 @@ async def test_when_a_function_returns_the_outcome_of_its_task_is_committed(
 
 
 async def test_a_copy_is_completed_and_runs_nothing_f04(host: FunctionsHost, office: PostOffice) -> None:
-    await host.tend()
+    await host.maintain()
     submitted = await host.app.submit(SUMS, count=2)
     await bring(host, office, "completed")
     before = await counted_events(host.app, submitted.id)
     for letter in list(office.sent):
-        envelope = Envelope(message_id=letter.message_id, body=letter.body)
+        envelope = ReceivedMessage(message_id=letter.message_id, body=letter.body)
         assert isinstance(await host.handle(message_of(envelope), QUEUES[0]), Complete)
     assert await counted_events(host.app, submitted.id) == before
 
 
 async def test_the_message_of_a_check_is_completed_and_does_nothing(host: FunctionsHost) -> None:
-    message = message_of(Envelope(message_id="check:1", body=CHECK))
+    message = message_of(ReceivedMessage(message_id="check:1", body=CHECK))
     assert isinstance(await host.handle(message, QUEUES[0]), Complete)
 
 
 async def test_a_message_that_nobody_could_handle_is_told_and_not_raised_f27(host: FunctionsHost) -> None:
-    await host.tend()
+    await host.maintain()
     submitted = await host.app.submit(SUMS, count=1)
-    hint = Hint(kind="task", key="77-0", job_id=submitted.id, lease_number=0)
-    letter = Letter(hint=hint, send_number=1)
-    envelope = Envelope(message_id=letter.message_id, body=letter.body)
+    hint = MessageRef(kind="task", key="77-0", job_id=submitted.id, lease_number=0)
+    letter = OutgoingMessage(hint=hint, send_number=1)
+    envelope = ReceivedMessage(message_id=letter.message_id, body=letter.body)
     for _ in range(2):
-        verdict = await host.handle(message_of(envelope), QUEUES[1])
-        assert isinstance(verdict, DeadLetter)
+        settlement = await host.handle(message_of(envelope), QUEUES[1])
+        assert isinstance(settlement, DeadLetter)
     (event,) = await events_of(host.app, submitted.id, "message_dead_lettered")
     assert event["event_data"]["reason"] == "NoSuchRow"
 
@@ -136,26 +136,26 @@ async def test_a_message_that_nobody_could_handle_is_told_and_not_raised_f27(hos
 async def test_a_message_is_raised_back_where_the_claim_could_not_be_made(
     host: FunctionsHost, office: PostOffice
 ) -> None:
-    await host.tend()
+    await host.maintain()
     submitted = await host.app.submit(SUMS, count=1)
-    await host.tend()
+    await host.maintain()
     (letter,) = office.sent
     await rows(host.app, "ALTER TABLE app.jobs RENAME COLUMN lease_owner TO away")
     with pytest.raises(Exception, match="lease_owner"):
-        await host.handle_envelope(Envelope(message_id="x", body=letter.body))
+        await host.handle_envelope(ReceivedMessage(message_id="x", body=letter.body))
     await rows(host.app, "ALTER TABLE app.jobs RENAME COLUMN away TO lease_owner")
-    await host.handle_envelope(Envelope(message_id="x", body=letter.body))
+    await host.handle_envelope(ReceivedMessage(message_id="x", body=letter.body))
     assert (await counted_events(host.app, submitted.id))["job_started"] == 1
     assert AbandonedError("x", "why").reason == "why"
 
 
 async def test_the_timer_rescues_and_sends_where_no_worker_runs(host: FunctionsHost, office: PostOffice) -> None:
-    await host.tend()
+    await host.maintain()
     submitted = await host.app.submit(SUMS, count=1)
-    await host.tend()
+    await host.maintain()
     office.lose()
     await clock_moves(host.app, timedelta(hours=1))
-    assert (await host.tend())["messages_sent"] in {0, 1}  # 0 where the worker in the background was first
+    assert (await host.maintain())["messages_sent"] in {0, 1}  # 0 where the worker in the background was first
     await bring(host, office, "completed")
     assert (await host.app.job(submitted.id))["status"] == "completed"
 

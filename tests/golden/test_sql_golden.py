@@ -11,8 +11,8 @@ import pytest
 
 from coremachine.sql_generator.claims import claim_by_key_statement, claim_statement
 from coremachine.sql_generator.moves import move_statement
+from coremachine.sql_generator.outbox import confirm_statement, postpone_statement, take_statement
 from coremachine.sql_generator.schema import script
-from coremachine.sql_generator.sends import confirm_statement, postpone_statement, take_statement
 from coremachine.sql_generator.sweeps import sweep_statement
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import SCHEMA

@@ -30,7 +30,7 @@ async def claimed_messages(app: AsyncCoreMachine) -> list[JobMessage]:
     """Claim every job message that is due, as the worker that will be gone."""
     parameters = {"kinds": list(app.jobs), "limit": 100, "without": [], "owner": GONE, "lease": 10.0}
     async with app.database.session() as session:
-        due = await session.fetch("claim_job_messages", parameters)
+        due = await session.fetch("worker/claim_job_messages", parameters)
     return [JobMessage.of(row) for row in due]
 
 

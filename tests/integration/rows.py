@@ -80,7 +80,7 @@ async def born(session: Session, record: Record, **columns: object) -> Subject:
     """Insert a row in the initial state, and a job and a stage to hold it unless `columns` names them."""
     given = {**COLUMNS[record.machine], **await _parents(session, record, columns)}
     if record.lifecycle.created is not None:
-        event = machine_of(record.lifecycle).birth()
+        event = machine_of(record.lifecycle).creation_event()
         given |= {"event_type": event.type, "event_status": event.status, "event_data": "{}"}
     given |= columns
     insert = sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING {}::text AS key").format(
@@ -146,9 +146,9 @@ async def move(session: Session, record: Record, subject: Subject, trigger: str)
 
 async def values_of(session: Session, record: Record, subject: Subject) -> dict[str, object]:
     """Values that let every move of this row through: the samples, and the lease number of a row that is leased."""
-    if record.fence is None or not record.lifecycle.by_name[subject.state].leased:
+    if record.fencing_column is None or not record.lifecycle.by_name[subject.state].leased:
         return dict(GIVEN)
-    return {**GIVEN, record.fence: (await row_of(session, record, subject.key))[record.fence]}
+    return {**GIVEN, record.fencing_column: (await row_of(session, record, subject.key))[record.fencing_column]}
 
 
 async def row_of(session: Session, record: Record, key: str) -> Row:
@@ -166,7 +166,7 @@ async def events_of(session: Session, record: Record, key: str) -> list[Row]:
     """The transition events of one row in the order in which they happened."""
     row = await row_of(session, record, key)
     subject: dict[str, object] = {
-        name: row[name] for name in ("job_id", "task_id", "approval_id") if name in record.log.carries
+        name: row[name] for name in ("job_id", "task_id", "approval_id") if name in record.log.copied_columns
     }
     select = sql.SQL("SELECT * FROM {} WHERE event_type = ANY(%(types)s) AND {} ORDER BY event_id").format(
         sql.Identifier(session.schema, record.log.table),
@@ -198,7 +198,7 @@ def tied_columns(record: Record, target: str) -> dict[str, str]:
         "INT": "1",
     }
     changes: dict[str, str] = {}
-    for tie in record.ties:
+    for tie in record.state_columns:
         sample = samples[record.column(tie.column).type]
         if target in tie.required:
             changes[tie.column] = f"COALESCE({tie.column}, {sample})"

@@ -10,8 +10,8 @@ import pytest
 from coremachine import Job, Stage, task
 from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.flow.outcome import Outcome
+from coremachine.runtime.flow.record_outcomes import record_outcomes
 from coremachine.runtime.flow.rescue import rescue_tasks
-from coremachine.runtime.flow.run_task import settle
 from coremachine.runtime.store.rows import ClaimedTask
 from coremachine.runtime.store.session import Claim
 from coremachine.statemachine.lifecycles import TASK
@@ -166,10 +166,10 @@ async def test_f48_a_batch_leads_to_what_its_outcomes_lead_to_one_after_the_othe
             for copy in COPIES
         }
         async with app.database.transaction() as session:
-            won["batch"] = await settle(session, app.bus, made["batch"], "me")
+            won["batch"] = await record_outcomes(session, app.bus, made["batch"], "me")
         for outcome in made["fold"]:
             async with app.database.transaction() as session:
-                won["fold"] |= await settle(session, app.bus, [outcome], "me")
+                won["fold"] |= await record_outcomes(session, app.bus, [outcome], "me")
         batch, fold = [await standing(app, ground, copy) for copy in COPIES]
         assert batch == fold, f"seed {seed}: {drawn}"
         assert len(won["batch"]) == len(won["fold"])
@@ -190,7 +190,7 @@ async def test_an_outcome_of_a_job_that_was_retired_is_no_error(open_app: OpenAp
     (gone, *_), *_ = (list(ground.tasks.values()),)
     outcomes = [outcome_of(gone._replace(key="no-such", job_id="f" * 64, stage_id=-1), kind) for kind in KINDS]
     async with app.database.transaction() as session:
-        assert await settle(session, app.bus, outcomes, "me") == set()
+        assert await record_outcomes(session, app.bus, outcomes, "me") == set()
 
 
 async def test_two_moves_of_one_row_are_refused_in_one_statement(open_app: OpenApp) -> None:

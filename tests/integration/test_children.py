@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from coremachine.runtime.handlers.children import ChildCall, Children
-from coremachine.runtime.handlers.errors import (
+from coremachine.runtime.executor.children import ChildCall, Children
+from coremachine.runtime.executor.errors import (
     ChildDiedError,
     ChildrenClosedError,
     ChildStartError,

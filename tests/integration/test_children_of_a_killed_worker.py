@@ -15,7 +15,7 @@ from tests.integration.children_seen import Process
 WORKER = """
 import asyncio, ctypes, os
 from beside import GREETING
-from coremachine.runtime.handlers.children import ChildCall, Children
+from coremachine.runtime.executor.children import ChildCall, Children
 from coremachine.statemachine.context import TaskContext
 from coremachine.statemachine.task import task
 

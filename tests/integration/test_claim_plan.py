@@ -12,7 +12,7 @@ from coremachine.runtime.store.queries import query
 from coremachine.runtime.store.session import Session, array_text, event_parameters
 from coremachine.sql_generator.claims import claim_by_key_statement, claim_statement
 from coremachine.sql_generator.moves import move_statement
-from coremachine.sql_generator.sends import confirm_statement, take_statement
+from coremachine.sql_generator.outbox import confirm_statement, take_statement
 from coremachine.statemachine.lifecycles import TASK
 from coremachine.statemachine.machine import Subject, machine_of
 from coremachine.statemachine.tables import TASKS
@@ -175,7 +175,7 @@ async def test_a_plan_that_is_kept_from_when_the_table_was_empty_finds_its_rows_
     assert {alias: indexes_read(plan, alias) for alias in expected} == expected
 
 
-@pytest.mark.parametrize("name", ["renew_task_leases", "lock_tasks"])
+@pytest.mark.parametrize("name", ["leases/renew_task_leases", "flow/lock_tasks"])
 @pytest.mark.parametrize("analyzed_rows", [0, 1])
 async def test_leases_are_renewed_and_asked_for_by_key_f42(session: Session, analyzed_rows: int, name: str) -> None:
     await fill_behind_the_planners_back(session, analyzed_rows)

@@ -14,7 +14,7 @@ from tests.integration.rows import born, row_in, row_of, tied_columns, update, w
 TIED = [
     (record, tie.column, state)
     for record in SCHEMA.records
-    for tie in record.ties
+    for tie in record.state_columns
     for state in record.lifecycle.by_name
     if state not in tie.allowed
 ]
@@ -46,7 +46,7 @@ async def test_a_tied_column_is_neither_missing_nor_superfluous(
     shared: Session, record: Record, column: str, state: str
 ) -> None:
     subject = await row_in(shared, record, state)
-    required = any(tie.column == column and state in tie.required for tie in record.ties)
+    required = any(tie.column == column and state in tie.required for tie in record.state_columns)
     value = "NULL" if required else SAMPLES[record.column(column).type]
     async with AsyncExitStack() as stack:
         if column in record.kept:  # a guard is before the constraint here, and says less

@@ -6,8 +6,14 @@ from datetime import timedelta
 import pytest
 
 from coremachine import Job, Stage, task
-from coremachine.runtime.bus.letter import Envelope, Hint, Letter, UnreadableMessageError, read_hint
-from coremachine.runtime.bus.port import DeadMessage
+from coremachine.runtime.bus.messages import (
+    MessageRef,
+    OutgoingMessage,
+    ReceivedMessage,
+    UnreadableMessageError,
+    read_message_ref,
+)
+from coremachine.runtime.bus.port import DeadLetteredMessage
 from coremachine.runtime.relay import DeadLetterReader
 from tests.databases import OpenApp
 from tests.integration.clock import clock_moves
@@ -17,7 +23,9 @@ from tests.running import working
 from tests.waiting import until_event, until_row
 
 QUEUE = "coremachine-tasks"
-POISON = DeadMessage(Envelope(message_id="poison", body=b"\x00 not ours", queue=QUEUE), "NotJson", "no JSON")
+POISON = DeadLetteredMessage(
+    ReceivedMessage(message_id="poison", body=b"\x00 not ours", queue=QUEUE), "NotJson", "no JSON"
+)
 
 
 @task
@@ -28,9 +36,11 @@ def numbers(count: int) -> list[int]:
 SUMS = Job("sums", [Stage("numbers", numbers)])
 
 
-def dead_letter_of(job_id: str) -> DeadMessage:
-    hint = Hint(kind="task", key="1-0", job_id=job_id, lease_number=0)
-    return DeadMessage(envelope_of(Letter(hint=hint, send_number=1), QUEUE), "MaxDeliveryCountExceeded", "ten times")
+def dead_letter_of(job_id: str) -> DeadLetteredMessage:
+    hint = MessageRef(kind="task", key="1-0", job_id=job_id, lease_number=0)
+    return DeadLetteredMessage(
+        envelope_of(OutgoingMessage(hint=hint, send_number=1), QUEUE), "MaxDeliveryCountExceeded", "ten times"
+    )
 
 
 async def test_a_dead_letter_is_told_on_its_jobs_timeline_and_in_the_audit_f27(open_app: OpenApp) -> None:
@@ -94,7 +104,7 @@ async def test_a_dead_letter_of_no_job_is_told_of_for_a_week_and_then_forgotten(
     await reader.tell([dead_letter_of("e" * 64)])
     assert len(await rows(app, "SELECT message_id FROM app.dead_letters")) == 2
     async with app.database.session() as session:
-        await session.run("forget")  # as a reconciler does
+        await session.run("reconciler/retire")  # as a reconciler does
     (kept,) = await rows(app, "SELECT message_id FROM app.dead_letters")
     assert kept["message_id"] == "task:1-0:0:1"
 
@@ -109,11 +119,11 @@ async def test_a_message_that_cannot_be_claimed_by_is_told_on_the_job_that_it_na
     app = await open_app(SUMS, bus=PostOffice())
     submitted = await app.submit(SUMS, count=1)
     body = json.dumps({"v": 1, "kind": "job", "key": submitted.id, "job_id": submitted.id, "lease_number": 0, **more})
-    envelope = Envelope(message_id="m", body=body.encode(), queue=QUEUE)
+    envelope = ReceivedMessage(message_id="m", body=body.encode(), queue=QUEUE)
     with pytest.raises(UnreadableMessageError, match=reason):
-        read_hint(envelope)
+        read_message_ref(envelope)
     reader = DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE))
-    await reader.tell([DeadMessage(envelope, reason, "")])
+    await reader.tell([DeadLetteredMessage(envelope, reason, "")])
     (event,) = await events_of(app, submitted.id, "message_dead_lettered")
     assert event["event_data"]["reason"] == reason
     assert (reader.orphans, await rows(app, "SELECT FROM app.dead_letters")) == (0, [])

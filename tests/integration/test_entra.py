@@ -63,7 +63,7 @@ async def test_each_new_connection_logs_in_with_the_token_of_the_moment(login: L
     await database.open()
     try:
         async with database.session() as session:
-            await session.run("forget")
+            await session.run("reconciler/retire")
         identity.token = "the second token"  # noqa: S105 - the same
         login.takes(identity.token)
         async with await database.connection("another") as connection:

@@ -13,7 +13,7 @@ from coremachine import Job, Stage, task
 from coremachine.runtime import queries
 from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.flow.outcome import Outcome
-from coremachine.runtime.flow.run_task import settle
+from coremachine.runtime.flow.record_outcomes import record_outcomes
 from coremachine.runtime.store.rows import ClaimedTask
 from coremachine.runtime.store.session import Claim, Row, Session
 from coremachine.runtime.store.text import error_data
@@ -65,7 +65,7 @@ async def test_f04_an_outcome_that_is_told_twice_counts_once_and_the_stage_close
     outcomes = [Outcome(task=one, kind="completed", result="1") for one in (first, first, second)]
     for outcome in (*outcomes, outcomes[-1]):
         async with app.database.transaction() as session:
-            await settle(session, app.bus, [outcome], "one")
+            await record_outcomes(session, app.bus, [outcome], "one")
     told = await counted_events(app, job_id)
     assert (told["task_completed"], told["stale_result_rejected"], told["stage_completed"]) == (2, 2, 1)
     (stage, _) = (await app.job(job_id))["stages"]

@@ -259,14 +259,14 @@ KEPT = [
     (record, column, state)
     for record in SCHEMA.records
     for column in record.kept
-    for tie in record.ties
+    for tie in record.state_columns
     if tie.column == column
     for state in tie.required
 ]
 ENDED = [
     (record, column, state)
     for record in SCHEMA.records
-    for column in (*record.changing, *(one.name for one in record.columns if one.fixed or one.counted))
+    for column in (*record.changing, *(one.name for one in record.columns if one.immutable or one.counted))
     for state in record.ends
     if column != "status"
 ]
@@ -299,7 +299,7 @@ async def test_i7_what_a_row_has_from_its_moves_does_not_change_without_one(
 
 def only_of_ends(record: Record, column: str) -> bool:
     """Whether a row has this column in terminal states alone."""
-    (tie,) = (tie for tie in record.ties if tie.column == column)
+    (tie,) = (tie for tie in record.state_columns if tie.column == column)
     return {*tie.required, *tie.allowed} <= set(record.ends)
 
 

@@ -26,8 +26,8 @@ FROM generate_series(1, %(events)s) AS e, generate_series(1, %(jobs)s) AS j
 """
 LINES = {"everything": False, "headlines": list(HEADLINES)}
 READ: Mapping[str, Mapping[str, object]] = {
-    "timeline_counts": {"job_id": ONE, "claimed": CLAIMED, **LINES},
-    "timeline_events": {
+    "history/timeline_counts": {"job_id": ONE, "claimed": CLAIMED, **LINES},
+    "history/timeline_events": {
         "job_id": ONE,
         "short_stages": [1],
         "open_stages": [1],
@@ -35,9 +35,9 @@ READ: Mapping[str, Mapping[str, object]] = {
         "limit": 200,
         **LINES,
     },
-    "last_successful_event": {"job_id": ONE, "failure": None, "failed_stage": None},
-    "first_failure_event": {"job_id": ONE},
-    "events_after": {"job_id": ONE, "transaction_id": "0", "event_id": 0, "limit": 500},
+    "history/last_successful_event": {"job_id": ONE, "failure": None, "failed_stage": None},
+    "history/first_failure_event": {"job_id": ONE},
+    "history/events_after": {"job_id": ONE, "transaction_id": "0", "event_id": 0, "limit": 500},
     "audit/gaps_found": {"examples": 5},
     "audit/stale_results": {"examples": 5},
 }

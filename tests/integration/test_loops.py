@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from coremachine import Job, Stage, task
-from coremachine.runtime.bus.letter import Envelope, Kind
-from coremachine.runtime.bus.port import DeadMessage
+from coremachine.runtime.bus.messages import Kind, ReceivedMessage
+from coremachine.runtime.bus.port import DeadLetteredMessage
 from coremachine.runtime.bus.postgres import PostgresBus
 from coremachine.runtime.bus.servicebus.receiver import envelope_of
 from coremachine.runtime.reconciler import Reconciler
@@ -119,8 +119,8 @@ async def test_f50_a_dead_letter_that_cannot_be_told_of_keeps_no_other_from_it(
     app = await open_app(ONES, bus=office)
     job = await app.submit(ONES, numbers=[1])
     body = ('{"v":1,"kind":"job","key":"%s","job_id":"%s","lease_number":0}' % (job.id, job.id)).encode()  # noqa: UP031
-    odd = DeadMessage(Envelope(message_id=7, body=body, queue=QUEUE), "Odd", "")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    good = DeadMessage(Envelope(message_id="good", body=body, queue=QUEUE), "Good", "")
+    odd = DeadLetteredMessage(ReceivedMessage(message_id=7, body=body, queue=QUEUE), "Odd", "")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    good = DeadLetteredMessage(ReceivedMessage(message_id="good", body=body, queue=QUEUE), "Good", "")
     office.dead[QUEUE] += [good, odd, good]
     async with working(app):
         await until_row(app, "SELECT FROM app.set_aside WHERE step = 'read dead letter' AND item = '7'")
@@ -135,6 +135,6 @@ async def test_two_copies_of_a_dead_letter_in_one_batch_are_told_once(open_app: 
     app = await open_app(ONES, bus=PostOffice())
     job = await app.submit(ONES, numbers=[1])
     body = ('{"v":1,"kind":"job","key":"%s","job_id":"%s","lease_number":0}' % (job.id, job.id)).encode()  # noqa: UP031
-    copy = DeadMessage(Envelope(message_id="m", body=body, queue=QUEUE), "Copy", "")
+    copy = DeadLetteredMessage(ReceivedMessage(message_id="m", body=body, queue=QUEUE), "Copy", "")
     await DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE)).tell([copy, copy])
     assert len(await events_of(app, job.id, "message_dead_lettered")) == 1

@@ -9,7 +9,7 @@ import pytest_asyncio
 from coremachine import Job, Stage, task
 from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.flow.outcome import Outcome
-from coremachine.runtime.flow.run_task import settle
+from coremachine.runtime.flow.record_outcomes import record_outcomes
 from coremachine.runtime.store.rows import ClaimedTask
 from coremachine.runtime.store.session import Claim, Row, Session
 from coremachine.statemachine.lifecycles import TASK
@@ -34,9 +34,9 @@ UPDATE {schema}.callbacks SET status = 'processing', due_at = NULL, lease_owner 
 SET session_replication_role = origin
 """
 RENEWALS = [
-    ("tasks", "task_id", "renew_task_leases"),
-    ("jobs", "job_id", "renew_job_messages"),
-    ("callbacks", "callback_id", "renew_callback_leases"),
+    ("tasks", "task_id", "leases/renew_task_leases"),
+    ("jobs", "job_id", "leases/renew_job_messages"),
+    ("callbacks", "callback_id", "leases/renew_callback_leases"),
 ]
 
 
@@ -89,7 +89,7 @@ async def settled(app: AsyncCoreMachine, tasks: Sequence[ClaimedTask]) -> set[st
     """Give the tasks back, as one batch."""
     outcomes = [Outcome(task=one, kind="released", reason="a test") for one in tasks]
     async with app.database.transaction() as session:
-        return await settle(session, app.bus, outcomes, ME)
+        return await record_outcomes(session, app.bus, outcomes, ME)
 
 
 async def all_wait(observer: Session, number: int) -> None:

@@ -9,12 +9,12 @@ import pytest
 
 from coremachine import Job, Stage, task
 from coremachine.runtime.app import AsyncCoreMachine
-from coremachine.runtime.bus.letter import Envelope, Hint, Letter
-from coremachine.runtime.bus.verdict import Complete, DeadLetter, RetryLater
+from coremachine.runtime.bus.messages import MessageRef, OutgoingMessage, ReceivedMessage
+from coremachine.runtime.bus.settlement import Complete, DeadLetter, Redirect
 from coremachine.runtime.errors import BrokerError
 from coremachine.runtime.relay import Relay
-from coremachine.runtime.store.outbox import postpone
-from coremachine.runtime.worker.posting import sending_of
+from coremachine.runtime.relay.outbox import postpone
+from coremachine.runtime.worker.broker_loops import sending_of
 from coremachine.statemachine.retry import Backoff
 from tests.databases import OpenApp
 from tests.integration.clock import clock_moves
@@ -63,14 +63,14 @@ class DiedError(BaseException):
     """The process is gone at this point."""
 
 
-async def die(_: Sequence[Letter]) -> None:
+async def die(_: Sequence[OutgoingMessage]) -> None:
     raise DiedError
 
 
-def relay_of(app: AsyncCoreMachine, office: PostOffice, lane: int = 0) -> Relay:
-    lanes = app.bus.lanes
+def relay_of(app: AsyncCoreMachine, office: PostOffice, route: int = 0) -> Relay:
+    routes = app.bus.routes
     sending = sending_of(app.settings)
-    return Relay(app.database, lanes[lane], office.sender(lanes[lane].queue), sending, app.settings.poll)
+    return Relay(app.database, routes[route], office.sender(routes[route].queue), sending, app.settings.poll)
 
 
 async def job_row(app: AsyncCoreMachine, job_id: str) -> dict[str, object]:
@@ -201,7 +201,7 @@ async def test_no_message_is_sent_again_later_than_in_an_hour(open_app: OpenApp)
 async def test_a_long_backlog_is_sent_again_and_no_task_is_failed_or_counts_an_attempt_f13(open_app: OpenApp) -> None:
     keys: list[str] = []
 
-    def of_the_second_stage(letter: Letter) -> bool:
+    def of_the_second_stage(letter: OutgoingMessage) -> bool:
         keys.extend([letter.hint.key] if letter.hint.kind == "task" else [])
         return letter.hint.kind == "task" and letter.hint.key != keys[0]
 
@@ -226,7 +226,7 @@ async def test_a_long_backlog_is_sent_again_and_no_task_is_failed_or_counts_an_a
 async def test_every_message_twice_runs_every_task_once_f03_f04(open_app: OpenApp) -> None:
     office = PostOffice()
 
-    async def twice(letters: Sequence[Letter]) -> None:
+    async def twice(letters: Sequence[OutgoingMessage]) -> None:
         office.after.append(twice)
         for letter in letters:
             queue = TASKS if letter.hint.kind == "task" else JOBS
@@ -256,7 +256,7 @@ async def test_a_message_of_an_earlier_lease_does_not_pass_by_a_back_off(open_ap
         await until(settled_twice, "the copy is settled")
     (row,) = await tasks_of(app, submitted.id)
     assert (row["status"], row["lease_number"], row["attempt"]) == ("queued", 1, 2)
-    copy = [verdict for one, verdict in office.settled if one.message_id == first.message_id][1]
+    copy = [settlement for one, settlement in office.settled if one.message_id == first.message_id][1]
     assert isinstance(copy, Complete)
     assert "its lease number is 1" in copy.reason
 
@@ -365,23 +365,38 @@ async def test_a_message_that_is_being_handled_is_not_sent_ahead_of_its_leases_e
         (b'{"v":1,"kind":"task","key":"1-0","job_id":"x","lease_number":true}', "NotAMessage"),
         (b'{"v":1,"kind":"callback","key":"x","job_id":"x","lease_number":0}', "NotAMessage"),
         (b"1" * 5_000, "Oversized"),
-        (Letter(hint=Hint(kind="job", key="f" * 64, job_id="f" * 64, lease_number=0), send_number=1).body, "NoSuchRow"),
-        (Letter(hint=Hint(kind="task", key="9-9", job_id="f" * 64, lease_number=0), send_number=1).body, "NoSuchRow"),
-        (Letter(hint=Hint(kind="callback", key="9", job_id="f" * 64, lease_number=0), send_number=1).body, "NoSuchRow"),
+        (
+            OutgoingMessage(
+                hint=MessageRef(kind="job", key="f" * 64, job_id="f" * 64, lease_number=0), send_number=1
+            ).body,
+            "NoSuchRow",
+        ),
+        (
+            OutgoingMessage(
+                hint=MessageRef(kind="task", key="9-9", job_id="f" * 64, lease_number=0), send_number=1
+            ).body,
+            "NoSuchRow",
+        ),
+        (
+            OutgoingMessage(
+                hint=MessageRef(kind="callback", key="9", job_id="f" * 64, lease_number=0), send_number=1
+            ).body,
+            "NoSuchRow",
+        ),
     ],
 )
 async def test_a_message_that_nobody_could_handle_is_a_dead_letter_with_its_reason_f27(
     open_app: OpenApp, body: bytes, reason: str
 ) -> None:
     office = PostOffice()
-    office.put(JOBS, Envelope(message_id="poison", body=body))
+    office.put(JOBS, ReceivedMessage(message_id="poison", body=body))
     app = await open_app(SUMS, bus=office)
     submitted = await app.submit(SUMS, count=2)
     await work(app)
     assert (await app.job(submitted.id))["status"] == "completed"
-    (verdict,) = [verdict for one, verdict in office.settled if one.message_id == "poison"]
-    assert isinstance(verdict, DeadLetter)
-    assert (verdict.reason, bool(verdict.description)) == (reason, True)
+    (settlement,) = [settlement for one, settlement in office.settled if one.message_id == "poison"]
+    assert isinstance(settlement, DeadLetter)
+    assert (settlement.reason, bool(settlement.description)) == (reason, True)
 
 
 async def test_a_message_for_another_worker_is_sent_anew_and_wears_out_no_delivery_f46(open_app: OpenApp) -> None:
@@ -396,8 +411,8 @@ async def test_a_message_for_another_worker_is_sent_anew_and_wears_out_no_delive
             return bool(office.settled)
 
         await until(settled, "the message is settled")
-    ((envelope, verdict),) = office.settled
-    assert isinstance(verdict, RetryLater)
+    ((envelope, settlement),) = office.settled
+    assert isinstance(settlement, Redirect)
     assert envelope.delivery_count == 0
     assert 0 < await due_in(knows, submitted.id) <= 5
     await clock_moves(knows, timedelta(seconds=6))
@@ -421,7 +436,7 @@ async def test_a_late_confirmation_does_not_overrule_a_postponement(open_app: Op
     app = await open_app(SUMS, bus=office)
     submitted = await app.submit(SUMS, count=1)
 
-    async def postponed(letters: Sequence[Letter]) -> None:
+    async def postponed(letters: Sequence[OutgoingMessage]) -> None:
         async with app.database.transaction() as session:
             assert await postpone(session, letters[0].hint, 5.0)
 
@@ -433,7 +448,7 @@ async def test_a_late_confirmation_does_not_overrule_a_postponement(open_app: Op
 async def test_the_heartbeat_tells_for_how_long_nothing_could_be_sent_gap_30(open_app: OpenApp) -> None:
     office = PostOffice()
 
-    async def never(_: Sequence[Letter]) -> None:
+    async def never(_: Sequence[OutgoingMessage]) -> None:
         office.before.append(never)
         raise BrokerError("sending", "the queue does not exist", lasting=True)
 
@@ -460,7 +475,7 @@ async def test_a_job_message_of_an_earlier_lease_does_not_pass_by_a_back_off_eit
             return bool(office.settled)
 
         await until(settled, "the message is settled")
-    ((_, verdict),) = office.settled
-    assert isinstance(verdict, Complete)
+    ((_, settlement),) = office.settled
+    assert isinstance(settlement, Complete)
     assert (await job_row(app, submitted.id))["lease_number"] == 1
     assert 30 < await due_in(app, submitted.id) <= 60

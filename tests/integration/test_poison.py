@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from coremachine import AsyncCoreMachine, Job, Stage, task
-from coremachine.runtime.flow import put_off
+from coremachine.runtime.flow import retry_later
 from coremachine.runtime.flow.flow import Flow
 from coremachine.runtime.worker import job_messages
 from coremachine.statemachine.retry import Backoff
@@ -41,7 +41,7 @@ DOUBLES = Job("doubles", [Stage("double", double, each="numbers"), Stage("sum", 
 
 @pytest.fixture(autouse=True)
 def _soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(put_off, "PUT_OFF", AT_ONCE)
+    monkeypatch.setattr(retry_later, "PUT_OFF", AT_ONCE)
 
 
 async def submitted(app: AsyncCoreMachine) -> str:
@@ -100,7 +100,7 @@ async def test_a_message_of_a_job_whose_stage_is_open_is_dropped_as_the_stage_se
     await rows(app, "UPDATE app.jobs SET due_at = app.clock(), put_offs = 9")
     (message,) = await claimed_messages(app)
     flow = Flow(app.database, app.bus, GONE, uncalled)
-    assert await put_off.put_off(flow, message, RuntimeError("after all")) == "stage 1 is open"
+    assert await retry_later.put_off(flow, message, RuntimeError("after all")) == "stage 1 is open"
     (left,) = await rows(app, "SELECT status, due_at FROM app.jobs")
     assert (left["status"], left["due_at"]) == ("processing", None)
     await work(app)
@@ -113,7 +113,7 @@ async def test_a_message_that_another_worker_has_meanwhile_is_not_put_off(open_a
     (message,) = await claimed_messages(app)
     await rows(app, "UPDATE app.jobs SET lease_number = lease_number + 1, put_offs = 9")
     flow = Flow(app.database, app.bus, GONE, uncalled)
-    assert "no longer ours" in await put_off.put_off(flow, message, RuntimeError("late"))
+    assert "no longer ours" in await retry_later.put_off(flow, message, RuntimeError("late"))
     assert (await app.job(job.id))["status"] == "queued"
     assert await events_of(app, job.id, "gap_found") == []
 

@@ -7,7 +7,7 @@ import pytest
 
 from coremachine import Job, Stage, TaskContext, task
 from coremachine.runtime.flow.outcome import Outcome
-from coremachine.runtime.flow.run_task import settle
+from coremachine.runtime.flow.record_outcomes import record_outcomes
 from coremachine.runtime.reconciler import Reconciler
 from coremachine.runtime.store.rows import ClaimedTask
 from coremachine.statemachine.errors import IllegalMoveError
@@ -127,7 +127,7 @@ async def test_two_resumes_at_once_queue_the_job_once(open_app: OpenApp) -> None
     app, other = await open_app(job), await open_app(job)
     failed = await finished(app, job)
     answers = await asyncio.gather(app.resume(failed["job_id"]), other.resume(failed["job_id"]), return_exceptions=True)
-    assert sorted(type(answer).__name__ for answer in answers) == ["IllegalMoveError", "Resumption"]
+    assert sorted(type(answer).__name__ for answer in answers) == ["IllegalMoveError", "ResumePlan"]
     assert (await counted_events(app, failed["job_id"]))["job_resumed"] == 1
 
 
@@ -147,7 +147,7 @@ async def test_f06_a_worker_that_stops_too_late_does_not_cancel_the_resumed_task
     await app.resume(submitted.id)
     await handle_messages(app)
     async with app.database.transaction() as session:
-        assert await settle(session, app.bus, [Outcome(task=held, kind="cancelled")], "gone") == set()
+        assert await record_outcomes(session, app.bus, [Outcome(task=held, kind="cancelled")], "gone") == set()
     (row,) = await tasks_of(app, submitted.id)
     assert (row["status"], row["lease_number"]) == ("queued", held.lease_number)
     assert (await counted_events(app, submitted.id))["stale_result_rejected"] == 1
@@ -195,10 +195,10 @@ async def test_a_running_job_ends_cancelled_once_its_running_tasks_have_stopped(
     assert job_row["stages"][0]["tasks_cancelled"] == 4
     counted = await counted_events(app, submitted.id)
     assert (counted["task_started"], counted["task_cancelled"], counted["stop_requested"]) == (2, 4, 1)
-    (job_told,) = await events_of(looking_on, submitted.id, "job_cancelled")
+    (job_id_of_body,) = await events_of(looking_on, submitted.id, "job_cancelled")
     (stage_told, *_) = await events_of(looking_on, submitted.id, "stage_cancelled")
     reason = "wrong \N{SYMBOL FOR NULL} raster, says Ada"
-    assert (job_told["event_data"]["reason"], stage_told["event_data"]["reason"]) == (reason, reason)
+    assert (job_id_of_body["event_data"]["reason"], stage_told["event_data"]["reason"]) == (reason, reason)
 
 
 async def test_a_cancelled_job_whose_worker_is_gone_ends_when_its_lease_has(open_app: OpenApp) -> None:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from coremachine import AsyncCoreMachine, Job, Stage, task
-from coremachine.runtime.app.history import EventMark
+from coremachine.runtime.app.history import EventCursor
 from coremachine.runtime.store.session import Row
 from coremachine.statemachine.retry import Backoff
 from tests.databases import OpenApp
@@ -200,7 +200,7 @@ async def test_a_long_stage_is_summed_up_and_its_failures_are_listed(open_app: O
     assert len(told) < 15
 
 
-async def follow(app: AsyncCoreMachine, job_id: str, mark: EventMark) -> tuple[list[Row], EventMark]:
+async def follow(app: AsyncCoreMachine, job_id: str, mark: EventCursor) -> tuple[list[Row], EventCursor]:
     """What a follower is given from `mark` on, page by page."""
     given: list[Row] = []
     page, mark = await app.events_after(job_id, mark)
@@ -210,7 +210,9 @@ async def follow(app: AsyncCoreMachine, job_id: str, mark: EventMark) -> tuple[l
     return given, mark
 
 
-async def follow_until(app: AsyncCoreMachine, job_id: str, mark: EventMark, number: int) -> tuple[list[Row], EventMark]:
+async def follow_until(
+    app: AsyncCoreMachine, job_id: str, mark: EventCursor, number: int
+) -> tuple[list[Row], EventCursor]:
     """What a follower is given from `mark` on, until that is `number` events: others may hold it back for a while."""
     given: list[Row] = []
 
@@ -246,7 +248,7 @@ async def test_f41_a_follower_misses_no_event_that_took_its_id_early_and_committ
     job = Job("followed", [Stage("check", check)])
     app = await open_app(job)
     submitted = await app.submit(job, size=3)
-    seen, mark = await follow_until(app, submitted.id, EventMark(), 2)
+    seen, mark = await follow_until(app, submitted.id, EventCursor(), 2)
     assert [event["event_type"] for event in seen] == ["job_created", "job_queued"]
     with tell("early, late") as early:
         with tell("late, early") as late:
@@ -273,7 +275,7 @@ async def test_f41_a_follower_of_a_running_job_is_given_each_event_once(open_app
     async with working(app):
         submitted = await app.submit(job, numbers=list(range(20)))
         await until_event(app, submitted.id, "task_started")
-        before, mark = await follow(app, submitted.id, EventMark())
+        before, mark = await follow(app, submitted.id, EventCursor())
         gate.set()
         await until_event(app, submitted.id, "job_completed")
         written = [event["event_id"] for event in await events_of(app, submitted.id)]

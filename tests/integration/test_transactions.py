@@ -89,7 +89,7 @@ async def test_what_nobody_waited_for_fails_its_transaction_with_its_own_error(
         await mine.note(checkpoint(NO_JOB))
         await mine.note(checkpoint(job_id))
         if then == "a question":
-            await mine.fetch("load_job", {"job_id": job_id})
+            await mine.fetch("flow/load_job", {"job_id": job_id})
 
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         await way(database, fail)
@@ -119,7 +119,7 @@ async def test_a_block_that_raises_leaves_nothing_and_a_connection_that_serves(
 async def test_queries_that_travel_together_return_the_rows_of_each(database: Database, session: Session) -> None:
     _, job_id = await cancelling(session)
     async with database.session() as mine:
-        (job,), stages = await mine.fetch_together(["load_job", "load_stages"], {"job_id": job_id})
+        (job,), stages = await mine.fetch_together(["flow/load_job", "flow/load_stages"], {"job_id": job_id})
     assert job["job_id"] == job_id
     assert [stage["job_id"] for stage in stages] == [job_id]
 
@@ -147,7 +147,7 @@ async def test_a_transaction_that_writes_nothing_takes_no_number(database: Datab
     nothing = {"kinds": ["no such job"], "limit": 4, "without": [], "owner": "a worker", "lease": 60.0}
     numbers = [await next_number(database)]
     for _ in range(3):
-        assert await database.commit_once(lambda mine: mine.fetch("claim_job_messages", nothing)) == []
+        assert await database.commit_once(lambda mine: mine.fetch("worker/claim_job_messages", nothing)) == []
         numbers.append(await next_number(database))
     assert len(set(numbers)) == 1
 

@@ -11,7 +11,7 @@ import pytest
 
 from coremachine import Job, Stage, task
 from coremachine.runtime.app import AsyncCoreMachine
-from coremachine.runtime.app.why import Why
+from coremachine.runtime.app.diagnose import Why
 from coremachine.runtime.errors import UnknownJobError
 from coremachine.statemachine.retry import Backoff
 from tests.databases import OpenApp

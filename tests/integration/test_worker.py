@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from coremachine import AsyncCoreMachine, Job, Stage, task
-from coremachine.runtime.worker import hands, pace
+from coremachine.runtime.executor import prefetch_policy, task_executor
 from tests.databases import OpenApp
 from tests.observing import counted_events, events_of, rows, tasks_of
 from tests.running import LONGEST, finished, finished_with_short_leases, work, working
@@ -185,8 +185,8 @@ async def test_no_more_handlers_run_at_once_than_the_concurrency_allows(open_app
 async def test_f16_a_worker_that_stops_gives_back_what_has_not_finished(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hands, "GIVE_BACK", FAR)  # not before it stops
-    monkeypatch.setattr(pace, "AHEAD_SECONDS", FAR)  # however long the first one took on a busy machine
+    monkeypatch.setattr(task_executor, "GIVE_BACK", FAR)  # not before it stops
+    monkeypatch.setattr(prefetch_policy, "AHEAD_SECONDS", FAR)  # however long the first one took on a busy machine
     gate, calls = Event(), [0]
 
     @task
@@ -219,8 +219,8 @@ async def test_f16_a_worker_that_stops_gives_back_what_has_not_finished(
 async def test_what_waits_behind_a_handler_that_lasts_is_given_back_for_others_to_take(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hands, "GIVE_BACK", 0.2)
-    monkeypatch.setattr(pace, "AHEAD_SECONDS", FAR)
+    monkeypatch.setattr(task_executor, "GIVE_BACK", 0.2)
+    monkeypatch.setattr(prefetch_policy, "AHEAD_SECONDS", FAR)
     gate = Event()
 
     @task

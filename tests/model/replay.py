@@ -14,12 +14,12 @@ from coremachine.runtime.flow.deadline import end_overdue_job, end_overdue_tasks
 from coremachine.runtime.flow.finalize import finalize_job
 from coremachine.runtime.flow.flow import Flow, Found
 from coremachine.runtime.flow.handle_job import next_step
-from coremachine.runtime.flow.message import acknowledge
+from coremachine.runtime.flow.job_message import acknowledge
 from coremachine.runtime.flow.open_stage import open_stage
 from coremachine.runtime.flow.outcome import Outcome
+from coremachine.runtime.flow.record_outcomes import record_outcomes
 from coremachine.runtime.flow.rescue import rescue_callbacks, rescue_tasks
 from coremachine.runtime.flow.resume import resume
-from coremachine.runtime.flow.run_task import settle
 from coremachine.runtime.store.rows import ClaimedCallback, ClaimedTask, JobMessage, StageRow
 from coremachine.runtime.store.session import Claim, Row, Session, event_parameters
 from coremachine.sql_generator.claims import claim_by_key_statement
@@ -120,8 +120,8 @@ class Replay:
 
     async def _found(self, message: JobMessage) -> Found:
         async with self.app.database.session() as session:
-            (row,) = await session.fetch("load_job", {"job_id": self.job_id})
-            stages = [StageRow.of(one) for one in await session.fetch("load_stages", {"job_id": self.job_id})]
+            (row,) = await session.fetch("flow/load_job", {"job_id": self.job_id})
+            stages = [StageRow.of(one) for one in await session.fetch("flow/load_stages", {"job_id": self.job_id})]
         return Found(self.job, message, row, stages)
 
     async def _claim_message(self, action: Action) -> None:
@@ -133,7 +133,7 @@ class Replay:
             "lease": LONG,
         }
         async with self.app.database.session() as session:
-            (row,) = await session.fetch("claim_job_messages", parameters)
+            (row,) = await session.fetch("worker/claim_job_messages", parameters)
         assert row["job_id"] == self.job_id
         self.busy[action.worker] = JobMessage.of(row)
 
@@ -171,7 +171,7 @@ class Replay:
     async def _renew_message(self, _: Action) -> None:
         ((at, message),) = ((at, one) for at, one in self.busy.items() if isinstance(one, JobMessage))
         held = {"keys": [self.job_id], "lease_numbers": [message.lease_number], "owner": f"worker {at}"}
-        await self._renewed("renew_job_messages", held)
+        await self._renewed("leases/renew_job_messages", held)
 
     async def _renewed(self, query: str, held: Mapping[str, object]) -> None:
         async with self.app.database.session() as session:
@@ -240,7 +240,7 @@ class Replay:
 
     async def _written(self, outcomes: list[Outcome]) -> None:
         async with self.app.database.transaction() as session:
-            await settle(session, self.app.bus, outcomes, "a worker")
+            await record_outcomes(session, self.app.bus, outcomes, "a worker")
 
     async def _rescue_task(self, action: Action) -> None:
         await rescue_tasks(self.app.database, self.app.bus, [await self._task(action)], "a reconciler")
@@ -272,7 +272,7 @@ class Replay:
         key = (await self._row(action))["key"]
         ((at, one),) = ((a, one) for a, one in self.busy.items() if isinstance(one, ClaimedTask) and one.key == key)
         held = {"keys": [key], "lease_numbers": [one.lease_number], "begun": [True], "owner": f"worker {at}"}
-        await self._renewed("renew_task_leases", held)
+        await self._renewed("leases/renew_task_leases", held)
 
     async def _claim_callback(self, action: Action) -> None:
         event = machine_of(CALLBACK).fire(Subject("*", "queued"), "claim", data={"worker": "w"}).event
@@ -301,7 +301,7 @@ class Replay:
 
     async def _rescue_callback(self, _: Action) -> None:
         async with self.app.database.session() as session:
-            found = await session.fetch("expired_callbacks", {"limit": 10})
+            found = await session.fetch("reconciler/expired_callbacks", {"limit": 10})
         callbacks = [ClaimedCallback(**row) for row in found]
         assert await rescue_callbacks(self.app.database, self.app.bus, callbacks, "a reconciler") == 1
 

@@ -56,8 +56,8 @@ async def lay(url: str) -> Ground:
                 made = [await _row(session, record, state, at, parents[at]) for at in range(EACH)]
                 keys[record.machine, state] = made
                 await _shuffle(session, record, made)
-                if record.fence is not None:
-                    leases |= {key: (await row_of(session, record, key))[record.fence] for key in made}
+                if record.fencing_column is not None:
+                    leases |= {key: (await row_of(session, record, key))[record.fencing_column] for key in made}
         await run(session, UNVACUUMED)
     return Ground(keys, leases)
 

@@ -74,7 +74,7 @@ def broken(statement: Statement) -> Iterator[Broken]:
 def _cleared_for_nothing(statement: Statement) -> Iterator[str]:
     """Columns that the statement clears though its rows cannot hold anything in them."""
     sources = {statement.source} if statement.source else {*statement.transition.sources}
-    for tie in statement.record.ties:
+    for tie in statement.record.state_columns:
         may = {*tie.required, *tie.allowed}
         if not may & {*sources, statement.transition.target}:
             yield tie.column

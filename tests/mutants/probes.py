@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 
 from coremachine.statemachine.lifecycle import Edge
-from coremachine.statemachine.records import Record, Tie
+from coremachine.statemachine.records import Record, StateColumn
 from tests.integration.rows import tied_columns
 from tests.mutants.attempt import Probe
 from tests.mutants.ground import Ground
@@ -26,7 +26,7 @@ ON_A_ROW: Mapping[str, str] = {
 }
 
 
-def sample_of(record: Record, tie: Tie) -> str:
+def sample_of(record: Record, tie: StateColumn) -> str:
     """Any value for a tied column."""
     return SAMPLES[record.column(tie.column).type]
 
@@ -51,7 +51,7 @@ def told_as(edge: Edge) -> dict[str, str]:
 
 def told_once(record: Record, key: str, what: str) -> str:
     """That this transaction wrote one event, about this row as it is, and that it fits `what`."""
-    carried = [f"e.{c} IS NOT DISTINCT FROM r.{c}" for c in record.log.carries]
+    carried = [f"e.{c} IS NOT DISTINCT FROM r.{c}" for c in record.log.copied_columns]
     here = "e.transaction_id = pg_current_xact_id()"
     return (
         f"(SELECT count(*) FROM app.{record.log.table} AS e WHERE {here}) = 1 AND EXISTS (SELECT"  # noqa: S608
@@ -102,7 +102,7 @@ def of_edges(record: Record, ground: Ground) -> Iterator[Probe]:
             yield Probe(f"{name} without {column}", update(record, key, moved | told), refused=True, words=words)
 
 
-def _of_end(record: Record, ground: Ground, tie: Tie, state: str) -> Iterator[Probe]:
+def _of_end(record: Record, ground: Ground, tie: StateColumn, state: str) -> Iterator[Probe]:
     """The same as a row comes to its end: once it is there another rule keeps the column."""
     for edge in record.lifecycle.edges:
         if edge.target == state:
@@ -119,7 +119,7 @@ def _of_end(record: Record, ground: Ground, tie: Tie, state: str) -> Iterator[Pr
 
 def of_outcomes(record: Record, ground: Ground) -> Iterator[Probe]:
     """What a row ended with is not overwritten while it stays where it is."""
-    for tie in record.ties:
+    for tie in record.state_columns:
         if tie.column in record.kept:
             sql = update(record, ground.key(record, tie.required[0]), {tie.column: sample_of(record, tie)})
             yield Probe(
@@ -252,7 +252,7 @@ def of_births(record: Record, ground: Ground) -> Iterator[Probe]:
 
 def of_ties(record: Record, ground: Ground) -> Iterator[Probe]:
     """A tied column is neither missing nor superfluous in any state, whatever the guards let through."""
-    for tie, state in product(record.ties, record.lifecycle.by_name):
+    for tie, state in product(record.state_columns, record.lifecycle.by_name):
         key = ground.key(record, state)
         name = f"{record.machine} {state}: {tie.column}"
         both = {"lease_owner", "lease_expires_at"} if record.machine == "job" else set[str]()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import psycopg
 
-from coremachine.statemachine.records import Record, Tie
+from coremachine.statemachine.records import Record, StateColumn
 from tests.integration.rows import GIVEN
 from tests.mutants.attempt import Probe
 from tests.mutants.ground import Ground
@@ -98,7 +98,7 @@ def moved(statement: Statement, key: str, data: Mapping[str, object]) -> str:
 def _tied(statement: Statement) -> Iterator[str]:
     target, sources = statement.transition.target, set(statement.transition.sources)
     cleared = statement.record.clears.get(statement.transition.trigger, ())
-    for tie in (tie for tie in statement.record.ties if tie.column not in cleared):
+    for tie in (tie for tie in statement.record.state_columns if tie.column not in cleared):
         entered = target in tie.required and not sources <= set(tie.required)
         may = {*tie.required, *tie.allowed}
         if entered and tie.clock:
@@ -108,7 +108,7 @@ def _tied(statement: Statement) -> Iterator[str]:
             yield f"r.{tie.column} - app.clock() BETWEEN interval '{seconds - 10} s' AND interval '{seconds} s'"
         elif entered and tie.column == "lease_owner":
             yield "r.lease_owner = 'a worker'"
-        elif tie.span and target in may and not sources <= may:
+        elif tie.plus_interval and target in may and not sources <= may:
             yield f"r.{tie.column} - app.clock() BETWEEN interval '{SPAN - 10} s' AND interval '{SPAN} s'"
         elif target not in may:
             yield f"r.{tie.column} IS NULL"
@@ -121,7 +121,7 @@ def _values(statement: Statement, key: str, ground: Ground) -> dict[str, object]
     trigger = statement.transition.trigger
     counters: Mapping[str, int] = SET_TO[trigger] if record.sets.get(trigger) else {}
     given = {**GIVEN, "delay": 50.0, **_added(statement), **counters}
-    return given if record.fence is None else {**given, record.fence: _lease(statement, key, ground)}
+    return given if record.fencing_column is None else {**given, record.fencing_column: _lease(statement, key, ground)}
 
 
 def _lease(statement: Statement, key: str, ground: Ground) -> int | None:
@@ -155,10 +155,10 @@ def _prepared(statement: Statement) -> str:
     record = statement.record
     sets = {
         tie.column: f"CASE WHEN {_stands_in((*tie.required, *tie.allowed))} THEN {_held(record, tie)} END"
-        for tie in record.ties
+        for tie in record.state_columns
         if tie.allowed
     }
-    sets |= {tie.span: f"interval '{SPAN} s'" for tie in record.ties if tie.span}
+    sets |= {tie.plus_interval: f"interval '{SPAN} s'" for tie in record.state_columns if tie.plus_interval}
     sets |= {name: str(NOT_RESET) for name in record.resets.get(statement.transition.trigger, ())}
     if record.sets.get(statement.transition.trigger):
         states, numbers = BEFORE[record.machine]
@@ -173,9 +173,11 @@ def _stands_in(states: Sequence[str]) -> str:
     return f"status IN ({', '.join(map(repr, states))})"
 
 
-def _held(record: Record, tie: Tie) -> str:
+def _held(record: Record, tie: StateColumn) -> str:
     """A value that the move would not give: an old deadline, or any sample."""
-    return "app.clock() + interval '1 day'" if tie.span else f"COALESCE({tie.column}, {sample_of(record, tie)})"
+    return (
+        "app.clock() + interval '1 day'" if tie.plus_interval else f"COALESCE({tie.column}, {sample_of(record, tie)})"
+    )
 
 
 def _of_move(statement: Statement, ground: Ground) -> Iterator[Probe]:
@@ -205,10 +207,10 @@ def _of_move(statement: Statement, ground: Ground) -> Iterator[Probe]:
                 _prepared(statement) + also + before(record, one) + each,
                 f"$changed = 2 AND {holds}",
             )
-        if record.fence is not None and leased:
+        if record.fencing_column is not None and leased:
             yield from _fenced(statement, key, values, name)
-        elif record.fence is not None and values[record.fence] is None and _may_be_fenced(statement):
-            last = {**values, record.fence: ground.leases[key]}
+        elif record.fencing_column is not None and values[record.fencing_column] is None and _may_be_fenced(statement):
+            last = {**values, record.fencing_column: ground.leases[key]}
             sql = literal(statement.sql, _parameters(statement, [(key, last, {})]))
             holds = f"$changed = 0 AND {unchanged(record, key)}"
             yield Probe(f"{name} under its last lease", before(record, key) + sql, holds)
@@ -223,10 +225,10 @@ def _fenced(statement: Statement, key: str, values: dict[str, object], name: str
     """A move out of a leased state names the lease; only one that may also leave another state may leave it out."""
     record, sources = statement.record, statement.transition.sources
     optional = not all(record.lifecycle.by_name[source].leased for source in sources)
-    number = values[record.fence or ""]
+    number = values[record.fencing_column or ""]
     assert isinstance(number, int)
     for lease in (*(number + step for step in OTHER_LEASES), None):
-        sql = literal(statement.sql, _parameters(statement, [(key, {**values, str(record.fence): lease}, {})]))
+        sql = literal(statement.sql, _parameters(statement, [(key, {**values, str(record.fencing_column): lease}, {})]))
         holds = "$changed = 1" if lease is None and optional else f"$changed = 0 AND {unchanged(record, key)}"
         yield Probe(f"{name} under lease {lease} of {number}", before(record, key) + sql, holds)
 

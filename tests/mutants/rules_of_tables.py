@@ -111,7 +111,7 @@ def _of_ranges(record: Record, ground: Ground) -> Iterator[Probe]:
 
 def _state_for(record: Record, column: Column) -> str:
     """A state in which a row may have a value in this column."""
-    may = [{*tie.required, *tie.allowed} for tie in record.ties if tie.column == column.name]
+    may = [{*tie.required, *tie.allowed} for tie in record.state_columns if tie.column == column.name]
     return next(state for state in record.lifecycle.by_name if not may or state in may[0])
 
 
@@ -135,7 +135,7 @@ def _without_guards(record: Record, key: str) -> Iterator[Probe]:
     """What the table refuses on its own, where no trigger fires, as while a backup is restored."""
     told = {"move_number": "1", "event_type": "'job_queued'", "event_status": "'info'", "event_data": "'{}'"}
     yield Probe(f"{record.machine} restored", restored(update(record, key, told)), "$changed = 1")
-    bare = dict.fromkeys((tie.column for tie in record.ties), "NULL")
+    bare = dict.fromkeys((tie.column for tie in record.state_columns), "NULL")
     wrong: list[Changes] = [{**bare, "status": "'nonsense'"}, {"status": "NULL"}, {"move_number": "NULL"}]
     wrong += [{**told, column: "NULL"} for column in ("event_type", "event_status", "event_data")]
     for changes in wrong:

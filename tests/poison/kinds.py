@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 import psycopg
 
 from coremachine.runtime.app import AsyncCoreMachine
-from coremachine.runtime.bus.letter import Envelope
-from coremachine.runtime.bus.port import DeadMessage
+from coremachine.runtime.bus.messages import ReceivedMessage
+from coremachine.runtime.bus.port import DeadLetteredMessage
 from tests.post_office import PostOffice
 
 Poison = Callable[[AsyncCoreMachine, PostOffice, str, str], Awaitable[None]]
@@ -56,8 +56,8 @@ async def odd_dead_letter(_app: AsyncCoreMachine, office: PostOffice, ended: str
     """A dead letter whose id is a number."""
     body = f'{{"v":1,"kind":"job","key":"{ended}","job_id":"{ended}","lease_number":0}}'.encode()
     for queue in ("coremachine-jobs", "coremachine-tasks"):
-        envelope = Envelope(message_id=7, body=body, queue=queue)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        office.dead[queue].append(DeadMessage(envelope, "Odd", ""))
+        envelope = ReceivedMessage(message_id=7, body=body, queue=queue)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        office.dead[queue].append(DeadLetteredMessage(envelope, "Odd", ""))
 
 
 KINDS: Mapping[str, Poison] = {

@@ -56,9 +56,9 @@ async def read_evidence(database: Database, job_id: str, file: Path) -> Evidence
     """Read one job. The lines are read last: a line is never younger than the completion of its task."""
     asked = {"job_id": job_id}
     async with database.transaction() as session:
-        await session.run("read_only_snapshot")
-        (job,) = await session.fetch("load_job", asked)
-        stages = await session.fetch("load_stages", asked)
+        await session.run("store/read_only_snapshot")
+        (job,) = await session.fetch("flow/load_job", asked)
+        stages = await session.fetch("flow/load_stages", asked)
         tasks = await session.fetch("soak/tasks_of_job", asked)
         events = await session.fetch("soak/events_of_job", asked)
     return Evidence(job=job, stages=stages, tasks=tasks, events=events, lines=lines_of(file))

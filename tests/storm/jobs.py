@@ -15,7 +15,7 @@ SOON = Backoff(first=0.1, most=1.0)
 MOST_RESCUES = 10_000
 
 
-def endure(seed: int, file: str, context: TaskContext) -> None:
+def retry_until_available(seed: int, file: str, context: TaskContext) -> None:
     """What every handler in a thread does."""
     leave_line(file, "begin", str(seed), context)
     context.wait(seconds(seed, context.stage, context.index, context.attempt))
@@ -39,14 +39,14 @@ def _end_as_planned(seed: int, file: str, context: TaskContext) -> None:
 @task(retries=HABITS["plan"].attempts - 1, backoff=SOON, max_rescues=MOST_RESCUES)
 def storm_plan(seed: int, file: str, context: TaskContext) -> list[int]:
     """Return the numbers to work on."""
-    endure(seed, file, context)
+    retry_until_available(seed, file, context)
     return numbers(seed)
 
 
 @task(retries=HABITS["work"].attempts - 1, backoff=SOON, max_rescues=MOST_RESCUES)
 def storm_work(number: int, seed: int, file: str, context: TaskContext) -> int:
     """Work on a number, in a thread."""
-    endure(seed, file, context)
+    retry_until_available(seed, file, context)
     return value(context.stage, number)
 
 
@@ -60,14 +60,14 @@ async def storm_work_on_the_loop(number: int, seed: int, file: str, context: Tas
 @task(max_rescues=MOST_RESCUES)
 def storm_part(number: int, seed: int, file: str, context: TaskContext) -> int:
     """Work on a number, at the first attempt or never."""
-    endure(seed, file, context)
+    retry_until_available(seed, file, context)
     return value(context.stage, number)
 
 
 @task(retries=HABITS["collect"].attempts - 1, backoff=SOON, max_rescues=MOST_RESCUES)
 def storm_collect(found: list[int], seed: int, file: str, context: TaskContext) -> list[int]:
     """Return every result, in order."""
-    endure(seed, file, context)
+    retry_until_available(seed, file, context)
     return found
 
 

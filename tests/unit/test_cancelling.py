@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from coremachine.runtime.worker import cancelling
-from coremachine.runtime.worker.cancelling import cancel_all
+from coremachine.runtime.executor import cancelling
+from coremachine.runtime.executor.cancelling import cancel_all
 
 
 async def test_a_task_that_lost_its_first_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from coremachine.runtime.bus.port import Bus
-from coremachine.runtime.worker.collector import ease_collector
+from coremachine.runtime.worker.garbage_collector import ease_collector
 
 
 class LazyBus:

@@ -7,7 +7,7 @@ import pytest
 
 from coremachine.statemachine.errors import CoreMachineError, DefinitionError
 from coremachine.statemachine.lifecycle import Event, Lifecycle, State, Transition
-from coremachine.statemachine.records import Column, EventLog, Record, Schema, Tie
+from coremachine.statemachine.records import Column, EventLog, Record, Schema, StateColumn
 from coremachine.statemachine.tables import JOBS, SCHEMA, TASKS
 
 OPEN = State(name="open", initial=True, waits_for="somebody")
@@ -136,20 +136,20 @@ def test_names_fit_their_columns() -> None:
 
 KEY = Column(name="door_id", type="BIGINT", identity=True)
 SHUT_AT = Column(name="shut_at", type="TIMESTAMPTZ", nullable=True)
-LOG = EventLog(table="door_events", carries=("door_id",))
+LOG = EventLog(table="door_events", copied_columns=("door_id",))
 DOORS = Record(
     lifecycle=door(),
     table="doors",
     key=KEY,
     columns=(SHUT_AT,),
     log=LOG,
-    ties=(Tie(column="shut_at", required=("shut",), clock=True),),
+    state_columns=(StateColumn(column="shut_at", required=("shut",), clock=True),),
 )
 
 
 def test_a_tied_column_is_declared() -> None:
     with refused("doors: column locked_at is not declared"):
-        replace(DOORS, ties=(Tie(column="locked_at", required=("shut",)),))
+        replace(DOORS, state_columns=(StateColumn(column="locked_at", required=("shut",)),))
 
 
 def test_a_tied_column_is_nullable() -> None:
@@ -159,12 +159,12 @@ def test_a_tied_column_is_nullable() -> None:
 
 def test_a_column_is_tied_to_states_that_exist() -> None:
     with refused("doors.shut_at is tied to ['ajar', 'locked'], which no state is called"):
-        replace(DOORS, ties=(Tie(column="shut_at", required=("locked",), allowed=("ajar", "shut")),))
+        replace(DOORS, state_columns=(StateColumn(column="shut_at", required=("locked",), allowed=("ajar", "shut")),))
 
 
 def test_a_span_is_a_column() -> None:
     with refused("doors: column patience is not declared"):
-        replace(DOORS, ties=(Tie(column="shut_at", allowed=("shut",), span="patience"),))
+        replace(DOORS, state_columns=(StateColumn(column="shut_at", allowed=("shut",), plus_interval="patience"),))
 
 
 @pytest.mark.parametrize("part", ["sets", "counts", "adds"])
@@ -177,11 +177,11 @@ def test_what_a_trigger_changes_is_declared_for_a_trigger_and_a_column_that_exis
 
 def test_fence_and_log_name_columns_that_exist() -> None:
     with refused("doors: column lease_number is not declared"):
-        replace(DOORS, fence="lease_number")
+        replace(DOORS, fencing_column="lease_number")
     with refused("doors: column house is not declared"):
-        replace(DOORS, log=replace(LOG, carries=("door_id", "house")))
+        replace(DOORS, log=replace(LOG, copied_columns=("door_id", "house")))
     with refused("doors: column attempt is not declared"):
-        replace(DOORS, log=replace(LOG, carries_before=("attempt",)))
+        replace(DOORS, log=replace(LOG, copied_before=("attempt",)))
 
 
 def test_a_table_has_a_name_that_needs_no_quotes() -> None:
@@ -203,7 +203,7 @@ def test_a_deadline_is_a_column_tied_to_its_state() -> None:
 @pytest.mark.parametrize("column", ["lease_owner", "lease_expires_at", "due_at"])
 def test_a_task_without_one_of_its_ties_is_refused(column: str) -> None:
     with refused(f"column {column} must be tied to this state"):
-        replace(TASKS, ties=tuple(tie for tie in TASKS.ties if tie.column != column))
+        replace(TASKS, state_columns=tuple(tie for tie in TASKS.state_columns if tie.column != column))
 
 
 def test_one_trigger_does_not_both_fill_a_column_and_keep_it() -> None:
@@ -214,7 +214,7 @@ def test_one_trigger_does_not_both_fill_a_column_and_keep_it() -> None:
         replace(
             DOORS,
             lifecycle=door(shut, push, states=(OPEN, half, SHUT)),
-            ties=(Tie(column="shut_at", required=("half", "shut"), clock=True),),
+            state_columns=(StateColumn(column="shut_at", required=("half", "shut"), clock=True),),
         )
 
 

@@ -241,7 +241,7 @@ def test_a_write_that_fails_takes_every_subject_back_to_where_its_row_is() -> No
     subjects = [Subject("7-0", "processing"), Subject("7-1", "processing")]
 
     def write() -> None:
-        with machine.taken_back(subjects):
+        with machine.rollback_on_error(subjects):
             for subject in subjects:
                 machine.fire(subject, "release", VALUES)
             raise OperationError("lost the connection")
@@ -253,7 +253,7 @@ def test_a_write_that_fails_takes_every_subject_back_to_where_its_row_is() -> No
 
 def test_a_write_that_succeeds_takes_nothing_back() -> None:
     machine, subject = machine_of(TASK), Subject("7-0", "processing")
-    with machine.taken_back([subject]):
+    with machine.rollback_on_error([subject]):
         machine.fire(subject, "release", VALUES)
     assert subject.state == "queued"
     assert len(subject.events) == 1
@@ -317,10 +317,10 @@ def test_an_earlier_event_is_not_taken_for_that_of_a_silent_move() -> None:
 
 
 def test_the_birth_of_a_record_has_its_event_only_where_one_is_declared() -> None:
-    assert machine_of(JOB).birth({"by": "me"}) == WrittenEvent("job_created", "success", {"by": "me"})
+    assert machine_of(JOB).creation_event({"by": "me"}) == WrittenEvent("job_created", "success", {"by": "me"})
     for lifecycle in (STAGE, TASK, CALLBACK):
         with pytest.raises(DefinitionError, match=f"{lifecycle.name}: creation has no event of its own"):
-            machine_of(lifecycle).birth()
+            machine_of(lifecycle).creation_event()
 
 
 def test_a_users_own_lifecycle_gets_the_same_machine() -> None:

@@ -34,14 +34,14 @@ async def test_it_is_told_once_and_is_over_when_all_that_failed_have_got_through
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     outage = Outage(all_well)
-    one, other = outage.party(), outage.party()
+    one, other = outage.participant(), outage.participant()
     one.failed(LOST)
     other.failed("another reason")
     one.failed(LOST)
-    one.through()
+    one.succeeded()
     await all_else_done()
     assert told(caplog) == ["WARNING the database cannot be reached; trying again error='connection refused'"]
-    other.through()
+    other.succeeded()
     await all_else_done()
     assert told(caplog)[1:] == ["INFO the database can be reached again lasted_s=0.0"]
 
@@ -55,26 +55,26 @@ async def test_a_connection_found_lost_while_the_others_are_mended_belongs_to_it
             late.failed(LOST)
 
     outage = Outage(find_another_lost)
-    one, late = outage.party(), outage.party()
+    one, late = outage.participant(), outage.participant()
     found = list[object]()
     one.failed(LOST)
-    one.through()
+    one.succeeded()
     await all_else_done()
     assert [line.split()[0] for line in told(caplog)] == ["WARNING"], "it goes on"
-    late.through()
+    late.succeeded()
     await all_else_done()
     assert [line.split()[0] for line in told(caplog)] == ["WARNING", "INFO"]
 
 
 async def test_who_waits_tries_again_as_soon_as_another_one_has_got_through() -> None:
     outage = Outage(all_well)
-    one, other = outage.party(), outage.party()
+    one, other = outage.participant(), outage.participant()
     one.failed(LOST)
     for _ in range(20):
         other.failed(LOST)
     waiting = asyncio.create_task(other.wait(LOST))
     await asyncio.wait([waiting], timeout=0)
-    one.through()
+    one.succeeded()
     async with asyncio.timeout(1):  # its back-off has grown to seconds
         await waiting
 
@@ -93,9 +93,9 @@ async def test_work_is_done_again_until_it_succeeds_and_other_errors_are_the_cal
     async def be_wrong() -> NoReturn:
         raise psycopg.errors.UndefinedTable("no such table")
 
-    assert await outage.endure(succeed_at_last) == 3
+    assert await outage.retry_until_available(succeed_at_last) == 3
     with pytest.raises(psycopg.errors.UndefinedTable):
-        await outage.endure(be_wrong)
+        await outage.retry_until_available(be_wrong)
     await all_else_done()
     assert [line.split()[0] for line in told(caplog)] == ["WARNING", "INFO"]
 
@@ -103,5 +103,5 @@ async def test_work_is_done_again_until_it_succeeds_and_other_errors_are_the_cal
 async def test_a_server_that_answers_with_a_refusal_is_not_said_to_be_out_of_reach(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    Outage(all_well).party().failed(psycopg.errors.DiskFull("no space"))
+    Outage(all_well).participant().failed(psycopg.errors.DiskFull("no space"))
     assert told(caplog) == ["WARNING the database refuses what it is asked; trying again error='no space'"]

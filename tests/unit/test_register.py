@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from coremachine.runtime.bus.letter import Hint, Kind, Letter
+from coremachine.runtime.bus.messages import Kind, MessageRef, OutgoingMessage
 from coremachine.runtime.bus.port import Message
 from coremachine.sql_generator.schema import script
 from coremachine.statemachine.gaps import REGISTER, Gap, GapCheck, Severity
@@ -50,7 +50,7 @@ def test_the_place_that_enforces_an_entry_exists(gap: Gap) -> None:
 
 
 def test_every_query_of_the_audit_belongs_to_an_entry_and_says_to_which() -> None:
-    folder = files("coremachine.runtime.queries.audit")
+    folder = files("coremachine.runtime.sql.audit")
     there = {Path(str(one)).stem for one in folder.iterdir() if one.name.endswith(".sql")}
     assert there == {gap.query for gap in QUERIES} | {"missing_constraint"}
     for gap in QUERIES:
@@ -79,5 +79,9 @@ def test_only_conditions_stand_on_edges() -> None:
 def test_gap_28_a_message_carries_an_id_and_has_no_field_that_could_grow() -> None:
     assert {field.name: field.type for field in fields(Message)} == {"kind": Kind, "job_id": str, "queued": bool}
     hint = {"kind": Kind, "key": str, "job_id": str, "lease_number": int}
-    assert {field.name: field.type for field in fields(Hint)} == hint
-    assert {field.name: field.type for field in fields(Letter)} == {"hint": Hint, "send_number": int, "delay": float}
+    assert {field.name: field.type for field in fields(MessageRef)} == hint
+    assert {field.name: field.type for field in fields(OutgoingMessage)} == {
+        "hint": MessageRef,
+        "send_number": int,
+        "delay": float,
+    }

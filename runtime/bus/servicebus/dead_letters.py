@@ -7,8 +7,8 @@ from typing import cast
 from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusReceiver
 
-from ..letter import Envelope
-from ..port import DeadMessage
+from ..messages import ReceivedMessage
+from ..port import DeadLetteredMessage
 from .end import End
 from .namespace import Namespace
 from .receiver import SETTLE_SECONDS, SLACK, envelope_of
@@ -25,13 +25,13 @@ class DeadLetterReceiver:
             lambda client: client.get_queue_receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER),
         )
 
-    async def receive(self, most: int, wait: float) -> Sequence[DeadMessage]:
+    async def receive(self, most: int, wait: float) -> Sequence[DeadLetteredMessage]:
         """Up to `most`; none after `wait` seconds without any. Raises BrokerError."""
         received = await self._end.call(
             wait + SLACK, lambda receiver: receiver.receive_messages(max_message_count=most, max_wait_time=wait)
         )
         return [
-            DeadMessage(
+            DeadLetteredMessage(
                 _named(envelope_of(message, self._queue), message),
                 message.dead_letter_reason or "no reason is told",
                 message.dead_letter_error_description or "",
@@ -39,7 +39,7 @@ class DeadLetterReceiver:
             for message in received
         ]
 
-    async def remove(self, messages: Sequence[DeadMessage]) -> None:
+    async def remove(self, messages: Sequence[DeadLetteredMessage]) -> None:
         """Take them from the broker. Raises BrokerError; one that could not be removed comes again."""
 
         async def complete(receiver: ServiceBusReceiver) -> None:
@@ -53,6 +53,6 @@ class DeadLetterReceiver:
         self._end.drop()
 
 
-def _named(envelope: Envelope, message: ServiceBusReceivedMessage) -> Envelope:
+def _named(envelope: ReceivedMessage, message: ServiceBusReceivedMessage) -> ReceivedMessage:
     """A message that others sent need not have an id; two of them must not be taken for one."""
     return replace(envelope, message_id=envelope.message_id or f"number {message.sequence_number}")

@@ -10,7 +10,7 @@ from uuid import uuid4
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver, ServiceBusSender
 
-from ..letter import CHECK
+from ..messages import CHECK
 from .errors import RAISED, words_of
 
 COPIES = 2

@@ -11,8 +11,8 @@ from azure.servicebus.exceptions import MessageAlreadySettled, MessageLockLostEr
 
 from ...errors import BrokerError
 from ...logs import logger
-from ..letter import Envelope
-from ..verdict import Abandon, DeadLetter, Verdict
+from ..messages import ReceivedMessage
+from ..settlement import Abandon, DeadLetter, Settlement
 from .end import End
 from .errors import RAISED
 from .namespace import Namespace
@@ -45,7 +45,7 @@ class LetterReceiver:
         """The SDK's receiver that is open; None where none is."""
         return self._end.handle
 
-    async def receive(self, most: int, wait: float) -> Sequence[Envelope]:
+    async def receive(self, most: int, wait: float) -> Sequence[ReceivedMessage]:
         """Up to `most` messages; none after `wait` seconds without any. Raises BrokerError."""
         asked, began = min(most, self._asked), monotonic()
         received = await self._end.call(
@@ -58,22 +58,22 @@ class LetterReceiver:
             await self._probe()
         return [envelope_of(message, self._queue) for message in received]
 
-    async def settle(self, verdicts: Sequence[tuple[Envelope, Verdict]]) -> int:
+    async def settle(self, settlements: Sequence[tuple[ReceivedMessage, Settlement]]) -> int:
         """Settle each. Returns of how many it is not known whether the broker did: their lock or link was lost."""
         known = 0
-        for first in range(0, len(verdicts), SETTLED_AT_ONCE):
+        for first in range(0, len(settlements), SETTLED_AT_ONCE):
             receiver = self._end.handle
             if receiver is None:
                 break  # those who received these messages are gone, and their locks end by themselves
-            some = verdicts[first : first + SETTLED_AT_ONCE]
-            settling = [_settle(receiver, envelope, verdict) for envelope, verdict in some]
+            some = settlements[first : first + SETTLED_AT_ONCE]
+            settling = [_settle(receiver, envelope, settlement) for envelope, settlement in some]
             try:
                 async with asyncio.timeout(SETTLE_SECONDS):
                     known += sum(await asyncio.gather(*settling))
             except RAISED as error:
                 log.info("settling was not answered", queue=self._queue, error=repr(error))
                 self._end.drop()
-        return len(verdicts) - known
+        return len(settlements) - known
 
     async def close(self) -> None:
         """Give back what is locked, and let go of the connection."""
@@ -99,10 +99,10 @@ class LetterReceiver:
         self._heard = monotonic()
 
 
-def envelope_of(message: ServiceBusReceivedMessage, queue: str) -> Envelope:
+def envelope_of(message: ServiceBusReceivedMessage, queue: str) -> ReceivedMessage:
     """A message as the worker sees it. `delivery_count` counts from 0."""
     properties = message.application_properties or {}
-    return Envelope(
+    return ReceivedMessage(
         message_id=id_of(message),
         body=body_of(message),
         delivery_count=message.delivery_count or 0,
@@ -127,11 +127,11 @@ def body_of(message: ServiceBusReceivedMessage) -> bytes:
         return repr(message.body).encode()
 
 
-async def _settle(receiver: ServiceBusReceiver, envelope: Envelope, verdict: Verdict) -> bool:
+async def _settle(receiver: ServiceBusReceiver, envelope: ReceivedMessage, settlement: Settlement) -> bool:
     """Settle one. False where the lock was lost: it may have been settled all the same (pitfall 1)."""
     message = cast("ServiceBusReceivedMessage", envelope.receipt)
     try:
-        match verdict:
+        match settlement:
             case DeadLetter(reason, description):
                 await receiver.dead_letter_message(message, reason=reason, error_description=description[:DESCRIPTION])
             case Abandon():

@@ -7,7 +7,7 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError
 
-from ..letter import Letter
+from ..messages import OutgoingMessage
 from .end import End
 from .namespace import Namespace
 
@@ -27,7 +27,7 @@ class LetterSender:
         """Connect, where it has not. Raises BrokerError."""
         await self._end.open()
 
-    async def send(self, letters: Sequence[Letter]) -> None:
+    async def send(self, letters: Sequence[OutgoingMessage]) -> None:
         """Send them all. Raises BrokerError where it is not known that each was taken."""
         await self._end.call(SEND_SECONDS, lambda sender: _send(sender, letters))
 
@@ -36,7 +36,7 @@ class LetterSender:
         self._end.drop()
 
 
-async def _send(sender: ServiceBusSender, letters: Sequence[Letter]) -> None:
+async def _send(sender: ServiceBusSender, letters: Sequence[OutgoingMessage]) -> None:
     batch = await sender.create_message_batch()
     for letter in letters:
         message = message_of(letter)
@@ -50,7 +50,7 @@ async def _send(sender: ServiceBusSender, letters: Sequence[Letter]) -> None:
         await sender.send_messages(batch, timeout=SEND_SECONDS)
 
 
-def message_of(letter: Letter) -> ServiceBusMessage:
+def message_of(letter: OutgoingMessage) -> ServiceBusMessage:
     """The message of a letter; one with a delay is scheduled, and the broker holds it back."""
     at = datetime.now(UTC) + timedelta(seconds=letter.delay) if letter.delay > 0 else None
     return ServiceBusMessage(

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from ..letter import Envelope, is_check
-from ..verdict import Complete
+from ..messages import ReceivedMessage, is_check
+from ..settlement import Complete
 from .receiver import LetterReceiver
 
 
 class SiftingReceiver(LetterReceiver):
     """The receiver of one queue, as workers have it."""
 
-    async def receive(self, most: int, wait: float) -> Sequence[Envelope]:
+    async def receive(self, most: int, wait: float) -> Sequence[ReceivedMessage]:
         """As LetterReceiver does, without checks."""
         received = await super().receive(most, wait)
         checks = [envelope for envelope in received if is_check(envelope)]

@@ -9,13 +9,13 @@ from coremachine.runtime.flow.cancel import cancel
 from coremachine.runtime.flow.flow import Flow
 from coremachine.runtime.flow.handle_job import handle_job_message
 from coremachine.runtime.flow.outcome import Outcome
+from coremachine.runtime.flow.record_outcomes import record_outcomes
 from coremachine.runtime.flow.rescue import rescue_tasks
 from coremachine.runtime.flow.resume import resume
-from coremachine.runtime.flow.run_task import settle
+from coremachine.runtime.leases.lease_table import LeaseTable
 from coremachine.runtime.store.rows import ClaimedTask
 from coremachine.runtime.store.session import Row
 from coremachine.runtime.store.unclaimable import Unclaimable
-from coremachine.runtime.worker.held import Held
 from coremachine.runtime.worker.job_messages import JobMessages
 from tests.integration.interleavings.starts import COURIER, LADDER, LONG, Start, call, claim_messages, claim_tasks
 from tests.integration.interleavings.stepper import SteppedDatabase
@@ -49,7 +49,7 @@ def settling(**ended: object) -> Operation:
         assert actor.task is not None
         outcome = Outcome(task=actor.task, **ended)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         async with actor.database.transaction() as session:
-            won = await settle(session, actor.bus, [outcome], actor.name)
+            won = await record_outcomes(session, actor.bus, [outcome], actor.name)
         return Counter(
             [_settled(actor.name, actor.task.key, actor.task.lease_number) if won else f"{actor.name} was too late"]
         )
@@ -70,7 +70,7 @@ def settling_batch(*ended: Mapping[str, object], turned: bool = False) -> Operat
         ]
         newest = {task.key: task.lease_number for task in sorted(actor.start.held, key=lambda task: task.lease_number)}
         async with actor.database.transaction() as session:
-            won = await settle(session, actor.bus, outcomes[::-1] if turned else outcomes, actor.name)
+            won = await record_outcomes(session, actor.bus, outcomes[::-1] if turned else outcomes, actor.name)
         return Counter(
             _settled(actor.name, task.key, task.lease_number)
             if task.key in won and task.lease_number == newest[task.key]
@@ -119,7 +119,7 @@ async def taken(actor: Actor) -> Said:
     """What a worker does with a message that comes alone: it claims and handles it in one transaction."""
     met: list[str] = []
     flow = Flow(actor.database, actor.bus, actor.name, call, lambda job, _: met.append(job["job_id"]))
-    messages = JobMessages(flow, {LADDER.name: LADDER}, Held(), LONG, Unclaimable(actor.database, actor.name))
+    messages = JobMessages(flow, {LADDER.name: LADDER}, LeaseTable(), LONG, Unclaimable(actor.database, actor.name))
     left = await messages.claim([LADDER.name], 2)
     return Counter(["opened" for _ in met if not left])
 

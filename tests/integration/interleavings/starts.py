@@ -9,8 +9,8 @@ from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.flow.flow import Flow
 from coremachine.runtime.flow.handle_job import handle_job_message
 from coremachine.runtime.flow.outcome import Outcome
+from coremachine.runtime.flow.record_outcomes import record_outcomes
 from coremachine.runtime.flow.rescue import rescue_tasks
-from coremachine.runtime.flow.run_task import settle
 from coremachine.runtime.store.rows import ClaimedTask, JobMessage
 from coremachine.runtime.store.session import Claim, Session
 from coremachine.statemachine.lifecycles import TASK
@@ -101,10 +101,10 @@ class Builder:
         async with self.app.database.session() as session:
             self.held += await claim_tasks(session, COURIER, 1)
 
-    async def settle(self, **ended: Any) -> None:
+    async def record(self, **ended: Any) -> None:
         """End the first of the tasks held."""
         async with self.app.database.transaction() as session:
-            await settle(session, self.app.bus, [Outcome(task=self.held[0], **ended)], COURIER)
+            await record_outcomes(session, self.app.bus, [Outcome(task=self.held[0], **ended)], COURIER)
 
 
 async def claim_tasks(session: Session, owner: str, limit: int) -> list[ClaimedTask]:
@@ -118,7 +118,7 @@ async def claim_tasks(session: Session, owner: str, limit: int) -> list[ClaimedT
 async def claim_messages(session: Session, owner: str) -> list[JobMessage]:
     """Claim job messages as a worker does."""
     parameters = {"kinds": [LADDER.name], "limit": 1, "without": [], "owner": owner, "lease": LONG}
-    rows = await session.fetch("claim_job_messages", parameters)
+    rows = await session.fetch("worker/claim_job_messages", parameters)
     return [JobMessage.of(row) for row in rows]
 
 
@@ -130,10 +130,10 @@ async def build(app: AsyncCoreMachine, owner: Session, name: str) -> Start:
     if name != "submitted":
         await builder.handle()
     if name in {"failed", "requeued"}:
-        await builder.settle(kind="failed", error={"message": "boom"}, retryable=False)
+        await builder.record(kind="failed", error={"message": "boom"}, retryable=False)
         first, second = builder.held
         builder.held = [second]
-        await builder.settle(kind="completed", result="1")
+        await builder.record(kind="completed", result="1")
         builder.held = [first, second]
     if name == "reclaimed":
         await builder.take_over(owner)
@@ -141,12 +141,12 @@ async def build(app: AsyncCoreMachine, owner: Session, name: str) -> Start:
         await app.resume(builder.message.job_id)
         await builder.claim_message()
     if name in {"posted", "between", "done"}:
-        await builder.settle(kind="completed", result="1")
+        await builder.record(kind="completed", result="1")
     if name in {"between", "done"}:
         await builder.claim_message()
     if name == "done":
         await builder.handle()
-        await builder.settle(kind="completed", result="1")
+        await builder.record(kind="completed", result="1")
         await builder.claim_message()
     await run(owner, EXPIRE)
     await _keep(owner)

@@ -52,7 +52,7 @@ class Arena:
 
     app: AsyncCoreMachine
     owner: Session
-    lanes: tuple[SteppedDatabase, SteppedDatabase]
+    routes: tuple[SteppedDatabase, SteppedDatabase]
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +124,10 @@ async def every_order(arena: Arena, start: Start, pair: tuple[Kind, Kind], secon
         await put_back(arena.owner)
         tasks = (start.held[0], start.held[second]) if start.held else (None, None)
         made = [
-            kind.run(Actor(name, lane, start, task))
-            for kind, name, lane, task in zip(pair, "ab", arena.lanes, tasks, strict=True)
+            kind.run(Actor(name, route, start, task))
+            for kind, name, route, task in zip(pair, "ab", arena.routes, tasks, strict=True)
         ]
-        return await run_schedule(arena.lanes, arena.owner, made, prefix)
+        return await run_schedule(arena.routes, arena.owner, made, prefix)
 
     ran: list[Schedule] = []
     async for schedule in every_schedule(run_one, **SAMPLE):

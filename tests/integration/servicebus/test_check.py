@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 from azure.servicebus.management import EntityStatus, QueueProperties
 
-from coremachine.runtime.bus.letter import CHECK, Envelope
-from coremachine.runtime.bus.port import DeadMessage
+from coremachine.runtime.bus.messages import CHECK, ReceivedMessage
+from coremachine.runtime.bus.port import DeadLetteredMessage
 from coremachine.runtime.bus.servicebus import ServiceBusTransport, administration
 from coremachine.runtime.bus.servicebus.administration import hurting
 from coremachine.runtime.bus.servicebus.check import Checked, check_queue
@@ -133,8 +133,8 @@ async def test_a_worker_completes_the_message_of_a_check_and_never_hears_of_it(
 async def test_a_check_that_nobody_took_is_no_dead_letter_to_be_told_of(open_app: OpenApp) -> None:
     app = await open_app()
     reader = DeadLetterReader(app.database, ServiceBusTransport(Namespace("nowhere:1")).dead_letters("any"))
-    expired = Envelope(message_id="check:1", body=CHECK, queue="any")
-    await reader.tell([DeadMessage(expired, "TTLExpiredException", "")])
+    expired = ReceivedMessage(message_id="check:1", body=CHECK, queue="any")
+    await reader.tell([DeadLetteredMessage(expired, "TTLExpiredException", "")])
     assert reader.orphans == 0
 
 

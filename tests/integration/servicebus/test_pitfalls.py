@@ -9,12 +9,12 @@ import pytest
 import pytest_asyncio
 from azure.servicebus.aio import ServiceBusClient
 
-from coremachine.runtime.bus.letter import Envelope, Hint, Letter
+from coremachine.runtime.bus.messages import MessageRef, OutgoingMessage, ReceivedMessage
 from coremachine.runtime.bus.servicebus import ServiceBusTransport
 from coremachine.runtime.bus.servicebus.namespace import Namespace
 from coremachine.runtime.bus.servicebus.receiver import LetterReceiver
 from coremachine.runtime.bus.servicebus.sender import LetterSender
-from coremachine.runtime.bus.verdict import Abandon, Complete, DeadLetter, Verdict
+from coremachine.runtime.bus.settlement import Abandon, Complete, DeadLetter, Settlement
 from coremachine.runtime.errors import BrokerError
 from tests.servicebus.brokers import Broker
 from tests.servicebus.fixtures import NewQueue
@@ -23,9 +23,9 @@ from tests.waiting import until
 DONE = Complete("done")
 
 
-def letters(number: int, send_number: int = 1) -> list[Letter]:
-    hints = [Hint(kind="task", key=f"1-{index}", job_id="f" * 64, lease_number=0) for index in range(number)]
-    return [Letter(hint=hint, send_number=send_number) for hint in hints]
+def letters(number: int, send_number: int = 1) -> list[OutgoingMessage]:
+    hints = [MessageRef(kind="task", key=f"1-{index}", job_id="f" * 64, lease_number=0) for index in range(number)]
+    return [OutgoingMessage(hint=hint, send_number=send_number) for hint in hints]
 
 
 @pytest_asyncio.fixture
@@ -54,7 +54,7 @@ async def received(receiver: LetterReceiver, number: int) -> list[str]:
     return ids
 
 
-async def send_anew(sender: LetterSender, some: list[Letter]) -> None:
+async def send_anew(sender: LetterSender, some: list[OutgoingMessage]) -> None:
     """Send, and once more where the link was found lost: a relay does the same."""
     try:
         await sender.send(some)
@@ -302,12 +302,12 @@ async def test_verdicts_reach_the_broker_and_dead_letters_are_read_with_their_re
     await sender.send(letters(3))
     got = [await receiver.receive(1, 5) for _ in range(3)]
     (one,), (two,), (three,) = got
-    verdicts: list[tuple[Envelope, Verdict]] = [
+    settlements: list[tuple[ReceivedMessage, Settlement]] = [
         (one, DONE),
         (two, Abandon("again")),
         (three, DeadLetter("Poison", "x" * 9_000)),
     ]
-    assert await receiver.settle(verdicts) == 0
+    assert await receiver.settle(settlements) == 0
     counted = broker.counters(queue)
     assert (counted.completed, counted.abandoned, counted.dead_lettered, counted.held) == (1, 1, 1, 1)
     reader = transport.dead_letters(queue)
@@ -323,8 +323,8 @@ async def test_a_delayed_letter_is_scheduled_and_held_back_by_the_broker(
     transport: ServiceBusTransport, broker: Broker, queue: str
 ) -> None:
     sender, receiver = transport.sender(queue), transport.receiver(queue)
-    hint = Hint(kind="task", key="1-0", job_id="f" * 64, lease_number=1)
-    await sender.send([Letter(hint=hint, send_number=1, delay=1.5)])
+    hint = MessageRef(kind="task", key="1-0", job_id="f" * 64, lease_number=1)
+    await sender.send([OutgoingMessage(hint=hint, send_number=1, delay=1.5)])
     assert [told.state for told in broker.messages(queue)] == ["scheduled"]
     assert await received(receiver, 1) == ["task:1-0:1:1"]
     await sender.close()

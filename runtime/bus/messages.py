@@ -1,0 +1,123 @@
+"""A letter: one message as it travels on a broker, and how it is read. It carries ids, never payloads.
+
+Nothing here receives, settles or looks at the database.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, cast
+
+Kind = Literal["job", "task", "callback"]
+KINDS: tuple[Kind, ...] = ("job", "task", "callback")
+VERSION = 1
+LARGEST = 4_096
+KEY_LENGTH = 64
+LARGEST_INT = 2**31 - 1
+TOLD_OF = 1_048_576
+CHECK = b'{"v":1,"kind":"check"}'
+"""The body of a message that `coremachine bus check` sends: whoever receives one completes it, and does nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRef:
+    """What a message says: a row, and the lease number it had when the message was sent."""
+
+    kind: Kind
+    key: str
+    job_id: str
+    lease_number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingMessage:
+    """A message to be sent, in `delay` seconds; 0 or less is at once."""
+
+    hint: MessageRef
+    send_number: int
+    delay: float = 0.0
+
+    @property
+    def message_id(self) -> str:
+        """The same for each try of one sending, so that a broker can drop copies; another when it is sent again."""
+        return f"{self.hint.kind}:{self.hint.key}:{self.hint.lease_number}:{self.send_number}"
+
+    @property
+    def body(self) -> bytes:
+        """The hint as JSON."""
+        hint = self.hint
+        told = {"kind": hint.kind, "key": hint.key, "job_id": hint.job_id, "lease_number": hint.lease_number}
+        return json.dumps({"v": VERSION, **told}, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedMessage:
+    """A message that came: `delivery_count` counts earlier deliveries, `receipt` is what its broker settles it by."""
+
+    message_id: str
+    body: bytes
+    delivery_count: int = 0
+    queue: str = ""
+    properties: Mapping[str, object] = field(default_factory=dict[str, object])
+    locked_until: datetime | None = None
+    receipt: Any = field(default=None, repr=False)
+
+
+class UnreadableMessageError(Exception):
+    """No hint can be had from a message. Carries `reason`, a short name, and `description`."""
+
+    def __init__(self, reason: str, description: str) -> None:
+        self.reason = reason
+        self.description = description
+        super().__init__(f"{reason}: {description}")
+
+
+def read_message_ref(envelope: ReceivedMessage) -> MessageRef:
+    """The hint that a message brings. Raises UnreadableMessageError."""
+    if len(envelope.body) > LARGEST:
+        raise UnreadableMessageError("Oversized", f"{len(envelope.body)} bytes, at most {LARGEST} are read")
+    try:
+        told: object = json.loads(envelope.body)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableMessageError("NotJson", f"the body is not JSON: {error}") from error
+    if not isinstance(told, dict):
+        raise UnreadableMessageError("NotAMessage", f"the body is a JSON {type(told).__name__}, not an object")
+    return _hint(cast("dict[str, object]", told))
+
+
+def is_check(envelope: ReceivedMessage) -> bool:
+    """Whether a message came from a check of its queue."""
+    return envelope.body == CHECK
+
+
+def job_id_of_body(envelope: ReceivedMessage) -> str | None:
+    """The job that a message names, whatever else is wrong with it: to tell of it there, never to claim by."""
+    if len(envelope.body) > TOLD_OF:
+        return None
+    try:
+        told: object = json.loads(envelope.body)
+    except (ValueError, RecursionError):
+        return None
+    job_id = cast("dict[str, object]", told).get("job_id") if isinstance(told, dict) else None
+    return str(job_id) if _is_id(job_id) else None
+
+
+def _hint(told: dict[str, object]) -> MessageRef:
+    if told.get("v") != VERSION:
+        raise UnreadableMessageError("UnknownVersion", f"version {told.get('v')!r}; this release reads {VERSION}")
+    kind: Kind | None = next((one for one in KINDS if one == told.get("kind")), None)
+    if kind is None:
+        raise UnreadableMessageError("UnknownKind", f"kind {told.get('kind')!r}; known are {', '.join(KINDS)}")
+    key, job_id, number = told.get("key"), told.get("job_id"), told.get("lease_number")
+    if not (_is_id(key) and _is_id(job_id)):
+        raise UnreadableMessageError("NotAMessage", f"key {key!r} and job_id {job_id!r} are not both ids")
+    if kind == "callback" and not str(key).isdecimal():
+        raise UnreadableMessageError("NotAMessage", f"key {key!r} is not the number of a callback")
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= LARGEST_INT:
+        raise UnreadableMessageError("NotAMessage", f"lease_number {number!r} is not a count")
+    return MessageRef(kind=kind, key=str(key), job_id=str(job_id), lease_number=number)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= KEY_LENGTH and value.isascii() and value.isprintable()

@@ -1,0 +1,117 @@
+"""The completer: gathers the outcomes of concurrent handlers and writes them together.
+
+It never waits for a batch: while one transaction is under way, further outcomes gather and form the next one. An
+outcome is held, and its lease kept, until its own commit (GAP-1), however long the database is out of reach.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from ..bus.port import Bus
+from ..flow.outcome import Outcome
+from ..flow.record_outcomes import record_outcomes
+from ..leases.lease_table import LeaseTable
+from ..logs import logger
+from ..store.database import Database
+from ..store.session import Note, Session
+from ..store.text import error_data
+
+log = logger("completer")
+BATCH_SIZE = 500
+LARGEST_BACKLOG = 2 * BATCH_SIZE
+
+
+class BatchCompleter:
+    """Writes outcomes and notes in the order in which they came."""
+
+    def __init__(self, database: Database, bus: Bus, held: LeaseTable, owner: str) -> None:
+        self._database = database
+        self._bus = bus
+        self._held = held
+        self._owner = owner
+        self._outcomes: deque[Outcome] = deque()
+        self._notes: deque[Note] = deque()
+        self._more = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._closing = False
+        self.unwritten = 0
+        self.on_drained: Callable[[], None] = lambda: None
+
+    @property
+    def has_capacity(self) -> bool:
+        """Whether more may be begun: outcomes that wait to be written are run again where their worker dies."""
+        return self.unwritten < LARGEST_BACKLOG
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """Have outcomes written. Called on the loop."""
+        before = len(self._outcomes)
+        self._outcomes.extend(outcomes)
+        self.unwritten += len(self._outcomes) - before
+        self._more.set()
+
+    def add_note(self, note: Note) -> None:
+        """Have a note written. May be called from any thread."""
+        self._notes.append(note)
+        self._loop.call_soon_threadsafe(self._more.set)
+
+    def close(self) -> None:
+        """Let `run` end once everything is written."""
+        self._closing = True
+        self._more.set()
+
+    async def run(self) -> None:
+        """Write until closed and empty."""
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            while self._outcomes or self._notes:
+                await self._write_some()
+            if self._closing:
+                return
+
+    async def _write_some(self) -> None:
+        notes = [self._notes.popleft() for _ in range(min(BATCH_SIZE, len(self._notes)))]
+        outcomes = [self._outcomes.popleft() for _ in range(min(BATCH_SIZE, len(self._outcomes)))]
+        await self._write(notes, outcomes)
+
+    async def _write(self, notes: list[Note], outcomes: list[Outcome]) -> None:
+        async def write(session: Session) -> None:
+            await session.note(notes)
+            if outcomes:
+                await record_outcomes(session, self._bus, outcomes, self._owner)
+
+        try:
+            await self._database.commit_once(write)
+        except Exception as error:  # noqa: BLE001 - whatever it is: an outcome that is forgotten is held for ever
+            await self._write_apart(notes, outcomes, error)
+            return
+        self._done_with(outcomes)
+
+    def _done_with(self, outcomes: list[Outcome]) -> None:
+        was_full = not self.has_capacity
+        self.unwritten -= len(outcomes)
+        self._held.drop("task", [(outcome.task.key, outcome.task.lease_number) for outcome in outcomes])
+        if self.has_capacity and was_full:
+            self.on_drained()
+
+    async def _write_apart(self, notes: list[Note], outcomes: list[Outcome], error: Exception) -> None:
+        """One of them cannot be written: write each alone, so that the others do not suffer, and tell of the one."""
+        if len(notes) + len(outcomes) > 1:
+            for note in notes:
+                await self._write([note], [])
+            for outcome in outcomes:
+                await self._write([], [outcome])
+            return
+        if notes:
+            log.error("a note could not be written", note=notes[0].type, job=notes[0].job_id, error=str(error).strip())
+            return
+        outcome = outcomes[0]
+        if outcome.kind == "completed":
+            refused = Outcome(task=outcome.task, kind="failed", error=error_data(error), retryable=False)
+            await self._write([], [refused])
+            return
+        log.error(
+            "an outcome could not be written; its lease will end", task=outcome.task.key, error=str(error).strip()
+        )
+        self._done_with([outcome])

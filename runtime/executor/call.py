@@ -1,0 +1,131 @@
+"""A call: one claimed task with its input at hand, and how it ends, which is told once."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...statemachine.context import TaskCancelledError, TaskContext
+from ...statemachine.results import ResultError, json_text
+from ..flow.outcome import Outcome
+from ..store.rows import ClaimedTask
+from ..store.text import error_data
+from .errors import ArgumentError, HandlerError, HandlerTimeoutError
+from .job_cache import Plan
+from .progress_throttle import ProgressThrottle
+
+TellOf = Callable[[ClaimedTask, str, Mapping[str, object]], None]
+
+
+class Call:
+    """One call of a handler.
+
+    `plan` and `value`, the handler's input, are set before it runs. It may be asked to stop from any thread. `end`
+    gives the right to tell its outcome to the first who asks for it: the handler's thread, the clock that ran out, or
+    the worker that stops.
+    """
+
+    __slots__ = ("_begin", "_context", "_open", "_reason", "_tell", "began", "plan", "task", "took", "value")
+    plan: Plan
+    value: object
+
+    def __init__(self, task: ClaimedTask, tell: TellOf, begin: Callable[[str, int], None]) -> None:
+        self.task = task
+        self._begin = begin
+        self.began = 0.0
+        self.took = 0.0
+        self._tell = tell
+        self._open = [True]
+        self._reason: str | None = None
+        self._context: TaskContext | None = None
+
+    def begin(self) -> None:
+        """Its handler has a place: from here on its time runs. May be called from any thread."""
+        self.began = time.monotonic()
+        if self.task.deadline_at is not None:
+            self._begin(self.task.key, self.task.lease_number)
+
+    def end(self) -> bool:
+        """Whether it is now up to the caller to tell the outcome. True once. May be called from any thread."""
+        try:
+            return self._open.pop()
+        except IndexError:
+            return False
+
+    def ask_to_stop(self, reason: str) -> None:
+        """The handler should end soon. May be called from any thread."""
+        self._reason = reason
+        if self._context is not None:
+            self._context.ask_to_stop(reason)
+
+    def context(self) -> TaskContext:
+        """The context that the handler is given."""
+        task = self.task
+        made = TaskContext(
+            job_id=task.job_id,
+            task_id=task.key,
+            stage=self.plan.stage.name,
+            index=task.task_index,
+            attempt=task.attempt,
+            lease_number=task.lease_number,
+            tell=ProgressThrottle(lambda kind, data: self._tell(task, kind, data)),
+        )
+        self._context = made
+        if self._reason is not None:
+            made.ask_to_stop(self._reason)
+        return made
+
+    def run(self) -> Outcome:
+        """Call a sync handler here and now. Never raises."""
+        try:
+            self.raise_if_stopped()
+            given = self.arguments()
+            outcome = self.completed(json_text(self.plan.handler.function(**given)))
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its task's outcome
+            outcome = self.failed(error)
+        self.quieten()
+        return outcome
+
+    def arguments(self) -> dict[str, object]:
+        """What the handler is called with. Raises ArgumentError."""
+        given = self.plan.given(self.value)
+        wanted = self.plan.handler.signature.context
+        if wanted is not None:
+            given[wanted] = self.context()
+        return given
+
+    def raise_if_stopped(self) -> None:
+        """Raise TaskCancelledError if the task was asked to stop before its handler began."""
+        if self._reason is not None:
+            raise TaskCancelledError(self._reason)
+
+    def quieten(self) -> None:
+        """The handler has ended: tell its last progress."""
+        if self._context is not None and isinstance(self._context.tell, ProgressThrottle):
+            self._context.tell.end()
+
+    def completed(self, result: str) -> Outcome:
+        """The outcome of a handler that returned; `result` is JSON text."""
+        return self._ended("completed", result=result)
+
+    def failed(self, error: BaseException) -> Outcome:
+        """The outcome of a handler that raised, or could not be called."""
+        if isinstance(error, TaskCancelledError):
+            return self._ended("cancelled")
+        if isinstance(error, ResultError | ArgumentError):
+            return self._ended("failed", error=error_data(error), retryable=False)
+        if isinstance(error, HandlerError):
+            return self._ended("failed", error=error.data, retryable=error.retryable)
+        return self._ended("failed", error=error_data(error))
+
+    def timed_out(self, seconds: float) -> Outcome:
+        """The outcome of a handler that has not ended in time, and is asked to."""
+        self.ask_to_stop("its time is over")
+        return self._ended("failed", error=error_data(HandlerTimeoutError(seconds)))
+
+    def released(self, reason: str) -> Outcome:
+        """The outcome of a handler that this worker cannot bring to its end."""
+        return self._ended("released", reason=reason)
+
+    def _ended(self, kind: Any, **more: Any) -> Outcome:
+        self.took = time.monotonic() - self.began if self.began else 0.0
+        return Outcome(task=self.task, kind=kind, duration_ms=round(self.took * 1000), **more)

@@ -1,0 +1,274 @@
+"""The inside of a child process: it calls one handler after another, as its worker says, and dies with its worker.
+
+Run as `python -m coremachine.runtime.executor.child <pid of the worker>`. Messages are lines of JSON. From the worker:
+
+    {"kind": "start", "path": […], "argv": […], "pythonpath": …}     once, first
+    {"kind": "call", "reference": …, "main_path": …, "arguments": {…}, "context_parameter": …, "facts": {…}}
+    {"kind": "stop", "reason": …}                                    meant for the call before it
+
+and to the worker:
+
+    {"kind": "tell", "what": …, "data": {…}}                         while a handler runs
+    {"kind": "result", "text": …} or {"kind": "cancelled", "reason": …}
+    or {"kind": "error", "type": …, "message": …, "traceback": …, "retryable": …}
+
+Handlers run on the main thread, as signals and many C libraries want it; another thread reads.
+"""
+
+import faulthandler
+import importlib
+import io
+import json
+import os
+import runpy
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from queue import SimpleQueue
+from types import ModuleType
+from typing import Any, Final, cast
+
+from pydantic import ValidationError
+
+from ...statemachine.context import TaskCancelledError, TaskContext
+from ...statemachine.errors import DefinitionError, OperationError
+from ...statemachine.results import ResultError, json_text
+from ...statemachine.signature import REQUIRED, converted
+from ...statemachine.task import Task
+
+_PR_SET_PDEATHSIG: Final = 1
+_LONGEST_MESSAGE: Final = 10_000  # characters of an exception's text
+_LONGEST_TRACEBACK: Final = 50_000
+_PROGRESS_SECONDS: Final = 0.5  # a handler may tell of each of a million rows; its worker's event loop has more to do
+_MAINS: Final[dict[str, ModuleType]] = {"": sys.modules["__main__"]}  # kept: a module that nobody holds is emptied
+
+
+class Pipe:
+    """The way to the worker."""
+
+    def __init__(self, fd: int) -> None:
+        self.lock = threading.Lock()
+        self._fd = fd
+
+    def send(self, line: str) -> None:
+        """Write a line of JSON, all of it. The caller holds `lock`."""
+        if self._fd < 0:
+            raise OperationError("a process that a handler forked cannot speak to the worker; let the handler do it")
+        rest = memoryview(line.encode("ascii") + b"\n")
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+
+    def cut(self) -> None:
+        """Keep a process that the handler forked from speaking, and from holding the pipe open after the child."""
+        self.lock = threading.Lock()
+        os.close(self._fd)
+        self._fd = -1
+
+
+class _Call:
+    """A call of a handler: what the worker sent, and the context that speaks until the handler has ended."""
+
+    def __init__(self, wire: Pipe, message: Mapping[str, Any]) -> None:
+        self.message = message
+        self.context = TaskContext(**message["facts"], tell=self._tell)
+        self._wire = wire
+        self._over = False
+        self._quiet_until = 0.0
+        self._untold: Mapping[str, object] | None = None
+
+    def answer(self) -> None:
+        """Call the handler and send what came of it."""
+        line = self._outcome()
+        with self._wire.lock:
+            # From here the worker may send the next call, to which a thread that this handler left must not add.
+            self._over = True
+            self._wire.send(line)
+
+    def _outcome(self) -> str:
+        lasting: tuple[type[BaseException], ...] = (DefinitionError, ResultError, ValidationError)
+        try:
+            task = _task_at(self.message["reference"], self.message["main_path"])
+            arguments = _arguments(task, self.message["arguments"])
+            if self.message["context_parameter"] is not None:
+                arguments[self.message["context_parameter"]] = self.context
+            lasting = (DefinitionError, ResultError)  # in the handler, a ValidationError may be about anything
+            text = json_text(task.function(**arguments))
+            self._tell_last_progress()
+        except TaskCancelledError as error:
+            return json.dumps({"kind": "cancelled", "reason": error.reason})
+        except BaseException as error:  # noqa: BLE001 - a handler's sys.exit() ends the handler, not the child
+            return _told(error, retryable=not isinstance(error, lasting))
+        return json.dumps({"kind": "result", "text": text})
+
+    def _tell(self, kind: str, data: Mapping[str, object]) -> None:
+        if kind == "progress" and time.monotonic() < self._quiet_until:
+            self._untold = data
+            return
+        line = f'{{"kind":"tell","what":{json.dumps(kind)},"data":{json_text(data, kind)}}}'
+        with self._wire.lock:
+            if self._over:
+                raise OperationError(f"a {kind} of task {self.context.task_id} came after its handler had ended")
+            if kind == "progress":
+                self._quiet_until, self._untold = time.monotonic() + _PROGRESS_SECONDS, None
+            self._wire.send(line)
+
+    def _tell_last_progress(self) -> None:
+        if self._untold is not None:
+            self._quiet_until = 0.0
+            self._tell("progress", self._untold)
+
+
+def _task_at(reference: str, main_path: str | None) -> Task[..., Any]:
+    module, _, qualname = reference.partition(":")
+    found: object = importlib.import_module(module) if main_path is None else _main_at(main_path)
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    if not isinstance(found, Task):
+        raise DefinitionError(
+            f"{reference} is a {type(found).__name__}, not a task; to run in a process of its own, a task has to be "
+            "found in its module by the name of its function",
+        )
+    return cast("Task[..., Any]", found)
+
+
+def _main_at(path: str) -> ModuleType:
+    """Run the worker's script once, under the name by which multiprocessing runs it, too: its guarded part rests."""
+    if path not in _MAINS:
+        main = ModuleType("__mp_main__")
+        main.__dict__.update(runpy.run_path(path, run_name="__mp_main__"))
+        _MAINS[path] = sys.modules["__main__"] = sys.modules["__mp_main__"] = main
+    return _MAINS[path]
+
+
+def _arguments(task: Task[..., Any], values: Mapping[str, object]) -> dict[str, object]:
+    parameters = {parameter.name: parameter for parameter in task.signature.parameters}
+    missing = [name for name, one in parameters.items() if one.default is REQUIRED and name not in values]
+    unknown = [name for name in values if name not in parameters]
+    if missing or unknown:
+        takes, lacks, gets = (", ".join(names) or "nothing" for names in (parameters, missing, unknown))
+        raise DefinitionError(f"{task!r} takes {takes}; of that it lacks {lacks}, and beside it gets {gets}")
+    return {name: converted(parameters[name], value) for name, value in values.items()}
+
+
+def _told(error: BaseException, *, retryable: bool) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    lines = traceback.format_exception(type(error), error, trace or error.__traceback__)
+    try:
+        message = str(error)
+    except Exception as second:  # noqa: BLE001 - a user's __str__ may raise whatever it likes
+        message = f"(its __str__ raised {type(second).__name__})"
+    report = {
+        "kind": "error",
+        "type": type(error).__name__,
+        "message": message[:_LONGEST_MESSAGE],
+        "traceback": "".join(lines)[-_LONGEST_TRACEBACK:],
+        "retryable": retryable,
+    }
+    return json.dumps(report)
+
+
+def _die_with(worker: int) -> None:
+    """Have the kernel kill this process as its worker dies, even while a handler holds the interpreter.
+
+    Elsewhere than on Linux, the reader finds its pipe closed, which it cannot while a handler holds the interpreter.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+        if os.getppid() != worker:
+            os._exit(0)  # it died before the kernel was asked
+
+
+def _private_pipes() -> tuple[int, int]:
+    """Take the pipes to the worker away from stdin and stdout, so that a handler that prints cannot break in.
+
+    stdin is empty from now on, and stdout is the worker's stderr.
+    """
+    requests, replies = os.dup(0), os.dup(1)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    os.dup2(2, 1)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)  # what a handler prints before it crashes is wanted most
+    return requests, replies
+
+
+def _leave_signals_to_worker() -> None:
+    """Stay, where a terminal or systemd signals every process at once; the worker says when to stop.
+
+    A function, not SIG_IGN: what is ignored stays so in the programs that a handler starts and may want to terminate.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: None)
+        if sys.platform != "win32":
+            signal.siginterrupt(number, False)  # noqa: FBT003 - no keyword there
+
+
+def _lines(fd: int) -> Iterator[bytes]:
+    """Read without a buffered file, whose lock a process forked meanwhile would wait for as it ends."""
+    begun = bytearray()
+    while block := os.read(fd, 1 << 20):
+        *ended, rest = block.split(b"\n")
+        for end in ended:
+            yield bytes(begun + end)
+            begun.clear()
+        begun += rest
+
+
+def _read(fd: int, wire: Pipe, calls: "SimpleQueue[_Call]") -> None:
+    call: _Call | None = None
+    try:
+        for line in _lines(fd):
+            message = json.loads(line)
+            if message["kind"] == "call":
+                call = _Call(wire, message)
+                calls.put(call)
+            elif message["kind"] == "stop" and call is not None:
+                call.context.ask_to_stop(message["reason"])
+            elif message["kind"] == "start":
+                _become_like_worker(message)
+    except BaseException:  # noqa: BLE001 - a child that hears nothing must not live on
+        traceback.print_exc()
+        os._exit(70)
+    os._exit(0)  # the worker is gone
+
+
+def _become_like_worker(message: Mapping[str, Any]) -> None:
+    """Find modules where the worker does. PYTHONPATH, changed to start this process, is put back."""
+    sys.path[:], sys.argv[:] = message["path"], message["argv"]
+    os.environ.pop("PYTHONPATH", None)
+    if message["pythonpath"] is not None:
+        os.environ["PYTHONPATH"] = message["pythonpath"]
+
+
+def main(worker: int) -> None:
+    """Serve the worker with this process id until it is gone."""
+    _die_with(worker)
+    requests, replies = _private_pipes()
+    _leave_signals_to_worker()
+    faulthandler.enable()
+    wire = Pipe(replies)
+    calls: SimpleQueue[_Call] = SimpleQueue()
+    if sys.platform != "win32":
+        os.register_at_fork(after_in_child=wire.cut)
+        os.register_at_fork(after_in_child=lambda: os.close(requests))
+    threading.Thread(target=_read, args=(requests, wire, calls), daemon=True, name="worker's messages").start()
+    while True:
+        calls.get().answer()
+        with suppress(OSError, ValueError):  # a handler may have closed it, and the worker's stderr may be gone
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,117 @@
+"""What a handler needs to know of its job: parameters and stages, read once a job and kept for a while."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from pydantic import ValidationError
+
+from ...statemachine.task import Task
+from ..flow.calls import Arguments
+from ..store.database import Database
+from ..store.rows import ClaimedTask, StageRow
+from ..store.session import Row
+from .errors import ArgumentError
+
+KEPT = 256
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the tasks of one stage are run: by which handler, with which parameters, for how long at most.
+
+    `source` is the stage whose results it gathers or takes, None where it does neither.
+    """
+
+    handler: Task[..., Any]
+    parameters: Mapping[str, Any]
+    stage: StageRow
+    source: StageRow | None
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that an attempt may take."""
+        seconds: float | None = self.stage.definition["timeout"]
+        return seconds
+
+    @property
+    def fed(self) -> bool:
+        """Whether the handler is given an input."""
+        return bool(self.stage.definition["kind"] != "single")
+
+    @cached_property
+    def arguments(self) -> Arguments:
+        """The arguments that every task of the stage has in common. Raises ArgumentError."""
+        try:
+            return Arguments(self.handler.signature, self.parameters, fed=self.fed)
+        except (ValidationError, KeyError) as error:
+            raise ArgumentError(self.handler.name, str(error)) from error
+
+    def given(self, value: object) -> dict[str, object]:
+        """The arguments of one task, as the handler's annotations want them. Raises ArgumentError."""
+        try:
+            return self.arguments.of(value)
+        except ValidationError as error:
+            raise ArgumentError(self.handler.name, str(error)) from error
+
+    def as_json(self, value: object) -> dict[str, object]:
+        """The arguments of one task as JSON values, for a child that converts them itself."""
+        first, named = self.handler.signature.split(fed=self.fed, where=self.handler.name)
+        given = {} if first is None else {first.name: value}
+        return given | {one.name: self.parameters[one.name] for one in named if one.name in self.parameters}
+
+
+@dataclass(frozen=True, slots=True)
+class CachedJob:
+    """The parameters of a job and its stages by id: both are fixed when it is submitted."""
+
+    parameters: Mapping[str, Any]
+    stages: Mapping[int, StageRow]
+    plans: dict[int, Plan] = field(default_factory=dict[int, Plan])
+
+    def plan(self, task: ClaimedTask, handlers: Mapping[str, Task[..., Any]]) -> Plan:
+        """How a task of this job is run."""
+        plan = self.plans.get(task.stage_id)
+        if plan is None:
+            stage = self.stages[task.stage_id]
+            source = self._source_of(stage) if stage.definition["kind"] in {"gather", "takes"} else None
+            plan = self.plans[task.stage_id] = Plan(handlers[task.task_type], self.parameters, stage, source)
+        return plan
+
+    def _source_of(self, stage: StageRow) -> StageRow:
+        name = stage.definition["source"]["stage"]
+        return next(one for one in self.stages.values() if one.name == name)
+
+
+class Facts:
+    """The facts of the jobs that this worker has met lately."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._kept: OrderedDict[str, CachedJob] = OrderedDict()
+
+    def known(self, job_id: str) -> CachedJob | None:
+        """The facts of a job, where they have been read."""
+        return self._kept.get(job_id)
+
+    async def of(self, job_id: str) -> CachedJob:
+        """The facts of a job, read where they have not been."""
+        known = self._kept.get(job_id)
+        if known is None:
+            async with self._database.session() as session:
+                (job,) = await session.fetch("flow/load_job", {"job_id": job_id})
+                stages = [StageRow.of(row) for row in await session.fetch("flow/load_stages", {"job_id": job_id})]
+            known = self.keep(job, stages)
+        return known
+
+    def keep(self, job: Row, stages: Sequence[StageRow]) -> CachedJob:
+        """Keep the facts of a job that was read for another reason: its row, and its stages."""
+        known = self._kept.get(job["job_id"])
+        if known is None:
+            known = CachedJob(job["parameters"], {stage.stage_id: stage for stage in stages})
+            self._kept[job["job_id"]] = known
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return known

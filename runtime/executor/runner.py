@@ -1,0 +1,96 @@
+"""Runs handlers where they belong: async ones on the loop, sync ones in child processes where their task says so.
+
+Sync handlers that run in threads do so in `threads`.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...statemachine.results import json_text
+from ...statemachine.task import Task
+from ..flow.outcome import Outcome
+from ..flow.outputs import results_of
+from ..store.database import Database
+from .call import Call
+from .children import ChildCall, Children
+from .coroutines import awaited
+from .errors import HandlerTimeoutError
+from .function_threads import FunctionThreads
+from .job_cache import Facts, Plan
+
+
+class Runner:
+    """Gives calls their plan and input, and runs those that no thread runs."""
+
+    def __init__(self, database: Database, tasks: Mapping[str, Task[..., Any]], concurrency: int) -> None:
+        self._database = database
+        self._tasks = tasks
+        self.facts = Facts(database)
+        self._calls = FunctionThreads(concurrency)
+        self._children = Children(concurrency)
+
+    def ready(self, call: Call) -> bool:
+        """Give `call` its plan and input, where nothing has to be read for that. Returns whether it has them."""
+        facts = self.facts.known(call.task.job_id)
+        if facts is None:
+            return False
+        plan = facts.plan(call.task, self._tasks)
+        if plan.source is not None:
+            return False
+        call.plan, call.value = plan, call.task.item
+        return True
+
+    async def prepare(self, call: Call) -> None:
+        """Give `call` its plan and input. Raises psycopg.Error and PoolTimeout where they cannot be read."""
+        facts = await self.facts.of(call.task.job_id)
+        call.plan = facts.plan(call.task, self._tasks)
+        call.value = await self._input(call)
+
+    async def run(self, call: Call) -> Outcome:
+        """Run a handler on the loop or in a child process; never raises but for cancellation."""
+        try:
+            call.raise_if_stopped()  # asked to stop while it waited for its place
+            outcome = call.completed(await self._result(call))
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its task's outcome
+            outcome = call.failed(error)
+        finally:
+            call.quieten()
+        return outcome
+
+    async def call(self, function: Callable[..., Any], given: Mapping[str, object]) -> Any:
+        """Call a job's own function (fan-out, finalizer, callback), sync in a thread, async on the loop."""
+        if inspect.iscoroutinefunction(function):
+            return await awaited(function, given)
+        return await self._calls.run(lambda: function(**given))
+
+    async def close(self) -> None:
+        """Kill the child processes and let idle threads end."""
+        self._calls.close()
+        await self._children.close()
+
+    async def _result(self, call: Call) -> str:
+        plan = call.plan
+        if plan.handler.options.isolation == "process":
+            context = call.context()
+            child = ChildCall.of(plan.handler, plan.as_json(call.value), context)
+            return await self._children.run(child, timeout=plan.timeout, context=context)
+        limit = asyncio.timeout(plan.timeout)
+        try:
+            async with limit:
+                returned = await awaited(plan.handler.function, call.arguments())
+        except TimeoutError:
+            if plan.timeout is None or not limit.expired():
+                raise
+            call.ask_to_stop("its time is over")
+            raise HandlerTimeoutError(plan.timeout) from None
+        return json_text(returned)
+
+    async def _input(self, call: Call) -> object:
+        plan: Plan = call.plan
+        if plan.source is None:
+            return call.task.item
+        async with self._database.session() as session:
+            results = await results_of(session, plan.source)
+        return results if plan.stage.definition["kind"] == "gather" else results[0]

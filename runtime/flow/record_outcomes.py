@@ -1,0 +1,162 @@
+"""run_task: what became of claimed tasks is written and followed up, in one transaction.
+
+Parents are locked first: jobs, then stages, each in the order of their ids. A batch is no set of distinct tasks: a late
+outcome may meet the one under the task's next lease in it. So each is judged by its own lease number, in order, and
+leads to what it would have led to alone.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from ...statemachine.lifecycles import TASK
+from ...statemachine.machine import Move, Subject, machine_of
+from ...statemachine.tables import TASKS
+from ..bus.port import Bus
+from ..store.reports import in_a_line, short
+from ..store.rows import StageRow
+from ..store.session import Note, Row, Session
+from .advance import FAIL_FAST, advance, closing
+from .outcome import Decision, Outcome, completion, decide
+
+FAILING = {"retry": "a task failed, and is tried again", "fail": "a task failed"}
+ENDED = frozenset(state.name for state in TASK.states if state.terminal)
+
+
+class Firing(NamedTuple):
+    """An outcome that may win, and the move that it fires."""
+
+    outcome: Outcome
+    move: Move
+
+
+async def record_outcomes(session: Session, bus: Bus, outcomes: Sequence[Outcome], worker: str) -> set[str]:
+    """Write `outcomes`, each with its own verdict; return the keys of the tasks that won.
+
+    A late outcome, whose lease number is no longer the row's, overwrites nothing: it is kept as a
+    stale_result_rejected event. So is a second outcome under one lease. Must run inside a transaction.
+    """
+    times = Counter(outcome.task.key for outcome in outcomes)
+    machine = machine_of(TASK)
+    firings: dict[str, Firing] = {}
+
+    def fire(outcome: Outcome, decision: Decision) -> None:
+        subject = Subject(outcome.task.key, "processing")
+        firings[subject.key] = Firing(outcome, machine.fire(subject, decision.trigger, decision.values, decision.data))
+
+    others: list[Outcome] = []
+    for outcome in outcomes:
+        # What hangs on nothing but its own task is done before others have to wait for the locks.
+        if outcome.kind == "completed" and times[outcome.task.key] == 1:
+            fire(outcome, completion(outcome, worker))
+        else:
+            others.append(outcome)
+    jobs, stages = await lock_parents(session, outcomes)
+    for outcome, decision in _judged(others, stages, await _lock_tasks(session, others), worker):
+        fire(outcome, decision)
+    won = await _write(session, firings, stages)
+    late = [outcome for outcome in outcomes if not (outcome.found or _has_won(outcome, won))]
+    await session.note(_stale(outcome, worker) for outcome in late if outcome.task.job_id in jobs)
+    _report(session, won)
+    for stage_id in sorted({firing.outcome.task.stage_id for firing in won.values() if firing.move.target in ENDED}):
+        stage = stages[stage_id]
+        await advance(session, bus, jobs[stage.job_id], stage)
+        _report_cancelled(session, stage)
+    return set(won)
+
+
+async def lock_parents(session: Session, outcomes: Sequence[Outcome]) -> tuple[dict[str, Row], dict[int, StageRow]]:
+    """The jobs and stages of these outcomes, locked in the one order. Those of a retired job are not there."""
+    job_ids = sorted({outcome.task.job_id for outcome in outcomes})
+    stage_ids = sorted({outcome.task.stage_id for outcome in outcomes})
+    jobs = await session.ask("flow/lock_jobs", {"job_ids": job_ids})
+    stages = await session.fetch("flow/lock_stages", {"stage_ids": stage_ids})
+    return {job["job_id"]: job for job in await jobs.rows()}, {row["stage_id"]: StageRow.of(row) for row in stages}
+
+
+async def _lock_tasks(session: Session, outcomes: Sequence[Outcome]) -> dict[str, Row]:
+    """How the tasks of these outcomes stand, locked."""
+    if not outcomes:
+        return {}
+    keys = sorted({outcome.task.key for outcome in outcomes})
+    return {row["key"]: row for row in await session.fetch("flow/lock_tasks", {"task_ids": keys})}
+
+
+def _judged(
+    outcomes: Sequence[Outcome], stages: Mapping[int, StageRow], tasks: Mapping[str, Row], worker: str
+) -> list[tuple[Outcome, Decision]]:
+    """Those that win, with what follows from each, as if they were written one after the other."""
+    stages, tasks = dict(stages), dict(tasks)
+    judged: list[tuple[Outcome, Decision]] = []
+    for outcome in outcomes:
+        task, stage = tasks.get(outcome.task.key), stages.get(outcome.task.stage_id)
+        if task is None or stage is None or not _fits(outcome, task):
+            continue
+        del tasks[outcome.task.key]  # it moves: no other outcome fits it then
+        decision = decide(outcome, stage, worker)
+        judged.append((outcome, decision))
+        if decision.trigger == "fail" and stage.definition["policy"] == FAIL_FAST and stage.stop_reason is None:
+            stages[stage.stage_id] = replace(stage, stop_reason=FAIL_FAST)
+    return judged
+
+
+def _fits(outcome: Outcome, task: Row) -> bool:
+    """Whether the task is still under the lease of this outcome; for an expired one, whether nobody renewed that."""
+    under_lease = task["leased"] and task["lease_number"] == outcome.task.lease_number
+    return under_lease and (outcome.kind != "expired" or task["expired"])
+
+
+async def _write(session: Session, firings: Mapping[str, Firing], stages: Mapping[int, StageRow]) -> dict[str, Firing]:
+    """Write the moves, take over what the database has counted by then, and return what has won."""
+    by_trigger: defaultdict[str, list[Move]] = defaultdict(list)
+    for firing in firings.values():
+        by_trigger[firing.move.trigger].append(firing.move)
+    answers = [await session.ask_moves(TASKS, moves) for moves in by_trigger.values()]
+    counted = await session.fetch("flow/stage_counters", {"stage_ids": sorted(stages)}) if answers else []
+    for row in counted:
+        stages[row["stage_id"]].count(row)
+    return {row["key"]: firings[row["key"]] for answer in answers for row in await answer.rows()}
+
+
+def _has_won(outcome: Outcome, won: Mapping[str, Firing]) -> bool:
+    firing = won.get(outcome.task.key)
+    return firing is not None and firing.outcome is outcome
+
+
+def _report(session: Session, won: Mapping[str, Firing]) -> None:
+    """Say which attempts failed. Those that completed are not looked at any closer."""
+    for outcome, move in won.values():
+        if move.trigger not in FAILING or move.event is None:
+            continue
+        task, data = outcome.task, move.event.data
+        session.report(
+            "warning",
+            FAILING[move.trigger],
+            job=short(task.job_id),
+            task=task.task_number,
+            type=task.task_type,
+            attempt=f"{task.attempt} of {task.max_attempts}",
+            **({"delay_s": data["delay_s"]} if "delay_s" in data else {}),
+            error=in_a_line(data.get("error")),
+        )
+
+
+def _report_cancelled(session: Session, stage: StageRow) -> None:
+    """Say that a stage ended cancelled, and its job with it. A job that fails says so itself."""
+    if not stage.tasks_open and closing(stage, None) == "cancel":
+        reason = {"reason": stage.stop_why} if stage.stop_why else {}
+        session.report("error", "a job was cancelled", job=short(stage.job_id), stage=stage.name, **reason)
+
+
+def _stale(outcome: Outcome, worker: str) -> Note:
+    task = outcome.task
+    return Note(
+        type="stale_result_rejected",
+        job_id=task.job_id,
+        task_id=task.key,
+        stage=task.stage,
+        attempt=task.attempt,
+        lease_number=task.lease_number,
+        data={"outcome": outcome.kind, "worker": worker, "duration_ms": outcome.duration_ms, "error": outcome.error},
+    )

@@ -1,0 +1,1 @@
+"""Leases: what this worker holds, and the process that renews it."""

@@ -1,0 +1,228 @@
+"""The lease keeper's program: renews what its worker holds, in a process of its own, and ends with its worker.
+
+Run as a file, not as a module, so that it imports psycopg and nothing of CoreMachine: it is up in a tenth of a second.
+Messages are lines of JSON. From the worker:
+
+    {"kind": "start", "url": …, "credentials": {…}, "owner": …, "lease": …, "role": …, …}    first, see leases.py
+    {"kind": "hold", "of": …, "leases": {key: number}}    held already, when this program begins
+    {"kind": "claiming", "of": …}                      a claim is under way: keep all that the database says we hold
+    {"kind": "claimed", "of": …, "leases": {key: number}}    it is over, and has won these; there may be others
+    {"kind": "begin", "of": "task", "keys": […]}       their handlers begin: what deadline they have stands from here on
+    {"kind": "drop", "of": …, "leases": [[key, number], …]}    a later lease on the same key stays
+
+and to the worker:
+
+    {"kind": "stop", "reasons": {key: reason}}         tasks whose stages ask them to stop
+    {"kind": "lost", "error": …}, {"kind": "renewed"}  what came of a turn
+
+A worker that hangs is not told from one that is busy: both keep their leases as long as they live.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from random import random
+from typing import Any, Final, cast
+
+import psycopg
+from psycopg.rows import dict_row
+
+_PR_SET_PDEATHSIG: Final = 1
+_LONGEST_TRY: Final = 1.0
+_AT_ONCE: Final = 1000
+_Connection = psycopg.Connection[dict[str, Any]]
+
+
+class _LeaseCopy:
+    """What the worker holds, as far as it has said."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._leases: dict[str, dict[str, int]] = {}
+        self._claiming: Counter[str] = Counter()
+        self._begun: set[str] = set()
+
+    def apply(self, message: Mapping[str, Any]) -> None:
+        """Take down what the worker says."""
+        kind, of = message["kind"], message["of"]
+        with self._lock:
+            leases = self._leases.setdefault(of, {})
+            if kind == "claiming":
+                self._claiming[of] += 1
+            elif kind in {"claimed", "hold"}:
+                self._claiming[of] -= kind == "claimed"
+                leases.update(message["leases"])
+                if of == "task":
+                    self._begun.difference_update(message["leases"])
+            elif kind == "begin":
+                self._begun.update(message["keys"])
+            else:
+                for key, number in message["leases"]:
+                    if leases.get(key) == number:
+                        del leases[key]
+                        self._begun.discard(key)
+
+    def read(self, of: str) -> tuple[dict[str, int], bool]:
+        """The leases of a kind, and whether a claim of it is under way."""
+        with self._lock:
+            return dict(self._leases.get(of, {})), self._claiming[of] > 0
+
+    def begun(self, keys: Iterable[str]) -> list[bool]:
+        """Of each of these, whether its handler has begun."""
+        with self._lock:
+            return [key in self._begun for key in keys]
+
+
+class _Renewer:
+    """Renews three times in the length of a lease; where it cannot, it tries again at least once a second."""
+
+    def __init__(self, worker: int, start: Mapping[str, Any], leases: _LeaseCopy) -> None:
+        self._worker = worker
+        self._start = start
+        self._leases = leases
+        self._pause = start["lease"] / 3
+        self._connection: _Connection | None = None
+        self._waiting = threading.Event()
+
+    def run(self) -> None:
+        """Renew until the worker is gone. The first turn only connects, or says that it cannot."""
+        pause = 0.0
+        while not self._waiting.wait(pause):
+            _end_unless_child_of(self._worker)
+            try:
+                self._renew_all()
+            except psycopg.Error as error:
+                _write({"kind": "lost", "error": str(error).strip()})
+                pause = min(self._pause, _LONGEST_TRY) * (0.75 + random() / 2)  # noqa: S311 - no secret
+            else:
+                _write({"kind": "renewed"})
+                pause = self._pause
+
+    def _renew_all(self) -> None:
+        """Renew on the connection there is; only where a new one does not help either, something is wrong."""
+        if self._connection is not None:
+            try:
+                self._renew_on(self._connection)
+            except psycopg.OperationalError:
+                self._connection.close()
+                self._connection = None
+            else:
+                return
+        self._connection = self._connect()
+        self._renew_on(self._connection)
+
+    def _connect(self) -> _Connection:
+        seconds = max(2, int(self._pause))
+        connection = cast("Any", psycopg.Connection).connect(
+            self._start["url"],
+            **self._start["credentials"],
+            autocommit=True,
+            row_factory=dict_row,
+            connect_timeout=seconds,
+            tcp_user_timeout=seconds * 1000,
+            application_name="coremachine leases",
+        )
+        # A renewal that lasts keeps others from the rows that it has locked, and comes too late for the rest.
+        connection.execute(f"SET statement_timeout = '{seconds}s'".encode())
+        connection.execute(self._start["take_role"].encode(), {"role": self._start["role"]})
+        return cast("_Connection", connection)
+
+    def _renew_on(self, connection: _Connection) -> None:
+        common = {"owner": self._start["owner"], "lease": self._start["lease"]}
+        for of, renew in self._start["renew"].items():
+            leases, claiming = self._leases.read(of)
+            if claiming:
+                found = connection.execute(self._start["find"][of].encode(), common).fetchall()
+                leases |= {row["key"]: row["lease_number"] for row in found}
+            keys = list(leases)
+            for first in range(0, len(keys), _AT_ONCE):
+                some = keys[first : first + _AT_ONCE]
+                listed: dict[str, list[Any]] = {
+                    "keys": some,
+                    "lease_numbers": [leases[key] for key in some],
+                    "begun": self._leases.begun(some),
+                }
+                rows = _renewed(connection, renew.encode(), common, listed)
+                reasons = {row["key"]: row["stop_reason"] for row in rows if row["stop_reason"]}
+                if reasons:
+                    _write({"kind": "stop", "reasons": reasons})
+
+
+def _renewed(
+    connection: _Connection, renew: bytes, common: Mapping[str, object], listed: Mapping[str, list[Any]]
+) -> list[dict[str, Any]]:
+    """Renew these leases; where one of the rows cannot be written, each alone, so that the others do not run out."""
+    try:
+        return connection.execute(renew, {**common, **listed}).fetchall()
+    except (psycopg.OperationalError, psycopg.ProgrammingError):
+        raise
+    except psycopg.Error:
+        if len(listed["keys"]) == 1:
+            traceback.print_exc()
+            return []
+    apart = [{name: [values[at]] for name, values in listed.items()} for at in range(len(listed["keys"]))]
+    return [row for one in apart for row in _renewed(connection, renew, common, one)]
+
+
+def _write(message: Mapping[str, object]) -> None:
+    with suppress(BrokenPipeError):  # the worker is gone, and the reader is about to see it
+        rest = memoryview(json.dumps(message).encode("ascii") + b"\n")
+        while rest:
+            rest = rest[os.write(1, rest) :]
+
+
+def _end_unless_child_of(worker: int) -> None:
+    """A process that a handler forked may hold the pipe open after the worker: the kernel knows who is our parent."""
+    if sys.platform != "win32" and os.getppid() != worker:
+        os._exit(0)
+
+
+def _die_with(worker: int) -> None:
+    """Have the kernel kill this process as its worker dies, where it can. Elsewhere the end of the pipe says so."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _end_unless_child_of(worker)
+
+
+def _lines() -> Iterator[Mapping[str, Any]]:
+    begun = b""
+    while block := os.read(0, 1 << 20):
+        *ended, begun = (begun + block).split(b"\n")
+        for line in ended:
+            yield json.loads(line)
+
+
+def _read(lines: Iterator[Mapping[str, Any]], leases: _LeaseCopy) -> None:
+    try:
+        for message in lines:
+            leases.apply(message)
+    except BaseException:  # noqa: BLE001 - whatever it is
+        traceback.print_exc()
+        os._exit(70)  # a keeper that does not know what is held is worse than none: the worker starts another
+    os._exit(0)  # the worker is gone, or has ended as it should
+
+
+def main(worker: int) -> None:
+    """Keep the leases of the worker with this process id until it is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # a terminal or systemd signals every process; the worker ends this one
+    _die_with(worker)
+    lines, leases = _lines(), _LeaseCopy()
+    start = next(lines, None)
+    if start is None:
+        return
+    threading.Thread(target=_read, args=(lines, leases), daemon=True, name="worker's messages").start()
+    _Renewer(worker, start, leases).run()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""Statements of the PostgreSQL bus, one a file."""

@@ -1,0 +1,1 @@
+"""Statements that read the history of jobs, one a file."""

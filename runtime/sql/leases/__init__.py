@@ -1,0 +1,1 @@
+"""Statements of the lease renewer, one a file."""

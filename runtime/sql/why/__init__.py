@@ -1,0 +1,1 @@
+"""Statements behind `why`, one a file."""

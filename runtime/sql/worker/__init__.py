@@ -1,0 +1,1 @@
+"""Statements of the worker, one a file."""

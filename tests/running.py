@@ -9,7 +9,7 @@ from coremachine import Job
 from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.store.session import Row
 from coremachine.runtime.worker.worker import Worker
-from tests.keepers import keeper_is_up
+from tests.renewers import renewer_is_up
 from tests.waiting import until_status
 
 LONGEST = 60.0
@@ -23,9 +23,9 @@ async def finished(app: AsyncCoreMachine, job: Job, **parameters: Any) -> Row:
 
 
 async def finished_with_short_leases(app: AsyncCoreMachine, job: Job, **parameters: Any) -> Row:
-    """The same where leases are shorter than a lease keeper may take to start: the job comes after it."""
+    """The same where leases are shorter than a lease renewer may take to start: the job comes after it."""
     async with working(app):
-        await keeper_is_up(app)
+        await renewer_is_up(app)
         submitted = await app.submit(job, **parameters)
         await until_status(app, submitted.id, "completed", "failed", "cancelled")
     return await app.job(submitted.id)

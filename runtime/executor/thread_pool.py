@@ -33,7 +33,7 @@ class PoolThread:
 
 
 class ThreadPool:
-    """Runs calls in threads. `report` is called on the loop with the calls that ended and the number of threads now idle.
+    """Runs calls in threads. `report` is called on the loop with the calls that ended and the number of idle threads.
 
     All methods are called on the loop. The caller decides how many threads are awake. `taken` rises, roughly, with each
     call that a thread takes; while it does not rise, no thread is free.

@@ -14,9 +14,9 @@ Send = Callable[[Mapping[str, object]], None]
 
 
 class LeaseTable:
-    """Lease numbers by kind and key. Each change is told to the lease keeper before the call returns.
+    """Lease numbers by kind and key. Each change is told to the lease renewer before the call returns.
 
-    So the keeper knows of a claim before its handler can block the worker's loop, or its whole interpreter.
+    So the renewer knows of a claim before its handler can block the worker's loop, or its whole interpreter.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
-"""The worker's side of the lease keeper: starts it, tells it what is held, and starts it again where it ends.
+"""The worker's side of the lease renewer: starts it, tells it what is held, and starts it again where it ends.
 
-The keeper is a process, for a handler may hold the interpreter, and with it every thread, for longer than a lease.
+The renewer is a process, for a handler may hold the interpreter, and with it every thread, for longer than a lease.
 
-Hazard: on Linux the keeper dies as soon as the thread that started it ends. That thread waits for it here.
+Hazard: on Linux the renewer dies as soon as the thread that started it ends. That thread waits for it here.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from .lease_table import LeaseTable
 
 log = logger("leases")
 _PROGRAM: Final = Path(__file__).with_name("renewer_process.py")
-_PATIENCE: Final = 5.0  # seconds in which a keeper that is well reads what it is told, and a killed one has ended
+_PATIENCE: Final = 5.0  # seconds in which a renewer that is well reads what it is told, and a killed one has ended
 _RENEW: Final[dict[Kind, str]] = {
     "task": "leases/renew_task_leases",
     "job": "leases/renew_job_messages",
@@ -53,10 +53,10 @@ class LeaseRenewer:
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = threading.Event()
         self._begun = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="lease-renewer", daemon=True)
 
     def start(self) -> None:
-        """Begin to renew: from here on the keeper knows at once of each claim."""
+        """Begin to renew: from here on the renewer knows at once of each claim."""
         self._thread.start()
         self._begun.wait()
 
@@ -73,11 +73,11 @@ class LeaseRenewer:
             code = self._keep()
             if not self._stopped.is_set():
                 ends += 1
-                log.error("the lease keeper ended; another one is started", code=code)
+                log.error("the lease renewer ended; another one is started", code=code)
                 self._stopped.wait(backoff.delay(ends))
 
     def _keep(self) -> int | str:
-        """Start a keeper and listen to it. Returns how it ended."""
+        """Start a renewer and listen to it. Returns how it ended."""
         try:
             process = self._process = _start_process()
         except OSError as error:
@@ -123,18 +123,18 @@ class LeaseRenewer:
 
 
 class Pipe:
-    """The way to a keeper. One that does not read is killed, so that another one takes its place."""
+    """The way to a renewer. One that does not read is killed, so that another one takes its place."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         if process.stdin is None:
-            raise AssertionError("the keeper was started without a pipe")
+            raise AssertionError("the renewer was started without a pipe")
         self._process = process
         self._fd = process.stdin.fileno()
         if sys.platform != "win32":
             os.set_blocking(self._fd, False)
 
     def send(self, message: Mapping[str, object]) -> None:
-        """Write a message, all of it. A keeper that has ended hears nothing; its successor is told everything."""
+        """Write a message, all of it. A renewer that has ended hears nothing; its successor is told everything."""
         rest = memoryview(json.dumps(message).encode("ascii") + b"\n")
         while rest:
             try:

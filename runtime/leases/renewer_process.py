@@ -1,4 +1,4 @@
-"""The lease keeper's program: renews what its worker holds, in a process of its own, and ends with its worker.
+"""The lease renewer's program: renews what its worker holds, in a process of its own, and ends with its worker.
 
 Run as a file, not as a module, so that it imports psycopg and nothing of CoreMachine: it is up in a tenth of a second.
 Messages are lines of JSON. From the worker:
@@ -207,7 +207,7 @@ def _read(lines: Iterator[Mapping[str, Any]], leases: _LeaseCopy) -> None:
             leases.apply(message)
     except BaseException:  # noqa: BLE001 - whatever it is
         traceback.print_exc()
-        os._exit(70)  # a keeper that does not know what is held is worse than none: the worker starts another
+        os._exit(70)  # a renewer that does not know what is held is worse than none: the worker starts another
     os._exit(0)  # the worker is gone, or has ended as it should
 
 

@@ -1,6 +1,6 @@
 """A worker that stands still: SIGSTOP to it and to its processes, and SIGCONT after longer than a lease.
 
-Its lease keeper is stopped with it. Alone, the keeper would go on renewing, and nothing would be taken away.
+Its lease renewer is stopped with it. Alone, the renewer would go on renewing, and nothing would be taken away.
 """
 
 import os

@@ -97,12 +97,12 @@ class Worker:
         self._hands = TaskExecutor(self._runner, prefetch_policy, settings.concurrency, self._completer)
         self._flow = Flow(self._database, self._bus, self.name, self._runner.call, self._met, self._taking())
         self._messages = JobMessages(self._flow, self._jobs, self._held, settings.lease, self._unclaimable)
-        keeper = LeaseRenewer(self._database, self._held, self.name, settings.lease)
+        renewer = LeaseRenewer(self._database, self._held, self.name, settings.lease)
         shared = SharedExecutor(self._hands)
         intakes = self._bus.intakes(self._claimer())
         self._feeds: dict[WorkSource, Producer[Any]] = {intake: self._feed(intake, shared) for intake in intakes}
         self._posting = BrokerLoops(self._database, self._bus, settings)
-        keeper.start()
+        renewer.start()
         failures = Failures()
         kept = Loops(failures)
         settling = kept.start("completer", self._completer.run)
@@ -135,7 +135,7 @@ class Worker:
             await asyncio.gather(*(intake.close() for intake in self._feeds))
             self._completer.close()
             await settling
-            keeper.stop()
+            renewer.stop()
             await self._runner.close()
         for ended in (*feeding, *loops):
             if not ended.cancelled() and (error := ended.exception()) is not None:

@@ -70,7 +70,7 @@ async def test_each_new_connection_logs_in_with_the_token_of_the_moment(login: L
             row = await (await connection.execute("SELECT session_user AS name")).fetchone()
             assert row is not None
             assert row["name"] == login.name
-        # the lease keeper logs in on a thread of its own, by the same way
+        # the lease renewer logs in on a thread of its own, by the same way
         assert database.credentials() == {"password": identity.token}
     finally:
         await database.close()

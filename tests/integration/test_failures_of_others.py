@@ -131,7 +131,7 @@ async def test_f25_a_worker_holds_few_connections_however_much_it_runs_at_once(o
     await finished(app, job, numbers=list(range(400)))
     (most,) = await rows(app, "SELECT max(connections) AS connections, count(*) AS looks FROM public.seen")
     assert most["looks"] > 2
-    assert most["connections"] <= 3 + 2, "the pool, the listener and the lease keeper"
+    assert most["connections"] <= 3 + 2, "the pool, the listener and the lease renewer"
 
 
 async def test_f26_every_time_has_its_zone_and_is_the_databases(open_app: OpenApp) -> None:

@@ -1,4 +1,4 @@
-"""The lease keeper by itself: what it renews, when it stops, and what becomes of it when it is killed."""
+"""The lease renewer by itself: what it renews, when it stops, and what becomes of it when it is killed."""
 
 import logging
 import os
@@ -15,8 +15,8 @@ from coremachine.runtime.leases.renewer import LeaseRenewer
 from coremachine.runtime.store.session import Row
 from tests.databases import OpenApp
 from tests.integration.lost_worker import GONE, claim_tasks, handle_messages
-from tests.keepers import keeper_is_up, keeper_of
 from tests.observing import rows
+from tests.renewers import renewer_is_up, renewer_of
 from tests.waiting import until, until_row
 
 LEASE = 2.0
@@ -45,13 +45,13 @@ async def claimed_fixture(open_app: OpenApp) -> AsyncCoreMachine:
 
 @contextmanager
 def kept(app: AsyncCoreMachine, held: LeaseTable) -> Generator[LeaseRenewer]:
-    """A keeper of what `held` says, for the worker that made the claims."""
-    keeper = LeaseRenewer(app.database, held, GONE, LEASE)
-    keeper.start()
+    """A renewer of what `held` says, for the worker that made the claims."""
+    renewer = LeaseRenewer(app.database, held, GONE, LEASE)
+    renewer.start()
     try:
-        yield keeper
+        yield renewer
     finally:
-        keeper.stop()
+        renewer.stop()
 
 
 async def leases_of(app: AsyncCoreMachine) -> list[Row]:
@@ -95,37 +95,37 @@ async def test_f40_while_one_of_two_claims_is_under_way_all_that_is_held_is_rene
         await until_row(claimed, RENEWED, 2)
 
 
-async def test_f40_a_keeper_that_is_killed_is_started_again_and_told_everything(
+async def test_f40_a_renewer_that_is_killed_is_started_again_and_told_everything(
     claimed: AsyncCoreMachine, caplog: pytest.LogCaptureFixture
 ) -> None:
     held = LeaseTable()
     with kept(claimed, held):
         hold(held, await leases_of(claimed))
-        first = await keeper_of(os.getpid())
-        await keeper_is_up(claimed)
+        first = await renewer_of(os.getpid())
+        await renewer_is_up(claimed)
         os.kill(first, signal.SIGKILL)
-        await keeper_of(os.getpid(), other_than=first)
+        await renewer_of(os.getpid(), other_than=first)
         await leases_of(claimed)
         await until_row(claimed, RENEWED, 2)
     (told,) = [record for record in caplog.records if record.name == "coremachine.leases"]
     assert (told.levelno, f"code={-signal.SIGKILL}" in told.getMessage()) == (logging.ERROR, True)
 
 
-async def test_f40_a_keeper_that_does_not_listen_is_replaced(
+async def test_f40_a_renewer_that_does_not_listen_is_replaced(
     claimed: AsyncCoreMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(renewer, "_PATIENCE", 0.1)
     held = LeaseTable()
     with kept(claimed, held):
-        first = await keeper_of(os.getpid())
+        first = await renewer_of(os.getpid())
         os.kill(first, signal.SIGSTOP)
         held.drop("task", [("more than the pipe takes" * 10_000, 1)])
         hold(held, await leases_of(claimed))
-        await keeper_of(os.getpid(), other_than=first)
+        await renewer_of(os.getpid(), other_than=first)
         await until_row(claimed, RENEWED, 2)
 
 
-async def test_a_keeper_passes_on_that_a_task_is_to_stop(claimed: AsyncCoreMachine) -> None:
+async def test_a_renewer_passes_on_that_a_task_is_to_stop(claimed: AsyncCoreMachine) -> None:
     held, heard = LeaseTable(), list[str]()
     some = await leases_of(claimed)
     hold(held, some)

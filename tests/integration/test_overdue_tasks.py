@@ -32,7 +32,7 @@ def total(numbers: list[int]) -> int:
 
 @asynccontextmanager
 async def worker_on_a_thread(app: AsyncCoreMachine, job: Job, gate: Event) -> AsyncGenerator[None]:
-    """A worker on a thread and a loop of its own, which a handler may block: its lease keeper goes on all the same.
+    """A worker on a thread and a loop of its own, which a handler may block: its lease renewer goes on all the same.
 
     `gate` is opened before it is asked to end, so that it can.
 

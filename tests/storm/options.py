@@ -14,12 +14,12 @@ SLACK = 3.0
 
 KILLED = "worker killed"
 TERMINATED = "worker sent SIGTERM"
-STOPPED = "worker stopped, with its lease keeper"
-STOPPED_ALONE = "worker stopped, its lease keeper not"
+STOPPED = "worker stopped, with its lease renewer"
+STOPPED_ALONE = "worker stopped, its lease renewer not"
 CUT = "all connections cut"
 ONE_STILL = "one connection stood still"
 TWO_STILL = "two connections of a worker stood still together"
-LEASES_STILL = "lease keeper's connection and another of its worker stood still together"
+LEASES_STILL = "lease renewer's connection and another of its worker stood still together"
 BACKEND = "backend terminated"
 RESTARTED = "PostgreSQL restarted at once"
 

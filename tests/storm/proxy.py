@@ -25,7 +25,7 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Link:
     """One connection of a worker. `backend` is the process id of its backend, once that is known.
 
-    `renews_leases` says whether it is that of the worker's lease keeper.
+    `renews_leases` says whether it is that of the worker's lease renewer.
     """
 
     client: Stream

@@ -1,4 +1,4 @@
--- keeper: keeps the callbacks that this worker is running.
+-- renewer: keeps the callbacks that this worker is running.
 -- Rows that somebody is moving are passed over, not waited for: a renewal that waits holds others, and could do so in a ring.
 UPDATE app.callbacks AS r SET lease_expires_at = n.moment + make_interval(secs => %(lease)s)
 FROM (SELECT (SELECT app.clock()) AS moment OFFSET 0) AS n,

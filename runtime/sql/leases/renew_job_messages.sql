@@ -1,4 +1,4 @@
--- keeper: a message that is being handled is not due.
+-- renewer: a message that is being handled is not due.
 -- Rows that somebody is moving are passed over, not waited for: a renewal that waits holds others, and could do so in a ring.
 UPDATE app.jobs AS r
 SET due_at = n.moment + make_interval(secs => %(lease)s), lease_expires_at = n.moment + make_interval(secs => %(lease)s)

@@ -1,4 +1,4 @@
--- keeper: keeps what this worker is running, and hears which of it was asked to stop. The time of a task that still waits
+-- renewer: keeps what this worker is running, and hears which of it was asked to stop. The time of a task that still waits
 -- for its place in the worker has not begun: its deadline moves on with its lease.
 -- Rows that somebody is moving are passed over, not waited for: a renewal that waits holds others, and could do so in a ring.
 -- The state is written so that no partial index answers it: the planner takes that of the leased to be empty, and would

@@ -13,8 +13,8 @@ from tests.acceptance.blocking_jobs import blocking_loop, holding_interpreter, l
 from tests.acceptance.commands import line_with, started
 from tests.databases import OpenApp
 from tests.integration.children_seen import Process
-from tests.keepers import keeper_is_up, keeper_of
 from tests.observing import counted_events, tasks_of
+from tests.renewers import renewer_is_up, renewer_of
 from tests.running import working
 from tests.waiting import until, until_event, until_status
 
@@ -32,7 +32,7 @@ async def test_f40_f05_handlers_that_block_their_worker_for_several_leases_run_o
     app, file = await open_app(job, reconcile=0.2), tmp_path / "lines"
     with started("worker", *APP, "--concurrency", "1", url=url, COREMACHINE_LEASE=LEASE) as worker:
         await asyncio.to_thread(line_with, worker.stderr, "worker started")
-        await keeper_is_up(app)
+        await renewer_is_up(app)
         submitted = await app.submit(job, numbers=NUMBERS, seconds=SECONDS, file=str(file))
         await until_event(app, submitted.id, "task_started", number=len(NUMBERS))
         async with working(app):  # it would rescue them, and run them a second time
@@ -44,10 +44,10 @@ async def test_f40_f05_handlers_that_block_their_worker_for_several_leases_run_o
     assert (told["task_started"], told["task_rescued"], told["stale_result_rejected"]) == (len(NUMBERS), 0, 0)
 
 
-async def test_f05_f32_the_keeper_of_a_killed_worker_is_gone_and_its_task_is_rescued(
+async def test_f05_f32_the_renewer_of_a_killed_worker_is_gone_and_its_task_is_rescued(
     url: str, open_app: OpenApp, tmp_path: Path
 ) -> None:
-    """Its handler has forked: the pipe between worker and keeper stays open."""
+    """Its handler has forked: the pipe between worker and renewer stays open."""
 
     @task(name="fork_and_stay")
     def do_not_fork(file: str) -> str:
@@ -57,8 +57,8 @@ async def test_f05_f32_the_keeper_of_a_killed_worker_is_gone_and_its_task_is_res
     file = tmp_path / "lines"
     with started("worker", *APP, url=url, COREMACHINE_LEASE=LEASE) as worker:
         await asyncio.to_thread(line_with, worker.stderr, "worker started")
-        await keeper_is_up(app)
-        with contextlib.closing(Process(await keeper_of(worker.pid))) as keeper:
+        await renewer_is_up(app)
+        with contextlib.closing(Process(await renewer_of(worker.pid))) as renewer:
             submitted = await app.submit("forking", file=str(file))
 
             async def forked() -> list[str]:
@@ -67,7 +67,7 @@ async def test_f05_f32_the_keeper_of_a_killed_worker_is_gone_and_its_task_is_res
             (pid,) = await until(forked, "the handler has forked")
             worker.kill()
             try:
-                assert await asyncio.to_thread(keeper.is_gone, 10)
+                assert await asyncio.to_thread(renewer.is_gone, 10)
                 os.kill(int(pid), 0)  # it lives, and the pipe with it
             finally:
                 os.kill(int(pid), signal.SIGKILL)

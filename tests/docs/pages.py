@@ -1,9 +1,9 @@
 """The pages of the documentation, the blocks of code in them, and how a page is run.
 
-A page is run in a folder of its own. A ```python block that begins with `# name.py` goes into that file, any other into
-`page.py`; blocks of one file are put together in the order of the page. A ```console block runs its `$ ` lines. At the
-end `page.py` is run, by pytest where it holds tests. What a page shows of output, in ```text blocks and in ```console
-blocks, must be among what was printed, line by line, with times left out. Blocks in `sh` are not run.
+A page runs in a separate folder. A ```python block that begins with `# name.py` goes into that file, any other block
+into `page.py`; the blocks of one file are joined in the order of the page. A ```console block runs its `$ ` lines. At
+the end `page.py` runs, under pytest if it contains tests. Each line of output that a page shows, in ```text and
+```console blocks, must have been printed; times are ignored. Blocks in `sh` do not run.
 """
 
 import os
@@ -77,7 +77,7 @@ def commands(block: Block) -> list[str]:
 
 
 def run(command: str, folder: Path, url: str) -> str:
-    """Run a command as a user would, and return its standard output; it must succeed and have no complaint."""
+    """Run a command as a user would, and return its output; it must succeed and write nothing to standard error."""
     program, *arguments = shlex.split(command)
     environment = {**os.environ, "COREMACHINE_URL": url, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "NO_COLOR": "1"}
     done = subprocess.run(
@@ -88,7 +88,7 @@ def run(command: str, folder: Path, url: str) -> str:
 
 
 def output_shown(page: Path) -> Iterator[str]:
-    """The lines of output that a page shows. A line that is only `…` stands for what was left out."""
+    """The lines of output that a page shows. A line that is only `…` stands for omitted lines."""
     for block in blocks(page, "text", "console"):
         for line in block.text.splitlines():
             if not line.startswith("$ ") and line.strip() not in {"", "…"}:
@@ -96,7 +96,7 @@ def output_shown(page: Path) -> Iterator[str]:
 
 
 def missing(shown: Iterator[str], printed: str) -> list[str]:
-    """The lines shown that were not printed, or not as often. Times, and what workers race for, may differ."""
+    """The lines shown that were not printed, or not as often. Times and the order of concurrent work may differ."""
     counted = Counter(map(normal, printed.splitlines()))
     return list((Counter(map(normal, shown)) - counted).elements())
 

@@ -20,6 +20,9 @@ class QuaintWord(NamedTuple):
         return re.compile(rf"(?<![\w-])(?:{self.pattern})(?![\w-])", re.IGNORECASE)
 
 
+NO_NOUN = "and|as|at|beside|by|for|from|in|is|on|or|that|to|where|which|with"
+"""What may follow `of its own` where no noun does: `a list of its own rows` is plain English."""
+
 WORDS: tuple[QuaintWord, ...] = tuple(
     QuaintWord(*entry)
     for entry in (
@@ -42,8 +45,7 @@ WORDS: tuple[QuaintWord, ...] = tuple(
         ("by the day", "depending on the day", "varying by the day", "by the end of the day"),
         ("such as", "for example", "a place such as this", "as such"),
         (
-            "of (?:its|their|his|our|your|my) own(?= ?(?:$|[^\\w\\s]|(?:and|as|at|beside|by|for|from|in|is|on|or|that|to"
-            "|where|which|with)\\b))|one's own",
+            rf"of (?:its|their|his|our|your|my) own(?= ?(?:$|[^\w\s]|(?:{NO_NOUN})\b))|one's own",
             "own, separate",
             "a process of its own, a schema of its own in it",
             "a list of its own rows",
@@ -87,8 +89,7 @@ WORDS: tuple[QuaintWord, ...] = tuple(
         ("with(?:out a)? word of|that which", "with; what", "with word of it", "word of mouth"),
         ("as it were|needs must|the worse for|none the worse", "leave it out", "none the worse", "worse"),
         (
-            "albeit|aught|ere|forthwith|hither|hitherto|lest|naught|nay|thence|thereof|therein|thither|unto|whence"
-            "|whereof|wherein|whereupon",
+            "albeit|aught|ere|forthwith|hither|hitherto|lest|naught|nay|thence|thereof|therein|thither|unto|whence|wherein",
             "a word of today",
             "lest it fails",
             "there, where, here",

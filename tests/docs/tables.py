@@ -27,8 +27,8 @@ def events() -> str:
     written: dict[tuple[str, str], list[str]] = {}
     for lifecycle in LIFECYCLES:
         if lifecycle.created:
-            born = lifecycle.created
-            written[born.type, born.status] = [f"{lifecycle.name} created"]
+            created = lifecycle.created
+            written[created.type, created.status] = [f"{lifecycle.name} created"]
         for transition in lifecycle.transitions:
             moves = written.setdefault((transition.event.type, transition.event.status), [])
             moves.append(f"{lifecycle.name}.{transition.trigger}")
@@ -42,7 +42,7 @@ def events() -> str:
 
 
 def settings() -> str:
-    """Every setting: its field, its environment variable, its default and what it says."""
+    """Every setting: its field, its environment variable, its default and its meaning."""
     rows = (
         (f"`{name}`", f"`COREMACHINE_{name.upper()}`", _default(field.default), field.description or "")
         for name, field in Settings.model_fields.items()
@@ -51,7 +51,7 @@ def settings() -> str:
 
 
 def routes() -> str:
-    """Every route of the HTTP interface: method, path, who may, and its first line."""
+    """Every route of the HTTP interface: method, path, who may call it, and its first line."""
     rows = (
         (f"`{method.upper()} {path}`", _who(method, path), _first_line(operation["description"]))
         for path, operations in create_site(AsyncCoreMachine(), Access()).openapi()["paths"].items()

@@ -1,4 +1,4 @@
-"""The tables in the documentation say what the code says."""
+"""The tables in the documentation match the code."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What howto/run-workers.md says of stopping, done to the worker that it shows."""
+"""Stops the worker that howto/run-workers.md shows, and checks what the page says about stopping."""
 
 import os
 import signal
@@ -15,8 +15,8 @@ from coremachine import Job, Stage, TaskContext, task
 
 @task
 def hold(fifo: str, context: TaskContext) -> None:
-    with open(fifo, "w") as told:
-        told.write("running")
+    with open(fifo, "w") as pipe:
+        pipe.write("running")
     context.wait(600)
 
 
@@ -30,7 +30,7 @@ def hold(fifo: str) -> None:
     raise AssertionError(fifo)
 
 
-async def test_a_worker_that_is_told_to_stop_releases_the_task_that_does_not_end(tmp_path: Path, url: str) -> None:
+async def test_a_worker_that_stops_releases_the_task_that_does_not_end(tmp_path: Path, url: str) -> None:
     for block in blocks(DOCS / "howto" / "run-workers.md", "python"):
         write(block, tmp_path)
     (tmp_path / "jobs.py").write_text(JOBS)

@@ -16,7 +16,7 @@ def test_the_raster_example_writes_its_picture_and_prints_a_whole_timeline(tmp_p
     assert DEM.exists()
 
 
-def test_the_approval_example_makes_its_table_and_tells_both_events(tmp_path: Path, url: str) -> None:
+def test_the_approval_example_makes_its_table_and_prints_both_events(tmp_path: Path, url: str) -> None:
     printed = run(f"python {EXAMPLES / 'approval.py'}", tmp_path, url).splitlines()
 
     assert printed[0] == "Elevation of Campbell County: please look (pending)"

@@ -46,7 +46,7 @@ def test_the_sql_beside_the_declaration_is_what_the_generator_prints() -> None:
     assert [statement for statement in shown if statement not in printed] == []
 
 
-def test_the_first_program_runs_and_says_nothing_but_its_timeline_and_its_result(tmp_path: Path, url: str) -> None:
+def test_the_first_program_prints_only_its_timeline_and_its_result(tmp_path: Path, url: str) -> None:
     write(first_program(), tmp_path)
 
     printed = run("python page.py", tmp_path, url).splitlines()
@@ -65,7 +65,7 @@ def test_the_failure_is_shown_as_a_timeline_is_printed() -> None:
     events = [event_of(number, line) for number, line in enumerate(lines[2:-2], start=1)]
     failure = next(event for event in events if event.status == "failure")
 
-    told = Timeline(
+    timeline = Timeline(
         job_id=head[1],
         short_id=head[1],
         job_type=head[2],
@@ -74,21 +74,21 @@ def test_the_failure_is_shown_as_a_timeline_is_printed() -> None:
         first_failure=failure,
     )
 
-    assert render_timeline(told, tz=UTC) == picture.text.rstrip()
+    assert render_timeline(timeline, tz=UTC) == picture.text.rstrip()
 
 
 def event_of(number: int, line: str) -> TimelineEvent:
-    """The event that a line of a timeline tells of."""
-    said = LINE.match(line)
-    assert said is not None, line
-    counted = int(said["number"]) if said["number"] else None
+    """The event that a line of a timeline shows."""
+    match = LINE.match(line)
+    assert match is not None, line
+    number_shown = int(match["number"]) if match["number"] else None
     return TimelineEvent(
         event_id=number,
-        type=said["type"],
-        status=STATUSES[said["mark"]],
-        at=datetime.strptime(f"2026-11-23 {said['clock']} +0000", "%Y-%m-%d %H:%M:%S %z"),
-        stage=counted if said["what"] == "stage " else None,
-        task_number=counted if said["what"] == "task-" else None,
+        type=match["type"],
+        status=STATUSES[match["mark"]],
+        at=datetime.strptime(f"2026-11-23 {match['clock']} +0000", "%Y-%m-%d %H:%M:%S %z"),
+        stage=number_shown if match["what"] == "stage " else None,
+        task_number=number_shown if match["what"] == "task-" else None,
     )
 
 

@@ -58,7 +58,7 @@ WORDS: tuple[QuaintWord, ...] = tuple(
         ),
         ("(?-i:none) (?:is|was|has)", "there is no; not any", "of these none is due", "None is returned"),
         (
-            "(?<!there )(?:is|are) no (?!longer|more|less|later|way|need)",
+            "(?<!there )(?:is|are) no(?! (?:longer|more|less|later|way|need))",
             "is not a; there is no",
             "this is no URL",
             "there is no URL, and it is no longer used",

@@ -14,7 +14,8 @@ CODE = "\x00"
 FENCE = re.compile(r"^```(?P<language>\w*)\n.*?^```$", re.MULTILINE | re.DOTALL)
 OUTPUT = {"text", "console"}
 GENERATED = re.compile(r"<!-- \w+: written by .*?<!-- end -->", re.DOTALL)
-INLINE_CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+FENCE_LINE = re.compile(r"^```.*$", re.MULTILINE)
+INLINE_CODE = re.compile(r"(?<!`)(`+)(?!`)(?:(?!\n\s*\n).)+?(?<!`)\1(?!`)", re.DOTALL)
 LINK_TARGET = re.compile(r"\]\([^)\s]*\)")
 UNRELEASED = re.compile(r"^## \[Unreleased\].*?(?=^## \[|\Z)", re.MULTILINE | re.DOTALL)
 SQL_COMMENT = re.compile(r"--[^\n]*")
@@ -62,7 +63,7 @@ def markdown(text: str) -> str:
     """A page. The output of programs and the generated tables are checked in the code that they come from."""
     text = without(GENERATED, text)
     text = FENCE.sub(lambda match: blank(match[0]) if match["language"] in OUTPUT else match[0], text)
-    return without(LINK_TARGET, without(INLINE_CODE, text))
+    return without(LINK_TARGET, without(INLINE_CODE, without(FENCE_LINE, text)))
 
 
 def changelog(text: str) -> str:

@@ -8,15 +8,6 @@ PAGE = DOCS / "explanation" / "architecture.md"
 CODE_SPAN = re.compile(r"`([^`\s]+)`")
 FOLDER = re.compile(r"^(\w+/)  ", re.MULTILINE)
 
-# What the page names before it is there. Remove a path from this set when it is.
-PLANNED = {
-    "runtime/executor/",
-    "runtime/flow/record_outcomes.py",
-    "runtime/leases/",
-    "runtime/sql/",
-}
-
-
 def named() -> set[str]:
     """The folders of the two listings, and the files in the text."""
     text = PAGE.read_text(encoding="utf-8")
@@ -26,14 +17,14 @@ def named() -> set[str]:
     return root | {f"runtime/{folder}" for folder in runtime} | files
 
 
-def test_every_path_exists_or_is_planned() -> None:
+def test_every_path_exists() -> None:
     paths = named()
 
     assert {"statemachine/", "runtime/flow/", "runtime/flow/advance.py"} <= paths
-    assert {path for path in paths if not (ROOT / path).exists()} == PLANNED
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
 
 
 def test_every_folder_of_the_runtime_is_listed() -> None:
     folders = {f"runtime/{path.parent.name}/" for path in (ROOT / "runtime").glob("*/__init__.py")}
 
-    assert folders - named() <= {"runtime/handlers/", "runtime/queries/"}, "or has it moved as planned?"
+    assert folders - named() == set()

@@ -78,6 +78,7 @@ def test_a_phrase_is_found_across_a_line_break() -> None:
         (markdown, "Run it anew.\n", [1]),
         (markdown, "`anew`\n\n```text\nanew\n```\n\n[a page](anew.md)\n", []),
         (markdown, "```python\nprint('anew')\n```\n", [2]),
+        (markdown, "A single ` is no code.\n\nRun it anew, with `x`.\n", [1, 3]),
         (markdown, "<!-- events: written by a program -->\nanew\n<!-- end -->\n\nanew\n", [5]),
         (changelog, "## [Unreleased]\n\nanew\n\n## [0.1.0]\n\nanew\n", [3]),
         (python, '"""Run anew."""\n\nx = 1  # anew\n', [1, 3]),

@@ -8,6 +8,7 @@ PAGE = DOCS / "explanation" / "architecture.md"
 CODE_SPAN = re.compile(r"`([^`\s]+)`")
 FOLDER = re.compile(r"^(\w+/)  ", re.MULTILINE)
 
+
 def named() -> set[str]:
     """The folders of the two listings, and the files in the text."""
     text = PAGE.read_text(encoding="utf-8")

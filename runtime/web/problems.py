@@ -2,14 +2,11 @@
 
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from ...diagrams.draw import DrawError
-from ...statemachine.errors import CoreMachineError, GapRefusedError, IllegalMoveError, LostRaceError, OperationError
+from ...statemachine.errors import GapRefusedError, IllegalMoveError, LostRaceError, OperationError
 from ...statemachine.parameters import ParameterError
 from ..errors import DatabaseUnreachableError, SchemaError, UnknownJobError, UnknownTypeError
 
@@ -72,35 +69,6 @@ def problem_response(status: int, problem: Problem) -> Response:
     return JSONResponse(problem.model_dump(), status_code=status)
 
 
-def answer_errors(site: FastAPI) -> None:
-    """Let `site` answer each of our errors with its status and what to do."""
-    site.add_exception_handler(CoreMachineError, _ours)
-    site.add_exception_handler(RequestValidationError, _invalid)
-    site.add_exception_handler(HTTPException, _http)
-
-
-async def _ours(request: Request, error: Exception) -> Response:
-    status, problem = told(error)
-    return _shown(request, status, problem)
-
-
-async def _invalid(request: Request, error: Exception) -> Response:
-    found = error.errors() if isinstance(error, RequestValidationError) else ()
-    named = {_name(one["loc"]): str(one["msg"]) for one in found}
-    what = "; ".join(f"{name}: {words}" for name, words in named.items())
-    problem = Problem(what=what, where="the request", remedy="see /api/openapi.json", parameters=named)
-    return _shown(request, 422, problem)
-
-
-async def _http(request: Request, error: Exception) -> Response:
-    status = int(getattr(error, "status_code", 500))
-    what = str(getattr(error, "detail", "")) or "it cannot be answered"
-    remedy = "see /api/openapi.json for what there is"
-    answer = _shown(request, status, Problem(what=what, where=request.url.path, remedy=remedy))
-    answer.headers.update(getattr(error, "headers", None) or {})
-    return answer
-
-
 def told(error: Exception) -> tuple[int, Problem]:
     """The status of one of our errors, and what is said of it."""
     if isinstance(error, AskedWronglyError | NotThereError | ParameterError | UnknownTypeError | UnknownJobError):
@@ -134,18 +102,3 @@ def _wrongly_asked(error: OperationError) -> tuple[int, Problem]:
         case _:
             where = getattr(error, "job_id", "")
             return 404, Problem(what=f"no job has the id {where}", where="job_id", remedy="GET /api/jobs lists them")
-
-
-def _name(place: tuple[int | str, ...]) -> str:
-    """The name of a parameter; where it stands (query, path, body) comes first, unless it is the only word."""
-    return ".".join(map(str, place[1:] or place))
-
-
-def _shown(request: Request, status: int, problem: Problem) -> Response:
-    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-    if path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
-        return problem_response(status, problem)
-    # at run time, since a page says what an error looks like as well
-    from .rendering import page
-
-    return page(request, "problem.html", status=status, problem=problem)

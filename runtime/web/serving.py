@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from ...statemachine.errors import OperationError
-from .access import Access
+from .access.policy import Access
 
 STREAMS_MAY_TAKE = 2
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -3,21 +3,19 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from ..app import AsyncCoreMachine
-from . import api_changes, api_events, api_jobs, api_state, pages_job, pages_jobs, pages_login, pages_state
-from .access import Access
-from .gate import Gate
-from .health import Auditor
-from .problems import answer_errors
-from .stage_readings import StageReadings
+from . import api, pages
+from .access.middleware import Gate
+from .access.policy import Access
+from .api.health import Auditor
+from .pages.error_pages import answer_errors
+from .timeline.query_cache import StageReadings
 
-STATIC = Path(__file__).with_name("static")
 TEXT = """\
 Jobs of CoreMachine: submit them, watch them, and find out why they are where they are.
 
@@ -57,8 +55,8 @@ def create_site(machine: AsyncCoreMachine, access: Access | None = None) -> Fast
     site.state.auditor = Auditor(machine)
     site.state.kept = StageReadings()
     site.state.closing = asyncio.Event()
-    for part in (api_jobs, api_events, api_changes, api_state, pages_jobs, pages_job, pages_state, pages_login):
-        site.include_router(part.router)
-    site.mount("/static", StaticFiles(directory=STATIC), name="static")
+    for router in (*api.ROUTERS, *pages.ROUTERS):
+        site.include_router(router)
+    site.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
     answer_errors(site)
     return site

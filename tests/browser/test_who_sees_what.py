@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 
 from coremachine import AsyncCoreMachine
 from coremachine.runtime.web import Access, create_site
-from coremachine.runtime.web.access import COOKIE
+from coremachine.runtime.web.access.policy import COOKIE
 from tests.observing import rewrite, rows
 from tests.waiting import until_event, until_status
 from tests.web.jobs import GIVEN, RETURNED, TRACED, raster, world

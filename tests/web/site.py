@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.web import Access, create_site
-from coremachine.runtime.web.access import Token
+from coremachine.runtime.web.access.policy import Token
 from coremachine.runtime.web.serving import Serving
 
 HERE = "127.0.0.1"

@@ -11,9 +11,9 @@ import pytest
 from coremachine import AsyncCoreMachine
 from coremachine.runtime.settings import Settings
 from coremachine.runtime.web import Access, create_site
-from coremachine.runtime.web.access import COOKIE, AccessError, OpenAddressError, Token, is_loopback
-from coremachine.runtime.web.gate import BODY_LIMIT
-from coremachine.runtime.web.sessions import new_cookie
+from coremachine.runtime.web.access.middleware import BODY_LIMIT
+from coremachine.runtime.web.access.policy import COOKIE, AccessError, OpenAddressError, Token, is_loopback
+from coremachine.runtime.web.access.sessions import new_cookie
 from tests.databases import OpenApp
 from tests.web.jobs import raster
 from tests.web.site import OPERATOR, TOKENS, VIEWER, client, with_token

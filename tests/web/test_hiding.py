@@ -5,7 +5,8 @@ import re
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from coremachine.runtime.web import create_site, pages_job, pages_jobs, pages_login, pages_state
+from coremachine.runtime.web import create_site
+from coremachine.runtime.web.pages import job, jobs, login, system
 from tests.databases import OpenApp
 from tests.running import work
 from tests.web.jobs import GIVEN, RETURNED, TRACED, raster, world
@@ -24,7 +25,7 @@ def paths_of(site: FastAPI) -> list[str]:
     """The path of every GET route, as declared. A stream has no end, so it has a test of its own."""
     found: set[str] = set(site.openapi()["paths"])
 
-    for module in (pages_job, pages_jobs, pages_login, pages_state):
+    for module in (job, jobs, login, system):
         found |= {
             route.path
             for route in module.router.routes

@@ -1,0 +1,1 @@
+"""Who may use the site, and what a viewer does not see."""

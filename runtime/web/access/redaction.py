@@ -1,0 +1,56 @@
+"""What a viewer is not shown: parameters, results and tracebacks, wherever they stand."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from .policy import Visitor
+
+SHOWN_OF_AN_ERROR = ("type", "message", "task_number")
+SHOWN_OF_DATA = frozenset(
+    {
+        "attempt",
+        "by",
+        "delay_s",
+        "duration_ms",
+        "found_by",
+        "from_stage",
+        "gap",
+        "job_type",
+        "lost_worker",
+        "of",
+        "outcome",
+        "reason",
+        "rescues",
+        "running",
+        "source",
+        "stage",
+        "stage_name",
+        "stages",
+        "target",
+        "tasks",
+        "tasks_cancelled",
+        "tasks_completed",
+        "tasks_failed",
+        "why",
+        "worker",
+    }
+)
+"""What is known to hold no parameter and no result. Whatever else a worker or a handler wrote is the operator's."""
+
+
+def shown_error(error: object, visitor: Visitor) -> dict[str, object] | None:
+    """An error as this visitor may see it: its type and message, and for an operator its traceback."""
+    if not isinstance(error, Mapping):
+        return None
+    known = cast("Mapping[str, object]", error)
+    return {name: value for name, value in known.items() if visitor.operator or name in SHOWN_OF_AN_ERROR}
+
+
+def shown_data(data: Mapping[str, object], visitor: Visitor) -> dict[str, object]:
+    """The data of an event as this visitor may see it."""
+    if visitor.operator:
+        return dict(data)
+    shown = {name: value for name, value in data.items() if name in SHOWN_OF_DATA}
+    if "error" in data:
+        shown["error"] = shown_error(data["error"], visitor)
+    return shown

@@ -1,0 +1,38 @@
+"""What a route is given: the application, and who asks."""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Path, Request
+
+from ...app import AsyncCoreMachine
+from ..access.policy import Access, Visitor
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request: to which application, from whom, and under which path the site is mounted."""
+
+    machine: AsyncCoreMachine
+    visitor: Visitor
+    root: str
+
+
+def _ask(request: Request) -> Ask:
+    machine = cast("AsyncCoreMachine", request.app.state.machine)
+    return Ask(machine, cast("Visitor", request.state.visitor), str(request.scope.get("root_path", "")))
+
+
+def site_url(request: Request) -> str:
+    """Where the visitor finds the site, without a slash at its end."""
+    access = cast("Access", request.app.state.access)
+    root = str(request.scope.get("root_path", ""))
+    return access.url or f"{request.url.scheme}://{request.url.netloc}{root}"
+
+
+Asking = Annotated[Ask, Depends(_ask)]
+JobRef = Annotated[
+    str,
+    Path(pattern="^[0-9a-f]{1,64}$", description="a job's id, or an unambiguous beginning of it", examples=["3f9c00"]),
+]
+TaskRef = Annotated[int, Path(ge=1, le=2**31 - 1, description="the number of a task within its job", examples=[17])]

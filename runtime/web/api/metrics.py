@@ -1,0 +1,59 @@
+"""Metrics in the format of Prometheus, read from the database when they are asked for."""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from ....statemachine.lifecycles import JOB, TASK
+from ...store.session import Row
+from .health import Health
+
+VERDICTS = ("good", "bad", "unknown")
+
+
+class _Read(Collector):
+    """Figures that were read a moment ago."""
+
+    def __init__(self, families: Iterable[GaugeMetricFamily]) -> None:
+        self._families = tuple(families)
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """The figures."""
+        return self._families
+
+
+def metrics_text(health: Health, states: Iterable[Row]) -> bytes:
+    """The metrics of the system as text."""
+    registry = CollectorRegistry()
+    registry.register(_Read(_families(health, list(states))))
+    return generate_latest(registry)
+
+
+def _families(health: Health, states: list[Row]) -> Iterable[GaugeMetricFamily]:
+    for lifecycle in (JOB, TASK):
+        counts = {row["status"]: row["number"] for row in states if row["machine"] == lifecycle.name}
+        known = {name: float(counts.get(name, 0)) for name in lifecycle.by_name}
+        yield _family(f"coremachine_{lifecycle.name}s", f"{lifecycle.name}s by state", "status", known)
+    alive = sum(bool(row["alive"]) for row in health.workers)
+    yield GaugeMetricFamily("coremachine_workers_alive", "workers seen a short time ago", value=alive)
+    ages = {
+        row["kind"]: (row["now"] - row["oldest"]).total_seconds() if row["oldest"] else 0.0 for row in health.waiting
+    }
+    yield _family("coremachine_oldest_message_seconds", "how long the oldest message has waited", "kind", ages)
+    due = {row["kind"]: float(row["due"]) for row in health.waiting}
+    yield _family("coremachine_messages_due", "what could be claimed now", "kind", due)
+    verdicts = {verdict: float(health.verdict == verdict) for verdict in VERDICTS}
+    yield _family("coremachine_health", "1 for the verdict that holds", "verdict", verdicts)
+    if health.audit is not None and health.audit_age is not None:
+        yield GaugeMetricFamily("coremachine_audit_age_seconds", "since the last audit", value=health.audit_age)
+        found = {finding.id: float(finding.count) for finding in health.audit.findings}
+        yield _family("coremachine_audit_findings", "rows in which a gap shows, by its id", "gap", found)
+
+
+def _family(name: str, words: str, label: str, values: dict[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, words, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family

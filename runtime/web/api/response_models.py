@@ -1,0 +1,262 @@
+"""The bodies of requests and answers, with examples. Times are ISO 8601 with their zone, lengths in seconds."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic.config import JsonDict
+
+from ....statemachine.lifecycles import JOB, STAGE, TASK
+
+JOB_ID = "3f9c00aa11bb22cc33dd44ee55ff66003f9c00aa11bb22cc33dd44ee55ff6600"
+AT = "2026-11-20T10:01:45.120000Z"
+ERROR: dict[str, object] = {"type": "RasterReadError", "message": "window (512, 768) lies outside the raster"}
+TASK_EXAMPLE: dict[str, object] = {
+    "task_number": 17,
+    "stage": 2,
+    "stage_name": "hillshade",
+    "task_type": "hillshade",
+    "status": "failed",
+    "attempt": 3,
+    "max_attempts": 3,
+    "rescues": 0,
+    "worker": None,
+    "lease_expires_at": None,
+    "due_at": None,
+    "created_at": AT,
+    "started_at": AT,
+    "finished_at": AT,
+    "error": ERROR,
+}
+
+
+def _plain(text: str) -> str:
+    if "\x00" in text or text.encode("utf-8", "ignore").decode() != text:
+        raise ValueError("it holds a NUL or half a character, which no text in a database can")
+    return text
+
+
+Plain = Annotated[str, AfterValidator(_plain)]
+JobStatus = Annotated[str, Field(json_schema_extra={"enum": list(JOB.by_name)})]
+StageStatus = Annotated[str, Field(json_schema_extra={"enum": list(STAGE.by_name)})]
+TaskStatus = Annotated[str, Field(json_schema_extra={"enum": list(TASK.by_name)})]
+EventStatus = Literal["success", "failure", "warning", "info"]
+
+
+def example(**values: object) -> ConfigDict:
+    """The configuration of a body with this example. Names that it does not know are refused."""
+    return ConfigDict(extra="forbid", json_schema_extra=cast("JsonDict", {"example": values}))
+
+
+class Asked(BaseModel):
+    """A job to be submitted. The same type, parameters and key are the same job."""
+
+    model_config = example(job_type="process_raster_v2", parameters={"raster": "dem.npz"}, key="2026-11")
+    job_type: Plain = Field(min_length=1, max_length=100)
+    parameters: dict[str, JsonValue] = {}
+    key: Plain | None = Field(default=None, max_length=200)
+
+
+class Submitted(BaseModel):
+    """A job as a submission made it, or found it. `result` is an operator's to see."""
+
+    model_config = example(
+        job_id=JOB_ID,
+        job_type="process_raster_v2",
+        created=True,
+        status="queued",
+        monitor_url=f"http://127.0.0.1:8000/jobs/{JOB_ID}",
+        result=None,
+        next_step="",
+    )
+    job_id: str
+    job_type: str
+    created: bool
+    status: JobStatus
+    monitor_url: str
+    result: JsonValue = None
+    next_step: str = ""
+
+
+class Event(BaseModel):
+    """One row of the event log. Of `data`, a viewer sees what holds no parameter, result or traceback."""
+
+    model_config = example(
+        event_id=17,
+        type="task_failed",
+        status="failure",
+        at=AT,
+        stage=2,
+        task_number=17,
+        attempt=3,
+        lease_number=3,
+        data={"worker": "host-1", "duration_ms": 812, "error": ERROR},
+    )
+    event_id: int
+    type: str
+    status: EventStatus
+    at: datetime
+    stage: int | None = None
+    task_number: int | None = None
+    attempt: int | None = None
+    lease_number: int | None = None
+    data: dict[str, Any] = {}
+
+
+class EventPage(BaseModel):
+    """Events in their order. `next` goes into `after` for those that follow; null where these were the last."""
+
+    model_config = example(events=[], next=None)
+    events: list[Event]
+    next: str | None
+
+
+class JobLine(BaseModel):
+    """A job as the list shows it. `stage` is the last that was opened, `failure` the message of its error."""
+
+    model_config = example(
+        job_id=JOB_ID,
+        job_type="process_raster_v2",
+        status="failed",
+        stage=2,
+        stage_count=3,
+        tasks_total=65,
+        tasks_ended=65,
+        created_at=AT,
+        started_at=AT,
+        finished_at=AT,
+        failure=ERROR["message"],
+        last_event=None,
+    )
+    job_id: str
+    job_type: str
+    status: JobStatus
+    stage: int
+    stage_count: int
+    tasks_total: int
+    tasks_ended: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    failure: str | None
+    last_event: Event | None
+
+
+class JobPage(BaseModel):
+    """Jobs, newest first. `next` goes into `after` for those that follow; null where these were the last."""
+
+    model_config = example(jobs=[], next=None)
+    jobs: list[JobLine]
+    next: str | None
+
+
+class Stage(BaseModel):
+    """A stage as it stands. `stop_reason` says why its running tasks were asked to stop."""
+
+    model_config = example(
+        stage=2,
+        name="hillshade",
+        task_type="hillshade",
+        status="failed",
+        tasks_total=64,
+        tasks_completed=62,
+        tasks_failed=1,
+        tasks_cancelled=1,
+        stop_reason=None,
+        error=ERROR,
+        started_at=AT,
+        finished_at=AT,
+    )
+    stage: int
+    name: str
+    task_type: str
+    status: StageStatus
+    tasks_total: int
+    tasks_completed: int
+    tasks_failed: int
+    tasks_cancelled: int
+    stop_reason: str | None
+    error: dict[str, Any] | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class StageList(BaseModel):
+    """The stages of a job, in order."""
+
+    model_config = example(stages=[])
+    stages: list[Stage]
+
+
+class JobDetail(BaseModel):
+    """A job as it stands, with its stages. `hidden` names what an operator would see beside it."""
+
+    model_config = example(
+        job_id=JOB_ID,
+        job_type="process_raster_v2",
+        status="completed",
+        stage_count=3,
+        tasks_total=66,
+        submission_key=None,
+        parameters={"raster": "dem.npz"},
+        result={"mean": 531.0},
+        error=None,
+        created_at=AT,
+        started_at=AT,
+        finished_at=AT,
+        stages=[],
+        hidden=[],
+    )
+    job_id: str
+    job_type: str
+    status: JobStatus
+    stage_count: int
+    tasks_total: int
+    submission_key: str | None
+    parameters: dict[str, Any] | None
+    result: Any
+    error: dict[str, Any] | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    stages: list[Stage]
+    hidden: list[str]
+
+
+class TaskLine(BaseModel):
+    """A task as a list shows it. `due_at` is when a queued one may be claimed."""
+
+    model_config = example(**TASK_EXAMPLE)
+    task_number: int
+    stage: int
+    stage_name: str
+    task_type: str
+    status: TaskStatus
+    attempt: int
+    max_attempts: int
+    rescues: int
+    worker: str | None
+    lease_expires_at: datetime | None
+    due_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: dict[str, Any] | None
+
+
+class TaskPage(BaseModel):
+    """Tasks in their order. `next` goes into `after` for those that follow; null where these were the last."""
+
+    model_config = example(tasks=[], next=None)
+    tasks: list[TaskLine]
+    next: str | None
+
+
+class TaskDetail(TaskLine):
+    """A task with its events, oldest first. `hidden` names what an operator would see beside it."""
+
+    model_config = example(**TASK_EXAMPLE, item={"x": 512, "y": 768}, result=None, events=[], hidden=[])
+    item: Any
+    result: Any
+    events: list[Event]
+    hidden: list[str]

@@ -1,0 +1,128 @@
+"""The bodies of what is told about a job: why it is where it is, its timeline, and what a change did."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from .response_models import AT, ERROR, JOB_ID, Event, JobStatus, example
+
+
+class HolderBody(BaseModel):
+    """A worker that holds something of a job."""
+
+    worker: str
+    holds: str
+    lease_numbers: list[int]
+    until: datetime | None
+
+
+class WhyBody(BaseModel):
+    """Why a job is where it is."""
+
+    model_config = example(
+        job_id=JOB_ID,
+        short_id="3f9c00",
+        job_type="process_raster_v2",
+        status="failed",
+        verdict="failed",
+        last_successful=None,
+        first_failure=None,
+        ended=None,
+        error_type=ERROR["type"],
+        error=ERROR["message"],
+        waits_for=[],
+        held_by=[],
+        until=None,
+        deadline=None,
+        next_steps=["coremachine resume 3f9c00"],
+    )
+    job_id: str
+    short_id: str
+    job_type: str
+    status: JobStatus
+    verdict: Literal["running", "waiting", "stalled", "completed", "failed", "cancelled"]
+    last_successful: Event | None
+    first_failure: Event | None
+    ended: Event | None = None
+    error_type: str | None = None
+    error: str | None
+    waits_for: list[str]
+    held_by: list[HolderBody]
+    until: datetime | None
+    deadline: datetime | None
+    next_steps: list[str]
+
+
+class SummaryBody(BaseModel):
+    """What a long stage's uneventful events add up to: their number by type."""
+
+    stage: int
+    tasks: int
+    counts: dict[str, int]
+    first_at: datetime
+    last_at: datetime
+
+
+class ToldEvent(BaseModel):
+    """An event as the timeline gives it."""
+
+    event_id: int
+    type: str
+    status: str
+    at: datetime
+    stage: int | None
+    task_number: int | None
+    data: dict[str, Any]
+
+
+class TimelineBody(BaseModel):
+    """The execution timeline of a job."""
+
+    model_config = example(
+        job_id=JOB_ID,
+        job_type="process_raster_v2",
+        events=[],
+        summaries=[{"stage": 2, "tasks": 900, "counts": {"task_started": 900}, "first_at": AT, "last_at": AT}],
+        last_successful=None,
+        first_failure=None,
+    )
+    job_id: str
+    job_type: str
+    events: list[ToldEvent]
+    summaries: list[SummaryBody]
+    last_successful: ToldEvent | None
+    first_failure: ToldEvent | None
+
+
+class ResumeAsked(BaseModel):
+    """How a job is to be resumed. `dry_run` says what it would do, and changes nothing."""
+
+    model_config = example(dry_run=False)
+    dry_run: bool = False
+
+
+class CancelAsked(BaseModel):
+    """Why a job is to be cancelled; the reason stands in its events."""
+
+    model_config = example(reason="the input was wrong")
+    reason: str = Field(default="cancelled by a user", min_length=1, max_length=500)
+
+
+class Resumed(BaseModel):
+    """What a resume did, or would do."""
+
+    model_config = example(job_id=JOB_ID, status="queued", from_stage="hillshade", tasks_again=2, tasks_kept=63)
+    job_id: str
+    status: JobStatus
+    from_stage: str | None
+    tasks_again: int
+    tasks_kept: int
+
+
+class Cancelled(BaseModel):
+    """What a cancellation did: `processing` means that running tasks have been asked to stop."""
+
+    model_config = example(job_id=JOB_ID, status="processing")
+    job_id: str
+    status: JobStatus

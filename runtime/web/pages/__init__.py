@@ -1,0 +1,10 @@
+"""The HTML pages, with their templates and scripts."""
+
+from pathlib import Path
+
+from . import job, jobs, login, system
+
+ROUTERS = (jobs.router, job.router, system.router, login.router)
+STATIC = Path(__file__).with_name("static")
+
+__all__ = ["ROUTERS", "STATIC"]

@@ -1,0 +1,112 @@
+"""The life of a task as bars: queued, running, waiting for a retry; one bar for each, an attempt apart from the next.
+
+Which event leads to which is read from the declared lifecycle.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from ....statemachine.lifecycles import TASK
+from ...store.session import Row
+
+BarKind = Literal["queued", "running", "waiting"]
+EDGES = {transition.event.type: transition for transition in TASK.transitions}
+WORKING = next(state.name for state in TASK.states if state.leased)
+STARTED = next(edge.event.type for edge in TASK.transitions if edge.target == WORKING)
+ENDS = {edge.target: edge.event for edge in TASK.transitions if TASK.by_name[edge.target].terminal}
+AGAIN = "retry"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """A stretch of time in which a task was in one condition. `end` is None where it still is.
+
+    `status` is that of the event that ended an attempt, such as failure.
+    """
+
+    kind: BarKind
+    begin: datetime
+    end: datetime | None
+    attempt: int
+    worker: str | None = None
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A moment: an attempt that ended, or an event of the job. `status` is that of the event."""
+
+    at: datetime
+    status: str
+    words: str
+    event_id: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Life:
+    """The bars and marks of one task."""
+
+    bars: list[Bar] = field(default_factory=list[Bar])
+    marks: list[Mark] = field(default_factory=list[Mark])
+
+
+def life_of(task: Row, events: Sequence[Row]) -> Life:
+    """The life of a task from its row and its events, oldest first; without events, from the row's own times."""
+    life = Life()
+    kind: BarKind | None = "queued"
+    begin, attempt = task["created_at"], 1
+    for event in events or _told_by(task):
+        edge = EDGES.get(event["event_type"])
+        if edge is None:
+            continue
+        if kind is not None:
+            life.bars.append(_ended(kind, begin, attempt, event))
+        if edge.target != WORKING and event["event_status"] != "info":
+            life.marks.append(
+                Mark(
+                    at=event["created_at"],
+                    status=event["event_status"],
+                    words=event["event_type"],
+                    event_id=event["event_id"],
+                )
+            )
+        kind, begin = kind_after(edge.trigger, edge.target), event["created_at"]
+        attempt = event["attempt"] + 1 if edge.trigger == AGAIN else event["attempt"]
+    if kind is not None:
+        held = task["lease_owner"] if kind == "running" else None
+        life.bars.append(Bar(kind=kind, begin=begin, end=None, attempt=task["attempt"], worker=held))
+    return life
+
+
+def has_history(task: Row) -> bool:
+    """Whether more happened to a task than one start and one end, which its row tells of itself."""
+    again = task["started_at"] is not None and task["due_at"] is not None
+    return bool(again or task["lease_number"] > 1 or task["attempt"] > 1 or task["rescues"])
+
+
+def kind_after(trigger: str, target: str) -> BarKind | None:
+    """What a task is in after an event; None where it has ended."""
+    if target == WORKING:
+        return "running"
+    if TASK.by_name[target].terminal:
+        return None
+    return "waiting" if trigger == AGAIN else "queued"
+
+
+def _ended(kind: BarKind, begin: datetime, attempt: int, event: Row) -> Bar:
+    """The bar that an event ends."""
+    at, run = event["created_at"], kind == "running"
+    worker, status = (event["worker"], event["event_status"]) if run else (None, "")
+    return Bar(kind=kind, begin=begin, end=at, attempt=attempt, worker=worker, status=status)
+
+
+def _told_by(task: Row) -> Iterable[Row]:
+    """The events that a task's own times stand for."""
+    known = {"event_id": None, "attempt": task["attempt"], "worker": task["lease_owner"]}
+    if task["started_at"] is not None:
+        yield {**known, "event_type": STARTED, "event_status": "success", "created_at": task["started_at"]}
+    if task["finished_at"] is not None:
+        end = ENDS[task["status"]]
+        yield {**known, "event_type": end.type, "event_status": end.status, "created_at": task["finished_at"]}

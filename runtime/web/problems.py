@@ -30,7 +30,7 @@ class Problem(BaseModel):
     parameters: dict[str, str] = {}
 
 
-class AskedWronglyError(OperationError):
+class InvalidRequestError(OperationError):
     """Something in the request cannot be. Carries `where` and `remedy`."""
 
     def __init__(self, where: str, what: str, remedy: str) -> None:
@@ -39,7 +39,7 @@ class AskedWronglyError(OperationError):
         super().__init__(what)
 
 
-class NotThereError(OperationError):
+class NotFoundError(OperationError):
     """What was asked for does not exist. Carries `where` and `remedy`."""
 
     def __init__(self, where: str, what: str, remedy: str) -> None:
@@ -48,7 +48,7 @@ class NotThereError(OperationError):
         super().__init__(what)
 
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": words}
     for status, words in {
         400: "the request cannot be read",
@@ -69,10 +69,10 @@ def problem_response(status: int, problem: Problem) -> Response:
     return JSONResponse(problem.model_dump(), status_code=status)
 
 
-def told(error: Exception) -> tuple[int, Problem]:
+def describe_error(error: Exception) -> tuple[int, Problem]:
     """The status of one of our errors, and what is said of it."""
-    if isinstance(error, AskedWronglyError | NotThereError | ParameterError | UnknownTypeError | UnknownJobError):
-        return _wrongly_asked(error)
+    if isinstance(error, InvalidRequestError | NotFoundError | ParameterError | UnknownTypeError | UnknownJobError):
+        return _describe_request_error(error)
     what = str(error)
     if isinstance(error, IllegalMoveError):
         remedy = f"legal from {error.state}: {', '.join(error.legal) or 'nothing'}"
@@ -84,18 +84,18 @@ def told(error: Exception) -> tuple[int, Problem]:
     return 400, Problem(what=what, where="the request", remedy="see the message")
 
 
-def _wrongly_asked(error: OperationError) -> tuple[int, Problem]:
+def _describe_request_error(error: OperationError) -> tuple[int, Problem]:
     what = str(error)
     match error:
         case ParameterError():
             remedy = f"give what {error.job} takes"
             return 422, Problem(what=what, where="parameters", remedy=remedy, parameters=error.problems)
-        case AskedWronglyError():
+        case InvalidRequestError():
             return 422, Problem(what=what, where=error.where, remedy=error.remedy, parameters={error.where: what})
         case UnknownTypeError():
             remedy = "start the server with the --app that declares it"
             return 422, Problem(what=what, where="job_type", remedy=remedy, parameters={"job_type": what})
-        case NotThereError():
+        case NotFoundError():
             return 404, Problem(what=what, where=error.where, remedy=error.remedy)
         case UnknownJobError() if error.matches:
             return 409, Problem(what=what, where="job_id", remedy="give more of the id")

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from ...statemachine.errors import OperationError
 from .access.policy import Access
 
-STREAMS_MAY_TAKE = 2
+SHUTDOWN_SECONDS = 2
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -26,12 +26,12 @@ class AddressError(OperationError):
         super().__init__(f"cannot listen on {host}:{port}: {reason}; choose another with --host and --port")
 
 
-class Serving(uvicorn.Server):
+class SiteServer(uvicorn.Server):
     """A server of the site, which lets go of its streams when it is told to stop."""
 
     def __init__(self, site: FastAPI) -> None:
         self._site = site
-        self.heard: list[int] = []
+        self.received: list[int] = []
         super().__init__(
             uvicorn.Config(
                 site,
@@ -41,7 +41,7 @@ class Serving(uvicorn.Server):
                 # who speaks for whom is for the gate to decide
                 proxy_headers=False,
                 server_header=False,
-                timeout_graceful_shutdown=STREAMS_MAY_TAKE,
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             )
         )
 
@@ -59,7 +59,7 @@ class Serving(uvicorn.Server):
         loop = asyncio.get_running_loop()
         try:
             for number in SIGNALS:
-                loop.add_signal_handler(number, self._hear, number)
+                loop.add_signal_handler(number, self._on_signal, number)
         except (NotImplementedError, RuntimeError, ValueError):
             # not the main thread, or Windows: whoever started the server stops it
             yield
@@ -70,46 +70,46 @@ class Serving(uvicorn.Server):
             for number in SIGNALS:
                 loop.remove_signal_handler(number)
 
-    def _hear(self, number: int) -> None:
-        self.heard.append(number)
+    def _on_signal(self, number: int) -> None:
+        self.received.append(number)
         self.stop()
 
 
-async def serve(site: FastAPI, host: str, port: int, ready: Callable[[str, Serving], None]) -> Sequence[int]:
+async def serve(site: FastAPI, host: str, port: int, ready: Callable[[str, SiteServer], None]) -> Sequence[int]:
     """Serve `site` until SIGINT, SIGTERM or `Serving.stop`, and return the signals heard. `ready` is told the URL.
 
     Port 0 is any that is free. Raises OpenAddressError for an address at which anyone could ask, and AddressError.
     """
     access: Access = site.state.access
     access.check_address(host)
-    listening = _listen(host, port)
-    server = Serving(site)
-    running = asyncio.create_task(server.serve(sockets=[listening]))
-    started = asyncio.create_task(_started(server))
+    listener = _bind(host, port)
+    server = SiteServer(site)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    started = asyncio.create_task(_until_started(server))
     await asyncio.wait({running, started}, return_when=asyncio.FIRST_COMPLETED)
     if started.done():
-        ready(_url(listening), server)
+        ready(_url(listener), server)
     started.cancel()
     await running
-    return server.heard
+    return server.received
 
 
-async def _started(server: uvicorn.Server) -> None:
+async def _until_started(server: uvicorn.Server) -> None:
     while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.01)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
     except OSError as error:
         raise AddressError(host, port, error.strerror or str(error)) from error
-    return listening
+    return listener
 
 
-def _url(listening: socket.socket) -> str:
-    host, port, *_ = listening.getsockname()
+def _url(listener: socket.socket) -> str:
+    host, port, *_ = listener.getsockname()
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -10,13 +10,13 @@ from starlette.staticfiles import StaticFiles
 
 from ..app import AsyncCoreMachine
 from . import api, pages
-from .access.middleware import Gate
+from .access.middleware import AccessMiddleware
 from .access.policy import Access
 from .api.health import Auditor
-from .pages.error_pages import answer_errors
-from .timeline.query_cache import StageReadings
+from .pages.error_pages import install_error_handlers
+from .timeline.query_cache import StageQueryCache
 
-TEXT = """\
+DESCRIPTION = """\
 Jobs of CoreMachine: submit them, watch them, and find out why they are where they are.
 
 Every error says what happened, where, and what to do. Lists are paged by cursor: `next` goes into `after`.
@@ -30,10 +30,10 @@ def create_site(machine: AsyncCoreMachine, access: Access | None = None) -> Fast
     open `machine` in the lifespan of that one. Without `access` it is what the settings of `machine` say; with neither
     tokens nor trusted proxies only requests from this machine are answered. Raises AccessError.
     """
-    known = Access.of(machine.settings) if access is None else access
+    policy = Access.of(machine.settings) if access is None else access
 
     @asynccontextmanager
-    async def opened(_: FastAPI) -> AsyncGenerator[None]:
+    async def lifespan_context(_: FastAPI) -> AsyncGenerator[None]:
         if machine.is_open:
             yield
             return
@@ -42,21 +42,21 @@ def create_site(machine: AsyncCoreMachine, access: Access | None = None) -> Fast
 
     site = FastAPI(
         title="CoreMachine",
-        description=TEXT,
+        description=DESCRIPTION,
         version="1",
-        lifespan=opened,
+        lifespan=lifespan_context,
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
-        middleware=[Middleware(Gate, access=known)],
+        middleware=[Middleware(AccessMiddleware, access=policy)],
     )
     site.state.machine = machine
-    site.state.access = known
+    site.state.access = policy
     site.state.auditor = Auditor(machine)
-    site.state.kept = StageReadings()
+    site.state.query_cache = StageQueryCache()
     site.state.closing = asyncio.Event()
     for router in (*api.ROUTERS, *pages.ROUTERS):
         site.include_router(router)
     site.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
-    answer_errors(site)
+    install_error_handlers(site)
     return site

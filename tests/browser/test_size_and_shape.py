@@ -34,7 +34,7 @@ async def failed(machine: AsyncCoreMachine, site_url: str) -> str:
 
 async def test_f34_a_job_of_ten_thousand_tasks_is_summed_up_and_opened_page_by_page(page: Page) -> None:
     await page.goto(f"/jobs/{BIG}")
-    await expect(page.locator("#lane-2 .density")).to_be_visible()
+    await expect(page.locator("#lane-2 .histogram")).to_be_visible()
     assert await page.locator("#lane-2 .row").count() < 30
     assert await page.locator(".event").count() < 250
     assert await page.locator("*").count() < 3_000
@@ -81,7 +81,7 @@ async def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, sit
 
 async def test_one_failure_among_ten_thousand_is_seen(page: Page) -> None:
     await page.goto(f"/jobs/{BIG}")
-    await expect(page.locator("#lane-2 .failures .mark")).to_have_count(1)
+    await expect(page.locator("#lane-2 .failures .marker")).to_have_count(1)
     await expect(page.locator("#lane-2 .failures")).to_have_attribute("aria-label", "Failures: 1")
 
 
@@ -110,7 +110,7 @@ async def test_on_paper_there_are_no_buttons(page: Page, failed: str) -> None:
     await page.emulate_media(media="print")
     for hidden in (".actions", ".zoom", ".tools", "nav"):
         await expect(page.locator(hidden).first).to_be_hidden()
-    await expect(page.locator("#events .here")).to_be_visible()
+    await expect(page.locator("#events .error-here")).to_be_visible()
 
 
 async def test_the_page_says_the_same_without_scripts(browser: Browser, site_url: str, failed: str) -> None:

@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 
 from coremachine import AsyncCoreMachine
 from coremachine.runtime.web import Access, create_site
-from coremachine.runtime.web.access.policy import COOKIE
+from coremachine.runtime.web.access.policy import SESSION_COOKIE
 from tests.observing import rewrite, rows
 from tests.waiting import until_event, until_status
 from tests.web.jobs import GIVEN, RETURNED, TRACED, raster, world
@@ -54,7 +54,7 @@ async def test_a_viewer_may_look_and_an_operator_may_act(
             await expect(page.locator("#verdict")).to_contain_text("Failed in stage 2")
             # the event stream passes with the cookie alone
             await expect(page.locator("#stream")).to_have_text("Live")
-            (cookie,) = [one for one in await page.context.cookies() if one.get("name") == COOKIE]
+            (cookie,) = [one for one in await page.context.cookies() if one.get("name") == SESSION_COOKIE]
             assert (cookie.get("httpOnly"), cookie.get("sameSite")) == (True, "Strict")
             assert await page.evaluate("document.cookie") == ""
             text = await page.content()
@@ -112,7 +112,7 @@ async def test_a_lost_stream_says_so_and_catches_up(browser: Browser, machine: A
         await expect(page.locator("#stream")).to_have_text("Live")
         await expect(page.locator("#verdict")).to_contain_text("Running")
     # the server is gone
-    await expect(page.locator("#stream")).to_contain_text(re.compile("Connection lost for .*; trying again"))
+    await expect(page.locator("#stream")).to_contain_text(re.compile("Connection lost for .*; reconnecting"))
     await expect(page.locator("#stream")).to_have_class(re.compile("lost"))
     world.gate.set()
     await until_status(machine, job.id, "completed")

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from coremachine.runtime.web.problems import AskedWronglyError
-from coremachine.runtime.web.timeline.bars import has_history, life_of
-from coremachine.runtime.web.timeline.formatting import counted, span
-from coremachine.runtime.web.timeline.histogram import SLICES, slices_of
-from coremachine.runtime.web.timeline.labels import labels_of
-from coremachine.runtime.web.timeline.time_scale import scale_of
+from coremachine.runtime.web.problems import InvalidRequestError
+from coremachine.runtime.web.timeline.bars import needs_events, task_history
+from coremachine.runtime.web.timeline.formatting import duration, pluralize
+from coremachine.runtime.web.timeline.histogram import BUCKETS, build_histogram
+from coremachine.runtime.web.timeline.labels import place_labels
+from coremachine.runtime.web.timeline.time_scale import time_scale
 
 BORN = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 
@@ -44,7 +44,7 @@ def bars(row: dict[str, Any], events: list[dict[str, Any]]) -> list[tuple[str, f
             (bar.end - BORN).total_seconds() if bar.end else None,
             bar.attempt,
         )
-        for bar in life_of(row, events).bars
+        for bar in task_history(row, events).bars
     ]
 
 
@@ -56,14 +56,14 @@ def test_each_attempt_is_a_bar_and_the_wait_between_them_is_another_kind() -> No
         event("task_started", 6, attempt=2),
         event("task_failed", 8, "failure", attempt=2),
     ]
-    assert has_history(row)
+    assert needs_events(row)
     assert bars(row, events) == [
         ("queued", 0, 1, 1),
         ("running", 1, 3, 1),
         ("waiting", 3, 6, 2),
         ("running", 6, 8, 2),
     ]
-    assert [mark.status for mark in life_of(row, events).marks] == ["warning", "failure"]
+    assert [mark.status for mark in task_history(row, events).markers] == ["warning", "failure"]
 
 
 def test_a_released_and_a_rescued_task_are_queued_again_not_waiting() -> None:
@@ -81,7 +81,7 @@ def test_a_released_and_a_rescued_task_are_queued_again_not_waiting() -> None:
 
 def test_a_task_without_a_history_tells_its_life_by_its_own_times() -> None:
     done = task(status="completed", lease_number=1, started_at=at(2), finished_at=at(5))
-    assert not has_history(done)
+    assert not needs_events(done)
     assert bars(done, []) == [("queued", 0, 2, 1), ("running", 2, 5, 1)]
     assert bars(task(), []) == [("queued", 0, None, 1)]
     assert bars(task(status="cancelled", finished_at=at(4)), []) == [("queued", 0, 4, 1)]
@@ -102,7 +102,7 @@ def test_the_slices_of_a_stage_count_each_task_once_in_each() -> None:
         lives("cancelled", None, 6, 2),
         lives("queued", None, None, 3),
     ]
-    slices = slices_of(counts, 20, opened=2, current=7)
+    slices = build_histogram(counts, 20, first_bucket=2, current_bucket=7)
     assert len(slices) == 7
     assert [(one.queued, one.running, one.done, one.cancelled) for one in slices] == [
         (0, 0, 0, 0),
@@ -113,7 +113,7 @@ def test_the_slices_of_a_stage_count_each_task_once_in_each() -> None:
         (3, 5, 10, 2),
         (3, 5, 10, 2),
     ]
-    assert len(slices_of(counts, 20, opened=-4, current=10_000)) == SLICES
+    assert len(build_histogram(counts, 20, first_bucket=-4, current_bucket=10_000)) == BUCKETS
 
 
 def test_a_slice_tells_what_waits_from_what_runs_and_what_failed_from_what_is_done() -> None:
@@ -126,7 +126,7 @@ def test_a_slice_tells_what_waits_from_what_runs_and_what_failed_from_what_is_do
         told("task_started", 2, 4),
         told("task_released", 4, None),
     ]
-    slices = slices_of(counts, 9, opened=1, current=7)
+    slices = build_histogram(counts, 9, first_bucket=1, current_bucket=7)
     assert [(one.queued, one.running, one.waiting, one.done, one.failed) for one in slices] == [
         (9, 0, 0, 0, 0),
         (0, 9, 0, 0, 0),
@@ -141,7 +141,7 @@ def test_a_slice_tells_what_waits_from_what_runs_and_what_failed_from_what_is_do
 
 def test_a_task_that_was_given_back_is_queued_though_it_started_once() -> None:
     row = task(lease_number=1, started_at=at(1), due_at=at(2))
-    assert has_history(row)
+    assert needs_events(row)
     assert bars(row, [event("task_started", 1), event("task_released", 2, "warning")])[-1] == ("queued", 2, None, 1)
 
 
@@ -153,41 +153,41 @@ def test_an_attempt_that_failed_is_told_from_one_that_is_tried_again_and_from_a_
         event("task_failed", 8, "failure", attempt=2),
     ]
     row = task(status="failed", attempt=2, lease_number=2, started_at=at(6), finished_at=at(8))
-    assert [bar.status for bar in life_of(row, events).bars] == ["", "warning", "", "failure"]
+    assert [bar.status for bar in task_history(row, events).bars] == ["", "warning", "", "failure"]
 
 
 def test_words_stand_beside_the_marks_where_there_is_room() -> None:
-    labels = labels_of([(1, "created"), (1, "queued"), (50, "stop_requested"), (52, "resumed"), (98, "failed")])
-    assert [(one.place, one.words, one.before) for one in labels] == [
+    labels = place_labels([(1, "created"), (1, "queued"), (50, "stop_requested"), (52, "resumed"), (98, "failed")])
+    assert [(one.position, one.text, one.before) for one in labels] == [
         (1, "created, queued", False),
         (50, "stop_requested", True),
         (52, "resumed", False),
         (98, "failed", True),
     ]
     # nothing of the job is within a stretch to which one has zoomed
-    assert labels_of([]) == []
+    assert place_labels([]) == []
 
 
 def test_a_moment_has_its_place_and_what_is_outside_is_not_drawn() -> None:
-    scale = scale_of(BORN, at(100), "10~30")
-    assert (scale.place(at(10)), scale.place(at(20)), scale.place(at(30))) == (0, 50, 100)
-    assert scale.span(at(0), at(15)) == (0, 25)
-    assert scale.span(at(0), at(5)) is None
-    assert scale.span(at(40), at(50)) is None
+    scale = time_scale(BORN, at(100), "10~30")
+    assert (scale.position(at(10)), scale.position(at(20)), scale.position(at(30))) == (0, 50, 100)
+    assert scale.interval(at(0), at(15)) == (0, 25)
+    assert scale.interval(at(0), at(5)) is None
+    assert scale.interval(at(40), at(50)) is None
     assert scale.zoom(0.5) == "15.000~25.000"
     assert 2 <= len(scale.ticks()) <= 9
 
 
 def test_the_scale_of_a_running_job_stays_the_same_for_a_while() -> None:
-    assert scale_of(BORN, at(100.1), None) == scale_of(BORN, at(101.9), None)
-    assert scale_of(BORN, at(100), None) != scale_of(BORN, at(110), None)
-    assert scale_of(BORN, BORN, None).length > 0
+    assert time_scale(BORN, at(100.1), None) == time_scale(BORN, at(101.9), None)
+    assert time_scale(BORN, at(100), None) != time_scale(BORN, at(110), None)
+    assert time_scale(BORN, BORN, None).length > 0
 
 
 @pytest.mark.parametrize("zoom", ["", "1", "5~1", "1~1", "1~1.001", "a~b", "1~2~3", "1e3~2e3", " 1~2"])
 def test_a_zoom_that_is_no_stretch_of_time_is_refused(zoom: str) -> None:
-    with pytest.raises(AskedWronglyError, match="no stretch of time"):
-        scale_of(BORN, at(10), zoom)
+    with pytest.raises(InvalidRequestError, match="no stretch of time"):
+        time_scale(BORN, at(10), zoom)
 
 
 @pytest.mark.parametrize(
@@ -195,11 +195,11 @@ def test_a_zoom_that_is_no_stretch_of_time_is_refused(zoom: str) -> None:
     [(0.05, "50 ms"), (0.4, "0.4 s"), (12.4, "12 s"), (106, "1 m 46 s"), (18_120, "5 h 2 m"), (273_600, "3 d 4 h")],
 )
 def test_a_length_of_time_is_told_in_its_two_largest_units(seconds: float, words: str) -> None:
-    assert span(timedelta(seconds=seconds)) == words
+    assert duration(timedelta(seconds=seconds)) == words
 
 
 def test_one_is_not_many() -> None:
-    assert [counted(1, "task"), counted(0, "task"), counted(12_000, "task")] == [
+    assert [pluralize(1, "task"), pluralize(0, "task"), pluralize(12_000, "task")] == [
         "1 task",
         "0 tasks",
         "12\u202f000 tasks",

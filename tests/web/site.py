@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.web import Access, create_site
 from coremachine.runtime.web.access.policy import Token
-from coremachine.runtime.web.serving import Serving
+from coremachine.runtime.web.serving import SiteServer
 
 HERE = "127.0.0.1"
 VIEWER, OPERATOR = "a-viewer-of-long-standing", "an-operator-of-long-standing"
@@ -30,7 +30,7 @@ def with_token(machine: AsyncCoreMachine, secret: str) -> httpx.AsyncClient:
     return client(create_site(machine, TOKENS), peer="203.0.113.7", authorization=f"Bearer {secret}")
 
 
-class QuietServing(Serving):
+class QuietServing(SiteServer):
     """A server that leaves the signals to the test run."""
 
     @contextmanager

@@ -11,8 +11,8 @@ import pytest
 from coremachine import AsyncCoreMachine
 from coremachine.runtime.settings import Settings
 from coremachine.runtime.web import Access, create_site
-from coremachine.runtime.web.access.middleware import BODY_LIMIT
-from coremachine.runtime.web.access.policy import COOKIE, AccessError, OpenAddressError, Token, is_loopback
+from coremachine.runtime.web.access.middleware import BODY_LIMIT_BYTES
+from coremachine.runtime.web.access.policy import SESSION_COOKIE, AccessError, OpenAddressError, Token, is_loopback
 from coremachine.runtime.web.access.sessions import new_cookie
 from tests.databases import OpenApp
 from tests.web.jobs import raster
@@ -126,7 +126,7 @@ async def test_a_login_gives_a_cookie_that_no_script_reads_and_no_other_site_sen
     site = create_site(await open_app(), TOKENS)
     async with client(site, base="https://localhost") as web:
         wrong = await web.post("/login", data={"token": "guess"})
-        assert (wrong.status_code, COOKIE in web.cookies) == (401, False)
+        assert (wrong.status_code, SESSION_COOKIE in web.cookies) == (401, False)
         right = await web.post("/login", data={"token": VIEWER, "next": "/jobs?status=failed"})
         assert (right.status_code, right.headers["location"]) == (303, "/jobs?status=failed")
         said = right.headers["set-cookie"].lower()
@@ -159,14 +159,14 @@ async def test_a_cookie_that_was_changed_or_is_over_is_nothing(
         ("vera|9|", 401),
         ("vera|1e9|x", 401),
     ):
-        assert await status(client(site, cookie=f"{COOKIE}={cookie}")) == expected, cookie
+        assert await status(client(site, cookie=f"{SESSION_COOKIE}={cookie}")) == expected, cookie
 
 
 async def test_a_cookie_has_the_role_of_the_token_that_signed_it(open_app: OpenApp) -> None:
     team = Access(tokens=(Token("team", "operator", OPERATOR), Token("team", "viewer", VIEWER)))
     site = create_site(await open_app(raster), team)
     for secret, expected in ((VIEWER, 403), (OPERATOR, 202)):
-        async with client(site, cookie=f"{COOKIE}={new_cookie('team', secret)}") as web:
+        async with client(site, cookie=f"{SESSION_COOKIE}={new_cookie('team', secret)}") as web:
             assert (await web.post(SUBMIT, json=ASKED)).status_code == expected
 
 
@@ -264,7 +264,7 @@ async def test_a_principal_that_cannot_be_read_lets_nobody_in(open_app: OpenApp,
 
 async def test_a_body_has_a_limit_declared_or_not(open_app: OpenApp) -> None:
     app = await open_app(raster)
-    big = b'{"job_type": "raster", "parameters": {"name": "' + b"x" * BODY_LIMIT + b'"}}'
+    big = b'{"job_type": "raster", "parameters": {"name": "' + b"x" * BODY_LIMIT_BYTES + b'"}}'
 
     async def in_parts() -> AsyncIterator[bytes]:
         for place in range(0, len(big), 65_536):

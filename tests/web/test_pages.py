@@ -47,10 +47,10 @@ async def failed_job(app: AsyncCoreMachine, size: int = 5) -> str:
 async def test_a_stage_that_was_cancelled_is_not_called_one_that_is_not_started(open_app: OpenApp) -> None:
     app = await open_app(raster)
     page = await html(app, f"/jobs/{await failed_job(app)}")
-    assert '<p class="none">cancelled</p>' in page
+    assert '<p class="empty-lane">cancelled</p>' in page
     assert "not started" not in page
     waiting = await app.submit(raster, size=1)
-    assert '<p class="none">not started</p>' in await html(app, f"/jobs/{waiting.id}")
+    assert '<p class="empty-lane">not started</p>' in await html(app, f"/jobs/{waiting.id}")
 
 
 async def test_an_event_leads_to_its_task_and_keeps_the_view(open_app: OpenApp) -> None:
@@ -68,7 +68,7 @@ async def test_a_job_took_as_long_on_its_page_as_in_the_list(open_app: OpenApp) 
     page, listed = await html(app, f"/jobs/{job.id}"), await html(app, "/jobs")
     (took,) = re.findall(r"Completed in ([^:]+):", page)
     assert f'<span class="number">{took}</span></p>' in page
-    assert f'<td class="number took">{took}</td>' in listed
+    assert f'<td class="number duration">{took}</td>' in listed
 
 
 async def test_why_gives_its_events_as_the_list_of_events_does(open_app: OpenApp) -> None:
@@ -115,8 +115,8 @@ async def test_the_verdict_names_its_task_as_a_link_and_the_lifecycle_has_its_st
     app = await open_app(raster)
     page = await html(app, f"/jobs/{await failed_job(app)}")
     assert re.search(r'<h2 id="verdict-title">[^<]*: <a href="[^"]*task=4">task 4</a>, attempt 2 of 2</h2>', page)
-    if "lit-picture" in page:
-        assert page.count('class="node lit"') == 1
+    if "lifecycle-inline" in page:
+        assert page.count('class="node highlight"') == 1
 
 
 async def test_jobs_are_filtered_by_the_time_of_their_submission(open_app: OpenApp) -> None:
@@ -148,4 +148,4 @@ async def test_a_state_in_which_nothing_is_has_a_nought_beside_it(open_app: Open
     page = await html(app, "/lifecycles/job")
     if '<svg class="lifecycle"' in page:
         assert page.count('class="pill"') == len(JOB.states)
-        assert page.count('class="number none"') == len(JOB.states) - 1
+        assert page.count('class="number zero"') == len(JOB.states) - 1

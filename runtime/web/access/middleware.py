@@ -14,16 +14,16 @@ from ..problems import Problem, problem_response
 from .policy import Access, Visitor, is_loopback
 
 log = structlog.get_logger("coremachine.web")
-BODY_LIMIT = 1_000_000
-STREAM = "text/event-stream"
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-PUBLIC = ("/login", "/static/", "/healthz", "/readyz")
-POLICY = (
+BODY_LIMIT_BYTES = 1_000_000
+EVENT_STREAM = "text/event-stream"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+PUBLIC_PATHS = ("/login", "/static/", "/healthz", "/readyz")
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
     " base-uri 'none'; frame-ancestors 'none'"
 )
-HEADERS = {
-    "Content-Security-Policy": POLICY,
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     # not no-referrer: browsers then hide the origin of a form as well, by which we know our own
     "Referrer-Policy": "same-origin",
@@ -36,10 +36,10 @@ class BodyTooLargeError(HTTPException):
     """More was sent than is taken."""
 
     def __init__(self) -> None:
-        super().__init__(413, f"a body of more than {BODY_LIMIT:,} bytes")
+        super().__init__(413, f"a body of more than {BODY_LIMIT_BYTES:,} bytes")
 
 
-class Gate:
+class AccessMiddleware:
     """Lets through what may pass, with `visitor` in its state, and answers the rest."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
@@ -52,22 +52,22 @@ class Gate:
             await self._app(scope, receive, send)
             return
         head = _is_head(scope)
-        sent = Sent(send, head=head)
+        sender = ResponseSender(send, head=head)
         # what is asked of a page by HEAD is all of it but the body, which is held back
         scope = {**scope, "method": "GET"} if head else scope
-        refusal = self._refusal(scope)
+        rejection = self._reject(scope)
         try:
-            await (refusal or self._app)(scope, Limited(receive), sent)
+            await (rejection or self._app)(scope, RequestReceiver(receive), sender)
         except Exception as error:
             # as text: a traceback with its local variables would put parameters and secrets into the log
             log.error("a request could not be answered", path=scope["path"], traceback=format_exc())  # noqa: TRY400
-            if sent.started:
+            if sender.started:
                 raise
-            await _broken(error)(scope, receive, sent)
+            await _internal_error(error)(scope, receive, sender)
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    def _reject(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        problem = self._misdirected(headers) or _declared_too_large(headers)
+        problem = self._wrong_host(headers) or _declares_too_large(headers)
         if problem:
             return problem
         path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -75,42 +75,42 @@ class Gate:
         scope["scheme"] = self._access.scheme(peer, headers, scope["scheme"])
         visitor = self._access.visitor(peer, headers, _cookies(headers))
         scope.setdefault("state", {})["visitor"] = visitor
-        if scope["method"] not in SAFE and _from_elsewhere(headers) and (visitor is None or visitor.ambient):
-            return _refused(403, "another site has sent this", "send it from these pages, or with a token")
-        if any(path.startswith(public) for public in PUBLIC):
+        if scope["method"] not in SAFE_METHODS and _is_cross_site(headers) and (visitor is None or visitor.ambient):
+            return _error_response(403, "another site has sent this", "send it from these pages, or with a token")
+        if any(path.startswith(public) for public in PUBLIC_PATHS):
             return None
         if visitor is None:
-            return self._unknown(scope, path, headers)
-        return _not_allowed(scope, path, visitor)
+            return self._unauthenticated(scope, path, headers)
+        return _forbidden(scope, path, visitor)
 
-    def _misdirected(self, headers: Headers) -> Response | None:
+    def _wrong_host(self, headers: Headers) -> Response | None:
         """Against DNS rebinding: another site's name may be made to point here."""
         name = urlsplit(f"//{headers.get('host', '')}").hostname or ""
         hosts = self._access.hosts
-        if (name in hosts) or (not hosts and (not self._access.open or is_loopback(name))):
+        if (name in hosts) or (not hosts and (not self._access.allows_anonymous or is_loopback(name))):
             return None
         remedy = "ask for localhost or 127.0.0.1" if not hosts else "use a name listed in COREMACHINE_WEB_HOSTS"
-        return _refused(421, f"this server is not called {name[:100]!r}", remedy)
+        return _error_response(421, f"this server is not called {name[:100]!r}", remedy)
 
-    def _unknown(self, scope: Scope, path: str, headers: Headers) -> Response:
-        if self._access.open:
+    def _unauthenticated(self, scope: Scope, path: str, headers: Headers) -> Response:
+        if self._access.allows_anonymous:
             remedy = "set COREMACHINE_WEB_TOKENS or COREMACHINE_WEB_TRUSTED_PROXIES, and ask again with a token"
-            return _refused(403, "without authentication only this machine is served, and no proxy", remedy)
+            return _error_response(403, "without authentication only this machine is served, and no proxy", remedy)
         if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
             query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
             after = quote(path + query, safe="")
             return RedirectResponse(f"{scope.get('root_path', '')}/login?next={after}", status_code=303)
-        answer = _refused(401, "no token, or none that is known", "send Authorization: Bearer SECRET, or log in")
+        answer = _error_response(401, "no token, or none that is known", "send Authorization: Bearer SECRET, or log in")
         answer.headers["WWW-Authenticate"] = 'Bearer realm="coremachine"'
         return answer
 
 
-class Limited:
+class RequestReceiver:
     """What comes in, up to the limit of a body."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._left = BODY_LIMIT
+        self._left = BODY_LIMIT_BYTES
 
     async def __call__(self) -> Message:
         """The next message. Raises BodyTooLargeError."""
@@ -121,7 +121,7 @@ class Limited:
         return message
 
 
-class Sent:
+class ResponseSender:
     """What goes out, with the headers that every answer has, and for HEAD without the body."""
 
     def __init__(self, send: Send, *, head: bool) -> None:
@@ -134,7 +134,7 @@ class Sent:
         if message["type"] == "http.response.start":
             self.started = True
             headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
+            for name, value in SECURITY_HEADERS.items():
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-store")
         elif self._head and message["type"] == "http.response.body":
@@ -144,7 +144,7 @@ class Sent:
 
 def _is_head(scope: Scope) -> bool:
     """Whether all but the body is asked for. A stream has no end to wait for, so it is not answered without one."""
-    stream = STREAM in Headers(scope=scope).get("accept", "") or scope["path"].endswith("/api/changes")
+    stream = EVENT_STREAM in Headers(scope=scope).get("accept", "") or scope["path"].endswith("/api/changes")
     return scope["method"] == "HEAD" and not stream
 
 
@@ -155,7 +155,7 @@ def _cookies(headers: Headers) -> dict[str, str]:
         return {}
 
 
-def _from_elsewhere(headers: Headers) -> bool:
+def _is_cross_site(headers: Headers) -> bool:
     """Whether another site's page made the browser send this. Programs send neither header."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None and site not in {"same-origin", "none"}:
@@ -163,27 +163,27 @@ def _from_elsewhere(headers: Headers) -> bool:
     return origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
-def _not_allowed(scope: Scope, path: str, visitor: Visitor) -> Response | None:
-    if scope["method"] in SAFE or visitor.operator or path == "/logout":
+def _forbidden(scope: Scope, path: str, visitor: Visitor) -> Response | None:
+    if scope["method"] in SAFE_METHODS or visitor.is_operator or path == "/logout":
         return None
-    return _refused(403, f"{visitor.name} is a viewer, and this changes something", "ask an operator")
+    return _error_response(403, f"{visitor.name} is a viewer, and this changes something", "ask an operator")
 
 
-def _declared_too_large(headers: Headers) -> Response | None:
+def _declares_too_large(headers: Headers) -> Response | None:
     length = headers.get("content-length", "0")
-    return _too_large() if length.isdecimal() and int(length[:20]) > BODY_LIMIT else None
+    return _body_too_large() if length.isdecimal() and int(length[:20]) > BODY_LIMIT_BYTES else None
 
 
-def _too_large() -> Response:
-    what = f"a body of more than {BODY_LIMIT:,} bytes"
+def _body_too_large() -> Response:
+    what = f"a body of more than {BODY_LIMIT_BYTES:,} bytes"
     return problem_response(413, Problem(what=what, where="the body", remedy="send less: give a path, not the data"))
 
 
-def _broken(error: Exception) -> Response:
+def _internal_error(error: Exception) -> Response:
     what = f"this could not be answered ({type(error).__name__})"
     remedy = "the server's log has the reason; report it"
     return problem_response(500, Problem(what=what, where="the server", remedy=remedy))
 
 
-def _refused(status: int, what: str, remedy: str) -> Response:
+def _error_response(status: int, what: str, remedy: str) -> Response:
     return problem_response(status, Problem(what=what, where="the request", remedy=remedy))

@@ -11,16 +11,16 @@ from urllib.parse import urlsplit
 
 from ....statemachine.errors import OperationError
 from ...settings import Settings
-from .sessions import is_cookie_of
+from .sessions import is_valid_cookie
 
 Role = Literal["viewer", "operator"]
 ROLES: tuple[Role, ...] = get_args(Role)
-COOKIE = "coremachine_session"
-SHORTEST_SECRET = 20
-PRINCIPAL = "x-ms-client-principal"
-FORWARDED_SCHEME = "x-forwarded-proto"
+SESSION_COOKIE = "coremachine_session"
+MIN_SECRET_LENGTH = 20
+PRINCIPAL_HEADER = "x-ms-client-principal"
+SCHEME_HEADER = "x-forwarded-proto"
 SCHEMES = ("http", "https")
-FORWARDED = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
+PROXY_HEADERS = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
 
 
 class AccessError(OperationError):
@@ -53,7 +53,7 @@ class Visitor:
     ambient: bool = True
 
     @property
-    def operator(self) -> bool:
+    def is_operator(self) -> bool:
         """Whether parameters, results and tracebacks are theirs to see, and jobs theirs to change."""
         return self.role == "operator"
 
@@ -80,67 +80,67 @@ class Access:
     def of(cls, settings: Settings) -> "Access":
         """What the settings say. Raises AccessError."""
         return cls(
-            tokens=_distinct([_token(text) for text in _listed(settings.web_tokens)]),
-            proxies=tuple(_network(text) for text in _listed(settings.web_trusted_proxies)),
-            hosts=frozenset(name.lower() for name in _listed(settings.web_hosts)),
-            url=_url(settings.web_url),
+            tokens=_check_distinct([_parse_token(text) for text in _split_list(settings.web_tokens)]),
+            proxies=tuple(_parse_network(text) for text in _split_list(settings.web_trusted_proxies)),
+            hosts=frozenset(name.lower() for name in _split_list(settings.web_hosts)),
+            url=_parse_url(settings.web_url),
         )
 
     @property
-    def open(self) -> bool:
+    def allows_anonymous(self) -> bool:
         """Whether nobody is asked who they are: for loopback alone."""
         return not self.tokens and not self.proxies
 
     def check_address(self, host: str) -> None:
         """Raise OpenAddressError where an address other than loopback would be served to anyone."""
-        if self.open and not is_loopback(host):
+        if self.allows_anonymous and not is_loopback(host):
             raise OpenAddressError(host)
 
-    def scheme(self, peer: str | None, headers: Mapping[str, str], spoken: str) -> str:
+    def scheme(self, peer: str | None, headers: Mapping[str, str], default: str) -> str:
         """The scheme, http or https, as the visitor's browser has it: TLS may end before it gets here."""
         if self.url is not None:
             return urlsplit(self.url).scheme
-        told = headers.get(FORWARDED_SCHEME, "").partition(",")[0].strip().lower()
-        return told if told in SCHEMES and self._trusts(peer) else spoken
+        claimed = headers.get(SCHEME_HEADER, "").partition(",")[0].strip().lower()
+        return claimed if claimed in SCHEMES and self._is_trusted_proxy(peer) else default
 
     def visitor(self, peer: str | None, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Visitor | None:
         """Who asks, or None. `peer` is the address of the other end of the connection."""
-        if self.open:
-            return Visitor("loopback", "operator") if _from_here(peer, headers) else None
-        return self._bearer(headers) or self._session(cookies) or self._principal(peer, headers)
+        if self.allows_anonymous:
+            return Visitor("loopback", "operator") if _is_local(peer, headers) else None
+        return self._bearer_visitor(headers) or self._session_visitor(cookies) or self._proxy_visitor(peer, headers)
 
-    def token_of(self, secret: str) -> Token | None:
+    def find_token(self, secret: str) -> Token | None:
         """The token with this secret. Takes as long for a wrong one as for a right one."""
         given = secret.encode(errors="replace")
         right = [token for token in self.tokens if hmac.compare_digest(token.secret.encode(), given)]
         return right[0] if right else None
 
-    def _bearer(self, headers: Mapping[str, str]) -> Visitor | None:
+    def _bearer_visitor(self, headers: Mapping[str, str]) -> Visitor | None:
         scheme, _, secret = headers.get("authorization", "").partition(" ")
-        token = self.token_of(secret.strip()) if scheme.lower() == "bearer" else None
+        token = self.find_token(secret.strip()) if scheme.lower() == "bearer" else None
         return Visitor(token.name, token.role, ambient=False) if token else None
 
-    def _session(self, cookies: Mapping[str, str]) -> Visitor | None:
+    def _session_visitor(self, cookies: Mapping[str, str]) -> Visitor | None:
         """Name, role and secret are those of one token: the one that has signed the cookie."""
-        cookie = cookies.get(COOKIE, "")
-        signed = (token for token in self.tokens if is_cookie_of(cookie, token.name, token.secret))
+        cookie = cookies.get(SESSION_COOKIE, "")
+        signed = (token for token in self.tokens if is_valid_cookie(cookie, token.name, token.secret))
         return next((Visitor(token.name, token.role) for token in signed), None)
 
-    def _principal(self, peer: str | None, headers: Mapping[str, str]) -> Visitor | None:
+    def _proxy_visitor(self, peer: str | None, headers: Mapping[str, str]) -> Visitor | None:
         """Whom the proxy has let in (Azure Easy Auth), by the role that the directory gives them."""
-        if not self._trusts(peer):
+        if not self._is_trusted_proxy(peer):
             return None
-        principal = _decoded(headers.get(PRINCIPAL, ""))
-        kinds = {"roles", str(principal.get("role_typ"))}
-        told = principal.get("claims")
-        claims = cast("list[object]", told) if isinstance(told, list) else []
-        known = [cast("dict[str, object]", one) for one in claims if isinstance(one, dict)]
-        held = {str(one.get("val")).lower() for one in known if one.get("typ") in kinds}
-        name = headers.get(f"{PRINCIPAL}-name") or "proxy"
-        return next((Visitor(name[:100], role) for role in reversed(ROLES) if role in held), None)
+        principal = _decode_principal(headers.get(PRINCIPAL_HEADER, ""))
+        claim_types = {"roles", str(principal.get("role_typ"))}
+        claimed = principal.get("claims")
+        claims = cast("list[object]", claimed) if isinstance(claimed, list) else []
+        dicts = [cast("dict[str, object]", one) for one in claims if isinstance(one, dict)]
+        roles = {str(one.get("val")).lower() for one in dicts if one.get("typ") in claim_types}
+        name = headers.get(f"{PRINCIPAL_HEADER}-name") or "proxy"
+        return next((Visitor(name[:100], role) for role in reversed(ROLES) if role in roles), None)
 
-    def _trusts(self, peer: str | None) -> bool:
-        return any(_within(peer, network) for network in self.proxies)
+    def _is_trusted_proxy(self, peer: str | None) -> bool:
+        return any(_in_network(peer, network) for network in self.proxies)
 
 
 def is_loopback(host: str) -> bool:
@@ -152,19 +152,19 @@ def is_loopback(host: str) -> bool:
         return bare == "localhost"
 
 
-def _from_here(peer: str | None, headers: Mapping[str, str]) -> bool:
+def _is_local(peer: str | None, headers: Mapping[str, str]) -> bool:
     """A proxy on this machine is loopback too, and speaks for others: what it has forwarded is not from here."""
-    return peer is not None and is_loopback(peer) and not FORWARDED & set(headers)
+    return peer is not None and is_loopback(peer) and not PROXY_HEADERS & set(headers)
 
 
-def _within(peer: str | None, network: IPv4Network | IPv6Network) -> bool:
+def _in_network(peer: str | None, network: IPv4Network | IPv6Network) -> bool:
     try:
         return peer is not None and ip_address(peer) in network
     except ValueError:
         return False
 
 
-def _decoded(principal: str) -> dict[str, Any]:
+def _decode_principal(principal: str) -> dict[str, Any]:
     """The principal of Easy Auth: JSON in base64. What cannot be read lets nobody in."""
     try:
         found = json.loads(base64.b64decode(principal, validate=True))
@@ -173,22 +173,22 @@ def _decoded(principal: str) -> dict[str, Any]:
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
-def _listed(text: str | None) -> list[str]:
+def _split_list(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
-def _token(text: str) -> Token:
+def _parse_token(text: str) -> Token:
     parts = text.split(":")
     if len(parts) != len(Token.__match_args__) or parts[1] not in ROLES or not parts[0]:
         raise AccessError("web_tokens", f"each is NAME:ROLE:SECRET, ROLE one of {', '.join(ROLES)}, comma between two")
     if "|" in parts[0]:
         raise AccessError("web_tokens", "a name holds no |, which parts a name from the rest of its cookie")
-    if len(parts[2]) < SHORTEST_SECRET:
-        raise AccessError("web_tokens", f"the secret of {parts[0]} is shorter than {SHORTEST_SECRET} characters")
+    if len(parts[2]) < MIN_SECRET_LENGTH:
+        raise AccessError("web_tokens", f"the secret of {parts[0]} is shorter than {MIN_SECRET_LENGTH} characters")
     return Token(parts[0], parts[1], parts[2])
 
 
-def _distinct(tokens: list[Token]) -> tuple[Token, ...]:
+def _check_distinct(tokens: list[Token]) -> tuple[Token, ...]:
     """Two of one name, or one secret with two names: nobody could say who acted, and with which role."""
     names = [token.name for token in tokens]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -199,7 +199,7 @@ def _distinct(tokens: list[Token]) -> tuple[Token, ...]:
     return tuple(tokens)
 
 
-def _url(text: str | None) -> str | None:
+def _parse_url(text: str | None) -> str | None:
     if text is None:
         return None
     parts = urlsplit(text)
@@ -208,7 +208,7 @@ def _url(text: str | None) -> str | None:
     return text.rstrip("/")
 
 
-def _network(text: str) -> IPv4Network | IPv6Network:
+def _parse_network(text: str) -> IPv4Network | IPv6Network:
     try:
         return ip_network(text)
     except ValueError as error:

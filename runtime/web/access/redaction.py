@@ -5,8 +5,8 @@ from typing import cast
 
 from .policy import Visitor
 
-SHOWN_OF_AN_ERROR = ("type", "message", "task_number")
-SHOWN_OF_DATA = frozenset(
+VIEWER_ERROR_FIELDS = ("type", "message", "task_number")
+VIEWER_DATA_FIELDS = frozenset(
     {
         "attempt",
         "by",
@@ -38,19 +38,19 @@ SHOWN_OF_DATA = frozenset(
 """What is known to hold no parameter and no result. Whatever else a worker or a handler wrote is the operator's."""
 
 
-def shown_error(error: object, visitor: Visitor) -> dict[str, object] | None:
+def redact_error(error: object, visitor: Visitor) -> dict[str, object] | None:
     """An error as this visitor may see it: its type and message, and for an operator its traceback."""
     if not isinstance(error, Mapping):
         return None
-    known = cast("Mapping[str, object]", error)
-    return {name: value for name, value in known.items() if visitor.operator or name in SHOWN_OF_AN_ERROR}
+    fields = cast("Mapping[str, object]", error)
+    return {name: value for name, value in fields.items() if visitor.is_operator or name in VIEWER_ERROR_FIELDS}
 
 
-def shown_data(data: Mapping[str, object], visitor: Visitor) -> dict[str, object]:
+def redact_data(data: Mapping[str, object], visitor: Visitor) -> dict[str, object]:
     """The data of an event as this visitor may see it."""
-    if visitor.operator:
+    if visitor.is_operator:
         return dict(data)
-    shown = {name: value for name, value in data.items() if name in SHOWN_OF_DATA}
+    shown = {name: value for name, value in data.items() if name in VIEWER_DATA_FIELDS}
     if "error" in data:
-        shown["error"] = shown_error(data["error"], visitor)
+        shown["error"] = redact_error(data["error"], visitor)
     return shown

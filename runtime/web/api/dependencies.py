@@ -10,7 +10,7 @@ from ..access.policy import Access, Visitor
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class RequestContext:
     """A request: to which application, from whom, and under which path the site is mounted."""
 
     machine: AsyncCoreMachine
@@ -18,9 +18,9 @@ class Ask:
     root: str
 
 
-def _ask(request: Request) -> Ask:
+def _request_context(request: Request) -> RequestContext:
     machine = cast("AsyncCoreMachine", request.app.state.machine)
-    return Ask(machine, cast("Visitor", request.state.visitor), str(request.scope.get("root_path", "")))
+    return RequestContext(machine, cast("Visitor", request.state.visitor), str(request.scope.get("root_path", "")))
 
 
 def site_url(request: Request) -> str:
@@ -30,7 +30,7 @@ def site_url(request: Request) -> str:
     return access.url or f"{request.url.scheme}://{request.url.netloc}{root}"
 
 
-Asking = Annotated[Ask, Depends(_ask)]
+Context = Annotated[RequestContext, Depends(_request_context)]
 JobRef = Annotated[
     str,
     Path(pattern="^[0-9a-f]{1,64}$", description="a job's id, or an unambiguous beginning of it", examples=["3f9c00"]),

@@ -16,11 +16,11 @@ from ...app.audit import OVERDUE_S, UNRESCUED_S, Audit, alive_within
 from ...store.session import Row
 
 log = structlog.get_logger("coremachine.web")
-GOOD_FOR = 60.0
-AGAIN_AFTER = 20.0
-REST = 10.0
-DEAD_LETTERS = next(gap for gap in GAPS if isinstance(gap, GapQuery) and gap.query == "dead_letters")
-Verdict = Literal["good", "bad", "unknown"]
+MAX_AGE_SECONDS = 60.0
+AUDIT_INTERVAL_SECONDS = 20.0
+AUDIT_REST_FACTOR = 10.0
+DEAD_LETTER_GAP = next(gap for gap in GAPS if isinstance(gap, GapQuery) and gap.query == "dead_letters")
+HealthStatus = Literal["good", "bad", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +28,8 @@ class Check:
     """One thing that was looked at: what came out, in words, and what to do where it is not well."""
 
     name: str
-    verdict: Verdict
-    words: str
+    status: HealthStatus
+    detail: str
     remedy: str = ""
 
 
@@ -41,14 +41,14 @@ class Health:
     checks: Sequence[Check]
     workers: Sequence[Row]
     leases: Sequence[Row]
-    waiting: Sequence[Row]
+    backlog: Sequence[Row]
     audit: Audit | None
     audit_age: float | None
 
     @property
-    def verdict(self) -> Verdict:
+    def status(self) -> HealthStatus:
         """Good only where every check is."""
-        found = {check.verdict for check in self.checks}
+        found = {check.status for check in self.checks}
         return "bad" if "bad" in found else "unknown" if "unknown" in found else "good"
 
 
@@ -58,8 +58,8 @@ class Auditor:
     def __init__(self, machine: AsyncCoreMachine) -> None:
         self._machine = machine
         self._running: asyncio.Task[None] | None = None
-        self._ended: float | None = None
-        self._took = 0.0
+        self._finished_at: float | None = None
+        self._duration = 0.0
         self._failure = ""
         self.audit: Audit | None = None
 
@@ -67,17 +67,17 @@ class Auditor:
     def age(self) -> float | None:
         """How many seconds ago the audit ended."""
         # how long ago something happened in this process: no time that is kept, so not the database's clock
-        return None if self._ended is None else time.monotonic() - self._ended
+        return None if self._finished_at is None else time.monotonic() - self._finished_at
 
     @property
     def failure(self) -> str:
         """Why the last audit could not be run; empty where it could."""
         return self._failure
 
-    def ask(self) -> None:
+    def refresh(self) -> None:
         """Begin an audit, unless one is under way or the last is young; a slow one rests ten times as long."""
         busy = self._running is not None and not self._running.done()
-        rested = self.age is None or self.age >= max(AGAIN_AFTER, REST * self._took)
+        rested = self.age is None or self.age >= max(AUDIT_INTERVAL_SECONDS, AUDIT_REST_FACTOR * self._duration)
         if not busy and rested:
             self._running = asyncio.create_task(self._run())
 
@@ -90,95 +90,95 @@ class Auditor:
             self._failure = f"{type(error).__name__}: {error}"
         else:
             self._failure = ""
-            self._ended = time.monotonic()
-        self._took = time.monotonic() - began
+            self._finished_at = time.monotonic()
+        self._duration = time.monotonic() - began
 
 
 async def read_health(machine: AsyncCoreMachine, auditor: Auditor) -> Health:
     """Look at workers, leases and messages now, and at the last audit; another is begun where that is old."""
-    auditor.ask()
+    auditor.refresh()
     alive = {"alive": alive_within(machine.settings)}
     async with machine.database.session() as session:
         workers = await session.fetch("web/health_workers", alive)
         leases = await session.fetch("web/health_leases")
-        waiting = await session.fetch("web/health_waiting")
+        backlog = await session.fetch("web/health_waiting")
         (dead,) = await session.fetch("web/health_dead_letters")
     checks = (
-        _workers(workers, waiting),
-        _leases(leases, waiting[0]["now"]),
-        _waiting(waiting),
-        _dead_letters(dead["letters"]),
-        _reconcilers(workers),
-        _audited(auditor),
+        _check_workers(workers, backlog),
+        _check_leases(leases, backlog[0]["now"]),
+        _check_backlog(backlog),
+        _check_dead_letters(dead["letters"]),
+        _check_reconcilers(workers),
+        _check_audit(auditor),
     )
     return Health(
-        now=waiting[0]["now"],
+        now=backlog[0]["now"],
         checks=checks,
         workers=workers,
         leases=leases,
-        waiting=waiting,
+        backlog=backlog,
         audit=auditor.audit,
         audit_age=auditor.age,
     )
 
 
-def _workers(workers: Sequence[Row], waiting: Sequence[Row]) -> Check:
+def _check_workers(workers: Sequence[Row], backlog: Sequence[Row]) -> Check:
     alive = sum(row["alive"] for row in workers)
     if alive:
-        return Check(name="workers", verdict="good", words=f"{alive} alive")
-    due = sum(row["due"] for row in waiting)
-    words = f"none is alive, and {due} could be claimed" if due else "none is alive; nothing waits for one"
+        return Check(name="workers", status="good", detail=f"{alive} alive")
+    due = sum(row["due"] for row in backlog)
+    detail = f"none is alive, and {due} could be claimed" if due else "none is alive; nothing waits for one"
     return Check(
-        name="workers", verdict="bad" if due else "good", words=words, remedy="coremachine worker --app MODULE"
+        name="workers", status="bad" if due else "good", detail=detail, remedy="coremachine worker --app MODULE"
     )
 
 
-def _waiting(waiting: Sequence[Row]) -> Check:
-    times = [row["oldest"] for row in waiting if row["oldest"] is not None]
+def _check_backlog(backlog: Sequence[Row]) -> Check:
+    times = [row["oldest"] for row in backlog if row["oldest"] is not None]
     if not times:
-        return Check(name="outbox age", verdict="good", words="nothing waits to be sent or claimed")
-    age = (waiting[0]["now"] - min(times)).total_seconds()
-    words = f"the oldest has waited {age:.0f} s to be sent or claimed, {OVERDUE_S:.0f} s are allowed"
+        return Check(name="outbox age", status="good", detail="nothing waits to be sent or claimed")
+    age = (backlog[0]["now"] - min(times)).total_seconds()
+    detail = f"the oldest has waited {age:.0f} s to be sent or claimed, {OVERDUE_S:.0f} s are allowed"
     bad = age > OVERDUE_S
-    return Check(name="outbox age", verdict="bad" if bad else "good", words=words, remedy="start more workers")
+    return Check(name="outbox age", status="bad" if bad else "good", detail=detail, remedy="start more workers")
 
 
-def _leases(leases: Sequence[Row], now: datetime) -> Check:
+def _check_leases(leases: Sequence[Row], now: datetime) -> Check:
     tasks = sum(row["tasks"] for row in leases)
     late = [row["worker"] for row in leases if now - row["first_ends"] > timedelta(seconds=UNRESCUED_S)]
     if late:
-        words = f"run out and not rescued: those of {', '.join(late[:5])}"
-        return Check(name="leases", verdict="bad", words=words, remedy="start a worker: its reconciler rescues them")
-    return Check(name="leases", verdict="good", words=f"{tasks} held, none run out for long")
+        detail = f"run out and not rescued: those of {', '.join(late[:5])}"
+        return Check(name="leases", status="bad", detail=detail, remedy="start a worker: its reconciler rescues them")
+    return Check(name="leases", status="good", detail=f"{tasks} held, none run out for long")
 
 
-def _dead_letters(letters: int) -> Check:
+def _check_dead_letters(letters: int) -> Check:
     if not letters:
-        return Check(name="dead letters", verdict="good", words="none of a job in seven days")
-    return Check(name="dead letters", verdict="bad", words=f"{letters} in seven days", remedy=DEAD_LETTERS.remedy)
+        return Check(name="dead letters", status="good", detail="none of a job in seven days")
+    return Check(name="dead letters", status="bad", detail=f"{letters} in seven days", remedy=DEAD_LETTER_GAP.remedy)
 
 
-def _reconcilers(workers: Sequence[Row]) -> Check:
+def _check_reconcilers(workers: Sequence[Row]) -> Check:
     failing = [row["worker"] for row in workers if row["alive"] and row["last_error"]]
     if failing:
-        words = f"failing on {', '.join(failing[:5])}"
+        detail = f"failing on {', '.join(failing[:5])}"
         return Check(
-            name="reconcilers", verdict="bad", words=words, remedy="see last_error below, and the worker's log"
+            name="reconcilers", status="bad", detail=detail, remedy="see last_error below, and the worker's log"
         )
-    return Check(name="reconcilers", verdict="good", words="none reports an error")
+    return Check(name="reconcilers", status="good", detail="none reports an error")
 
 
-def _audited(auditor: Auditor) -> Check:
+def _check_audit(auditor: Auditor) -> Check:
     if auditor.failure:
-        return Check(name="audit", verdict="bad", words=f"it could not be run: {auditor.failure}", remedy="see the log")
+        return Check(name="audit", status="bad", detail=f"it could not be run: {auditor.failure}", remedy="see the log")
     if auditor.audit is None or auditor.age is None:
-        return Check(name="audit", verdict="unknown", words="the first one is under way")
-    words = f"{len(auditor.audit.checked)} checks, {auditor.age:.0f} s ago"
-    if auditor.age > GOOD_FOR:
-        return Check(name="audit", verdict="unknown", words=f"{words}: too old to go by, another is under way")
+        return Check(name="audit", status="unknown", detail="the first one is under way")
+    detail = f"{len(auditor.audit.checked)} checks, {auditor.age:.0f} s ago"
+    if auditor.age > MAX_AGE_SECONDS:
+        return Check(name="audit", status="unknown", detail=f"{detail}: too old to go by, another is under way")
     if auditor.audit.trouble:
         found = sum(finding.severity != "info" for finding in auditor.audit.findings)
         return Check(
-            name="audit", verdict="bad", words=f"{words}, {found} with findings", remedy="see each one's remedy"
+            name="audit", status="bad", detail=f"{detail}, {found} with findings", remedy="see each one's remedy"
         )
-    return Check(name="audit", verdict="good", words=f"{words}, nothing found")
+    return Check(name="audit", status="good", detail=f"{detail}, nothing found")

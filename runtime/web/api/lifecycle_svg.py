@@ -10,76 +10,84 @@ from ....diagrams.export import render
 from ....diagrams.graph import lifecycle_graph
 from ....statemachine.lifecycle import Lifecycle
 from ...app import AsyncCoreMachine
-from ..problems import NotThereError
+from ..problems import NotFoundError
 
-NODE = re.compile(r'<g id="node\d+" class="node">\s*<title>([^<]*)</title>(.*?)</g>\s*</g>', re.DOTALL)
-SVG = re.compile(r"<svg .*</svg>", re.DOTALL)
-SIZE = re.compile(r'<svg width="[^"]*" height="[^"]*"')
-PILL, DIGIT = 12, 8
-POINT = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
+NODE_PATTERN = re.compile(r'<g id="node\d+" class="node">\s*<title>([^<]*)</title>(.*?)</g>\s*</g>', re.DOTALL)
+SVG_PATTERN = re.compile(r"<svg .*</svg>", re.DOTALL)
+SIZE_PATTERN = re.compile(r'<svg width="[^"]*" height="[^"]*"')
+BADGE_PADDING, DIGIT_WIDTH = 12, 8
+POINT_PATTERN = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
 
 
-def known_lifecycles(machine: AsyncCoreMachine) -> dict[str, Lifecycle]:
+def lifecycles_by_name(machine: AsyncCoreMachine) -> dict[str, Lifecycle]:
     """The lifecycles of CoreMachine, and those of the records of one's own."""
     return {record.lifecycle.name: record.lifecycle for record in machine.schema.records}
 
 
-async def picture(
-    lifecycle: Lifecycle, *, lit: str | None = None, counts: Mapping[str, int] | None = None, link: str | None = None
+async def render_lifecycle(
+    lifecycle: Lifecycle,
+    *,
+    highlight: str | None = None,
+    counts: Mapping[str, int] | None = None,
+    link: str | None = None,
 ) -> str:
     """The diagram as an `svg` element. Raises DrawError where there is no Graphviz.
 
     The state `lit` has the class of that name; `counts` stand at the states, and `link` with a state's name in place of
     `{}` leads from it to what is in it.
     """
-    drawn = await asyncio.to_thread(_drawn, lifecycle)
+    svg = await asyncio.to_thread(_base_svg, lifecycle)
 
     def state(found: re.Match[str]) -> str:
         name = found[1]
         if name not in lifecycle.by_name:
             return found[0]
-        return _state(
-            found[0], name, lit=name == lit, number=None if counts is None else counts.get(name, 0), link=link
+        return _decorate_node(
+            found[0],
+            name,
+            highlight=name == highlight,
+            count=None if counts is None else counts.get(name, 0),
+            link=link,
         )
 
-    return NODE.sub(state, drawn)
+    return NODE_PATTERN.sub(state, svg)
 
 
-def lifecycle_of(machine: AsyncCoreMachine, name: str) -> Lifecycle:
-    """The lifecycle of that name. Raises NotThereError."""
-    known = known_lifecycles(machine)
+def find_lifecycle(machine: AsyncCoreMachine, name: str) -> Lifecycle:
+    """The lifecycle of that name. Raises NotFoundError."""
+    known = lifecycles_by_name(machine)
     if name not in known:
-        raise NotThereError("name", f"there is no lifecycle {name}", f"there are {', '.join(known)}")
+        raise NotFoundError("name", f"there is no lifecycle {name}", f"there are {', '.join(known)}")
     return known[name]
 
 
 @cache
-def _drawn(lifecycle: Lifecycle) -> str:
+def _base_svg(lifecycle: Lifecycle) -> str:
     text = render(lifecycle_graph(lifecycle), "svg").decode()
-    element = SVG.search(text)
+    element = SVG_PATTERN.search(text)
     # a group and no image: there are links in it
     opening = f'<svg class="lifecycle" role="group" aria-label="Lifecycle of a {escape(lifecycle.name)}"'
-    return SIZE.sub(opening, element[0] if element else "", count=1)
+    return SIZE_PATTERN.sub(opening, element[0] if element else "", count=1)
 
 
-def _state(node: str, name: str, *, lit: bool, number: int | None, link: str | None) -> str:
-    if lit:
-        node = node.replace('class="node"', 'class="node lit"', 1)
-    if number is not None:
-        node = node.removesuffix("</g>") + f"{_badge(node, number)}</g>"
+def _decorate_node(node: str, name: str, *, highlight: bool, count: int | None, link: str | None) -> str:
+    if highlight:
+        node = node.replace('class="node"', 'class="node highlight"', 1)
+    if count is not None:
+        node = node.removesuffix("</g>") + f"{_badge(node, count)}</g>"
     if link:
         node = f'<a href="{escape(link.format(name))}">{node}</a>'
     return node
 
 
-def _badge(node: str, number: int) -> str:
+def _badge(node: str, count: int) -> str:
     """The number of rows in a state, over the upper right corner of its box."""
-    places = [(float(x), float(y)) for x, y in POINT.findall(node.partition(' d="')[2].partition('"')[0])]
-    if not places:
+    points = [(float(x), float(y)) for x, y in POINT_PATTERN.findall(node.partition(' d="')[2].partition('"')[0])]
+    if not points:
         return ""
-    x, y = max(place[0] for place in places), min(place[1] for place in places)
-    words = f"{number:,}"
-    width = PILL + DIGIT * len(words)
+    x, y = max(point[0] for point in points), min(point[1] for point in points)
+    digits = f"{count:,}"
+    width = BADGE_PADDING + DIGIT_WIDTH * len(digits)
     pill = f'<rect class="pill" x="{x - width + 7:.1f}" y="{y - 9:.1f}" width="{width}" height="18" rx="9"/>'
-    text = f'<text class="count" x="{x - width / 2 + 7:.1f}" y="{y + 4:.1f}">{words}</text>'
-    return f'<g class="number{"" if number else " none"}">{pill}{text}</g>'
+    text = f'<text class="count" x="{x - width / 2 + 7:.1f}" y="{y + 4:.1f}">{digits}</text>'
+    return f'<g class="number{"" if count else " zero"}">{pill}{text}</g>'

@@ -10,10 +10,10 @@ from ....statemachine.lifecycles import JOB, TASK
 from ...store.session import Row
 from .health import Health
 
-VERDICTS = ("good", "bad", "unknown")
+HEALTH_STATUSES = ("good", "bad", "unknown")
 
 
-class _Read(Collector):
+class _StaticCollector(Collector):
     """Figures that were read a moment ago."""
 
     def __init__(self, families: Iterable[GaugeMetricFamily]) -> None:
@@ -27,7 +27,7 @@ class _Read(Collector):
 def metrics_text(health: Health, states: Iterable[Row]) -> bytes:
     """The metrics of the system as text."""
     registry = CollectorRegistry()
-    registry.register(_Read(_families(health, list(states))))
+    registry.register(_StaticCollector(_families(health, list(states))))
     return generate_latest(registry)
 
 
@@ -39,21 +39,21 @@ def _families(health: Health, states: list[Row]) -> Iterable[GaugeMetricFamily]:
     alive = sum(bool(row["alive"]) for row in health.workers)
     yield GaugeMetricFamily("coremachine_workers_alive", "workers seen a short time ago", value=alive)
     ages = {
-        row["kind"]: (row["now"] - row["oldest"]).total_seconds() if row["oldest"] else 0.0 for row in health.waiting
+        row["kind"]: (row["now"] - row["oldest"]).total_seconds() if row["oldest"] else 0.0 for row in health.backlog
     }
     yield _family("coremachine_oldest_message_seconds", "how long the oldest message has waited", "kind", ages)
-    due = {row["kind"]: float(row["due"]) for row in health.waiting}
+    due = {row["kind"]: float(row["due"]) for row in health.backlog}
     yield _family("coremachine_messages_due", "what could be claimed now", "kind", due)
-    verdicts = {verdict: float(health.verdict == verdict) for verdict in VERDICTS}
-    yield _family("coremachine_health", "1 for the verdict that holds", "verdict", verdicts)
+    statuses = {status: float(health.status == status) for status in HEALTH_STATUSES}
+    yield _family("coremachine_health", "1 for the verdict that holds", "verdict", statuses)
     if health.audit is not None and health.audit_age is not None:
         yield GaugeMetricFamily("coremachine_audit_age_seconds", "since the last audit", value=health.audit_age)
         found = {finding.id: float(finding.count) for finding in health.audit.findings}
         yield _family("coremachine_audit_findings", "rows in which a gap shows, by its id", "gap", found)
 
 
-def _family(name: str, words: str, label: str, values: dict[str, float]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, words, labels=[label])
+def _family(name: str, documentation: str, label: str, values: dict[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, documentation, labels=[label])
     for key, value in values.items():
         family.add_metric([key], value)
     return family

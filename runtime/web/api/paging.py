@@ -6,33 +6,35 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import cast
 
-from ..problems import AskedWronglyError
+from ..problems import InvalidRequestError
 
 
-def cursor_of(*place: object) -> str:
+def encode_cursor(*position: object) -> str:
     """The cursor after a row at `place`."""
-    text = json.dumps([one.isoformat() if isinstance(one, datetime) else one for one in place])
+    text = json.dumps([value.isoformat() if isinstance(value, datetime) else value for value in position])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def place_of(cursor: str, kinds: Sequence[type]) -> list[object]:
-    """The place that a cursor stands for: values of these kinds. Raises AskedWronglyError."""
+def decode_cursor(cursor: str, types: Sequence[type]) -> list[object]:
+    """The place that a cursor stands for: values of these kinds. Raises InvalidRequestError."""
     try:
         found: object = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-        place = [_read(one, kind) for one, kind in zip(cast("list[object]", found), kinds, strict=True)]
+        position = [
+            _decode_value(value, type_) for value, type_ in zip(cast("list[object]", found), types, strict=True)
+        ]
     except (ValueError, TypeError) as error:
-        raise AskedWronglyError(
+        raise InvalidRequestError(
             "after", f"{cursor[:40]!r} is no cursor of this list", "take `next` of the page before, or leave it out"
         ) from error
-    return place
+    return position
 
 
-def _read(value: object, kind: type) -> object:
-    if kind is datetime and isinstance(value, str):
+def _decode_value(value: object, type_: type) -> object:
+    if type_ is datetime and isinstance(value, str):
         at = datetime.fromisoformat(value)
         if at.tzinfo is None:
             raise ValueError(value)
         return at
-    if type(value) is not kind or (isinstance(value, int) and abs(value) > 2**31 - 1) or "\x00" in str(value):
+    if type(value) is not type_ or (isinstance(value, int) and abs(value) > 2**31 - 1) or "\x00" in str(value):
         raise ValueError(value)
     return value

@@ -7,91 +7,91 @@ from ....statemachine.lifecycles import HEADLINES
 from ...app import AsyncCoreMachine
 from ...store.session import Row
 from ..access.policy import Visitor
-from ..problems import NotThereError
+from ..problems import NotFoundError
 from .filters import EventFilter, JobFilter, TaskFilter
-from .paging import cursor_of, place_of
-from .response_models_status import WhyBody
-from .serializers import event_of, named_events, why_of
+from .paging import decode_cursor, encode_cursor
+from .response_models_status import DiagnosisResponse
+from .serializers import diagnosis_events, serialize_diagnosis, serialize_event
 
-TASK_EVENTS = 1000
+MAX_TASK_EVENTS = 1000
 
 
-async def read_jobs(machine: AsyncCoreMachine, visitor: Visitor, wanted: JobFilter) -> tuple[list[Row], str | None]:
+async def read_jobs(machine: AsyncCoreMachine, visitor: Visitor, filters: JobFilter) -> tuple[list[Row], str | None]:
     """A page of jobs, newest first, and the cursor of the next."""
-    at, job_id = place_of(wanted.after, (datetime, str)) if wanted.after else (None, None)
-    given: dict[str, object] = {
-        "status": wanted.status,
-        "job_type": wanted.job_type,
-        "since": wanted.since,
-        "until": wanted.until,
-        "text": wanted.text or None,
+    at, job_id = decode_cursor(filters.after, (datetime, str)) if filters.after else (None, None)
+    parameters: dict[str, object] = {
+        "status": filters.status,
+        "job_type": filters.job_type,
+        "since": filters.since,
+        "until": filters.until,
+        "text": filters.text or None,
         "after_at": at,
         "after_id": job_id,
-        "limit": wanted.limit + 1,
-        "operator": visitor.operator,
+        "limit": filters.limit + 1,
+        "operator": visitor.is_operator,
     }
-    rows = await _fetch(machine, "web/jobs_page", given)
-    return _page(rows, wanted.limit, ("created_at", "job_id"))
+    rows = await _fetch(machine, "web/jobs_page", parameters)
+    return _cut_page(rows, filters.limit, ("created_at", "job_id"))
 
 
 async def read_events(
-    machine: AsyncCoreMachine, visitor: Visitor, job_id: str, wanted: EventFilter
+    machine: AsyncCoreMachine, visitor: Visitor, job_id: str, filters: EventFilter
 ) -> tuple[list[Row], str | None]:
-    """A page of a job's events, oldest first, and the cursor of the next. Raises NotThereError for an unknown task."""
-    (after,) = place_of(wanted.after, (int,)) if wanted.after else (0,)
+    """A page of a job's events, oldest first, and the cursor of the next. Raises NotFoundError for an unknown task."""
+    (after,) = decode_cursor(filters.after, (int,)) if filters.after else (0,)
     task_id = None
-    if wanted.task is not None:
-        task_id = (await read_task(machine, job_id, wanted.task))["task_id"]
-    given = {
+    if filters.task is not None:
+        task_id = (await read_task(machine, job_id, filters.task))["task_id"]
+    parameters = {
         "job_id": job_id,
         "after": after,
-        "statuses": [wanted.status] if wanted.status else None,
-        "types": list(HEADLINES) if wanted.level == "headlines" else None,
-        "stage": wanted.stage,
+        "statuses": [filters.status] if filters.status else None,
+        "types": list(HEADLINES) if filters.level == "headlines" else None,
+        "stage": filters.stage,
         "task_id": task_id,
-        "text": wanted.text or None,
-        "operator": visitor.operator,
-        "limit": wanted.limit + 1,
+        "text": filters.text or None,
+        "operator": visitor.is_operator,
+        "limit": filters.limit + 1,
     }
-    rows = await _fetch(machine, "web/events_page", given)
-    return _page(rows, wanted.limit, ("event_id",))
+    rows = await _fetch(machine, "web/events_page", parameters)
+    return _cut_page(rows, filters.limit, ("event_id",))
 
 
-async def read_tasks(machine: AsyncCoreMachine, job_id: str, wanted: TaskFilter) -> tuple[list[Row], str | None]:
+async def read_tasks(machine: AsyncCoreMachine, job_id: str, filters: TaskFilter) -> tuple[list[Row], str | None]:
     """A page of a job's tasks, stage by stage, and the cursor of the next."""
-    after_stage, after_index = place_of(wanted.after, (int, int)) if wanted.after else (0, -1)
-    given = {
+    after_stage, after_index = decode_cursor(filters.after, (int, int)) if filters.after else (0, -1)
+    parameters = {
         "job_id": job_id,
-        "stage": wanted.stage,
-        "status": wanted.status,
+        "stage": filters.stage,
+        "status": filters.status,
         "after_stage": after_stage,
         "after_index": after_index,
-        "limit": wanted.limit + 1,
+        "limit": filters.limit + 1,
     }
-    return _page(await _fetch(machine, "web/tasks_page", given), wanted.limit, ("stage", "task_index"))
+    return _cut_page(await _fetch(machine, "web/tasks_page", parameters), filters.limit, ("stage", "task_index"))
 
 
 async def read_task(machine: AsyncCoreMachine, job_id: str, number: int) -> Row:
-    """One task of a job. Raises NotThereError."""
+    """One task of a job. Raises NotFoundError."""
     rows = await _fetch(machine, "web/task_by_number", {"job_id": job_id, "number": number})
     if not rows:
         remedy = f"GET /api/jobs/{job_id[:12]}/tasks lists them"
-        raise NotThereError("task", f"job {job_id[:12]} has no task {number}", remedy)
+        raise NotFoundError("task", f"job {job_id[:12]} has no task {number}", remedy)
     return rows[0]
 
 
 async def read_task_events(machine: AsyncCoreMachine, task: Row) -> list[Row]:
     """What happened to a task, oldest first, at most a thousand events."""
-    where = {"task_id": task["task_id"], "limit": TASK_EVENTS}
+    where = {"task_id": task["task_id"], "limit": MAX_TASK_EVENTS}
     return await _fetch(machine, "web/task_events", where)
 
 
-async def read_why(machine: AsyncCoreMachine, visitor: Visitor, job_id: str) -> WhyBody:
+async def read_why(machine: AsyncCoreMachine, visitor: Visitor, job_id: str) -> DiagnosisResponse:
     """Why a job is where it is, with its two events as the list of events has them."""
-    told = await machine.why(job_id)
-    ids = [event.event_id for event in named_events(told).values() if event]
+    diagnosis = await machine.why(job_id)
+    ids = [event.event_id for event in diagnosis_events(diagnosis).values() if event]
     rows = await _fetch(machine, "web/events_by_id", {"event_ids": ids})
-    return why_of(told, {row["event_id"]: event_of(row, visitor) for row in rows})
+    return serialize_diagnosis(diagnosis, {row["event_id"]: serialize_event(row, visitor) for row in rows})
 
 
 async def read_now(machine: AsyncCoreMachine) -> tuple[datetime, str]:
@@ -106,13 +106,13 @@ async def read_last_event_id(machine: AsyncCoreMachine) -> int:
     return int(rows[0]["last"] or 0)
 
 
-async def _fetch(machine: AsyncCoreMachine, name: str, given: Mapping[str, object]) -> list[Row]:
+async def _fetch(machine: AsyncCoreMachine, name: str, parameters: Mapping[str, object]) -> list[Row]:
     async with machine.database.session() as session:
-        return await session.fetch(name, given)
+        return await session.fetch(name, parameters)
 
 
-def _page(rows: list[Row], limit: int, place: tuple[str, ...]) -> tuple[list[Row], str | None]:
+def _cut_page(rows: list[Row], limit: int, columns: tuple[str, ...]) -> tuple[list[Row], str | None]:
     """One row more than asked for was read, to know whether a page follows."""
-    shown = rows[:limit]
-    more = len(rows) > limit
-    return shown, cursor_of(*(shown[-1][name] for name in place)) if more else None
+    page = rows[:limit]
+    has_more = len(rows) > limit
+    return page, encode_cursor(*(page[-1][name] for name in columns)) if has_more else None

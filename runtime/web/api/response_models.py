@@ -8,9 +8,9 @@ from pydantic.config import JsonDict
 
 from ....statemachine.lifecycles import JOB, STAGE, TASK
 
-JOB_ID = "3f9c00aa11bb22cc33dd44ee55ff66003f9c00aa11bb22cc33dd44ee55ff6600"
-AT = "2026-11-20T10:01:45.120000Z"
-ERROR: dict[str, object] = {"type": "RasterReadError", "message": "window (512, 768) lies outside the raster"}
+JOB_ID_EXAMPLE = "3f9c00aa11bb22cc33dd44ee55ff66003f9c00aa11bb22cc33dd44ee55ff6600"
+TIME_EXAMPLE = "2026-11-20T10:01:45.120000Z"
+ERROR_EXAMPLE: dict[str, object] = {"type": "RasterReadError", "message": "window (512, 768) lies outside the raster"}
 TASK_EXAMPLE: dict[str, object] = {
     "task_number": 17,
     "stage": 2,
@@ -23,10 +23,10 @@ TASK_EXAMPLE: dict[str, object] = {
     "worker": None,
     "lease_expires_at": None,
     "due_at": None,
-    "created_at": AT,
-    "started_at": AT,
-    "finished_at": AT,
-    "error": ERROR,
+    "created_at": TIME_EXAMPLE,
+    "started_at": TIME_EXAMPLE,
+    "finished_at": TIME_EXAMPLE,
+    "error": ERROR_EXAMPLE,
 }
 
 
@@ -36,7 +36,7 @@ def _plain(text: str) -> str:
     return text
 
 
-Plain = Annotated[str, AfterValidator(_plain)]
+StorableText = Annotated[str, AfterValidator(_plain)]
 JobStatus = Annotated[str, Field(json_schema_extra={"enum": list(JOB.by_name)})]
 StageStatus = Annotated[str, Field(json_schema_extra={"enum": list(STAGE.by_name)})]
 TaskStatus = Annotated[str, Field(json_schema_extra={"enum": list(TASK.by_name)})]
@@ -48,24 +48,24 @@ def example(**values: object) -> ConfigDict:
     return ConfigDict(extra="forbid", json_schema_extra=cast("JsonDict", {"example": values}))
 
 
-class Asked(BaseModel):
+class SubmitRequest(BaseModel):
     """A job to be submitted. The same type, parameters and key are the same job."""
 
     model_config = example(job_type="process_raster_v2", parameters={"raster": "dem.npz"}, key="2026-11")
-    job_type: Plain = Field(min_length=1, max_length=100)
+    job_type: StorableText = Field(min_length=1, max_length=100)
     parameters: dict[str, JsonValue] = {}
-    key: Plain | None = Field(default=None, max_length=200)
+    key: StorableText | None = Field(default=None, max_length=200)
 
 
-class Submitted(BaseModel):
+class SubmitResponse(BaseModel):
     """A job as a submission made it, or found it. `result` is an operator's to see."""
 
     model_config = example(
-        job_id=JOB_ID,
+        job_id=JOB_ID_EXAMPLE,
         job_type="process_raster_v2",
         created=True,
         status="queued",
-        monitor_url=f"http://127.0.0.1:8000/jobs/{JOB_ID}",
+        monitor_url=f"http://127.0.0.1:8000/jobs/{JOB_ID_EXAMPLE}",
         result=None,
         next_step="",
     )
@@ -85,12 +85,12 @@ class Event(BaseModel):
         event_id=17,
         type="task_failed",
         status="failure",
-        at=AT,
+        at=TIME_EXAMPLE,
         stage=2,
         task_number=17,
         attempt=3,
         lease_number=3,
-        data={"worker": "host-1", "duration_ms": 812, "error": ERROR},
+        data={"worker": "host-1", "duration_ms": 812, "error": ERROR_EXAMPLE},
     )
     event_id: int
     type: str
@@ -111,21 +111,21 @@ class EventPage(BaseModel):
     next: str | None
 
 
-class JobLine(BaseModel):
+class JobSummary(BaseModel):
     """A job as the list shows it. `stage` is the last that was opened, `failure` the message of its error."""
 
     model_config = example(
-        job_id=JOB_ID,
+        job_id=JOB_ID_EXAMPLE,
         job_type="process_raster_v2",
         status="failed",
         stage=2,
         stage_count=3,
         tasks_total=65,
         tasks_ended=65,
-        created_at=AT,
-        started_at=AT,
-        finished_at=AT,
-        failure=ERROR["message"],
+        created_at=TIME_EXAMPLE,
+        started_at=TIME_EXAMPLE,
+        finished_at=TIME_EXAMPLE,
+        failure=ERROR_EXAMPLE["message"],
         last_event=None,
     )
     job_id: str
@@ -146,7 +146,7 @@ class JobPage(BaseModel):
     """Jobs, newest first. `next` goes into `after` for those that follow; null where these were the last."""
 
     model_config = example(jobs=[], next=None)
-    jobs: list[JobLine]
+    jobs: list[JobSummary]
     next: str | None
 
 
@@ -163,9 +163,9 @@ class Stage(BaseModel):
         tasks_failed=1,
         tasks_cancelled=1,
         stop_reason=None,
-        error=ERROR,
-        started_at=AT,
-        finished_at=AT,
+        error=ERROR_EXAMPLE,
+        started_at=TIME_EXAMPLE,
+        finished_at=TIME_EXAMPLE,
     )
     stage: int
     name: str
@@ -192,7 +192,7 @@ class JobDetail(BaseModel):
     """A job as it stands, with its stages. `hidden` names what an operator would see beside it."""
 
     model_config = example(
-        job_id=JOB_ID,
+        job_id=JOB_ID_EXAMPLE,
         job_type="process_raster_v2",
         status="completed",
         stage_count=3,
@@ -201,9 +201,9 @@ class JobDetail(BaseModel):
         parameters={"raster": "dem.npz"},
         result={"mean": 531.0},
         error=None,
-        created_at=AT,
-        started_at=AT,
-        finished_at=AT,
+        created_at=TIME_EXAMPLE,
+        started_at=TIME_EXAMPLE,
+        finished_at=TIME_EXAMPLE,
         stages=[],
         hidden=[],
     )
@@ -223,7 +223,7 @@ class JobDetail(BaseModel):
     hidden: list[str]
 
 
-class TaskLine(BaseModel):
+class TaskSummary(BaseModel):
     """A task as a list shows it. `due_at` is when a queued one may be claimed."""
 
     model_config = example(**TASK_EXAMPLE)
@@ -248,11 +248,11 @@ class TaskPage(BaseModel):
     """Tasks in their order. `next` goes into `after` for those that follow; null where these were the last."""
 
     model_config = example(tasks=[], next=None)
-    tasks: list[TaskLine]
+    tasks: list[TaskSummary]
     next: str | None
 
 
-class TaskDetail(TaskLine):
+class TaskDetail(TaskSummary):
     """A task with its events, oldest first. `hidden` names what an operator would see beside it."""
 
     model_config = example(**TASK_EXAMPLE, item={"x": 512, "y": 768}, result=None, events=[], hidden=[])

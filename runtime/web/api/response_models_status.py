@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from .response_models import AT, ERROR, JOB_ID, Event, JobStatus, example
+from .response_models import ERROR_EXAMPLE, JOB_ID_EXAMPLE, TIME_EXAMPLE, Event, JobStatus, example
 
 
-class HolderBody(BaseModel):
+class LeaseHolder(BaseModel):
     """A worker that holds something of a job."""
 
     worker: str
@@ -17,11 +17,11 @@ class HolderBody(BaseModel):
     until: datetime | None
 
 
-class WhyBody(BaseModel):
+class DiagnosisResponse(BaseModel):
     """Why a job is where it is."""
 
     model_config = example(
-        job_id=JOB_ID,
+        job_id=JOB_ID_EXAMPLE,
         short_id="3f9c00",
         job_type="process_raster_v2",
         status="failed",
@@ -29,8 +29,8 @@ class WhyBody(BaseModel):
         last_successful=None,
         first_failure=None,
         ended=None,
-        error_type=ERROR["type"],
-        error=ERROR["message"],
+        error_type=ERROR_EXAMPLE["type"],
+        error=ERROR_EXAMPLE["message"],
         waits_for=[],
         held_by=[],
         until=None,
@@ -48,13 +48,13 @@ class WhyBody(BaseModel):
     error_type: str | None = None
     error: str | None
     waits_for: list[str]
-    held_by: list[HolderBody]
+    held_by: list[LeaseHolder]
     until: datetime | None
     deadline: datetime | None
     next_steps: list[str]
 
 
-class SummaryBody(BaseModel):
+class StageSummary(BaseModel):
     """What a long stage's uneventful events add up to: their number by type."""
 
     stage: int
@@ -64,7 +64,7 @@ class SummaryBody(BaseModel):
     last_at: datetime
 
 
-class ToldEvent(BaseModel):
+class TimelineEntry(BaseModel):
     """An event as the timeline gives it."""
 
     event_id: int
@@ -76,43 +76,51 @@ class ToldEvent(BaseModel):
     data: dict[str, Any]
 
 
-class TimelineBody(BaseModel):
+class TimelineResponse(BaseModel):
     """The execution timeline of a job."""
 
     model_config = example(
-        job_id=JOB_ID,
+        job_id=JOB_ID_EXAMPLE,
         job_type="process_raster_v2",
         events=[],
-        summaries=[{"stage": 2, "tasks": 900, "counts": {"task_started": 900}, "first_at": AT, "last_at": AT}],
+        summaries=[
+            {
+                "stage": 2,
+                "tasks": 900,
+                "counts": {"task_started": 900},
+                "first_at": TIME_EXAMPLE,
+                "last_at": TIME_EXAMPLE,
+            }
+        ],
         last_successful=None,
         first_failure=None,
     )
     job_id: str
     job_type: str
-    events: list[ToldEvent]
-    summaries: list[SummaryBody]
-    last_successful: ToldEvent | None
-    first_failure: ToldEvent | None
+    events: list[TimelineEntry]
+    summaries: list[StageSummary]
+    last_successful: TimelineEntry | None
+    first_failure: TimelineEntry | None
 
 
-class ResumeAsked(BaseModel):
+class ResumeRequest(BaseModel):
     """How a job is to be resumed. `dry_run` says what it would do, and changes nothing."""
 
     model_config = example(dry_run=False)
     dry_run: bool = False
 
 
-class CancelAsked(BaseModel):
+class CancelRequest(BaseModel):
     """Why a job is to be cancelled; the reason stands in its events."""
 
     model_config = example(reason="the input was wrong")
     reason: str = Field(default="cancelled by a user", min_length=1, max_length=500)
 
 
-class Resumed(BaseModel):
+class ResumeResponse(BaseModel):
     """What a resume did, or would do."""
 
-    model_config = example(job_id=JOB_ID, status="queued", from_stage="hillshade", tasks_again=2, tasks_kept=63)
+    model_config = example(job_id=JOB_ID_EXAMPLE, status="queued", from_stage="hillshade", tasks_again=2, tasks_kept=63)
     job_id: str
     status: JobStatus
     from_stage: str | None
@@ -120,9 +128,9 @@ class Resumed(BaseModel):
     tasks_kept: int
 
 
-class Cancelled(BaseModel):
+class CancelResponse(BaseModel):
     """What a cancellation did: `processing` means that running tasks have been asked to stop."""
 
-    model_config = example(job_id=JOB_ID, status="processing")
+    model_config = example(job_id=JOB_ID_EXAMPLE, status="processing")
     job_id: str
     status: JobStatus

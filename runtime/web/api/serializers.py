@@ -8,15 +8,15 @@ from ....diagrams.timeline import TimelineEvent
 from ...app.diagnose import Why
 from ...store.session import Row
 from ..access.policy import Visitor
-from ..access.redaction import shown_data, shown_error
-from .response_models import Event, JobDetail, JobLine, Stage, TaskDetail, TaskLine
-from .response_models_status import WhyBody
+from ..access.redaction import redact_data, redact_error
+from .response_models import Event, JobDetail, JobSummary, Stage, TaskDetail, TaskSummary
+from .response_models_status import DiagnosisResponse
 
 STAGE_COLUMNS = tuple(Stage.model_fields)
-TASK_COLUMNS = tuple(name for name in TaskLine.model_fields if name not in {"worker", "error"})
+TASK_COLUMNS = tuple(name for name in TaskSummary.model_fields if name not in {"worker", "error"})
 
 
-def event_of(row: Row, visitor: Visitor) -> Event:
+def serialize_event(row: Row, visitor: Visitor) -> Event:
     """An event."""
     return Event(
         event_id=row["event_id"],
@@ -27,14 +27,14 @@ def event_of(row: Row, visitor: Visitor) -> Event:
         task_number=row["task_number"],
         attempt=row.get("attempt"),
         lease_number=row.get("lease_number"),
-        data=shown_data(row["event_data"], visitor),
+        data=redact_data(row["event_data"], visitor),
     )
 
 
-def job_line_of(row: Row, visitor: Visitor) -> JobLine:
+def serialize_job_summary(row: Row, visitor: Visitor) -> JobSummary:
     """A job in a list, with its last event."""
     last = {**row, "created_at": row["event_at"], "stage": row["event_stage"]}
-    return JobLine(
+    return JobSummary(
         job_id=row["job_id"],
         job_type=row["job_type"],
         status=row["status"],
@@ -46,7 +46,7 @@ def job_line_of(row: Row, visitor: Visitor) -> JobLine:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         failure=_reason(row["error"]) if row["error"] else None,
-        last_event=event_of(last, visitor) if row["event_id"] else None,
+        last_event=serialize_event(last, visitor) if row["event_id"] else None,
     )
 
 
@@ -54,15 +54,15 @@ def _reason(error: Row) -> str:
     return str(error.get("message") or "no reason was recorded")
 
 
-def stage_of(row: Row, visitor: Visitor) -> Stage:
+def serialize_stage(row: Row, visitor: Visitor) -> Stage:
     """A stage."""
     values = {name: row[name] for name in STAGE_COLUMNS}
-    return Stage.model_validate({**values, "error": shown_error(row["error"], visitor)})
+    return Stage.model_validate({**values, "error": redact_error(row["error"], visitor)})
 
 
-def job_of(row: Row, visitor: Visitor) -> JobDetail:
+def serialize_job(row: Row, visitor: Visitor) -> JobDetail:
     """A job with its stages. Its parameters and result are an operator's."""
-    theirs = visitor.operator
+    theirs = visitor.is_operator
     return JobDetail(
         job_id=row["job_id"],
         job_type=row["job_type"],
@@ -72,48 +72,48 @@ def job_of(row: Row, visitor: Visitor) -> JobDetail:
         submission_key=row["submission_key"] if theirs else None,
         parameters=row["parameters"] if theirs else None,
         result=row["result"] if theirs else None,
-        error=shown_error(row["error"], visitor),
+        error=redact_error(row["error"], visitor),
         created_at=row["created_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
-        stages=[stage_of(stage, visitor) for stage in row["stages"]],
+        stages=[serialize_stage(stage, visitor) for stage in row["stages"]],
         hidden=[] if theirs else ["submission_key", "parameters", "result", "traceback"],
     )
 
 
-def task_line_of(row: Row, visitor: Visitor) -> TaskLine:
+def serialize_task_summary(row: Row, visitor: Visitor) -> TaskSummary:
     """A task in a list."""
-    return TaskLine(**_task(row, visitor))
+    return TaskSummary(**_task(row, visitor))
 
 
-def task_of(row: Row, events: list[Row], visitor: Visitor) -> TaskDetail:
+def serialize_task(row: Row, events: list[Row], visitor: Visitor) -> TaskDetail:
     """A task with its events. What it was given and what it returned are an operator's."""
-    theirs = visitor.operator
+    theirs = visitor.is_operator
     return TaskDetail(
         **_task(row, visitor),
         item=row["item"] if theirs else None,
         result=row["result"] if theirs else None,
-        events=[event_of(event, visitor) for event in events],
+        events=[serialize_event(event, visitor) for event in events],
         hidden=[] if theirs else ["item", "result", "traceback"],
     )
 
 
-def why_of(told: Why, events: Mapping[int, Event]) -> WhyBody:
+def serialize_diagnosis(told: Why, events: Mapping[int, Event]) -> DiagnosisResponse:
     """Why a job is where it is, with its events as the visitor may see them. Everybody sees the error's message."""
-    shown = {name: event and events[event.event_id] for name, event in named_events(told).items()}
-    return WhyBody.model_validate({**asdict(told), **shown})
+    shown = {name: event and events[event.event_id] for name, event in diagnosis_events(told).items()}
+    return DiagnosisResponse.model_validate({**asdict(told), **shown})
 
 
-def named_events(told: Why) -> dict[str, TimelineEvent | None]:
+def diagnosis_events(told: Why) -> dict[str, TimelineEvent | None]:
     """The events that a verdict names, by its fields."""
     values = {field.name: getattr(told, field.name, None) for field in fields(told)}
     return {
         name: cast("TimelineEvent | None", values[name])
-        for name, field in WhyBody.model_fields.items()
+        for name, field in DiagnosisResponse.model_fields.items()
         if name in values and field.annotation == Event | None
     }
 
 
 def _task(row: Row, visitor: Visitor) -> Row:
     values = {name: row[name] for name in TASK_COLUMNS}
-    return {**values, "worker": row["lease_owner"], "error": shown_error(row["error"], visitor)}
+    return {**values, "worker": row["lease_owner"], "error": redact_error(row["error"], visitor)}

@@ -14,89 +14,88 @@ from starlette.responses import StreamingResponse
 from ...app import AsyncCoreMachine
 from ...app.history import EventCursor, read_events_after
 from ...store.session import Row
-from ..access.middleware import STREAM
+from ..access.middleware import EVENT_STREAM
 from ..access.policy import Visitor
-from ..problems import AskedWronglyError
+from ..problems import InvalidRequestError
 from .queries import read_last_event_id
-from .serializers import event_of
+from .serializers import serialize_event
 
-LOOK = 0.4
-BEAT = 5.0
-MARK = re.compile(r"([0-9]{1,19})-([0-9]{1,18})")
-LATEST = "latest"
+POLL_SECONDS = 0.4
+HEARTBEAT_SECONDS = 5.0
+CURSOR_PATTERN = re.compile(r"([0-9]{1,19})-([0-9]{1,18})")
 
 
-def wants_stream(request: Request) -> bool:
+def wants_event_stream(request: Request) -> bool:
     """Whether events are asked for as they come."""
-    return STREAM in request.headers.get("accept", "")
+    return EVENT_STREAM in request.headers.get("accept", "")
 
 
-def mark_of(text: str | None) -> EventCursor:
-    """The mark that a `Last-Event-ID` stands for. Raises AskedWronglyError."""
+def parse_event_cursor(text: str | None) -> EventCursor:
+    """The mark that a `Last-Event-ID` stands for. Raises InvalidRequestError."""
     if not text:
         return EventCursor()
-    found = MARK.fullmatch(text)
+    found = CURSOR_PATTERN.fullmatch(text)
     if found is None:
-        raise AskedWronglyError(
+        raise InvalidRequestError(
             "Last-Event-ID", f"{text[:40]!r} is no id of this stream", "send the id of an event of it, or none"
         )
     return EventCursor(int(found[1]), int(found[2]))
 
 
 def job_stream(
-    request: Request, machine: AsyncCoreMachine, visitor: Visitor, job_id: str, mark: EventCursor
+    request: Request, machine: AsyncCoreMachine, visitor: Visitor, job_id: str, after: EventCursor
 ) -> StreamingResponse:
     """Every event of a job after `mark`, each once, in an order that no later commit can change."""
 
-    async def told() -> AsyncIterator[str]:
-        place = mark
+    async def messages() -> AsyncIterator[str]:
+        cursor = after
         while True:
             async with machine.database.session() as session:
-                rows, place = await read_events_after(session, job_id, place)
-            yield "".join(_message(row, visitor) for row in rows)
+                rows, cursor = await read_events_after(session, job_id, cursor)
+            yield "".join(_sse_message(row, visitor) for row in rows)
 
-    return _stream(request, told())
+    return _stream_response(request, messages())
 
 
 def changes_stream(request: Request, machine: AsyncCoreMachine) -> StreamingResponse:
     """A message whenever any event of any job has been written."""
 
-    async def told() -> AsyncIterator[str]:
+    async def messages() -> AsyncIterator[str]:
         known = await read_last_event_id(machine)
         while True:
             last = await read_last_event_id(machine)
             yield f"event: changed\ndata: {last}\n\n" if last != known else ""
             known = last
 
-    return _stream(request, told())
+    return _stream_response(request, messages())
 
 
-def _message(row: Row, visitor: Visitor) -> str:
-    event = event_of(row, visitor)
+def _sse_message(row: Row, visitor: Visitor) -> str:
+    event = serialize_event(row, visitor)
     # JSON has no line breaks of its own, so one line of data holds it
     return f"id: {row['transaction_id']}-{row['event_id']}\nevent: told\ndata: {event.model_dump_json()}\n\n"
 
 
-def _stream(request: Request, told: AsyncIterator[str]) -> StreamingResponse:
+def _stream_response(request: Request, messages: AsyncIterator[str]) -> StreamingResponse:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_paced(request, told), media_type=STREAM, headers=headers)
+    return StreamingResponse(_with_heartbeats(request, messages), media_type=EVENT_STREAM, headers=headers)
 
 
-async def _paced(request: Request, told: AsyncIterator[str]) -> AsyncIterator[str]:
+async def _with_heartbeats(request: Request, messages: AsyncIterator[str]) -> AsyncIterator[str]:
     """What is told, with a beat where there is nothing to tell: so a stream that was lost is noticed."""
     closing: asyncio.Event = request.app.state.closing
     yield "retry: 1000\nevent: beat\ndata:\n\n"
-    silent = 0.0
-    async for text in told:
-        silent = 0.0 if text else silent + LOOK
+    idle = 0.0
+    async for text in messages:
+        idle = 0.0 if text else idle + POLL_SECONDS
         if text:
             yield text
             await asyncio.sleep(0)
         else:
             with suppress(TimeoutError):
-                await asyncio.wait_for(closing.wait(), LOOK)
+                await asyncio.wait_for(closing.wait(), POLL_SECONDS)
         if closing.is_set():
             return
-        if silent >= BEAT:
-            silent = 0.0
+        if idle >= HEARTBEAT_SECONDS:
+            idle = 0.0
             yield "event: beat\ndata:\n\n"

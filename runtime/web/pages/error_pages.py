@@ -6,46 +6,46 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ....statemachine.errors import CoreMachineError
-from ..problems import Problem, problem_response, told
-from .rendering import page
+from ..problems import Problem, describe_error, problem_response
+from .rendering import render_page
 
 
-def answer_errors(site: FastAPI) -> None:
+def install_error_handlers(site: FastAPI) -> None:
     """Let `site` answer each of our errors with its status and what to do."""
-    site.add_exception_handler(CoreMachineError, _ours)
-    site.add_exception_handler(RequestValidationError, _invalid)
-    site.add_exception_handler(HTTPException, _http)
+    site.add_exception_handler(CoreMachineError, _handle_error)
+    site.add_exception_handler(RequestValidationError, _handle_invalid)
+    site.add_exception_handler(HTTPException, _handle_http)
 
 
-async def _ours(request: Request, error: Exception) -> Response:
-    status, problem = told(error)
-    return _shown(request, status, problem)
+async def _handle_error(request: Request, error: Exception) -> Response:
+    status, problem = describe_error(error)
+    return _respond(request, status, problem)
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+async def _handle_invalid(request: Request, error: Exception) -> Response:
     found = error.errors() if isinstance(error, RequestValidationError) else ()
-    named = {_name(one["loc"]): str(one["msg"]) for one in found}
-    what = "; ".join(f"{name}: {words}" for name, words in named.items())
+    named = {_parameter_name(item["loc"]): str(item["msg"]) for item in found}
+    what = "; ".join(f"{name}: {message}" for name, message in named.items())
     problem = Problem(what=what, where="the request", remedy="see /api/openapi.json", parameters=named)
-    return _shown(request, 422, problem)
+    return _respond(request, 422, problem)
 
 
-async def _http(request: Request, error: Exception) -> Response:
+async def _handle_http(request: Request, error: Exception) -> Response:
     status = int(getattr(error, "status_code", 500))
     what = str(getattr(error, "detail", "")) or "it cannot be answered"
     remedy = "see /api/openapi.json for what there is"
-    answer = _shown(request, status, Problem(what=what, where=request.url.path, remedy=remedy))
+    answer = _respond(request, status, Problem(what=what, where=request.url.path, remedy=remedy))
     answer.headers.update(getattr(error, "headers", None) or {})
     return answer
 
 
-def _name(place: tuple[int | str, ...]) -> str:
+def _parameter_name(location: tuple[int | str, ...]) -> str:
     """The name of a parameter; where it stands (query, path, body) comes first, unless it is the only word."""
-    return ".".join(map(str, place[1:] or place))
+    return ".".join(map(str, location[1:] or location))
 
 
-def _shown(request: Request, status: int, problem: Problem) -> Response:
+def _respond(request: Request, status: int, problem: Problem) -> Response:
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     if path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
         return problem_response(status, problem)
-    return page(request, "problem.html", status=status, problem=problem)
+    return render_page(request, "problem.html", status=status, problem=problem)

@@ -9,49 +9,49 @@ from pydantic import BeforeValidator
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from ....statemachine.lifecycles import JOB
-from ..api.dependencies import Asking
-from ..api.filters import JobFilter, Moment, Optional
+from ..api.dependencies import Context
+from ..api.filters import EmptyAsNone, JobFilter, Timestamp
 from ..api.queries import read_jobs
-from ..api.serializers import job_line_of
-from .rendering import page
+from ..api.serializers import serialize_job_summary
+from .rendering import render_page
 
-NO_ZONE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?")
+NAIVE_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?")
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
 def _in_utc(value: object) -> object:
     """A field of a form knows no time zone: the page says that it means UTC."""
-    return f"{value}Z" if isinstance(value, str) and NO_ZONE.fullmatch(value) else value
+    return f"{value}Z" if isinstance(value, str) and NAIVE_TIMESTAMP.fullmatch(value) else value
 
 
-FieldOfTime = Annotated[Moment | None, Optional, BeforeValidator(_in_utc)]
+FormTimestamp = Annotated[Timestamp | None, EmptyAsNone, BeforeValidator(_in_utc)]
 
 
-class JobsAsked(JobFilter):
+class JobListForm(JobFilter):
     """Which jobs are listed, as the form above them sends it."""
 
-    since: FieldOfTime = None
-    until: FieldOfTime = None
+    since: FormTimestamp = None
+    until: FormTimestamp = None
 
 
 @router.get("/")
-async def home(ask: Asking) -> RedirectResponse:
+async def home(context: Context) -> RedirectResponse:
     """The first page is the list of jobs."""
-    return RedirectResponse(f"{ask.root}/jobs")
+    return RedirectResponse(f"{context.root}/jobs")
 
 
 @router.get("/jobs")
-async def jobs_page(request: Request, ask: Asking, wanted: Annotated[JobsAsked, Query()]) -> HTMLResponse:
+async def jobs_page(request: Request, context: Context, filters: Annotated[JobListForm, Query()]) -> HTMLResponse:
     """One line a job: how far it is, since when, and what happened last."""
-    rows, following = await read_jobs(ask.machine, ask.visitor, wanted)
-    said = wanted.said("after")
-    return page(
+    rows, next_page = await read_jobs(context.machine, context.visitor, filters)
+    query = filters.query("after")
+    return render_page(
         request,
         "jobs.html",
-        lines=[(job_line_of(row, ask.visitor), row) for row in rows],
-        wanted=wanted,
-        said=said,
+        jobs=[(serialize_job_summary(row, context.visitor), row) for row in rows],
+        filters=filters,
+        query=query,
         statuses=list(JOB.by_name),
-        types=sorted(ask.machine.jobs),
-        following=f"?{urlencode({**said, 'after': following})}" if following else None,
+        types=sorted(context.machine.jobs),
+        next_page=f"?{urlencode({**query, 'after': next_page})}" if next_page else None,
     )

@@ -5,53 +5,53 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from ..access.policy import COOKIE, Access
-from ..access.sessions import LASTS, new_cookie
-from .rendering import page
+from ..access.policy import SESSION_COOKIE, Access
+from ..access.sessions import SESSION_SECONDS, new_cookie
+from .rendering import render_page
 
 router = APIRouter(include_in_schema=False)
-LONGEST = 4096
+MAX_FORM_BYTES = 4096
 
 
 @router.get("/login")
 async def login_page(request: Request) -> HTMLResponse:
     """Asks for a token."""
-    return page(request, "login.html", after=_inside(request.query_params.get("next")), wrong=False)
+    return render_page(request, "login.html", after=_local_path(request.query_params.get("next")), failed=False)
 
 
 @router.post("/login")
 async def login(request: Request) -> Response:
     """Takes a token, and gives a cookie for it."""
-    form = parse_qs((await request.body())[:LONGEST].decode(errors="replace"))
+    form = parse_qs((await request.body())[:MAX_FORM_BYTES].decode(errors="replace"))
     access: Access = request.app.state.access
-    token = access.token_of(form.get("token", [""])[0].strip())
-    after = _inside(form.get("next", [""])[0])
+    token = access.find_token(form.get("token", [""])[0].strip())
+    after = _local_path(form.get("next", [""])[0])
     if token is None:
-        return page(request, "login.html", status=401, after=after, wrong=True)
+        return render_page(request, "login.html", status=401, after=after, failed=True)
     root = str(request.scope.get("root_path", ""))
-    answer = RedirectResponse(root + after, status_code=303)
-    answer.set_cookie(
-        COOKIE,
+    response = RedirectResponse(root + after, status_code=303)
+    response.set_cookie(
+        SESSION_COOKIE,
         new_cookie(token.name, token.secret),
-        max_age=LASTS,
+        max_age=SESSION_SECONDS,
         path=root or "/",
         secure=request.url.scheme == "https",
         httponly=True,
         samesite="strict",
     )
-    return answer
+    return response
 
 
 @router.post("/logout")
 async def logout(request: Request) -> Response:
     """Takes the cookie away."""
     root = str(request.scope.get("root_path", ""))
-    answer = RedirectResponse(f"{root}/login", status_code=303)
-    answer.delete_cookie(COOKIE, path=root or "/", httponly=True, samesite="strict")
-    return answer
+    response = RedirectResponse(f"{root}/login", status_code=303)
+    response.delete_cookie(SESSION_COOKIE, path=root or "/", httponly=True, samesite="strict")
+    return response
 
 
-def _inside(path: str | None) -> str:
+def _local_path(path: str | None) -> str:
     """Where to go on: a page of this site, and of no other."""
     given = path or "/jobs"
     safe = given.startswith("/") and not given.startswith(("//", "/\\")) and given.isprintable() and "\\" not in given

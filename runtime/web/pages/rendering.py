@@ -9,21 +9,21 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from ..api.dependencies import site_url
-from ..timeline.event_display import error_of, event_words, mark, tone, without_traceback
-from ..timeline.formatting import between, clock, counted, grouped, iso, pretty, span
+from ..timeline.event_display import event_error, event_text, symbol, tone, without_traceback
+from ..timeline.formatting import duration, elapsed, format_number, iso, pluralize, pretty_json, time_of_day
 
-SHORT = 12
+SHORT_ID_LENGTH = 12
 
 
 def _utc(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-def _clock(at: datetime) -> str:
-    return clock(_utc(at))
+def _time_of_day(at: datetime) -> str:
+    return time_of_day(_utc(at))
 
 
-def _minute(at: datetime) -> str:
+def _form_timestamp(at: datetime) -> str:
     """As a field of a form has it, which knows no time zone: in UTC."""
     return f"{_utc(at):%Y-%m-%dT%H:%M}"
 
@@ -32,50 +32,50 @@ def _iso(at: datetime) -> str:
     return iso(_utc(at))
 
 
-def _short(job_id: str) -> str:
-    return job_id[:SHORT]
+def _short_id(job_id: str) -> str:
+    return job_id[:SHORT_ID_LENGTH]
 
 
 FILTERS: dict[str, Callable[..., object]] = {
-    "between": between,
-    "clock": _clock,
-    "counted": counted,
-    "error_of": error_of,
-    "event_words": event_words,
-    "grouped": grouped,
+    "duration": duration,
+    "elapsed": elapsed,
+    "event_error": event_error,
+    "event_text": event_text,
+    "form_timestamp": _form_timestamp,
     "iso": _iso,
-    "mark": mark,
-    "minute": _minute,
-    "pretty": pretty,
-    "short": _short,
-    "span": span,
+    "number": format_number,
+    "pluralize": pluralize,
+    "pretty_json": pretty_json,
+    "short_id": _short_id,
+    "symbol": symbol,
+    "time_of_day": _time_of_day,
     "tone": tone,
     "without_traceback": without_traceback,
 }
 
 
 def _environment() -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(FILTERS)
-    return made
+    environment.filters.update(FILTERS)
+    return environment
 
 
 ENVIRONMENT = _environment()
 
 
-def page(request: Request, template: str, *, status: int = 200, **given: object) -> HTMLResponse:
+def render_page(request: Request, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
     """A page. Each template knows who asks, and under which path the site is mounted."""
-    known = {
+    context = {
         "root": str(request.scope.get("root_path", "")),
         "site": site_url(request),
         "visitor": getattr(request.state, "visitor", None),
-        "closed": not request.app.state.access.open,
-        "here": request.scope["path"].removeprefix(request.scope.get("root_path", "")),
+        "login_required": not request.app.state.access.allows_anonymous,
+        "path": request.scope["path"].removeprefix(request.scope.get("root_path", "")),
     }
-    return HTMLResponse(ENVIRONMENT.get_template(template).render(**known, **given), status_code=status)
+    return HTMLResponse(ENVIRONMENT.get_template(template).render(**context, **values), status_code=status)

@@ -8,9 +8,9 @@ from ...flow.resume import planned
 from ...store.rows import StageRow
 from ...store.session import Row
 from ..api.response_models import Event
-from ..api.response_models_status import WhyBody
-from ..timeline.event_display import error_of
-from ..timeline.formatting import between, counted, grouped
+from ..api.response_models_status import DiagnosisResponse
+from ..timeline.event_display import event_error
+from ..timeline.formatting import elapsed, format_number, pluralize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +20,13 @@ class Verdict:
     `again` is what a resume would do, None where there is nothing to resume.
     """
 
-    why: WhyBody
+    why: DiagnosisResponse
     tone: str
     sentence: str
     task: int | None
-    tried: str
+    attempt_text: str
     error_type: str
-    again: str | None
+    resume_text: str | None
     cancellable: bool
 
 
@@ -40,45 +40,44 @@ TONES = {
 }
 
 
-def verdict_of(why: WhyBody, job: Row) -> Verdict:
+def verdict_of(why: DiagnosisResponse, job: Row) -> Verdict:
     """The card of a job, with its stages in `job["stages"]`."""
     state = JOB.by_name[job["status"]]
     failure = why.first_failure
-    error = error_of(failure.data) if failure else None
-    at = failure if failure and failure.task_number and why.verdict == "failed" else None
+    error = event_error(failure.data) if failure else None
+    task_failure = failure if failure and failure.task_number and why.verdict == "failed" else None
     return Verdict(
         why=why,
         tone=TONES[why.verdict],
         sentence=_sentence(why, job),
-        task=at.task_number if at else None,
-        tried=_tried(at) if at else "",
+        task=task_failure.task_number if task_failure else None,
+        attempt_text=_attempt_text(task_failure) if task_failure else "",
         error_type=error["type"] if error else "",
-        again=_again(job) if state.failure else None,
+        resume_text=_resume_text(job) if state.failure else None,
         cancellable=not state.terminal,
     )
 
 
-def _sentence(why: WhyBody, job: Row) -> str:
+def _sentence(why: DiagnosisResponse, job: Row) -> str:
     stages: Sequence[Row] = job["stages"]
     match why.verdict:
         case "failed":
-            return f"Failed{_where(why.first_failure, stages)}"
+            return f"Failed{_failed_stage(why.first_failure, stages)}"
         case "completed":
-            return (
-                f"Completed in {_took(job)}: {counted(job['tasks_total'], 'task')} in {counted(len(stages), 'stage')}"
-            )
+            tasks, count = pluralize(job["tasks_total"], "task"), pluralize(len(stages), "stage")
+            return f"Completed in {_elapsed(job)}: {tasks} in {count}"
         case "cancelled":
-            return f"Cancelled after {_took(job)}" if job["started_at"] else "Cancelled before it started"
+            return f"Cancelled after {_elapsed(job)}" if job["started_at"] else "Cancelled before it started"
         case _:
             return f"{why.verdict.capitalize()}{_progress(stages)}"
 
 
-def _took(job: Row) -> str:
+def _elapsed(job: Row) -> str:
     """From its start to its end, as the list of jobs and the terminal have it."""
-    return between(job["started_at"], job["finished_at"], job["finished_at"])
+    return elapsed(job["started_at"], job["finished_at"], job["finished_at"])
 
 
-def _where(failure: Event | None, stages: Sequence[Row]) -> str:
+def _failed_stage(failure: Event | None, stages: Sequence[Row]) -> str:
     """In which stage."""
     if failure is None or failure.stage is None:
         return " before a stage was opened"
@@ -86,7 +85,7 @@ def _where(failure: Event | None, stages: Sequence[Row]) -> str:
     return f" in stage {failure.stage} of {len(stages)}{', ' + stage['name'] if stage else ''}"
 
 
-def _tried(failure: Event) -> str:
+def _attempt_text(failure: Event) -> str:
     attempts = failure.data.get("of")
     return f", attempt {failure.data.get('attempt')} of {attempts}" if attempts else ""
 
@@ -94,14 +93,14 @@ def _tried(failure: Event) -> str:
 def _progress(stages: Sequence[Row]) -> str:
     opened = [stage for stage in stages if stage["started_at"] is not None]
     if not opened:
-        return f": the first of {counted(len(stages), 'stage')} is not open yet"
+        return f": the first of {pluralize(len(stages), 'stage')} is not open yet"
     stage = opened[-1]
     ended = stage["tasks_completed"] + stage["tasks_failed"] + stage["tasks_cancelled"]
-    of = counted(stage["tasks_total"], "task")
-    return f": stage {stage['stage']} of {len(stages)}, {stage['name']}, {grouped(ended)} of {of} ended"
+    of = pluralize(stage["tasks_total"], "task")
+    return f": stage {stage['stage']} of {len(stages)}, {stage['name']}, {format_number(ended)} of {of} ended"
 
 
-def _again(job: Row) -> str:
+def _resume_text(job: Row) -> str:
     plan = planned(job["job_id"], job["status"], [StageRow.of(row) for row in job["stages"]])
-    tasks = f"run {counted(plan.tasks_again, 'task')} again and " if plan.tasks_again else ""
+    tasks = f"run {pluralize(plan.tasks_again, 'task')} again and " if plan.tasks_again else ""
     return f"{tasks}go on from stage {plan.from_stage}" if plan.from_stage else f"{tasks}finalize the job"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..api.response_models import Event
-from .bars import EDGES, WORKING
-from .event_display import error_of
+from .bars import RUNNING_STATE, TRANSITION_BY_EVENT
+from .event_display import event_error
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,15 +27,15 @@ def attempts_of(events: Iterable[Event]) -> list[Attempt]:
     """The attempts that the events of a task tell of, oldest first."""
     attempts: list[Attempt] = []
     for event in events:
-        edge = EDGES.get(event.type)
-        if edge is None:
+        transition = TRANSITION_BY_EVENT.get(event.type)
+        if transition is None:
             continue
-        if edge.target == WORKING:
+        if transition.target == RUNNING_STATE:
             worker = str(event.data.get("worker", "–"))
             attempts.append(Attempt(number=event.attempt or 1, worker=worker, started=event.at))
         elif attempts and attempts[-1].ended is None:
             last = attempts[-1]
             last.ended, last.status, last.outcome = event.at, event.status, event.type.removeprefix("task_")
             last.reason = str(event.data.get("reason", ""))
-            last.error = error_of(event.data)
+            last.error = event_error(event.data)
     return attempts

@@ -12,11 +12,13 @@ from ....statemachine.lifecycles import TASK
 from ...store.session import Row
 
 BarKind = Literal["queued", "running", "waiting"]
-EDGES = {transition.event.type: transition for transition in TASK.transitions}
-WORKING = next(state.name for state in TASK.states if state.leased)
-STARTED = next(edge.event.type for edge in TASK.transitions if edge.target == WORKING)
-ENDS = {edge.target: edge.event for edge in TASK.transitions if TASK.by_name[edge.target].terminal}
-AGAIN = "retry"
+TRANSITION_BY_EVENT = {transition.event.type: transition for transition in TASK.transitions}
+RUNNING_STATE = next(state.name for state in TASK.states if state.leased)
+START_EVENT = next(transition.event.type for transition in TASK.transitions if transition.target == RUNNING_STATE)
+END_EVENTS = {
+    transition.target: transition.event for transition in TASK.transitions if TASK.by_name[transition.target].terminal
+}
+RETRY_TRIGGER = "retry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,78 +37,78 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class Marker:
     """A moment: an attempt that ended, or an event of the job. `status` is that of the event."""
 
     at: datetime
     status: str
-    words: str
+    text: str
     event_id: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
-class Life:
+class TaskHistory:
     """The bars and marks of one task."""
 
     bars: list[Bar] = field(default_factory=list[Bar])
-    marks: list[Mark] = field(default_factory=list[Mark])
+    markers: list[Marker] = field(default_factory=list[Marker])
 
 
-def life_of(task: Row, events: Sequence[Row]) -> Life:
+def task_history(task: Row, events: Sequence[Row]) -> TaskHistory:
     """The life of a task from its row and its events, oldest first; without events, from the row's own times."""
-    life = Life()
+    history = TaskHistory()
     kind: BarKind | None = "queued"
     begin, attempt = task["created_at"], 1
-    for event in events or _told_by(task):
-        edge = EDGES.get(event["event_type"])
-        if edge is None:
+    for event in events or _events_from_row(task):
+        transition = TRANSITION_BY_EVENT.get(event["event_type"])
+        if transition is None:
             continue
         if kind is not None:
-            life.bars.append(_ended(kind, begin, attempt, event))
-        if edge.target != WORKING and event["event_status"] != "info":
-            life.marks.append(
-                Mark(
+            history.bars.append(_finished_bar(kind, begin, attempt, event))
+        if transition.target != RUNNING_STATE and event["event_status"] != "info":
+            history.markers.append(
+                Marker(
                     at=event["created_at"],
                     status=event["event_status"],
-                    words=event["event_type"],
+                    text=event["event_type"],
                     event_id=event["event_id"],
                 )
             )
-        kind, begin = kind_after(edge.trigger, edge.target), event["created_at"]
-        attempt = event["attempt"] + 1 if edge.trigger == AGAIN else event["attempt"]
+        kind, begin = bar_kind_after(transition.trigger, transition.target), event["created_at"]
+        attempt = event["attempt"] + 1 if transition.trigger == RETRY_TRIGGER else event["attempt"]
     if kind is not None:
         held = task["lease_owner"] if kind == "running" else None
-        life.bars.append(Bar(kind=kind, begin=begin, end=None, attempt=task["attempt"], worker=held))
-    return life
+        history.bars.append(Bar(kind=kind, begin=begin, end=None, attempt=task["attempt"], worker=held))
+    return history
 
 
-def has_history(task: Row) -> bool:
+def needs_events(task: Row) -> bool:
     """Whether more happened to a task than one start and one end, which its row tells of itself."""
     again = task["started_at"] is not None and task["due_at"] is not None
     return bool(again or task["lease_number"] > 1 or task["attempt"] > 1 or task["rescues"])
 
 
-def kind_after(trigger: str, target: str) -> BarKind | None:
+def bar_kind_after(trigger: str, target: str) -> BarKind | None:
     """What a task is in after an event; None where it has ended."""
-    if target == WORKING:
+    if target == RUNNING_STATE:
         return "running"
     if TASK.by_name[target].terminal:
         return None
-    return "waiting" if trigger == AGAIN else "queued"
+    return "waiting" if trigger == RETRY_TRIGGER else "queued"
 
 
-def _ended(kind: BarKind, begin: datetime, attempt: int, event: Row) -> Bar:
+def _finished_bar(kind: BarKind, begin: datetime, attempt: int, event: Row) -> Bar:
     """The bar that an event ends."""
     at, run = event["created_at"], kind == "running"
     worker, status = (event["worker"], event["event_status"]) if run else (None, "")
     return Bar(kind=kind, begin=begin, end=at, attempt=attempt, worker=worker, status=status)
 
 
-def _told_by(task: Row) -> Iterable[Row]:
+def _events_from_row(task: Row) -> Iterable[Row]:
     """The events that a task's own times stand for."""
     known = {"event_id": None, "attempt": task["attempt"], "worker": task["lease_owner"]}
     if task["started_at"] is not None:
-        yield {**known, "event_type": STARTED, "event_status": "success", "created_at": task["started_at"]}
+        yield {**known, "event_type": START_EVENT, "event_status": "success", "created_at": task["started_at"]}
     if task["finished_at"] is not None:
-        end = ENDS[task["status"]]
+        end = END_EVENTS[task["status"]]
         yield {**known, "event_type": end.type, "event_status": end.status, "created_at": task["finished_at"]}

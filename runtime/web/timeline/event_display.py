@@ -24,18 +24,18 @@ def timeline_event(event: Event) -> TimelineEvent:
     )
 
 
-def event_words(event: Event) -> str:
+def event_text(event: Event) -> str:
     """An event in words."""
     return named(timeline_event(event))
 
 
-def error_of(data: Mapping[str, object]) -> dict[str, str] | None:
+def event_error(data: Mapping[str, object]) -> dict[str, str] | None:
     """The error in an event's data, if there is one: a checkpoint may call anything so."""
     error = data.get("error")
     if not isinstance(error, Mapping):
         return None
-    known = cast("Mapping[str, object]", error)
-    return {name: str(known.get(name) or "") for name in ("type", "message", "traceback")}
+    fields = cast("Mapping[str, object]", error)
+    return {name: str(fields.get(name) or "") for name in ("type", "message", "traceback")}
 
 
 def without_traceback(data: Mapping[str, object]) -> dict[str, object]:
@@ -43,11 +43,11 @@ def without_traceback(data: Mapping[str, object]) -> dict[str, object]:
     error = data.get("error")
     if not isinstance(error, Mapping):
         return dict(data)
-    known = cast("Mapping[str, object]", error)
-    return {**data, "error": {name: value for name, value in known.items() if name != "traceback"}}
+    fields = cast("Mapping[str, object]", error)
+    return {**data, "error": {name: value for name, value in fields.items() if name != "traceback"}}
 
 
-def mark(status: str) -> str:
+def symbol(status: str) -> str:
     """The sign before an event, by its status."""
     return MARKS.get(status, OTHER_MARK)
 

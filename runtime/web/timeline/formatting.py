@@ -4,15 +4,15 @@ import json
 from datetime import datetime, timedelta
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-TENTHS_BELOW = 10
+ONE_DECIMAL_BELOW = 10
 
 
-def span(length: timedelta | None) -> str:
+def duration(length: timedelta | None) -> str:
     """A length of time in its two largest units: 0.4 s, 12 s, 1 m 46 s, 5 h 2 m, 3 d 4 h."""
     if length is None:
         return "–"
     seconds = max(0.0, length.total_seconds())
-    if seconds < TENTHS_BELOW:
+    if seconds < ONE_DECIMAL_BELOW:
         return f"{seconds * 1000:.0f} ms" if seconds < 0.1 else f"{seconds:.1f} s"  # noqa: PLR2004 - a tenth of a second
     whole = round(seconds)
     if whole < MINUTE:
@@ -24,27 +24,27 @@ def span(length: timedelta | None) -> str:
     return f"{whole // DAY} d {whole % DAY // HOUR} h"
 
 
-def between(begin: datetime | None, end: datetime | None, now: datetime) -> str:
+def elapsed(begin: datetime | None, end: datetime | None, now: datetime) -> str:
     """How long it took, or has taken so far."""
-    return "–" if begin is None else span((end or now) - begin)
+    return "–" if begin is None else duration((end or now) - begin)
 
 
-def grouped(number: int) -> str:
+def format_number(number: int) -> str:
     """A number with a thin space between thousands."""
     return f"{number:,}".replace(",", "\u202f")
 
 
-def counted(number: int, word: str) -> str:
+def pluralize(number: int, word: str) -> str:
     """`1 task`, `2 tasks`."""
-    return f"{grouped(number)} {word}{'' if number == 1 else 's'}"
+    return f"{format_number(number)} {word}{'' if number == 1 else 's'}"
 
 
-def pretty(value: object) -> str:
+def pretty_json(value: object) -> str:
     """A JSON value on several lines."""
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
-def clock(at: datetime) -> str:
+def time_of_day(at: datetime) -> str:
     """The time of day in UTC; the page shows it in the reader's own zone."""
     return f"{at:%H:%M:%S}"
 

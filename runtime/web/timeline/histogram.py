@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from ...store.session import Row
-from .bars import EDGES, kind_after
+from .bars import TRANSITION_BY_EVENT, bar_kind_after
 from .event_display import tone
 
-SLICES = 120
-ENDED = {"good": "done", "bad": "failed", "warn": "cancelled"}
+BUCKETS = 120
+END_KIND_BY_TONE = {"good": "done", "bad": "failed", "warn": "cancelled"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
+class Bucket:
     """A slice of time: how many tasks were in each condition at its end, and how many failed within it."""
 
     queued: int
@@ -26,42 +26,42 @@ class Slice:
     failures: int
 
 
-def slices_of(counts: Sequence[Row], total: int, opened: int, current: int) -> list[Slice]:
+def build_histogram(counts: Sequence[Row], total: int, first_bucket: int, current_bucket: int) -> list[Bucket]:
     """The slices from the number of the `total` tasks that began something in one and ended it in another.
 
     `opened` is the slice in which the tasks were made, and `current` the one that is now: nothing is known beyond it.
     Slice 0 is before what is shown, and SLICES + 1 after it; a task with no time has not come so far.
     """
-    changes: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (SLICES + 2))
-    failures = [0] * (SLICES + 2)
+    changes: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (BUCKETS + 2))
+    failures = [0] * (BUCKETS + 2)
     for row in counts:
-        for kind, place, tasks in _changes(row):
-            changes[kind][place] += tasks
-            failures[place] += tasks if kind == "failed" and tasks > 0 else 0
-    known = {kind: list(accumulate(changes[kind])) for kind in ("running", "waiting", *ENDED.values())}
-    slices: list[Slice] = []
-    for place in range(1, min(SLICES, current) + 1):
-        levels = {kind: level[place] for kind, level in known.items()}
+        for kind, bucket, tasks in _changes(row):
+            changes[kind][bucket] += tasks
+            failures[bucket] += tasks if kind == "failed" and tasks > 0 else 0
+    levels = {kind: list(accumulate(changes[kind])) for kind in ("running", "waiting", *END_KIND_BY_TONE.values())}
+    buckets: list[Bucket] = []
+    for bucket in range(1, min(BUCKETS, current_bucket) + 1):
+        tasks_in = {kind: level[bucket] for kind, level in levels.items()}
         # whoever is in no other condition is queued: at first, and again where a worker gave the task back
-        queued = total - sum(levels.values()) if place >= opened else 0
-        slices.append(Slice(queued=queued, failures=failures[place], **levels))
-    return slices
+        queued = total - sum(tasks_in.values()) if bucket >= first_bucket else 0
+        buckets.append(Bucket(queued=queued, failures=failures[bucket], **tasks_in))
+    return buckets
 
 
 def _changes(row: Row) -> Iterator[tuple[str, int, int]]:
     """In which slice how many tasks came into a condition, or left it."""
     began, ended, tasks = row["began"], row["ended"], row["tasks"]
-    kind = "running" if row["event_type"] is None else _kind(row["event_type"])
+    kind = "running" if row["event_type"] is None else _kind_after_event(row["event_type"])
     if kind != "queued" and began is not None:
         yield kind, began, tasks
         if ended is not None:
             yield kind, ended, -tasks
     # the row of a task that started once tells its end as well
     if row["event_type"] is None and ended is not None:
-        yield ENDED[tone(row["status"])], ended, tasks
+        yield END_KIND_BY_TONE[tone(row["status"])], ended, tasks
 
 
-def _kind(event_type: str) -> str:
+def _kind_after_event(event_type: str) -> str:
     """The condition of a task after an event."""
-    edge = EDGES[event_type]
-    return kind_after(edge.trigger, edge.target) or ENDED[tone(edge.target)]
+    transition = TRANSITION_BY_EVENT[event_type]
+    return bar_kind_after(transition.trigger, transition.target) or END_KIND_BY_TONE[tone(transition.target)]

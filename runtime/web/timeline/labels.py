@@ -5,39 +5,39 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 # a character's width in percent of a lane on a common screen; on a narrow one the words are not shown
-CHARACTER = 0.8
-TOGETHER = 1.2
-BESIDE = 1.2
+CHARACTER_WIDTH = 0.8
+MERGE_DISTANCE = 1.2
+GAP = 1.2
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
     """Words at a place in percent; before it where they would not fit behind."""
 
-    place: float
-    words: str
+    position: float
+    text: str
     before: bool
 
 
-def labels_of(marks: Sequence[tuple[float, str]]) -> list[Label]:
+def place_labels(markers: Sequence[tuple[float, str]]) -> list[Label]:
     """The words of marks that stand in order; where two are at almost one place they share them."""
-    groups = _together(marks)
+    groups = _merge_close(markers)
     labels: list[Label] = []
-    taken = 0.0
-    for (place, words), (end, _) in pairwise([*groups, (100.0 + BESIDE, "")]):
-        width = BESIDE + len(words) * CHARACTER
-        behind = place + width <= end - BESIDE
-        if behind or place - width >= taken:
-            labels.append(Label(place, words, before=not behind))
-        taken = place + (width if behind else BESIDE)
+    occupied = 0.0
+    for (position, text), (end, _) in pairwise([*groups, (100.0 + GAP, "")]):
+        width = GAP + len(text) * CHARACTER_WIDTH
+        behind = position + width <= end - GAP
+        if behind or position - width >= occupied:
+            labels.append(Label(position, text, before=not behind))
+        occupied = position + (width if behind else GAP)
     return labels
 
 
-def _together(marks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+def _merge_close(markers: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
     groups: list[tuple[float, list[str]]] = []
-    for place, words in marks:
-        if groups and place - groups[-1][0] < TOGETHER:
-            groups[-1][1].append(words)
+    for position, text in markers:
+        if groups and position - groups[-1][0] < MERGE_DISTANCE:
+            groups[-1][1].append(text)
         else:
-            groups.append((place, [words]))
-    return [(place, ", ".join(dict.fromkeys(told))) for place, told in groups]
+            groups.append((position, [text]))
+    return [(position, ", ".join(dict.fromkeys(texts))) for position, texts in groups]

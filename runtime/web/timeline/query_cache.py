@@ -10,30 +10,30 @@ from collections.abc import Mapping
 
 from ...store.session import Row, Session
 
-MOST = 100
-GOOD_FOR = 10.0
-LONGEST = 5.0
+MAX_ENTRIES = 100
+AGE_FACTOR = 10.0
+MAX_AGE_SECONDS = 5.0
 
 
-class StageReadings:
+class StageQueryCache:
     """Keeps the rows of the last hundred readings."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[object, tuple[float, list[Row]]] = OrderedDict()
+        self._entries: OrderedDict[object, tuple[float, list[Row]]] = OrderedDict()
 
-    async def read(self, session: Session, name: str, stage: Row, given: Mapping[str, object]) -> list[Row]:
+    async def fetch(self, session: Session, name: str, stage: Row, parameters: Mapping[str, object]) -> list[Row]:
         """The rows of a query about a stage."""
         # the time of its end is part of what it is known by: a stage that was resumed ends at another
-        place = (name, stage["finished_at"], repr(sorted(given.items())))
-        until, rows = self._kept.get(place, (0.0, []))
+        key = (name, stage["finished_at"], repr(sorted(parameters.items())))
+        until, rows = self._entries.get(key, (0.0, []))
         began = time.monotonic()
         if began < until:
             return rows
-        rows = await session.fetch(name, given)
+        rows = await session.fetch(name, parameters)
         ended = time.monotonic()
-        good_for = min(LONGEST, GOOD_FOR * (ended - began))
-        self._kept[place] = (float("inf") if stage["finished_at"] is not None else ended + good_for, rows)
-        self._kept.move_to_end(place)
-        if len(self._kept) > MOST:
-            self._kept.popitem(last=False)
+        max_age = min(MAX_AGE_SECONDS, AGE_FACTOR * (ended - began))
+        self._entries[key] = (float("inf") if stage["finished_at"] is not None else ended + max_age, rows)
+        self._entries.move_to_end(key)
+        if len(self._entries) > MAX_ENTRIES:
+            self._entries.popitem(last=False)
         return rows

@@ -1,94 +1,94 @@
-// The pointer on the timeline: what is under it, and a stretch to be zoomed to.
+// The pointer on the timeline: a tooltip for what is under it, and dragging to zoom.
 
-import { go } from "./moving.js";
-import { exact, span } from "./times.js";
+import { navigate } from "./navigation.js";
+import { duration, preciseTime } from "./times.js";
 
-const WORDS = { queued: "Queued", running: "Running", waiting: "Waiting for a retry" };
-const SHORTEST = 8;
+const BAR_LABELS = { queued: "Queued", running: "Running", waiting: "Waiting for a retry" };
+const MIN_DRAG_PX = 8;
 
 export function listenToPointer() {
-  document.addEventListener("pointermove", (event) => hover(event));
-  document.addEventListener("pointerdown", (event) => drag(event));
+  document.addEventListener("pointermove", (event) => onPointerMove(event));
+  document.addEventListener("pointerdown", (event) => onPointerDown(event));
   document.addEventListener("focusin", (event) => {
     const row = event.target.closest?.(".row a");
-    if (row) tell(rowWords(row), row.getBoundingClientRect());
-    else hide();
+    if (row) showTooltip(rowText(row), row.getBoundingClientRect());
+    else hideTooltip();
   });
 }
 
-function hover(event) {
-  const found = event.target.closest?.("[data-begin], [data-at]");
-  if (found) tell(found.dataset.begin ? barWords(found) : markWords(found), found.getBoundingClientRect());
-  else if (!document.activeElement?.closest(".row a")) hide();
+function onPointerMove(event) {
+  const target = event.target.closest?.("[data-begin], [data-at]");
+  if (target) showTooltip(target.dataset.begin ? barText(target) : markerText(target), target.getBoundingClientRect());
+  else if (!document.activeElement?.closest(".row a")) hideTooltip();
 }
 
-function barWords({ dataset }) {
+function barText({ dataset }) {
   const [begin, end] = [new Date(dataset.begin), dataset.end ? new Date(dataset.end) : null];
   const worker = dataset.worker ? ` on ${dataset.worker}` : "";
-  const length = `${span((end ?? new Date()) - begin)}${end ? "" : " so far"}`;
-  return `${WORDS[dataset.kind]} ${length}, attempt ${dataset.attempt}${worker}\nfrom ${exact(begin)}`;
+  const length = `${duration((end ?? new Date()) - begin)}${end ? "" : " so far"}`;
+  return `${BAR_LABELS[dataset.kind]} ${length}, attempt ${dataset.attempt}${worker}\nfrom ${preciseTime(begin)}`;
 }
 
-function markWords({ dataset }) {
-  return `${dataset.words}\n${exact(new Date(dataset.at))}`;
+function markerText({ dataset }) {
+  return `${dataset.text}\n${preciseTime(new Date(dataset.at))}`;
 }
 
-function rowWords(row) {
-  return `${row.getAttribute("aria-label")}\nEnter opens it`;
+function rowText(row) {
+  return `${row.getAttribute("aria-label")}\nPress Enter to open`;
 }
 
-function tell(text, place) {
+function showTooltip(text, area) {
   const tip = document.getElementById("tip");
   if (!tip) return;
   tip.textContent = text;
   tip.hidden = false;
-  const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
-  tip.style.left = `${Math.max(8, Math.min(place.left, room))}px`;
-  const above = place.top - tip.offsetHeight - 6;
-  tip.style.top = `${above > 8 ? above : place.bottom + 6}px`;
+  const maxLeft = document.documentElement.clientWidth - tip.offsetWidth - 8;
+  tip.style.left = `${Math.max(8, Math.min(area.left, maxLeft))}px`;
+  const above = area.top - tip.offsetHeight - 6;
+  tip.style.top = `${above > 8 ? above : area.bottom + 6}px`;
 }
 
-function hide() {
+function hideTooltip() {
   const tip = document.getElementById("tip");
   if (tip) tip.hidden = true;
 }
 
-// Dragged over the lanes: the stretch between both ends fills the timeline.
-function drag(event) {
+// Dragging over the lanes selects a range; releasing zooms to it.
+function onPointerDown(event) {
   const lanes = event.target.closest?.("[data-drag]");
-  const track = lanes?.querySelector(".ticks");
-  if (!track || event.button || event.pointerType === "touch") return;
-  const area = track.getBoundingClientRect();
+  const axis = lanes?.querySelector(".ticks");
+  if (!axis || event.button || event.pointerType === "touch") return;
+  const area = axis.getBoundingClientRect();
   if (event.clientX < area.left) return;
-  const mark = document.createElement("div");
-  mark.className = "selection";
+  const selection = document.createElement("div");
+  selection.className = "selection";
   const begin = event.clientX;
 
-  const move = (now) => {
-    if (Math.abs(now.clientX - begin) < SHORTEST) return;
-    now.preventDefault();
-    if (!mark.isConnected) lanes.append(mark);
-    mark.style.left = `${Math.min(begin, now.clientX) - lanes.getBoundingClientRect().left}px`;
-    mark.style.width = `${Math.abs(now.clientX - begin)}px`;
+  const onMove = (move) => {
+    if (Math.abs(move.clientX - begin) < MIN_DRAG_PX) return;
+    move.preventDefault();
+    if (!selection.isConnected) lanes.append(selection);
+    selection.style.left = `${Math.min(begin, move.clientX) - lanes.getBoundingClientRect().left}px`;
+    selection.style.width = `${Math.abs(move.clientX - begin)}px`;
   };
-  const stop = (now) => {
-    document.removeEventListener("pointermove", move);
-    if (!mark.isConnected) return;
-    mark.remove();
-    // the click that ends a drag opens no task
+  const onUp = (up) => {
+    document.removeEventListener("pointermove", onMove);
+    if (!selection.isConnected) return;
+    selection.remove();
+    // the click that ends a drag must not open a task
     addEventListener("click", (click) => click.preventDefault() ?? click.stopPropagation(), { capture: true, once: true });
-    zoomTo([begin, now.clientX].sort((a, b) => a - b).map((x) => (x - area.left) / area.width));
+    zoomTo([begin, up.clientX].sort((a, b) => a - b).map((x) => (x - area.left) / area.width));
   };
-  document.addEventListener("pointermove", move);
-  document.addEventListener("pointerup", stop, { once: true });
+  document.addEventListener("pointermove", onMove);
+  document.addEventListener("pointerup", onUp, { once: true });
   lanes.addEventListener("dragstart", (start) => start.preventDefault(), { once: true });
 }
 
-function zoomTo(places) {
-  const { first, last, born } = document.getElementById("chart").dataset;
-  const [begin, length, zero] = [Date.parse(first), Date.parse(last) - Date.parse(first), Date.parse(born)];
-  const zoom = places.map((place) => ((begin + place * length - zero) / 1000).toFixed(3)).join("~");
+function zoomTo(fractions) {
+  const { first, last, origin } = document.getElementById("chart").dataset;
+  const [begin, length, zero] = [Date.parse(first), Date.parse(last) - Date.parse(first), Date.parse(origin)];
+  const zoom = fractions.map((fraction) => ((begin + fraction * length - zero) / 1000).toFixed(3)).join("~");
   const address = new URL(location.href);
   address.searchParams.set("zoom", zoom);
-  go(`?${address.searchParams}`);
+  navigate(`?${address.searchParams}`);
 }

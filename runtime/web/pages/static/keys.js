@@ -1,31 +1,31 @@
-// Keys: the next failure, the last successful step, search, rows, zoom, and what keys there are.
+// Keyboard shortcuts: next failure, last successful step, search, rows, zoom, and a list of the keys.
 
 const ROWS = "#live tbody a, .row a, .event > summary";
 
-function typing(event) {
+function isTyping(event) {
   return event.target.closest("input, select, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey;
 }
 
-function after(places, current, step) {
-  const place = places.indexOf(current);
-  if (place < 0) return places[step > 0 ? 0 : places.length - 1];
-  return places[(place + step + places.length) % places.length];
+function neighbour(elements, current, step) {
+  const index = elements.indexOf(current);
+  if (index < 0) return elements[step > 0 ? 0 : elements.length - 1];
+  return elements[(index + step + elements.length) % elements.length];
 }
 
-function come(element) {
+function focusOn(element) {
   if (!element) return;
-  // first: what is told beside the element is told where it then is
+  // scroll first: the tooltip of a focused row is placed beside where the row is then
   element.scrollIntoView({ block: "center" });
   element.focus({ preventScroll: true });
 }
 
-function nextFailure() {
-  const found = [...document.querySelectorAll("[data-failure] a, .event.bad > summary, .jobs .badge.bad")];
-  const places = found.map((one) => one.closest("tr")?.querySelector("a") ?? one);
-  come(after(places, document.activeElement, 1));
+function focusNextFailure() {
+  const failures = [...document.querySelectorAll("[data-failure] a, .event.bad > summary, .jobs .badge.bad")];
+  const targets = failures.map((failure) => failure.closest("tr")?.querySelector("a") ?? failure);
+  focusOn(neighbour(targets, document.activeElement, 1));
 }
 
-function lastSuccess() {
+function focusLastSuccess() {
   const link = document.querySelector('[data-jump="last"]');
   const event = link && document.getElementById(link.hash.slice(1));
   if (!event) {
@@ -33,40 +33,40 @@ function lastSuccess() {
     return;
   }
   event.open = true;
-  come(event.querySelector("summary"));
+  focusOn(event.querySelector("summary"));
 }
 
 const ACTIONS = {
-  f: nextFailure,
-  l: lastSuccess,
-  "/": () => come(document.querySelector("[data-search]")),
-  j: () => come(after([...document.querySelectorAll(ROWS)], document.activeElement, 1)),
-  k: () => come(after([...document.querySelectorAll(ROWS)], document.activeElement, -1)),
+  f: focusNextFailure,
+  l: focusLastSuccess,
+  "/": () => focusOn(document.querySelector("[data-search]")),
+  j: () => focusOn(neighbour([...document.querySelectorAll(ROWS)], document.activeElement, 1)),
+  k: () => focusOn(neighbour([...document.querySelectorAll(ROWS)], document.activeElement, -1)),
   "?": () => document.getElementById("keys").showModal(),
 };
 
 export function listenToKeys() {
-  const hint = document.querySelector("[data-keys]");
-  if (hint) {
-    hint.hidden = false;
-    hint.addEventListener("click", ACTIONS["?"]);
+  const button = document.querySelector("[data-keys]");
+  if (button) {
+    button.hidden = false;
+    button.addEventListener("click", ACTIONS["?"]);
   }
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
-      leave(event);
+      onEscape(event);
       return;
     }
-    if (typing(event)) return;
-    const button = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
-    const action = ACTIONS[event.key] ?? (button && (() => button.click()));
+    if (isTyping(event)) return;
+    const control = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    const action = ACTIONS[event.key] ?? (control && (() => control.click()));
     if (!action) return;
     event.preventDefault();
     action();
   });
 }
 
-// Out of a field first, then out of the task beside the timeline, back to its row.
-function leave(event) {
+// Escape leaves a field first; otherwise it closes the task panel and returns to the task's row.
+function onEscape(event) {
   if (event.target.closest("input, select")) {
     event.target.blur();
     return;
@@ -75,5 +75,5 @@ function leave(event) {
   if (!close || event.target.closest("dialog")) return;
   const row = document.querySelector('.row a[aria-current="true"]');
   close.click();
-  if (row) document.addEventListener("shown", () => document.getElementById(row.id)?.focus(), { once: true });
+  if (row) document.addEventListener("page-updated", () => document.getElementById(row.id)?.focus(), { once: true });
 }

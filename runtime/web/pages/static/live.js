@@ -1,123 +1,123 @@
-// News from the server. A stream that is lost says so, and for how long, then catches up from the last event it had.
+// Live updates. A lost connection is shown with how long it has lasted; then the stream resumes after its last event.
 
-import { refresh } from "./moving.js";
-import { span } from "./times.js";
+import { refresh } from "./navigation.js";
+import { duration } from "./times.js";
 
-const SILENT = 15_000;
-const BETWEEN = 300;
-const GROWING = 2_000;
-const AGAIN = 1_000;
+const SILENCE_MS = 15_000;
+const REFRESH_INTERVAL_MS = 300;
+const RUNNING_REFRESH_MS = 2_000;
+const RECONNECT_MS = 1_000;
 
 let lostSince = null;
-let heard = 0;
-let last = "";
+let lastMessageAt = 0;
+let lastEventId = "";
 let stream = null;
-let asked = false;
-let busy = false;
+let refreshRequested = false;
+let refreshing = false;
 
-export function enliven() {
+export function startLiveUpdates() {
   const live = document.getElementById("live");
   if (live?.dataset.live) {
-    listen(live);
-    setInterval(watch, 1_000);
-    setInterval(grow, GROWING);
+    connect(live);
+    setInterval(checkConnection, 1_000);
+    setInterval(refreshRunning, RUNNING_REFRESH_MS);
   } else if (live?.dataset.refresh) {
     setInterval(poll, live.dataset.refresh * 1_000);
-    setInterval(tell, 1_000);
+    setInterval(showConnection, 1_000);
     setTimeout(poll, 1_500);
   }
 }
 
-function listen(live) {
+function connect(live) {
   const address = new URL((document.body.dataset.root ?? "") + live.dataset.live, location.href);
-  if (last) address.searchParams.set("after", last);
+  if (lastEventId) address.searchParams.set("after", lastEventId);
   stream = new EventSource(address);
-  heard = Date.now();
-  stream.addEventListener("open", found);
-  stream.addEventListener("beat", hear);
+  lastMessageAt = Date.now();
+  stream.addEventListener("open", onConnected);
+  stream.addEventListener("beat", onMessage);
   for (const kind of ["told", "changed"]) {
     stream.addEventListener(kind, (event) => {
-      hear();
-      last = event.lastEventId || last;
-      news();
+      onMessage();
+      lastEventId = event.lastEventId || lastEventId;
+      requestRefresh();
     });
   }
   stream.addEventListener("error", () => {
-    lose();
-    // where the server refused, the browser does not try again by itself
-    if (stream.readyState === EventSource.CLOSED) again();
+    onLost();
+    // after a refusal the browser does not reconnect by itself
+    if (stream.readyState === EventSource.CLOSED) reconnect();
   });
 }
 
-function again() {
+function reconnect() {
   stream.close();
-  setTimeout(() => listen(document.getElementById("live")), AGAIN);
+  setTimeout(() => connect(document.getElementById("live")), RECONNECT_MS);
 }
 
-function hear() {
-  heard = Date.now();
-  if (lostSince !== null) found();
+function onMessage() {
+  lastMessageAt = Date.now();
+  if (lostSince !== null) onConnected();
 }
 
-function found() {
-  heard = Date.now();
-  const was = lostSince;
+function onConnected() {
+  lastMessageAt = Date.now();
+  const wasLost = lostSince !== null;
   lostSince = null;
-  tell();
-  if (was !== null) news();
+  showConnection();
+  if (wasLost) requestRefresh();
 }
 
-function lose() {
+function onLost() {
   lostSince ??= Date.now();
-  tell();
+  showConnection();
 }
 
-function watch() {
-  if (lostSince === null && Date.now() - heard > SILENT) {
-    lose();
-    again();
+function checkConnection() {
+  if (lostSince === null && Date.now() - lastMessageAt > SILENCE_MS) {
+    onLost();
+    reconnect();
   }
-  tell();
+  showConnection();
 }
 
-function tell() {
-  const sign = document.getElementById("stream");
-  const text = lostSince === null ? "Live" : `Connection lost for ${span(Date.now() - lostSince)}; trying again`;
-  sign.hidden = false;
-  sign.classList.toggle("lost", lostSince !== null);
-  if (sign.textContent !== text) sign.textContent = text;
+function showConnection() {
+  const status = document.getElementById("stream");
+  const text = lostSince === null ? "Live" : `Connection lost for ${duration(Date.now() - lostSince)}; reconnecting`;
+  status.hidden = false;
+  status.classList.toggle("lost", lostSince !== null);
+  if (status.textContent !== text) status.textContent = text;
 }
 
-// Any number of events at once are one look at the page.
-async function news() {
-  asked = true;
-  if (busy) return;
-  busy = true;
-  while (asked) {
-    asked = false;
+// Events that arrive together cause one refresh.
+async function requestRefresh() {
+  refreshRequested = true;
+  if (refreshing) return;
+  refreshing = true;
+  while (refreshRequested) {
+    refreshRequested = false;
     await refresh();
-    await new Promise((done) => setTimeout(done, BETWEEN));
+    await new Promise((done) => setTimeout(done, REFRESH_INTERVAL_MS));
   }
-  busy = false;
+  refreshing = false;
 }
 
-// Bars of what runs grow.
-function grow() {
-  if (lostSince === null && !document.hidden && document.getElementById("live").dataset.open === "yes") news();
+// Bars of running tasks grow without an event.
+function refreshRunning() {
+  if (lostSince === null && !document.hidden && document.getElementById("live").dataset.active === "yes") requestRefresh();
 }
 
 async function poll() {
-  if (await refresh()) found();
-  else lose();
-  age();
+  if (await refresh()) onConnected();
+  else onLost();
+  expireHealth();
 }
 
-// Green only where the check is young: a page that hears nothing must not go on saying that all is well.
-function age() {
+// A page that cannot reach the server must not keep saying that the system is healthy.
+function expireHealth() {
   const health = document.getElementById("health");
   if (!health || lostSince === null) return;
-  if (Date.now() - lostSince > health.dataset.goodFor * 1_000) {
-    health.className = "plate verdict warn";
-    health.querySelector("[data-verdict]").textContent = "Not known: nothing has been heard";
+  if (Date.now() - lostSince > health.dataset.maxAge * 1_000) {
+    health.className = "card banner warn";
+    health.querySelector("[data-status]").textContent = "Unknown: the server does not respond";
   }
 }

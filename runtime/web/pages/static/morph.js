@@ -1,6 +1,6 @@
-// Makes one tree of elements like another, and leaves alone what is alike: focus, scrolling, and what the reader opened.
+// Updates one tree of elements to match another. Unchanged parts keep their focus, scrolling and opened details.
 
-const KEPT = new Set(["open"]);
+const KEPT_ATTRIBUTES = new Set(["open"]);
 
 export function morph(from, to) {
   if (from.nodeType === Node.TEXT_NODE) {
@@ -8,45 +8,45 @@ export function morph(from, to) {
     return;
   }
   if (from.nodeType !== Node.ELEMENT_NODE) return;
-  likeAttributes(from, to);
+  updateAttributes(from, to);
   if (from === document.activeElement && from.matches("input, select, textarea")) return;
-  likeChildren(from, to);
+  updateChildren(from, to);
 }
 
-function likeAttributes(from, to) {
+function updateAttributes(from, to) {
   for (const { name } of [...from.attributes]) {
-    if (!to.hasAttribute(name) && !KEPT.has(name)) from.removeAttribute(name);
+    if (!to.hasAttribute(name) && !KEPT_ATTRIBUTES.has(name)) from.removeAttribute(name);
   }
   for (const { name, value } of [...to.attributes]) {
-    if (from.getAttribute(name) !== value && !KEPT.has(name)) from.setAttribute(name, value);
+    if (from.getAttribute(name) !== value && !KEPT_ATTRIBUTES.has(name)) from.setAttribute(name, value);
   }
 }
 
-function likeChildren(from, to) {
-  let place = from.firstChild;
+function updateChildren(from, to) {
+  let current = from.firstChild;
   for (const wanted of [...to.childNodes]) {
-    const known = wanted.id ? [...from.children].find((child) => child.id === wanted.id) : undefined;
-    if (known) {
-      if (known !== place) from.insertBefore(known, place);
-      morph(known, wanted);
-      place = known.nextSibling;
-    } else if (place && sameKind(place, wanted)) {
-      const next = place.nextSibling;
-      morph(place, wanted);
-      place = next;
+    const existing = wanted.id ? [...from.children].find((child) => child.id === wanted.id) : undefined;
+    if (existing) {
+      if (existing !== current) from.insertBefore(existing, current);
+      morph(existing, wanted);
+      current = existing.nextSibling;
+    } else if (current && isSameKind(current, wanted)) {
+      const next = current.nextSibling;
+      morph(current, wanted);
+      current = next;
     } else {
       const added = document.importNode(wanted, true);
       if (added.classList?.contains("event")) added.classList.add("new");
-      from.insertBefore(added, place);
+      from.insertBefore(added, current);
     }
   }
-  while (place) {
-    const next = place.nextSibling;
-    place.remove();
-    place = next;
+  while (current) {
+    const next = current.nextSibling;
+    current.remove();
+    current = next;
   }
 }
 
-function sameKind(one, other) {
+function isSameKind(one, other) {
   return one.nodeType === other.nodeType && one.nodeName === other.nodeName && !one.id && !other.id;
 }

@@ -1,10 +1,10 @@
-// Every page works without this. What it adds: times in the reader's zone, live news, keys, zooming, copying.
+// Every page works without scripts. They add local times, live updates, keyboard shortcuts, zooming and copying.
 
-import { enliven } from "./live.js";
+import { startLiveUpdates } from "./live.js";
 import { listenToKeys } from "./keys.js";
-import { listenToLinks } from "./moving.js";
+import { listenToLinks } from "./navigation.js";
 import { listenToPointer } from "./chart.js";
-import { listenToCopying } from "./copying.js";
+import { listenToCopyButtons } from "./clipboard.js";
 import { showTimes } from "./times.js";
 
 showTimes(document);
@@ -12,5 +12,5 @@ setInterval(() => showTimes(document, "age"), 1000);
 listenToLinks();
 listenToKeys();
 listenToPointer();
-listenToCopying();
-enliven();
+listenToCopyButtons();
+startLiveUpdates();

@@ -1,40 +1,40 @@
-// From one state of the page to another: its address says which, and the server draws it.
+// Moves between views of a page. The address holds the view; the server renders it.
 
 import { morph } from "./morph.js";
 import { showTimes } from "./times.js";
 
-let latest = 0;
+let latestLoad = 0;
 
-// Shows the page at `address`. Answers whether it could be had; a later call goes before an earlier one.
-export async function show(address) {
-  const turn = ++latest;
+// Loads the page at `address` and shows it. Returns whether it could be loaded; a later call overrides an earlier one.
+export async function load(address) {
+  const number = ++latestLoad;
   let text;
   try {
-    const answer = await fetch(address, { headers: { Accept: "text/html" }, credentials: "same-origin" });
-    if (answer.redirected && new URL(answer.url).pathname.endsWith("/login")) location.reload();
-    if (!answer.ok) return false;
-    text = await answer.text();
+    const response = await fetch(address, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+    if (response.redirected && new URL(response.url).pathname.endsWith("/login")) location.reload();
+    if (!response.ok) return false;
+    text = await response.text();
   } catch {
     return false;
   }
-  if (turn !== latest) return true;
+  if (number !== latestLoad) return true;
   const page = new DOMParser().parseFromString(text, "text/html");
-  const [here, there] = [document.getElementById("live"), page.getElementById("live")];
-  if (!here || !there) return false;
+  const [shown, wanted] = [document.getElementById("live"), page.getElementById("live")];
+  if (!shown || !wanted) return false;
   document.title = page.title;
-  morph(here, there);
+  morph(shown, wanted);
   showTimes(document);
-  document.dispatchEvent(new CustomEvent("shown"));
+  document.dispatchEvent(new CustomEvent("page-updated"));
   return true;
 }
 
 export function refresh() {
-  return show(location.href);
+  return load(location.href);
 }
 
-export async function go(address) {
+export async function navigate(address) {
   history.pushState(null, "", address);
-  if (!(await show(address))) location.assign(address);
+  if (!(await load(address))) location.assign(address);
   const panel = document.getElementById("task");
   if (panel && new URL(address, location.href).searchParams.has("task")) panel.focus({ preventScroll: innerWidth > 960 });
 }
@@ -44,16 +44,16 @@ export function listenToLinks() {
     const link = event.target.closest?.('#live a[href^="?"]');
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
-    go(link.getAttribute("href"));
+    navigate(link.getAttribute("href"));
   });
   document.addEventListener("submit", (event) => {
     const form = event.target.closest("[data-filter]");
     if (!form) return;
     event.preventDefault();
-    const said = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
-    go(`?${said}`);
+    const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
+    navigate(`?${query}`);
   });
-  addEventListener("popstate", () => show(location.href));
+  addEventListener("popstate", () => load(location.href));
   addEventListener("hashchange", openTarget);
   openTarget();
 }

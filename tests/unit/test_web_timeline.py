@@ -10,6 +10,7 @@ from coremachine.runtime.web.timeline.bars import needs_events, task_history
 from coremachine.runtime.web.timeline.formatting import duration, pluralize
 from coremachine.runtime.web.timeline.histogram import BUCKETS, build_histogram
 from coremachine.runtime.web.timeline.labels import place_labels
+from coremachine.runtime.web.timeline.rows import ChartEventRow, ChartTaskRow, TaskCountRow
 from coremachine.runtime.web.timeline.time_scale import time_scale
 
 BORN = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -19,24 +20,28 @@ def at(seconds: float) -> datetime:
     return BORN + timedelta(seconds=seconds)
 
 
-def task(**given: object) -> dict[str, Any]:
+def task(**given: object) -> ChartTaskRow:
     plain: dict[str, Any] = {
+        "task_id": "t",
+        "task_number": 1,
         "created_at": BORN,
         "started_at": None,
         "finished_at": None,
         "status": "queued",
         "attempt": 1,
+        "max_attempts": 2,
         "due_at": None,
+        "error_type": None,
     }
-    return {**plain, "lease_owner": None, "lease_number": 0, "rescues": 0, **given}
+    return ChartTaskRow.of({**plain, "lease_owner": None, "lease_number": 0, "rescues": 0, **given})
 
 
-def event(kind: str, seconds: float, status: str = "success", attempt: int = 1) -> dict[str, Any]:
+def event(kind: str, seconds: float, status: str = "success", attempt: int = 1) -> ChartEventRow:
     known = {"event_type": kind, "event_status": status, "created_at": at(seconds), "attempt": attempt}
-    return {**known, "event_id": int(seconds * 10), "worker": "host-1"}
+    return ChartEventRow.of({**known, "task_id": "t", "event_id": int(seconds * 10), "worker": "host-1"})
 
 
-def bars(row: dict[str, Any], events: list[dict[str, Any]]) -> list[tuple[str, float, float | None, int]]:
+def bars(row: ChartTaskRow, events: list[ChartEventRow]) -> list[tuple[str, float, float | None, int]]:
     return [
         (
             bar.kind,
@@ -87,20 +92,20 @@ def test_a_task_without_a_history_tells_its_life_by_its_own_times() -> None:
     assert bars(task(status="cancelled", finished_at=at(4)), []) == [("queued", 0, 4, 1)]
 
 
-def lives(status: str, began: int | None, ended: int | None, tasks: int) -> dict[str, Any]:
-    return {"event_type": None, "status": status, "began": began, "ended": ended, "tasks": tasks}
+def by_status(status: str, began: int | None, ended: int | None, tasks: int) -> TaskCountRow:
+    return TaskCountRow(event_type=None, status=status, began=began, ended=ended, tasks=tasks)
 
 
-def told(event_type: str, began: int, ended: int | None, tasks: int = 1) -> dict[str, Any]:
-    return {"event_type": event_type, "status": None, "began": began, "ended": ended, "tasks": tasks}
+def by_event(event_type: str, began: int, ended: int | None, tasks: int = 1) -> TaskCountRow:
+    return TaskCountRow(event_type=event_type, status=None, began=began, ended=ended, tasks=tasks)
 
 
 def test_the_slices_of_a_stage_count_each_task_once_in_each() -> None:
     counts = [
-        lives("completed", 3, 5, 10),
-        lives("processing", 4, None, 5),
-        lives("cancelled", None, 6, 2),
-        lives("queued", None, None, 3),
+        by_status("completed", 3, 5, 10),
+        by_status("processing", 4, None, 5),
+        by_status("cancelled", None, 6, 2),
+        by_status("queued", None, None, 3),
     ]
     slices = build_histogram(counts, 20, first_bucket=2, current_bucket=7)
     assert len(slices) == 7
@@ -118,13 +123,13 @@ def test_the_slices_of_a_stage_count_each_task_once_in_each() -> None:
 
 def test_a_slice_tells_what_waits_from_what_runs_and_what_failed_from_what_is_done() -> None:
     counts = [
-        lives("completed", 2, 3, 7),
-        told("task_started", 2, 3),
-        told("task_retry_scheduled", 3, 5),
-        told("task_started", 5, 6),
-        told("task_failed", 6, None),
-        told("task_started", 2, 4),
-        told("task_released", 4, None),
+        by_status("completed", 2, 3, 7),
+        by_event("task_started", 2, 3),
+        by_event("task_retry_scheduled", 3, 5),
+        by_event("task_started", 5, 6),
+        by_event("task_failed", 6, None),
+        by_event("task_started", 2, 4),
+        by_event("task_released", 4, None),
     ]
     slices = build_histogram(counts, 9, first_bucket=1, current_bucket=7)
     assert [(one.queued, one.running, one.waiting, one.done, one.failed) for one in slices] == [

@@ -1,12 +1,13 @@
 """The HTTP interface to what happened: events, live or page by page, the timeline, and why a job is where it is."""
 
 from datetime import UTC
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict, cast
 
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from ..access.middleware import EVENT_STREAM
+from ..access.policy import Visitor
 from ..access.redaction import redact_data
 from ..problems import ERROR_RESPONSES
 from .dependencies import Context, JobRef
@@ -23,6 +24,29 @@ STREAM_RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {EVENT_STREAM: {"schema": {"type": "string"}, "example": "id: 790-17\nevent: told\ndata: {…}\n\n"}}
     }
 }
+
+
+class TimelineEventJson(TypedDict):
+    """An event of a timeline, as JSON values."""
+
+    event_id: int
+    type: str
+    status: str
+    at: str
+    stage: int | None
+    task_number: int | None
+    data: dict[str, object]
+
+
+class TimelineJson(TypedDict):
+    """A timeline, as JSON values."""
+
+    job_id: str
+    job_type: str
+    events: list[TimelineEventJson]
+    summaries: list[dict[str, object]]
+    last_successful: TimelineEventJson | None
+    first_failure: TimelineEventJson | None
 
 
 @router.get("/jobs/{job_id}/events", responses=STREAM_RESPONSES, response_model=EventPage)
@@ -75,15 +99,19 @@ async def show_timeline(
     if form == "text":
         return PlainTextResponse(await context.machine.timeline(job_id, everything=level == "all", tz=UTC) + "\n")
     timeline = await context.machine.timeline_data(job_id, everything=level == "all", tz=UTC)
-    return JSONResponse(_redact_timeline(timeline, context))
+    return JSONResponse(_redact_timeline(cast("TimelineJson", timeline), context.visitor))
 
 
-def _redact_timeline(timeline: dict[str, Any], context: Context) -> dict[str, Any]:
+def _redact_timeline(timeline: TimelineJson, visitor: Visitor) -> TimelineJson:
     """A timeline with as much of each event's data as this visitor may see."""
 
-    def shown(event: dict[str, Any] | None) -> dict[str, Any] | None:
-        return event and {**event, "data": redact_data(event["data"], context.visitor)}
+    def redact(event: TimelineEventJson) -> TimelineEventJson:
+        return {**event, "data": redact_data(event["data"], visitor)}
 
-    events = [shown(event) for event in timeline["events"]]
-    ends = {name: shown(timeline[name]) for name in ("last_successful", "first_failure")}
-    return {**timeline, "events": events, **ends}
+    success, failure = timeline["last_successful"], timeline["first_failure"]
+    return {
+        **timeline,
+        "events": [redact(event) for event in timeline["events"]],
+        "last_successful": redact(success) if success else None,
+        "first_failure": redact(failure) if failure else None,
+    }

@@ -13,7 +13,7 @@ import structlog
 from ....statemachine.register import GAPS, GapQuery
 from ...app import AsyncCoreMachine
 from ...app.audit import OVERDUE_S, UNRESCUED_S, Audit, alive_within
-from ...store.session import Row
+from .rows import BacklogRow, LeaseRow, WorkerRow
 
 log = structlog.get_logger("coremachine.web")
 MAX_AGE_SECONDS = 60.0
@@ -39,9 +39,9 @@ class Health:
 
     now: datetime
     checks: Sequence[Check]
-    workers: Sequence[Row]
-    leases: Sequence[Row]
-    backlog: Sequence[Row]
+    workers: Sequence[WorkerRow]
+    leases: Sequence[LeaseRow]
+    backlog: Sequence[BacklogRow]
     audit: Audit | None
     audit_age: float | None
 
@@ -99,20 +99,20 @@ async def read_health(machine: AsyncCoreMachine, auditor: Auditor) -> Health:
     auditor.refresh()
     alive = {"alive": alive_within(machine.settings)}
     async with machine.database.session() as session:
-        workers = await session.fetch("web/health_workers", alive)
-        leases = await session.fetch("web/health_leases")
-        backlog = await session.fetch("web/health_waiting")
+        workers = [WorkerRow.of(row) for row in await session.fetch("web/health_workers", alive)]
+        leases = [LeaseRow.of(row) for row in await session.fetch("web/health_leases")]
+        backlog = [BacklogRow.of(row) for row in await session.fetch("web/health_waiting")]
         (dead,) = await session.fetch("web/health_dead_letters")
     checks = (
         _check_workers(workers, backlog),
-        _check_leases(leases, backlog[0]["now"]),
+        _check_leases(leases, backlog[0].now),
         _check_backlog(backlog),
         _check_dead_letters(dead["letters"]),
         _check_reconcilers(workers),
         _check_audit(auditor),
     )
     return Health(
-        now=backlog[0]["now"],
+        now=backlog[0].now,
         checks=checks,
         workers=workers,
         leases=leases,
@@ -122,30 +122,30 @@ async def read_health(machine: AsyncCoreMachine, auditor: Auditor) -> Health:
     )
 
 
-def _check_workers(workers: Sequence[Row], backlog: Sequence[Row]) -> Check:
-    alive = sum(row["alive"] for row in workers)
+def _check_workers(workers: Sequence[WorkerRow], backlog: Sequence[BacklogRow]) -> Check:
+    alive = sum(row.alive for row in workers)
     if alive:
         return Check(name="workers", status="good", detail=f"{alive} alive")
-    due = sum(row["due"] for row in backlog)
+    due = sum(row.due for row in backlog)
     detail = f"none is alive, and {due} could be claimed" if due else "none is alive; nothing waits for one"
     return Check(
         name="workers", status="bad" if due else "good", detail=detail, remedy="coremachine worker --app MODULE"
     )
 
 
-def _check_backlog(backlog: Sequence[Row]) -> Check:
-    times = [row["oldest"] for row in backlog if row["oldest"] is not None]
+def _check_backlog(backlog: Sequence[BacklogRow]) -> Check:
+    times = [row.oldest for row in backlog if row.oldest is not None]
     if not times:
         return Check(name="outbox age", status="good", detail="nothing waits to be sent or claimed")
-    age = (backlog[0]["now"] - min(times)).total_seconds()
+    age = (backlog[0].now - min(times)).total_seconds()
     detail = f"the oldest has waited {age:.0f} s to be sent or claimed, {OVERDUE_S:.0f} s are allowed"
     bad = age > OVERDUE_S
     return Check(name="outbox age", status="bad" if bad else "good", detail=detail, remedy="start more workers")
 
 
-def _check_leases(leases: Sequence[Row], now: datetime) -> Check:
-    tasks = sum(row["tasks"] for row in leases)
-    late = [row["worker"] for row in leases if now - row["first_ends"] > timedelta(seconds=UNRESCUED_S)]
+def _check_leases(leases: Sequence[LeaseRow], now: datetime) -> Check:
+    tasks = sum(row.tasks for row in leases)
+    late = [row.worker for row in leases if now - row.first_ends > timedelta(seconds=UNRESCUED_S)]
     if late:
         detail = f"run out and not rescued: those of {', '.join(late[:5])}"
         return Check(name="leases", status="bad", detail=detail, remedy="start a worker: its reconciler rescues them")
@@ -158,8 +158,8 @@ def _check_dead_letters(letters: int) -> Check:
     return Check(name="dead letters", status="bad", detail=f"{letters} in seven days", remedy=DEAD_LETTER_GAP.remedy)
 
 
-def _check_reconcilers(workers: Sequence[Row]) -> Check:
-    failing = [row["worker"] for row in workers if row["alive"] and row["last_error"]]
+def _check_reconcilers(workers: Sequence[WorkerRow]) -> Check:
+    failing = [row.worker for row in workers if row.alive and row.last_error]
     if failing:
         detail = f"failing on {', '.join(failing[:5])}"
         return Check(

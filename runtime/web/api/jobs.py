@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from ..problems import ERROR_RESPONSES
 from .dependencies import Context, JobRef, TaskRef
 from .filters import JobFilter, TaskFilter
-from .queries import read_jobs, read_task, read_task_events, read_tasks
+from .queries import read_job, read_jobs, read_task, read_task_events, read_tasks
 from .response_models import JobDetail, JobPage, StageList, TaskDetail, TaskPage
 from .serializers import serialize_job, serialize_job_summary, serialize_stage, serialize_task, serialize_task_summary
 
@@ -27,14 +27,14 @@ async def list_jobs(context: Context, filters: Annotated[JobFilter, Query()]) ->
 @router.get("/{job_id}")
 async def show_job(context: Context, job_id: JobRef) -> JobDetail:
     """One job with its stages, and for an operator its parameters and result."""
-    return serialize_job(await context.machine.job(job_id), context.visitor)
+    return serialize_job(await read_job(context.machine, job_id), context.visitor)
 
 
 @router.get("/{job_id}/stages")
 async def list_stages(context: Context, job_id: JobRef) -> StageList:
     """The stages of a job, with how many tasks of each have ended, and how."""
-    row = await context.machine.job(job_id)
-    return StageList(stages=[serialize_stage(stage, context.visitor) for stage in row["stages"]])
+    job = await read_job(context.machine, job_id)
+    return StageList(stages=[serialize_stage(stage, context.visitor) for stage in job.stages])
 
 
 @router.get("/{job_id}/tasks")

@@ -7,8 +7,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from ....statemachine.lifecycles import JOB, TASK
-from ...store.session import Row
 from .health import Health
+from .rows import StateCountRow
 
 HEALTH_STATUSES = ("good", "bad", "unknown")
 
@@ -24,25 +24,23 @@ class _StaticCollector(Collector):
         return self._families
 
 
-def metrics_text(health: Health, states: Iterable[Row]) -> bytes:
+def metrics_text(health: Health, states: Iterable[StateCountRow]) -> bytes:
     """The metrics of the system as text."""
     registry = CollectorRegistry()
     registry.register(_StaticCollector(_families(health, list(states))))
     return generate_latest(registry)
 
 
-def _families(health: Health, states: list[Row]) -> Iterable[GaugeMetricFamily]:
+def _families(health: Health, states: list[StateCountRow]) -> Iterable[GaugeMetricFamily]:
     for lifecycle in (JOB, TASK):
-        counts = {row["status"]: row["number"] for row in states if row["machine"] == lifecycle.name}
+        counts = {row.status: row.number for row in states if row.machine == lifecycle.name}
         known = {name: float(counts.get(name, 0)) for name in lifecycle.by_name}
         yield _family(f"coremachine_{lifecycle.name}s", f"{lifecycle.name}s by state", "status", known)
-    alive = sum(bool(row["alive"]) for row in health.workers)
+    alive = sum(row.alive for row in health.workers)
     yield GaugeMetricFamily("coremachine_workers_alive", "workers seen a short time ago", value=alive)
-    ages = {
-        row["kind"]: (row["now"] - row["oldest"]).total_seconds() if row["oldest"] else 0.0 for row in health.backlog
-    }
+    ages = {row.kind: (row.now - row.oldest).total_seconds() if row.oldest else 0.0 for row in health.backlog}
     yield _family("coremachine_oldest_message_seconds", "how long the oldest message has waited", "kind", ages)
-    due = {row["kind"]: float(row["due"]) for row in health.backlog}
+    due = {row.kind: float(row.due) for row in health.backlog}
     yield _family("coremachine_messages_due", "what could be claimed now", "kind", due)
     statuses = {status: float(health.status == status) for status in HEALTH_STATUSES}
     yield _family("coremachine_health", "1 for the verdict that holds", "verdict", statuses)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from ....statemachine.lifecycles import HEADLINES
 from ...app import AsyncCoreMachine
@@ -11,12 +12,16 @@ from ..problems import NotFoundError
 from .filters import EventFilter, JobFilter, TaskFilter
 from .paging import decode_cursor, encode_cursor
 from .response_models_status import DiagnosisResponse
+from .rows import EventRow, JobListRow, JobRow, JobStageRow, StateCountRow, TaskDetailRow, TaskRow
 from .serializers import diagnosis_events, serialize_diagnosis, serialize_event
 
 MAX_TASK_EVENTS = 1000
+T = TypeVar("T")
 
 
-async def read_jobs(machine: AsyncCoreMachine, visitor: Visitor, filters: JobFilter) -> tuple[list[Row], str | None]:
+async def read_jobs(
+    machine: AsyncCoreMachine, visitor: Visitor, filters: JobFilter
+) -> tuple[list[JobListRow], str | None]:
     """A page of jobs, newest first, and the cursor of the next."""
     at, job_id = decode_cursor(filters.after, (datetime, str)) if filters.after else (None, None)
     parameters: dict[str, object] = {
@@ -30,18 +35,24 @@ async def read_jobs(machine: AsyncCoreMachine, visitor: Visitor, filters: JobFil
         "limit": filters.limit + 1,
         "operator": visitor.is_operator,
     }
-    rows = await _fetch(machine, "web/jobs_page", parameters)
-    return _cut_page(rows, filters.limit, ("created_at", "job_id"))
+    jobs = [_job_list_row(row) for row in await _fetch(machine, "web/jobs_page", parameters)]
+    page, last = _cut_page(jobs, filters.limit)
+    return page, encode_cursor(last.created_at, last.job_id) if last else None
+
+
+async def read_job(machine: AsyncCoreMachine, job_id: str) -> JobRow:
+    """One job with its stages, by its id or an unambiguous prefix. Raises UnknownJobError."""
+    row = await machine.job(job_id)
+    stages = [JobStageRow.of(stage) for stage in row["stages"]]
+    return JobRow.of({**row, "stages": stages, "stage_rows": row["stages"]})
 
 
 async def read_events(
     machine: AsyncCoreMachine, visitor: Visitor, job_id: str, filters: EventFilter
-) -> tuple[list[Row], str | None]:
+) -> tuple[list[EventRow], str | None]:
     """A page of a job's events, oldest first, and the cursor of the next. Raises NotFoundError for an unknown task."""
     (after,) = decode_cursor(filters.after, (int,)) if filters.after else (0,)
-    task_id = None
-    if filters.task is not None:
-        task_id = (await read_task(machine, job_id, filters.task))["task_id"]
+    task_id = (await read_task(machine, job_id, filters.task)).task_id if filters.task is not None else None
     parameters = {
         "job_id": job_id,
         "after": after,
@@ -53,11 +64,12 @@ async def read_events(
         "operator": visitor.is_operator,
         "limit": filters.limit + 1,
     }
-    rows = await _fetch(machine, "web/events_page", parameters)
-    return _cut_page(rows, filters.limit, ("event_id",))
+    events = [EventRow.of(row) for row in await _fetch(machine, "web/events_page", parameters)]
+    page, last = _cut_page(events, filters.limit)
+    return page, encode_cursor(last.event_id) if last else None
 
 
-async def read_tasks(machine: AsyncCoreMachine, job_id: str, filters: TaskFilter) -> tuple[list[Row], str | None]:
+async def read_tasks(machine: AsyncCoreMachine, job_id: str, filters: TaskFilter) -> tuple[list[TaskRow], str | None]:
     """A page of a job's tasks, stage by stage, and the cursor of the next."""
     after_stage, after_index = decode_cursor(filters.after, (int, int)) if filters.after else (0, -1)
     parameters = {
@@ -68,42 +80,50 @@ async def read_tasks(machine: AsyncCoreMachine, job_id: str, filters: TaskFilter
         "after_index": after_index,
         "limit": filters.limit + 1,
     }
-    return _cut_page(await _fetch(machine, "web/tasks_page", parameters), filters.limit, ("stage", "task_index"))
+    tasks = [TaskRow.of(row) for row in await _fetch(machine, "web/tasks_page", parameters)]
+    page, last = _cut_page(tasks, filters.limit)
+    return page, encode_cursor(last.stage, last.task_index) if last else None
 
 
-async def read_task(machine: AsyncCoreMachine, job_id: str, number: int) -> Row:
+async def read_task(machine: AsyncCoreMachine, job_id: str, number: int) -> TaskDetailRow:
     """One task of a job. Raises NotFoundError."""
     rows = await _fetch(machine, "web/task_by_number", {"job_id": job_id, "number": number})
     if not rows:
         remedy = f"GET /api/jobs/{job_id[:12]}/tasks lists them"
         raise NotFoundError("task", f"job {job_id[:12]} has no task {number}", remedy)
-    return rows[0]
+    return TaskDetailRow.of(rows[0])
 
 
-async def read_task_events(machine: AsyncCoreMachine, task: Row) -> list[Row]:
+async def read_task_events(machine: AsyncCoreMachine, task: TaskRow) -> list[EventRow]:
     """What happened to a task, oldest first, at most a thousand events."""
-    where = {"task_id": task["task_id"], "limit": MAX_TASK_EVENTS}
-    return await _fetch(machine, "web/task_events", where)
+    parameters = {"task_id": task.task_id, "limit": MAX_TASK_EVENTS}
+    return [EventRow.of(row) for row in await _fetch(machine, "web/task_events", parameters)]
 
 
 async def read_why(machine: AsyncCoreMachine, visitor: Visitor, job_id: str) -> DiagnosisResponse:
     """Why a job is where it is, with its two events as the list of events has them."""
     diagnosis = await machine.why(job_id)
-    ids = [event.event_id for event in diagnosis_events(diagnosis).values() if event]
-    rows = await _fetch(machine, "web/events_by_id", {"event_ids": ids})
-    return serialize_diagnosis(diagnosis, {row["event_id"]: serialize_event(row, visitor) for row in rows})
+    ids = [event.event_id for event in diagnosis_events(diagnosis)]
+    events = [EventRow.of(row) for row in await _fetch(machine, "web/events_by_id", {"event_ids": ids})]
+    return serialize_diagnosis(diagnosis, {event.event_id: serialize_event(event, visitor) for event in events})
 
 
 async def read_now(machine: AsyncCoreMachine) -> tuple[datetime, str]:
     """The time, and the id from which a stream goes on that misses nothing written after this moment."""
-    row = (await _fetch(machine, "web/now", {}))[0]
-    return row["now"], f"{row['horizon']}-0"
+    (row,) = await _fetch(machine, "web/now", {})
+    now: datetime = row["now"]
+    return now, f"{row['horizon']}-0"
 
 
 async def read_last_event_id(machine: AsyncCoreMachine) -> int:
     """The id of the last event there is, of any job."""
-    rows = await _fetch(machine, "web/last_event_id", {})
-    return int(rows[0]["last"] or 0)
+    (row,) = await _fetch(machine, "web/last_event_id", {})
+    return int(row["last"] or 0)
+
+
+async def read_state_counts(machine: AsyncCoreMachine) -> list[StateCountRow]:
+    """How many jobs, stages, tasks and callbacks are in each state."""
+    return [StateCountRow.of(row) for row in await _fetch(machine, "web/states_of_jobs", {})]
 
 
 async def _fetch(machine: AsyncCoreMachine, name: str, parameters: Mapping[str, object]) -> list[Row]:
@@ -111,8 +131,12 @@ async def _fetch(machine: AsyncCoreMachine, name: str, parameters: Mapping[str, 
         return await session.fetch(name, parameters)
 
 
-def _cut_page(rows: list[Row], limit: int, columns: tuple[str, ...]) -> tuple[list[Row], str | None]:
-    """One row more than asked for was read, to know whether a page follows."""
+def _job_list_row(row: Row) -> JobListRow:
+    event = {**row, "created_at": row["event_at"], "stage": row["event_stage"]}
+    return JobListRow.of({**row, "last_event": EventRow.of(event) if row["event_id"] else None})
+
+
+def _cut_page(rows: list[T], limit: int) -> tuple[list[T], T | None]:
+    """The rows of a page, and its last row if another page follows: one row more than the limit was read."""
     page = rows[:limit]
-    has_more = len(rows) > limit
-    return page, encode_cursor(*(page[-1][name] for name in columns)) if has_more else None
+    return page, page[-1] if len(rows) > limit else None

@@ -1,119 +1,154 @@
 """Rows as the bodies that a visitor may see."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from ....diagrams.timeline import TimelineEvent
-from ...app.diagnose import Why
-from ...store.session import Row
+from ...app.diagnose import Holder, Why
 from ..access.policy import Visitor
 from ..access.redaction import redact_data, redact_error
-from .response_models import Event, JobDetail, JobSummary, Stage, TaskDetail, TaskSummary
-from .response_models_status import DiagnosisResponse
-
-STAGE_COLUMNS = tuple(Stage.model_fields)
-TASK_COLUMNS = tuple(name for name in TaskSummary.model_fields if name not in {"worker", "error"})
+from .response_models import Event, EventStatus, JobDetail, JobSummary, Stage, TaskDetail, TaskSummary
+from .response_models_status import DiagnosisResponse, LeaseHolder
+from .rows import EventRow, JobListRow, JobRow, JobStageRow, TaskDetailRow, TaskRow
 
 
-def serialize_event(row: Row, visitor: Visitor) -> Event:
+def serialize_event(row: EventRow, visitor: Visitor) -> Event:
     """An event."""
     return Event(
-        event_id=row["event_id"],
-        type=row["event_type"],
-        status=row["event_status"],
-        at=row["created_at"],
-        stage=row["stage"],
-        task_number=row["task_number"],
-        attempt=row.get("attempt"),
-        lease_number=row.get("lease_number"),
-        data=redact_data(row["event_data"], visitor),
+        event_id=row.event_id,
+        type=row.event_type,
+        status=cast("EventStatus", row.event_status),
+        at=row.created_at,
+        stage=row.stage,
+        task_number=row.task_number,
+        attempt=row.attempt,
+        lease_number=row.lease_number,
+        data=redact_data(row.event_data, visitor),
     )
 
 
-def serialize_job_summary(row: Row, visitor: Visitor) -> JobSummary:
+def serialize_job_summary(row: JobListRow, visitor: Visitor) -> JobSummary:
     """A job in a list, with its last event."""
-    last = {**row, "created_at": row["event_at"], "stage": row["event_stage"]}
     return JobSummary(
-        job_id=row["job_id"],
-        job_type=row["job_type"],
-        status=row["status"],
-        stage=row["stage"] or 0,
-        stage_count=row["stage_count"],
-        tasks_total=row["tasks_total"],
-        tasks_ended=row["tasks_ended"] or 0,
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        failure=_reason(row["error"]) if row["error"] else None,
-        last_event=serialize_event(last, visitor) if row["event_id"] else None,
+        job_id=row.job_id,
+        job_type=row.job_type,
+        status=row.status,
+        stage=row.stage or 0,
+        stage_count=row.stage_count,
+        tasks_total=row.tasks_total,
+        tasks_ended=row.tasks_ended or 0,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        failure=str(row.error.get("message") or "no reason was recorded") if row.error else None,
+        last_event=serialize_event(row.last_event, visitor) if row.last_event else None,
     )
 
 
-def _reason(error: Row) -> str:
-    return str(error.get("message") or "no reason was recorded")
-
-
-def serialize_stage(row: Row, visitor: Visitor) -> Stage:
+def serialize_stage(row: JobStageRow, visitor: Visitor) -> Stage:
     """A stage."""
-    values = {name: row[name] for name in STAGE_COLUMNS}
-    return Stage.model_validate({**values, "error": redact_error(row["error"], visitor)})
+    return Stage(
+        stage=row.stage,
+        name=row.name,
+        task_type=row.task_type,
+        status=row.status,
+        tasks_total=row.tasks_total,
+        tasks_completed=row.tasks_completed,
+        tasks_failed=row.tasks_failed,
+        tasks_cancelled=row.tasks_cancelled,
+        stop_reason=row.stop_reason,
+        error=redact_error(row.error, visitor),
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
 
 
-def serialize_job(row: Row, visitor: Visitor) -> JobDetail:
+def serialize_job(row: JobRow, visitor: Visitor) -> JobDetail:
     """A job with its stages. Its parameters and result are an operator's."""
-    theirs = visitor.is_operator
+    operator = visitor.is_operator
     return JobDetail(
-        job_id=row["job_id"],
-        job_type=row["job_type"],
-        status=row["status"],
-        stage_count=row["stage_count"],
-        tasks_total=row["tasks_total"],
-        submission_key=row["submission_key"] if theirs else None,
-        parameters=row["parameters"] if theirs else None,
-        result=row["result"] if theirs else None,
-        error=redact_error(row["error"], visitor),
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        stages=[serialize_stage(stage, visitor) for stage in row["stages"]],
-        hidden=[] if theirs else ["submission_key", "parameters", "result", "traceback"],
+        job_id=row.job_id,
+        job_type=row.job_type,
+        status=row.status,
+        stage_count=row.stage_count,
+        tasks_total=row.tasks_total,
+        submission_key=row.submission_key if operator else None,
+        parameters=row.parameters if operator else None,
+        result=row.result if operator else None,
+        error=redact_error(row.error, visitor),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        stages=[serialize_stage(stage, visitor) for stage in row.stages],
+        hidden=[] if operator else ["submission_key", "parameters", "result", "traceback"],
     )
 
 
-def serialize_task_summary(row: Row, visitor: Visitor) -> TaskSummary:
+def serialize_task_summary(row: TaskRow, visitor: Visitor) -> TaskSummary:
     """A task in a list."""
-    return TaskSummary(**_task(row, visitor))
-
-
-def serialize_task(row: Row, events: list[Row], visitor: Visitor) -> TaskDetail:
-    """A task with its events. What it was given and what it returned are an operator's."""
-    theirs = visitor.is_operator
-    return TaskDetail(
-        **_task(row, visitor),
-        item=row["item"] if theirs else None,
-        result=row["result"] if theirs else None,
-        events=[serialize_event(event, visitor) for event in events],
-        hidden=[] if theirs else ["item", "result", "traceback"],
+    return TaskSummary(
+        task_number=row.task_number,
+        stage=row.stage,
+        stage_name=row.stage_name,
+        task_type=row.task_type,
+        status=row.status,
+        attempt=row.attempt,
+        max_attempts=row.max_attempts,
+        rescues=row.rescues,
+        worker=row.lease_owner,
+        lease_expires_at=row.lease_expires_at,
+        due_at=row.due_at,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        error=redact_error(row.error, visitor),
     )
 
 
-def serialize_diagnosis(told: Why, events: Mapping[int, Event]) -> DiagnosisResponse:
-    """Why a job is where it is, with its events as the visitor may see them. Everybody sees the error's message."""
-    shown = {name: event and events[event.event_id] for name, event in diagnosis_events(told).items()}
-    return DiagnosisResponse.model_validate({**asdict(told), **shown})
+def serialize_task(row: TaskDetailRow, events: Sequence[EventRow], visitor: Visitor) -> TaskDetail:
+    """A task with its events. What it was given and what it returned are an operator's."""
+    operator = visitor.is_operator
+    return TaskDetail(
+        **dict(serialize_task_summary(row, visitor)),
+        item=row.item if operator else None,
+        result=row.result if operator else None,
+        events=[serialize_event(event, visitor) for event in events],
+        hidden=[] if operator else ["item", "result", "traceback"],
+    )
 
 
-def diagnosis_events(told: Why) -> dict[str, TimelineEvent | None]:
-    """The events that a verdict names, by its fields."""
-    values = {field.name: getattr(told, field.name, None) for field in fields(told)}
-    return {
-        name: cast("TimelineEvent | None", values[name])
-        for name, field in DiagnosisResponse.model_fields.items()
-        if name in values and field.annotation == Event | None
-    }
+def serialize_diagnosis(diagnosis: Why, events: Mapping[int, Event]) -> DiagnosisResponse:
+    """Why a job is where it is. `events` are its events as the visitor may see them, by id."""
+
+    def shown(event: TimelineEvent | None) -> Event | None:
+        return events[event.event_id] if event else None
+
+    return DiagnosisResponse(
+        job_id=diagnosis.job_id,
+        short_id=diagnosis.short_id,
+        job_type=diagnosis.job_type,
+        status=diagnosis.status,
+        verdict=diagnosis.verdict,
+        last_successful=shown(diagnosis.last_successful),
+        first_failure=shown(diagnosis.first_failure),
+        ended=shown(diagnosis.ended),
+        error_type=diagnosis.error_type,
+        error=diagnosis.error,
+        waits_for=list(diagnosis.waits_for),
+        held_by=[_serialize_holder(holder) for holder in diagnosis.held_by],
+        until=diagnosis.until,
+        deadline=diagnosis.deadline,
+        next_steps=list(diagnosis.next_steps),
+    )
 
 
-def _task(row: Row, visitor: Visitor) -> Row:
-    values = {name: row[name] for name in TASK_COLUMNS}
-    return {**values, "worker": row["lease_owner"], "error": redact_error(row["error"], visitor)}
+def _serialize_holder(holder: Holder) -> LeaseHolder:
+    return LeaseHolder(
+        worker=holder.worker, holds=holder.holds, lease_numbers=list(holder.lease_numbers), until=holder.until
+    )
+
+
+def diagnosis_events(diagnosis: Why) -> list[TimelineEvent]:
+    """The events that a diagnosis names."""
+    named = (diagnosis.last_successful, diagnosis.first_failure, diagnosis.ended)
+    return [event for event in named if event]

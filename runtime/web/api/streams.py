@@ -13,11 +13,11 @@ from starlette.responses import StreamingResponse
 
 from ...app import AsyncCoreMachine
 from ...app.history import EventCursor, read_events_after
-from ...store.session import Row
 from ..access.middleware import EVENT_STREAM
 from ..access.policy import Visitor
 from ..problems import InvalidRequestError
 from .queries import read_last_event_id
+from .rows import StreamedEventRow
 from .serializers import serialize_event
 
 POLL_SECONDS = 0.4
@@ -52,7 +52,7 @@ def job_stream(
         while True:
             async with machine.database.session() as session:
                 rows, cursor = await read_events_after(session, job_id, cursor)
-            yield "".join(_sse_message(row, visitor) for row in rows)
+            yield "".join(_sse_message(StreamedEventRow.of(row), visitor) for row in rows)
 
     return _stream_response(request, messages())
 
@@ -70,10 +70,10 @@ def changes_stream(request: Request, machine: AsyncCoreMachine) -> StreamingResp
     return _stream_response(request, messages())
 
 
-def _sse_message(row: Row, visitor: Visitor) -> str:
+def _sse_message(row: StreamedEventRow, visitor: Visitor) -> str:
     event = serialize_event(row, visitor)
     # JSON has no line breaks of its own, so one line of data holds it
-    return f"id: {row['transaction_id']}-{row['event_id']}\nevent: told\ndata: {event.model_dump_json()}\n\n"
+    return f"id: {row.transaction_id}-{row.event_id}\nevent: told\ndata: {event.model_dump_json()}\n\n"
 
 
 def _stream_response(request: Request, messages: AsyncIterator[str]) -> StreamingResponse:

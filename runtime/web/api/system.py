@@ -7,13 +7,13 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 
-from ...store.session import Row
 from ..problems import ERROR_RESPONSES
 from .dependencies import Context
 from .filters import MAX_TEXT_LENGTH
 from .health import MAX_AGE_SECONDS, Check, read_health
 from .lifecycle_svg import find_lifecycle, render_lifecycle
 from .metrics import metrics_text
+from .queries import read_state_counts
 from .response_models import StorableText, example
 
 router = APIRouter(tags=["state"], responses=ERROR_RESPONSES)
@@ -75,8 +75,7 @@ async def readyz(request: Request, response: Response) -> Readiness:
 async def metrics(request: Request, context: Context) -> PlainTextResponse:
     """Metrics in the format of Prometheus. A viewer's token is enough."""
     health = await read_health(context.machine, request.app.state.auditor)
-    async with context.machine.database.session() as session:
-        states: list[Row] = await session.fetch("web/states_of_jobs")
+    states = await read_state_counts(context.machine)
     return PlainTextResponse(metrics_text(health, states), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

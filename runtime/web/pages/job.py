@@ -10,18 +10,19 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from ....diagrams.draw import DrawError
 from ....statemachine.lifecycles import JOB
 from ...app.history import read_lines
-from ...store.session import Row
 from ..api.actions import cancel_job, resume_job
 from ..api.dependencies import Context, JobRef, RequestContext, TaskRef
 from ..api.filters import EmptyAsNone, EventFilter, PositiveInt, ShortText
 from ..api.lifecycle_svg import render_lifecycle
 from ..api.paging import decode_cursor, encode_cursor
-from ..api.queries import read_events, read_now, read_task, read_task_events, read_why
+from ..api.queries import read_events, read_job, read_now, read_task, read_task_events, read_why
 from ..api.response_models import Event, TaskDetail
 from ..api.response_models_status import CancelRequest
+from ..api.rows import EventRow, JobRow, JobStageRow
 from ..api.serializers import serialize_event, serialize_job, serialize_task
 from ..timeline.attempts import attempts_of
-from ..timeline.chart import ChartOptions, read_chart
+from ..timeline.chart import read_chart
+from ..timeline.chart_data import ChartView
 from .rendering import SHORT_ID_LENGTH, render_page
 from .verdict import verdict_of
 
@@ -65,18 +66,18 @@ async def job_page(
     """Is it moving, what worked last, what failed first and why, what does it wait for, and what can be done."""
     # first: what happens while the rest is read comes by the stream
     _, cursor = await read_now(context.machine)
-    job = await context.machine.job(job_id)
-    diagnosis = await read_why(context.machine, context.visitor, job["job_id"])
+    job = await read_job(context.machine, job_id)
+    diagnosis = await read_why(context.machine, context.visitor, job.job_id)
     now, _ = await read_now(context.machine)
-    options = ChartOptions(zoom=view.zoom, open_stage=view.open_stage, rows=view.rows)
-    task = await _task(context, job["job_id"], view.task) if view.task else None
+    chart_view = ChartView(now=now, zoom=view.zoom, open_stage=view.open_stage, first_row=view.rows)
+    task = await _task(context, job.job_id, view.task) if view.task else None
     events, next_page = (task.events, None) if task and view.only_task else await _list_events(context, job, view)
     return render_page(
         request,
         "job.html",
         job=serialize_job(job, context.visitor),
         verdict=verdict_of(diagnosis, job),
-        chart=await read_chart(context.machine, request.app.state.query_cache, context.visitor, job, now, options),
+        chart=await read_chart(context.machine, request.app.state.query_cache, context.visitor, job, chart_view),
         events=events,
         stage_summaries={} if view.filtered else _stage_summaries(job),
         error_event_id=_error_event_id(events, diagnosis.first_failure),
@@ -84,7 +85,7 @@ async def job_page(
         view=view,
         now=now,
         cursor=cursor,
-        lifecycle_svg=await _lifecycle_svg(context, job["status"]),
+        lifecycle_svg=await _lifecycle_svg(context, job.status),
         task=task,
         attempts=attempts_of(task.events) if task else [],
     )
@@ -122,27 +123,28 @@ async def _task(context: RequestContext, job_id: str, number: int) -> TaskDetail
     return serialize_task(row, await read_task_events(context.machine, row), context.visitor)
 
 
-async def _list_events(context: RequestContext, job: Row, view: JobView) -> tuple[list[Event], str | None]:
+async def _list_events(context: RequestContext, job: JobRow, view: JobView) -> tuple[list[Event], str | None]:
     """The events that are listed: those that match, or else the lines of the timeline."""
     if view.filtered:
-        rows, next_page = await read_events(context.machine, context.visitor, job["job_id"], view)
+        rows, next_page = await read_events(context.machine, context.visitor, job.job_id, view)
         return [serialize_event(row, context.visitor) for row in rows], next_page
     after = cast("int", decode_cursor(view.after, (int,))[0]) if view.after else 0
     async with context.machine.database.session() as session:
         rows = await read_lines(
-            session, job["job_id"], job["stages"], _summarized_stages(job), after=after, limit=PAGE_SIZE + 1
+            session, job.job_id, job.stage_rows, _summarized_stages(job), after=after, limit=PAGE_SIZE + 1
         )
-    more = encode_cursor(rows[PAGE_SIZE - 1]["event_id"]) if len(rows) > PAGE_SIZE else None
-    return [serialize_event(row, context.visitor) for row in rows[:PAGE_SIZE]], more
+    events = [serialize_event(EventRow.of(row), context.visitor) for row in rows[:PAGE_SIZE]]
+    return events, encode_cursor(events[-1].event_id) if len(rows) > PAGE_SIZE else None
 
 
-def _summarized_stages(job: Row) -> list[int]:
+def _summarized_stages(job: JobRow) -> list[int]:
     """The stages whose tasks are counted instead of listed: each costs two lines."""
-    return [stage["stage"] for stage in job["stages"] if stage["tasks_total"] > SUMMARY_THRESHOLD]
+    return [stage.stage for stage in job.stages if stage.tasks_total > SUMMARY_THRESHOLD]
 
 
-def _stage_summaries(job: Row) -> dict[int, Row]:
-    return {stage["stage"]: stage for stage in job["stages"] if stage["stage"] in _summarized_stages(job)}
+def _stage_summaries(job: JobRow) -> dict[int, JobStageRow]:
+    summarized = _summarized_stages(job)
+    return {stage.stage: stage for stage in job.stages if stage.stage in summarized}
 
 
 def _error_event_id(events: list[Event], failure: Event | None) -> int | None:

@@ -7,11 +7,11 @@ from starlette.responses import HTMLResponse
 
 from ....diagrams.draw import DrawError
 from ....statemachine.lifecycles import JOB, LIFECYCLES
-from ...store.session import Row
 from ..api.dependencies import Context, RequestContext
 from ..api.filters import MAX_TEXT_LENGTH
 from ..api.health import MAX_AGE_SECONDS, read_health
 from ..api.lifecycle_svg import find_lifecycle, lifecycles_by_name, render_lifecycle
+from ..api.queries import read_state_counts
 from .rendering import render_page
 
 router = APIRouter(include_in_schema=False)
@@ -58,11 +58,9 @@ async def lifecycle_page(
 async def health_page(request: Request, context: Context) -> HTMLResponse:
     """Workers with their leases, messages that wait, and what the audit found; green only where it was looked at."""
     health = await read_health(context.machine, request.app.state.auditor)
-    leases = {row["worker"]: row for row in health.leases}
+    leases = {lease.worker: lease for lease in health.leases}
     return render_page(request, "health.html", health=health, leases=leases, max_age=MAX_AGE_SECONDS)
 
 
 async def _counts(context: RequestContext, name: str) -> dict[str, int]:
-    async with context.machine.database.session() as session:
-        rows: list[Row] = await session.fetch("web/states_of_jobs")
-    return {row["status"]: int(row["number"]) for row in rows if row["machine"] == name}
+    return {row.status: int(row.number) for row in await read_state_counts(context.machine) if row.machine == name}

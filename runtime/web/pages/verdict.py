@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from ....statemachine.lifecycles import JOB
 from ...flow.resume import planned
 from ...store.rows import StageRow
-from ...store.session import Row
 from ..api.response_models import Event
 from ..api.response_models_status import DiagnosisResponse
+from ..api.rows import JobRow, JobStageRow
 from ..timeline.event_display import event_error
 from ..timeline.formatting import elapsed, format_number, pluralize
 
@@ -40,9 +40,9 @@ TONES = {
 }
 
 
-def verdict_of(why: DiagnosisResponse, job: Row) -> Verdict:
-    """The card of a job, with its stages in `job["stages"]`."""
-    state = JOB.by_name[job["status"]]
+def verdict_of(why: DiagnosisResponse, job: JobRow) -> Verdict:
+    """The card of a job."""
+    state = JOB.by_name[job.status]
     failure = why.first_failure
     error = event_error(failure.data) if failure else None
     task_failure = failure if failure and failure.task_number and why.verdict == "failed" else None
@@ -58,31 +58,31 @@ def verdict_of(why: DiagnosisResponse, job: Row) -> Verdict:
     )
 
 
-def _sentence(why: DiagnosisResponse, job: Row) -> str:
-    stages: Sequence[Row] = job["stages"]
+def _sentence(why: DiagnosisResponse, job: JobRow) -> str:
+    stages = job.stages
     match why.verdict:
         case "failed":
             return f"Failed{_failed_stage(why.first_failure, stages)}"
         case "completed":
-            tasks, count = pluralize(job["tasks_total"], "task"), pluralize(len(stages), "stage")
+            tasks, count = pluralize(job.tasks_total, "task"), pluralize(len(stages), "stage")
             return f"Completed in {_elapsed(job)}: {tasks} in {count}"
         case "cancelled":
-            return f"Cancelled after {_elapsed(job)}" if job["started_at"] else "Cancelled before it started"
+            return f"Cancelled after {_elapsed(job)}" if job.started_at else "Cancelled before it started"
         case _:
             return f"{why.verdict.capitalize()}{_progress(stages)}"
 
 
-def _elapsed(job: Row) -> str:
+def _elapsed(job: JobRow) -> str:
     """From its start to its end, as the list of jobs and the terminal have it."""
-    return elapsed(job["started_at"], job["finished_at"], job["finished_at"])
+    return elapsed(job.started_at, job.finished_at)
 
 
-def _failed_stage(failure: Event | None, stages: Sequence[Row]) -> str:
+def _failed_stage(failure: Event | None, stages: Sequence[JobStageRow]) -> str:
     """In which stage."""
     if failure is None or failure.stage is None:
         return " before a stage was opened"
-    stage = next((one for one in stages if one["stage"] == failure.stage), None)
-    return f" in stage {failure.stage} of {len(stages)}{', ' + stage['name'] if stage else ''}"
+    stage = next((one for one in stages if one.stage == failure.stage), None)
+    return f" in stage {failure.stage} of {len(stages)}{', ' + stage.name if stage else ''}"
 
 
 def _attempt_text(failure: Event) -> str:
@@ -90,17 +90,16 @@ def _attempt_text(failure: Event) -> str:
     return f", attempt {failure.data.get('attempt')} of {attempts}" if attempts else ""
 
 
-def _progress(stages: Sequence[Row]) -> str:
-    opened = [stage for stage in stages if stage["started_at"] is not None]
+def _progress(stages: Sequence[JobStageRow]) -> str:
+    opened = [stage for stage in stages if stage.started_at is not None]
     if not opened:
         return f": the first of {pluralize(len(stages), 'stage')} is not open yet"
     stage = opened[-1]
-    ended = stage["tasks_completed"] + stage["tasks_failed"] + stage["tasks_cancelled"]
-    of = pluralize(stage["tasks_total"], "task")
-    return f": stage {stage['stage']} of {len(stages)}, {stage['name']}, {format_number(ended)} of {of} ended"
+    of = pluralize(stage.tasks_total, "task")
+    return f": stage {stage.stage} of {len(stages)}, {stage.name}, {format_number(stage.tasks_ended)} of {of} ended"
 
 
-def _resume_text(job: Row) -> str:
-    plan = planned(job["job_id"], job["status"], [StageRow.of(row) for row in job["stages"]])
+def _resume_text(job: JobRow) -> str:
+    plan = planned(job.job_id, job.status, [StageRow.of(row) for row in job.stage_rows])
     tasks = f"run {pluralize(plan.tasks_again, 'task')} again and " if plan.tasks_again else ""
     return f"{tasks}go on from stage {plan.from_stage}" if plan.from_stage else f"{tasks}finalize the job"

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from ....statemachine.lifecycles import TASK
-from ...store.session import Row
+from .rows import ChartEventRow, ChartTaskRow
 
 BarKind = Literal["queued", "running", "waiting"]
 TRANSITION_BY_EVENT = {transition.event.type: transition for transition in TASK.transitions}
@@ -54,38 +54,38 @@ class TaskHistory:
     markers: list[Marker] = field(default_factory=list[Marker])
 
 
-def task_history(task: Row, events: Sequence[Row]) -> TaskHistory:
+def task_history(task: ChartTaskRow, events: Sequence[ChartEventRow]) -> TaskHistory:
     """The life of a task from its row and its events, oldest first; without events, from the row's own times."""
     history = TaskHistory()
     kind: BarKind | None = "queued"
-    begin, attempt = task["created_at"], 1
+    begin, attempt = task.created_at, 1
     for event in events or _events_from_row(task):
-        transition = TRANSITION_BY_EVENT.get(event["event_type"])
+        transition = TRANSITION_BY_EVENT.get(event.event_type)
         if transition is None:
             continue
         if kind is not None:
             history.bars.append(_finished_bar(kind, begin, attempt, event))
-        if transition.target != RUNNING_STATE and event["event_status"] != "info":
+        if transition.target != RUNNING_STATE and event.event_status != "info":
             history.markers.append(
                 Marker(
-                    at=event["created_at"],
-                    status=event["event_status"],
-                    text=event["event_type"],
-                    event_id=event["event_id"],
+                    at=event.created_at,
+                    status=event.event_status,
+                    text=event.event_type,
+                    event_id=event.event_id,
                 )
             )
-        kind, begin = bar_kind_after(transition.trigger, transition.target), event["created_at"]
-        attempt = event["attempt"] + 1 if transition.trigger == RETRY_TRIGGER else event["attempt"]
+        kind, begin = bar_kind_after(transition.trigger, transition.target), event.created_at
+        attempt = event.attempt + 1 if transition.trigger == RETRY_TRIGGER else event.attempt
     if kind is not None:
-        held = task["lease_owner"] if kind == "running" else None
-        history.bars.append(Bar(kind=kind, begin=begin, end=None, attempt=task["attempt"], worker=held))
+        held = task.lease_owner if kind == "running" else None
+        history.bars.append(Bar(kind=kind, begin=begin, end=None, attempt=task.attempt, worker=held))
     return history
 
 
-def needs_events(task: Row) -> bool:
+def needs_events(task: ChartTaskRow) -> bool:
     """Whether more happened to a task than one start and one end, which its row tells of itself."""
-    again = task["started_at"] is not None and task["due_at"] is not None
-    return bool(again or task["lease_number"] > 1 or task["attempt"] > 1 or task["rescues"])
+    again = task.started_at is not None and task.due_at is not None
+    return bool(again or task.lease_number > 1 or task.attempt > 1 or task.rescues)
 
 
 def bar_kind_after(trigger: str, target: str) -> BarKind | None:
@@ -97,18 +97,29 @@ def bar_kind_after(trigger: str, target: str) -> BarKind | None:
     return "waiting" if trigger == RETRY_TRIGGER else "queued"
 
 
-def _finished_bar(kind: BarKind, begin: datetime, attempt: int, event: Row) -> Bar:
+def _finished_bar(kind: BarKind, begin: datetime, attempt: int, event: ChartEventRow) -> Bar:
     """The bar that an event ends."""
-    at, run = event["created_at"], kind == "running"
-    worker, status = (event["worker"], event["event_status"]) if run else (None, "")
+    at, run = event.created_at, kind == "running"
+    worker, status = (event.worker, event.event_status) if run else (None, "")
     return Bar(kind=kind, begin=begin, end=at, attempt=attempt, worker=worker, status=status)
 
 
-def _events_from_row(task: Row) -> Iterable[Row]:
+def _events_from_row(task: ChartTaskRow) -> Iterable[ChartEventRow]:
     """The events that a task's own times stand for."""
-    known = {"event_id": None, "attempt": task["attempt"], "worker": task["lease_owner"]}
-    if task["started_at"] is not None:
-        yield {**known, "event_type": START_EVENT, "event_status": "success", "created_at": task["started_at"]}
-    if task["finished_at"] is not None:
-        end = END_EVENTS[task["status"]]
-        yield {**known, "event_type": end.type, "event_status": end.status, "created_at": task["finished_at"]}
+    if task.started_at is not None:
+        yield _implied_event(task, START_EVENT, "success", task.started_at)
+    if task.finished_at is not None:
+        end = END_EVENTS[task.status]
+        yield _implied_event(task, end.type, end.status, task.finished_at)
+
+
+def _implied_event(task: ChartTaskRow, event_type: str, status: str, at: datetime) -> ChartEventRow:
+    return ChartEventRow(
+        task_id=task.task_id,
+        event_id=None,
+        event_type=event_type,
+        event_status=status,
+        created_at=at,
+        attempt=task.attempt,
+        worker=task.lease_owner,
+    )

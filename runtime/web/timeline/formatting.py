@@ -24,9 +24,10 @@ def duration(length: timedelta | None) -> str:
     return f"{whole // DAY} d {whole % DAY // HOUR} h"
 
 
-def elapsed(begin: datetime | None, end: datetime | None, now: datetime) -> str:
-    """How long it took, or has taken so far."""
-    return "–" if begin is None else duration((end or now) - begin)
+def elapsed(begin: datetime | None, end: datetime | None, now: datetime | None = None) -> str:
+    """How long it took, or has taken until `now`."""
+    until = end or now
+    return "–" if begin is None or until is None else duration(until - begin)
 
 
 def format_number(number: int) -> str:

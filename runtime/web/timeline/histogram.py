@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from ...store.session import Row
 from .bars import TRANSITION_BY_EVENT, bar_kind_after
 from .event_display import tone
+from .rows import TaskCountRow
 
 BUCKETS = 120
 END_KIND_BY_TONE = {"good": "done", "bad": "failed", "warn": "cancelled"}
@@ -26,7 +26,7 @@ class Bucket:
     failures: int
 
 
-def build_histogram(counts: Sequence[Row], total: int, first_bucket: int, current_bucket: int) -> list[Bucket]:
+def build_histogram(counts: Sequence[TaskCountRow], total: int, first_bucket: int, current_bucket: int) -> list[Bucket]:
     """The slices from the number of the `total` tasks that began something in one and ended it in another.
 
     `opened` is the slice in which the tasks were made, and `current` the one that is now: nothing is known beyond it.
@@ -48,17 +48,17 @@ def build_histogram(counts: Sequence[Row], total: int, first_bucket: int, curren
     return buckets
 
 
-def _changes(row: Row) -> Iterator[tuple[str, int, int]]:
+def _changes(row: TaskCountRow) -> Iterator[tuple[str, int, int]]:
     """In which slice how many tasks came into a condition, or left it."""
-    began, ended, tasks = row["began"], row["ended"], row["tasks"]
-    kind = "running" if row["event_type"] is None else _kind_after_event(row["event_type"])
+    began, ended, tasks = row.began, row.ended, row.tasks
+    kind = "running" if row.event_type is None else _kind_after_event(row.event_type)
     if kind != "queued" and began is not None:
         yield kind, began, tasks
         if ended is not None:
             yield kind, ended, -tasks
     # the row of a task that started once tells its end as well
-    if row["event_type"] is None and ended is not None:
-        yield END_KIND_BY_TONE[tone(row["status"])], ended, tasks
+    if row.event_type is None and row.status is not None and ended is not None:
+        yield END_KIND_BY_TONE[tone(row.status)], ended, tasks
 
 
 def _kind_after_event(event_type: str) -> str:

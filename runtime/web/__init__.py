@@ -1,4 +1,4 @@
-"""The pages and the HTTP interface. Needs the extra `web`."""
+"""The web pages and the HTTP API. Needs the extra `web`."""
 
 from .access.policy import Access
 from .site import create_site

@@ -1,4 +1,4 @@
-"""What an error looks like from outside: what happened, where, and what to do."""
+"""Errors as the HTTP API reports them: what happened, where, and what to do."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ..errors import DatabaseUnreachableError, SchemaError, UnknownJobError, Unk
 
 
 class Problem(BaseModel):
-    """An error: what happened, where, and what to do. `parameters` names each that is wrong, with what is."""
+    """An error: what happened, where, and what to do. `parameters` has a message for each invalid parameter."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -30,8 +30,8 @@ class Problem(BaseModel):
     parameters: dict[str, str] = {}
 
 
-class InvalidRequestError(OperationError):
-    """Something in the request cannot be. Carries `where` and `remedy`."""
+class RequestError(OperationError):
+    """The request cannot be answered. Carries `where` and `remedy`."""
 
     def __init__(self, where: str, what: str, remedy: str) -> None:
         self.where = where
@@ -39,48 +39,46 @@ class InvalidRequestError(OperationError):
         super().__init__(what)
 
 
-class NotFoundError(OperationError):
-    """What was asked for does not exist. Carries `where` and `remedy`."""
+class InvalidRequestError(RequestError):
+    """Part of the request is invalid."""
 
-    def __init__(self, where: str, what: str, remedy: str) -> None:
-        self.where = where
-        self.remedy = remedy
-        super().__init__(what)
+
+class NotFoundError(RequestError):
+    """The requested object does not exist."""
 
 
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": words}
-    for status, words in {
-        400: "the request cannot be read",
-        401: "no token, or none that is known",
-        403: "a viewer may not do this",
-        404: "it does not exist",
-        409: "the job is in another state, or the id is ambiguous",
+    status: {"model": Problem, "description": description}
+    for status, description in {
+        400: "the request is malformed",
+        401: "missing or unknown token",
+        403: "only an operator may do this",
+        404: "not found",
+        409: "the job's state does not allow this, or the id is ambiguous",
         413: "the body is too large",
-        421: "another host was asked for",
-        422: "a parameter is wrong; each is named",
-        503: "the database, or what draws, cannot be reached",
+        421: "unknown host name",
+        422: "invalid parameters; each is named",
+        503: "the database or Graphviz is not available",
     }.items()
 }
 
 
 def problem_response(status: int, problem: Problem) -> Response:
-    """An error as JSON."""
+    """An error as a JSON response."""
     return JSONResponse(problem.model_dump(), status_code=status)
 
 
 def describe_error(error: Exception) -> tuple[int, Problem]:
-    """The status of one of our errors, and what is said of it."""
+    """The HTTP status and the problem for an error of CoreMachine."""
     if isinstance(error, InvalidRequestError | NotFoundError | ParameterError | UnknownTypeError | UnknownJobError):
         return _describe_request_error(error)
     what = str(error)
     if isinstance(error, IllegalMoveError):
-        remedy = f"legal from {error.state}: {', '.join(error.legal) or 'nothing'}"
-        return 409, Problem(what=what, where="status", remedy=remedy)
+        return 409, Problem(what=what, where="status", remedy=_allowed_actions(error))
     if isinstance(error, GapRefusedError | LostRaceError):
-        return 409, Problem(what=what, where="status", remedy="look at the job again, then repeat")
+        return 409, Problem(what=what, where="status", remedy="reload the job, then try again")
     if isinstance(error, DatabaseUnreachableError | SchemaError | DrawError):
-        return 503, Problem(what=what, where="the server", remedy="see the message; GET /readyz tells more")
+        return 503, Problem(what=what, where="the server", remedy="see the message, and GET /readyz")
     return 400, Problem(what=what, where="the request", remedy="see the message")
 
 
@@ -88,17 +86,23 @@ def _describe_request_error(error: OperationError) -> tuple[int, Problem]:
     what = str(error)
     match error:
         case ParameterError():
-            remedy = f"give what {error.job} takes"
+            remedy = f"send the parameters that {error.job} declares"
             return 422, Problem(what=what, where="parameters", remedy=remedy, parameters=error.problems)
         case InvalidRequestError():
             return 422, Problem(what=what, where=error.where, remedy=error.remedy, parameters={error.where: what})
         case UnknownTypeError():
-            remedy = "start the server with the --app that declares it"
+            remedy = "start the server with the --app that declares this job type"
             return 422, Problem(what=what, where="job_type", remedy=remedy, parameters={"job_type": what})
         case NotFoundError():
             return 404, Problem(what=what, where=error.where, remedy=error.remedy)
         case UnknownJobError() if error.matches:
-            return 409, Problem(what=what, where="job_id", remedy="give more of the id")
+            return 409, Problem(what=what, where="job_id", remedy="send more characters of the id")
         case _:
             where = getattr(error, "job_id", "")
             return 404, Problem(what=f"no job has the id {where}", where="job_id", remedy="GET /api/jobs lists them")
+
+
+def _allowed_actions(error: IllegalMoveError) -> str:
+    if not error.legal:
+        return f"this {error.machine} is {error.state}; there is nothing to {error.trigger}"
+    return f"a {error.machine} that is {error.state} allows: {', '.join(error.legal)}"

@@ -1,4 +1,4 @@
-"""Serving the site with uvicorn, until told to stop."""
+"""Serves the site with uvicorn until it is stopped."""
 
 import asyncio
 import signal
@@ -17,17 +17,17 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class AddressError(OperationError):
-    """The address cannot be listened on. Carries `host`, `port` and `reason`."""
+    """The server cannot listen on the address. Carries `host`, `port` and `reason`."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:
         self.host = host
         self.port = port
         self.reason = reason
-        super().__init__(f"cannot listen on {host}:{port}: {reason}; choose another with --host and --port")
+        super().__init__(f"cannot listen on {host}:{port}: {reason}; choose another address with --host and --port")
 
 
 class SiteServer(uvicorn.Server):
-    """A server of the site, which lets go of its streams when it is told to stop."""
+    """An HTTP server for the site that ends its event streams when it stops."""
 
     def __init__(self, site: FastAPI) -> None:
         self._site = site
@@ -38,7 +38,7 @@ class SiteServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 lifespan="on",
-                # who speaks for whom is for the gate to decide
+                # AccessMiddleware decides which proxies are trusted
                 proxy_headers=False,
                 server_header=False,
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
@@ -46,22 +46,22 @@ class SiteServer(uvicorn.Server):
         )
 
     def stop(self) -> None:
-        """End gracefully: streams at once, requests when they are answered."""
+        """Shut down gracefully: streams end at once, other requests are completed."""
         self._site.state.closing.set()
         self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Hear SIGINT and SIGTERM for as long as the block, and leave what follows to whoever serves.
+        """Handle SIGINT and SIGTERM while the block runs.
 
-        uvicorn's own would raise them anew, and so end the process before its database connections are closed.
+        uvicorn's own version raises them again, which ends the process before the database connections are closed.
         """
         loop = asyncio.get_running_loop()
         try:
             for number in SIGNALS:
                 loop.add_signal_handler(number, self._on_signal, number)
         except (NotImplementedError, RuntimeError, ValueError):
-            # not the main thread, or Windows: whoever started the server stops it
+            # not the main thread, or Windows: the caller stops the server
             yield
             return
         try:
@@ -76,9 +76,10 @@ class SiteServer(uvicorn.Server):
 
 
 async def serve(site: FastAPI, host: str, port: int, ready: Callable[[str, SiteServer], None]) -> Sequence[int]:
-    """Serve `site` until SIGINT, SIGTERM or `Serving.stop`, and return the signals heard. `ready` is told the URL.
+    """Serve `site` until SIGINT, SIGTERM or `SiteServer.stop`, and return the signals received.
 
-    Port 0 is any that is free. Raises OpenAddressError for an address at which anyone could ask, and AddressError.
+    `ready` is called with the URL and the server. Port 0 picks a free port. Raises AddressError, and OpenAddressError
+    for an address other than loopback without authentication.
     """
     access: Access = site.state.access
     access.check_address(host)
@@ -95,7 +96,7 @@ async def serve(site: FastAPI, host: str, port: int, ready: Callable[[str, SiteS
 
 
 async def _until_started(server: uvicorn.Server) -> None:
-    while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
 
 

@@ -1,4 +1,4 @@
-"""The site: one ASGI application, on its own or mounted in another."""
+"""The site: an ASGI application that runs alone or mounted in another application."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -17,18 +17,18 @@ from .pages.error_pages import install_error_handlers
 from .timeline.query_cache import StageQueryCache
 
 DESCRIPTION = """\
-Jobs of CoreMachine: submit them, watch them, and find out why they are where they are.
+Submit CoreMachine jobs, watch them, and find out what they are waiting for.
 
-Every error says what happened, where, and what to do. Lists are paged by cursor: `next` goes into `after`.
+Every error says what happened, where, and what to do. Lists have cursors: pass `next` as `after` to get the next page.
 """
 
 
 def create_site(machine: AsyncCoreMachine, access: Access | None = None) -> FastAPI:
-    """The pages and the HTTP interface of `machine`, as an ASGI application.
+    """Create the web pages and the HTTP API of `machine`, as an ASGI application.
 
-    Served on its own it opens `machine` where nobody has, and closes it in the end. Mounted in another application,
-    open `machine` in the lifespan of that one. Without `access` it is what the settings of `machine` say; with neither
-    tokens nor trusted proxies only requests from this machine are answered. Raises AccessError.
+    Served alone, it opens `machine` unless it is open, and then closes it at the end. If you mount it in another
+    application, open `machine` in that application's lifespan. `access` defaults to the settings of `machine`. Without
+    tokens and trusted proxies, only requests from this machine are allowed. Raises AccessError.
     """
     policy = Access.of(machine.settings) if access is None else access
 

@@ -39,7 +39,7 @@ async def test_a_job_is_watched_from_submission_to_its_failure_and_after_a_resum
     await expect(row).to_contain_text("processing")
     await row.get_by_role("link").click()
     card = page.locator("#verdict")
-    await expect(card).to_contain_text("Running: stage 2 of 3, shade, 0 of 5 tasks ended")
+    await expect(card).to_contain_text("Running: stage 2 of 3, shade, 0 of 5 tasks finished")
     await expect(page.locator("#lane-2 .bars .running").first).to_be_visible()
     marker = await page.evaluate("window.loadedOnce = 'yes'")
     world.gate.set()
@@ -63,7 +63,7 @@ async def test_a_job_is_watched_from_submission_to_its_failure_and_after_a_resum
     # and on
     world.failing = set()
     await card.get_by_text("Resume…").click()
-    await expect(card).to_contain_text("This would run 1 task again and go on from stage shade")
+    await expect(card).to_contain_text("This will run 1 task again and continue from stage shade")
     await card.get_by_role("button", name="Resume now").click()
     await expect(card).to_contain_text("Completed in")
     (resumed,) = [
@@ -98,7 +98,7 @@ async def test_the_filters_are_in_the_address_and_hold_when_it_is_opened_again(
     everything = await events.locator(".event").count()
     await events.get_by_label("Status").select_option("failure")
     await events.get_by_role("button", name="Filter").click()
-    await expect(events.get_by_role("heading", name="Events that match")).to_be_visible()
+    await expect(events.get_by_role("heading", name="Matching events")).to_be_visible()
     failures = await events.locator(".event").count()
     assert 0 < failures < everything
     await expect(page).to_have_url(re.compile("status=failure"))
@@ -147,7 +147,7 @@ async def test_the_keys_lead_to_the_failure_the_last_success_and_the_search(
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
     await page.get_by_role("button", name="? keys").click()
-    await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("these keys")
+    await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("show these keys")
     await page.keyboard.press("Escape")
     await page.locator("#t4").focus()
     await page.keyboard.press("Enter")
@@ -219,7 +219,7 @@ async def test_the_state_of_a_job_is_lit_in_its_lifecycle_and_leads_to_the_jobs_
 ) -> None:
     job_id = await failed_job(machine, "lit")
     await page.goto(f"/jobs/{job_id}")
-    await page.get_by_text("Show where it is").click()
+    await page.get_by_text("Show the diagram").click()
     await expect(page.locator("#lifecycle .node.highlight")).to_contain_text("failed")
     await page.get_by_role("link", name="job, failed").click()
     await expect(page.locator(".lifecycle .node.highlight")).to_have_count(1)
@@ -231,7 +231,7 @@ async def test_the_state_of_a_job_is_lit_in_its_lifecycle_and_leads_to_the_jobs_
 
 async def test_health_is_green_only_once_it_was_looked_at(page: Page, machine: AsyncCoreMachine) -> None:
     await page.goto("/health")
-    await expect(page.locator("#health")).to_contain_text("Green only where each check is younger than 60 s")
-    await expect(page.locator("tr", has_text="workers").first).to_contain_text("1 alive")
+    await expect(page.locator("#health")).to_contain_text("Healthy means that every check passed in the last 60 s")
+    await expect(page.locator("tr", has_text="workers").first).to_contain_text("1 online")
     await expect(page.locator("tr", has_text="audit").first).to_contain_text("checks,")
     assert machine.is_open

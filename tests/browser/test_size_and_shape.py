@@ -42,7 +42,7 @@ async def test_f34_a_job_of_ten_thousand_tasks_is_summed_up_and_opened_page_by_p
     await expect(page.locator("#lane-2 .row", has_text="slowest").first).to_be_visible()
     await page.get_by_role("link", name="all 10\u202f000 tasks").click()
     await expect(page.locator("#lane-2 .row")).to_have_count(50)
-    await page.get_by_role("link", name="Further tasks").click()
+    await page.get_by_role("link", name="More tasks").click()
     await expect(page.locator("#t52")).to_be_visible()
     await expect(page.locator("#t51")).to_have_count(0)
     await page.reload()
@@ -92,7 +92,7 @@ async def test_on_a_phone_each_value_of_health_has_its_heading(browser: Browser,
     seen = page.locator("tr", has_text="outbox age").locator("td").nth(1)
     heading = await seen.evaluate("cell => getComputedStyle(cell, '::before').content")
     await context.close()
-    assert heading == '"What was seen"'
+    assert heading == '"Result"'
 
 
 async def test_on_a_phone_the_times_of_the_axis_do_not_meet(browser: Browser, site_url: str) -> None:

@@ -48,7 +48,7 @@ async def test_a_viewer_may_look_and_an_operator_may_act(
             await page.goto(f"/jobs/{job.id}?task=3")
             await expect(page).to_have_url(re.compile("/login"))
             await log_in(page, "a guess that is long enough")
-            await expect(page.get_by_role("alert")).to_contain_text("not known")
+            await expect(page.get_by_role("alert")).to_contain_text("Unknown token")
             await log_in(page, VIEWER)
             await expect(page).to_have_url(re.compile(f"/jobs/{job.id}.task=3"))
             await expect(page.locator("#verdict")).to_contain_text("Failed in stage 2")

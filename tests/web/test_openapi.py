@@ -100,10 +100,19 @@ async def test_every_operation_is_described_with_an_example_of_each_body(url: st
         if (
             name in document["components"]["schemas"]
             and "properties" in body
-            and name.endswith(("Page", "Detail", "Body"))
+            and name.endswith(("Page", "Detail", "Request", "Response"))
         ):
             assert body.get("description"), name
-    for name in ("Asked", "Submitted", "JobPage", "JobDetail", "TaskDetail", "EventPage", "WhyBody", "Problem"):
+    for name in (
+        "SubmitRequest",
+        "SubmitResponse",
+        "JobPage",
+        "JobDetail",
+        "TaskDetail",
+        "EventPage",
+        "DiagnosisResponse",
+        "Problem",
+    ):
         assert document["components"]["schemas"][name]["example"], name
 
 

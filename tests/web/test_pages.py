@@ -137,9 +137,9 @@ async def test_health_names_leases_the_age_of_the_outbox_and_dead_letters(open_a
     async with client(create_site(app)) as web:
         checks = {check["name"]: check for check in (await web.get("/api/health")).json()["checks"]}
     assert {"workers", "leases", "outbox age", "dead letters", "reconcilers", "audit"} == set(checks)
-    assert checks["dead letters"]["words"] == "none of a job in seven days"
+    assert checks["dead letters"]["words"] == "none in the last seven days"
     page = await html(app, "/health")
-    assert 'data-label="What was seen"' in page
+    assert 'data-label="Result"' in page
 
 
 async def test_a_state_in_which_nothing_is_has_a_nought_beside_it(open_app: OpenApp) -> None:

@@ -1,1 +1,1 @@
-"""Who may use the site, and what a viewer does not see."""
+"""Authentication, roles, and what a viewer may see."""

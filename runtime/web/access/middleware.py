@@ -1,9 +1,10 @@
-"""The gate before every route: who asks, from where, how much they send, and what a browser may do with the answer."""
+"""Checks every request before its route: host, user, origin and body size. Adds security headers to every response."""
 
 from http.cookies import CookieError, SimpleCookie
 from traceback import format_exc
 from urllib.parse import quote, urlsplit
 
+import psycopg
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -15,6 +16,7 @@ from .policy import Access, Visitor, is_loopback
 
 log = structlog.get_logger("coremachine.web")
 BODY_LIMIT_BYTES = 1_000_000
+BODY_TOO_LARGE = f"the body is larger than {BODY_LIMIT_BYTES:,} bytes"
 EVENT_STREAM = "text/event-stream"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PUBLIC_PATHS = ("/login", "/static/", "/healthz", "/readyz")
@@ -25,7 +27,7 @@ CONTENT_SECURITY_POLICY = (
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
-    # not no-referrer: browsers then hide the origin of a form as well, by which we know our own
+    # not no-referrer: then browsers send no Origin with forms, and the cross-site check needs it
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -33,34 +35,34 @@ SECURITY_HEADERS = {
 
 
 class BodyTooLargeError(HTTPException):
-    """More was sent than is taken."""
+    """The request body exceeds the limit."""
 
     def __init__(self) -> None:
-        super().__init__(413, f"a body of more than {BODY_LIMIT_BYTES:,} bytes")
+        super().__init__(413, BODY_TOO_LARGE)
 
 
 class AccessMiddleware:
-    """Lets through what may pass, with `visitor` in its state, and answers the rest."""
+    """Passes allowed requests on, with `visitor` in their state, and rejects the others."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or let it through."""
+        """Pass a request on, or reject it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         head = _is_head(scope)
         sender = ResponseSender(send, head=head)
-        # what is asked of a page by HEAD is all of it but the body, which is held back
+        # HEAD runs as GET; the sender drops the body
         scope = {**scope, "method": "GET"} if head else scope
         rejection = self._reject(scope)
         try:
             await (rejection or self._app)(scope, RequestReceiver(receive), sender)
         except Exception as error:
-            # as text: a traceback with its local variables would put parameters and secrets into the log
-            log.error("a request could not be answered", path=scope["path"], traceback=format_exc())  # noqa: TRY400
+            # as text: structlog's traceback has local variables, and with them parameters and secrets
+            log.error("request failed", path=scope["path"], traceback=format_exc())  # noqa: TRY400
             if sender.started:
                 raise
             await _internal_error(error)(scope, receive, sender)
@@ -76,7 +78,7 @@ class AccessMiddleware:
         visitor = self._access.visitor(peer, headers, _cookies(headers))
         scope.setdefault("state", {})["visitor"] = visitor
         if scope["method"] not in SAFE_METHODS and _is_cross_site(headers) and (visitor is None or visitor.ambient):
-            return _error_response(403, "another site has sent this", "send it from these pages, or with a token")
+            return _error_response(403, "the request came from another site", "use these pages, or send a token")
         if any(path.startswith(public) for public in PUBLIC_PATHS):
             return None
         if visitor is None:
@@ -84,29 +86,29 @@ class AccessMiddleware:
         return _forbidden(scope, path, visitor)
 
     def _wrong_host(self, headers: Headers) -> Response | None:
-        """Against DNS rebinding: another site's name may be made to point here."""
+        """Reject unknown host names, against DNS rebinding: another site's name may resolve to this server."""
         name = urlsplit(f"//{headers.get('host', '')}").hostname or ""
         hosts = self._access.hosts
         if (name in hosts) or (not hosts and (not self._access.allows_anonymous or is_loopback(name))):
             return None
-        remedy = "ask for localhost or 127.0.0.1" if not hosts else "use a name listed in COREMACHINE_WEB_HOSTS"
-        return _error_response(421, f"this server is not called {name[:100]!r}", remedy)
+        remedy = "use a name listed in COREMACHINE_WEB_HOSTS" if hosts else "use localhost or 127.0.0.1"
+        return _error_response(421, f"unknown host name {name[:100]!r}", remedy)
 
     def _unauthenticated(self, scope: Scope, path: str, headers: Headers) -> Response:
         if self._access.allows_anonymous:
-            remedy = "set COREMACHINE_WEB_TOKENS or COREMACHINE_WEB_TRUSTED_PROXIES, and ask again with a token"
-            return _error_response(403, "without authentication only this machine is served, and no proxy", remedy)
+            remedy = "set COREMACHINE_WEB_TOKENS or COREMACHINE_WEB_TRUSTED_PROXIES, then log in"
+            return _error_response(403, "only direct requests from this machine are allowed", remedy)
         if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
             query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
             after = quote(path + query, safe="")
             return RedirectResponse(f"{scope.get('root_path', '')}/login?next={after}", status_code=303)
-        answer = _error_response(401, "no token, or none that is known", "send Authorization: Bearer SECRET, or log in")
-        answer.headers["WWW-Authenticate"] = 'Bearer realm="coremachine"'
-        return answer
+        response = _error_response(401, "missing or unknown token", "send Authorization: Bearer SECRET, or log in")
+        response.headers["WWW-Authenticate"] = 'Bearer realm="coremachine"'
+        return response
 
 
 class RequestReceiver:
-    """What comes in, up to the limit of a body."""
+    """Receives the request body up to the size limit."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -122,7 +124,7 @@ class RequestReceiver:
 
 
 class ResponseSender:
-    """What goes out, with the headers that every answer has, and for HEAD without the body."""
+    """Sends the response with the security headers, and without the body for HEAD."""
 
     def __init__(self, send: Send, *, head: bool) -> None:
         self._send = send
@@ -130,7 +132,7 @@ class ResponseSender:
         self.started = False
 
     async def __call__(self, message: Message) -> None:
-        """Send one message on."""
+        """Send one message."""
         if message["type"] == "http.response.start":
             self.started = True
             headers = MutableHeaders(scope=message)
@@ -143,7 +145,7 @@ class ResponseSender:
 
 
 def _is_head(scope: Scope) -> bool:
-    """Whether all but the body is asked for. A stream has no end to wait for, so it is not answered without one."""
+    """Whether this is a HEAD request for something other than a stream, which has no end to wait for."""
     stream = EVENT_STREAM in Headers(scope=scope).get("accept", "") or scope["path"].endswith("/api/changes")
     return scope["method"] == "HEAD" and not stream
 
@@ -156,7 +158,7 @@ def _cookies(headers: Headers) -> dict[str, str]:
 
 
 def _is_cross_site(headers: Headers) -> bool:
-    """Whether another site's page made the browser send this. Programs send neither header."""
+    """Whether a page of another site sent the request. Programs send neither header."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None and site not in {"same-origin", "none"}:
         return True
@@ -166,7 +168,7 @@ def _is_cross_site(headers: Headers) -> bool:
 def _forbidden(scope: Scope, path: str, visitor: Visitor) -> Response | None:
     if scope["method"] in SAFE_METHODS or visitor.is_operator or path == "/logout":
         return None
-    return _error_response(403, f"{visitor.name} is a viewer, and this changes something", "ask an operator")
+    return _error_response(403, f"{visitor.name} is a viewer; only an operator may do this", "ask an operator")
 
 
 def _declares_too_large(headers: Headers) -> Response | None:
@@ -175,13 +177,15 @@ def _declares_too_large(headers: Headers) -> Response | None:
 
 
 def _body_too_large() -> Response:
-    what = f"a body of more than {BODY_LIMIT_BYTES:,} bytes"
-    return problem_response(413, Problem(what=what, where="the body", remedy="send less: give a path, not the data"))
+    remedy = "send a path to the data instead of the data"
+    return problem_response(413, Problem(what=BODY_TOO_LARGE, where="the body", remedy=remedy))
 
 
 def _internal_error(error: Exception) -> Response:
-    what = f"this could not be answered ({type(error).__name__})"
-    remedy = "the server's log has the reason; report it"
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        what, remedy = "The database isn't responding.", "try again; if it persists, check the database"
+    else:
+        what, remedy = f"internal error ({type(error).__name__})", "see the server's log, and report it"
     return problem_response(500, Problem(what=what, where="the server", remedy=remedy))
 
 

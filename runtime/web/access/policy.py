@@ -1,4 +1,4 @@
-"""Who may ask: tokens with roles, a trusted proxy, or, on loopback alone, whoever sits at this machine."""
+"""Who has access: users with tokens, users of a trusted proxy, or, on loopback only, the users of this machine."""
 
 import base64
 import hmac
@@ -24,7 +24,7 @@ PROXY_HEADERS = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-h
 
 
 class AccessError(OperationError):
-    """How people are to be let in is said wrongly. Carries `setting` and `reason`."""
+    """An access setting is invalid. Carries `setting` and `reason`."""
 
     def __init__(self, setting: str, reason: str) -> None:
         self.setting = setting
@@ -33,20 +33,23 @@ class AccessError(OperationError):
 
 
 class OpenAddressError(OperationError):
-    """The pages would be open to anyone who reaches this address. Carries `host`."""
+    """The address is not loopback, and no authentication is configured. Carries `host`."""
 
     def __init__(self, host: str) -> None:
         self.host = host
         super().__init__(
-            f"refusing to serve on {host} without authentication: anyone who reaches it could read results and cancel"
-            " jobs. Set COREMACHINE_WEB_TOKENS (NAME:ROLE:SECRET, …) or COREMACHINE_WEB_TRUSTED_PROXIES, or serve on"
-            " 127.0.0.1"
+            f"refusing to serve on {host} without authentication: anyone who can reach it could read results and"
+            " cancel jobs. Set COREMACHINE_WEB_TOKENS (NAME:ROLE:SECRET, …) or COREMACHINE_WEB_TRUSTED_PROXIES, or"
+            " serve on 127.0.0.1"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks, with which role. `ambient`: the browser says so by itself, so another site could make it say so."""
+    """Who sent a request.
+
+    `ambient`: the browser sends the credentials by itself, so another site can make it send a request with them.
+    """
 
     name: str
     role: Role
@@ -54,13 +57,13 @@ class Visitor:
 
     @property
     def is_operator(self) -> bool:
-        """Whether parameters, results and tracebacks are theirs to see, and jobs theirs to change."""
+        """Whether the visitor may see parameters, results and tracebacks, and change jobs."""
         return self.role == "operator"
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A secret that stands for somebody."""
+    """A user's secret."""
 
     name: str
     role: Role
@@ -69,7 +72,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How people are let in. With neither tokens nor proxies only this machine is, and as an operator."""
+    """The access policy. Without tokens and proxies only requests from this machine are allowed, as operator."""
 
     tokens: tuple[Token, ...] = ()
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -78,7 +81,7 @@ class Access:
 
     @classmethod
     def of(cls, settings: Settings) -> "Access":
-        """What the settings say. Raises AccessError."""
+        """The policy of the settings. Raises AccessError."""
         return cls(
             tokens=_check_distinct([_parse_token(text) for text in _split_list(settings.web_tokens)]),
             proxies=tuple(_parse_network(text) for text in _split_list(settings.web_trusted_proxies)),
@@ -88,32 +91,32 @@ class Access:
 
     @property
     def allows_anonymous(self) -> bool:
-        """Whether nobody is asked who they are: for loopback alone."""
+        """Whether no authentication is configured. Then only loopback is allowed."""
         return not self.tokens and not self.proxies
 
     def check_address(self, host: str) -> None:
-        """Raise OpenAddressError where an address other than loopback would be served to anyone."""
+        """Raise OpenAddressError for any address except loopback if no authentication is configured."""
         if self.allows_anonymous and not is_loopback(host):
             raise OpenAddressError(host)
 
     def scheme(self, peer: str | None, headers: Mapping[str, str], default: str) -> str:
-        """The scheme, http or https, as the visitor's browser has it: TLS may end before it gets here."""
+        """The scheme that the visitor's browser uses, http or https. A proxy may terminate TLS before this server."""
         if self.url is not None:
             return urlsplit(self.url).scheme
         claimed = headers.get(SCHEME_HEADER, "").partition(",")[0].strip().lower()
         return claimed if claimed in SCHEMES and self._is_trusted_proxy(peer) else default
 
     def visitor(self, peer: str | None, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Visitor | None:
-        """Who asks, or None. `peer` is the address of the other end of the connection."""
+        """Who sent a request, or None if unknown. `peer` is the remote address of the connection."""
         if self.allows_anonymous:
             return Visitor("loopback", "operator") if _is_local(peer, headers) else None
         return self._bearer_visitor(headers) or self._session_visitor(cookies) or self._proxy_visitor(peer, headers)
 
     def find_token(self, secret: str) -> Token | None:
-        """The token with this secret. Takes as long for a wrong one as for a right one."""
+        """The token with this secret. Takes the same time for a wrong secret as for a right one."""
         given = secret.encode(errors="replace")
-        right = [token for token in self.tokens if hmac.compare_digest(token.secret.encode(), given)]
-        return right[0] if right else None
+        matching = [token for token in self.tokens if hmac.compare_digest(token.secret.encode(), given)]
+        return matching[0] if matching else None
 
     def _bearer_visitor(self, headers: Mapping[str, str]) -> Visitor | None:
         scheme, _, secret = headers.get("authorization", "").partition(" ")
@@ -121,13 +124,13 @@ class Access:
         return Visitor(token.name, token.role, ambient=False) if token else None
 
     def _session_visitor(self, cookies: Mapping[str, str]) -> Visitor | None:
-        """Name, role and secret are those of one token: the one that has signed the cookie."""
+        """The visitor whose token signed the cookie."""
         cookie = cookies.get(SESSION_COOKIE, "")
         signed = (token for token in self.tokens if is_valid_cookie(cookie, token.name, token.secret))
         return next((Visitor(token.name, token.role) for token in signed), None)
 
     def _proxy_visitor(self, peer: str | None, headers: Mapping[str, str]) -> Visitor | None:
-        """Whom the proxy has let in (Azure Easy Auth), by the role that the directory gives them."""
+        """The visitor that the proxy authenticated (Azure Easy Auth), with the role from the directory."""
         if not self._is_trusted_proxy(peer):
             return None
         principal = _decode_principal(headers.get(PRINCIPAL_HEADER, ""))
@@ -144,7 +147,7 @@ class Access:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address, or the name of one, reaches no further than this machine."""
+    """Whether an address or a host name is loopback."""
     bare = host.strip("[]").lower()
     try:
         return ip_address(bare).is_loopback
@@ -153,7 +156,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _is_local(peer: str | None, headers: Mapping[str, str]) -> bool:
-    """A proxy on this machine is loopback too, and speaks for others: what it has forwarded is not from here."""
+    """Whether the request was sent on this machine. A proxy on loopback forwards requests from elsewhere."""
     return peer is not None and is_loopback(peer) and not PROXY_HEADERS & set(headers)
 
 
@@ -165,7 +168,7 @@ def _in_network(peer: str | None, network: IPv4Network | IPv6Network) -> bool:
 
 
 def _decode_principal(principal: str) -> dict[str, Any]:
-    """The principal of Easy Auth: JSON in base64. What cannot be read lets nobody in."""
+    """The Easy Auth principal: JSON in base64. An unreadable one gives no access."""
     try:
         found = json.loads(base64.b64decode(principal, validate=True))
     except ValueError:
@@ -180,22 +183,22 @@ def _split_list(text: str | None) -> list[str]:
 def _parse_token(text: str) -> Token:
     parts = text.split(":")
     if len(parts) != len(Token.__match_args__) or parts[1] not in ROLES or not parts[0]:
-        raise AccessError("web_tokens", f"each is NAME:ROLE:SECRET, ROLE one of {', '.join(ROLES)}, comma between two")
+        raise AccessError("web_tokens", f"expected NAME:ROLE:SECRET, …; ROLE is one of {', '.join(ROLES)}")
     if "|" in parts[0]:
-        raise AccessError("web_tokens", "a name holds no |, which parts a name from the rest of its cookie")
+        raise AccessError("web_tokens", "a name must not contain |, the separator in the session cookie")
     if len(parts[2]) < MIN_SECRET_LENGTH:
         raise AccessError("web_tokens", f"the secret of {parts[0]} is shorter than {MIN_SECRET_LENGTH} characters")
     return Token(parts[0], parts[1], parts[2])
 
 
 def _check_distinct(tokens: list[Token]) -> tuple[Token, ...]:
-    """Two of one name, or one secret with two names: nobody could say who acted, and with which role."""
+    """Refuse duplicate names and secrets: the event log could not tell the users apart."""
     names = [token.name for token in tokens]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise AccessError("web_tokens", f"{twice} is there twice; give each token a name of its own")
+    duplicate = next((name for name in names if names.count(name) > 1), None)
+    if duplicate is not None:
+        raise AccessError("web_tokens", f"{duplicate} occurs twice; give each token its own name")
     if len({token.secret for token in tokens}) < len(tokens):
-        raise AccessError("web_tokens", "two have the same secret; give each token one of its own")
+        raise AccessError("web_tokens", "two tokens have the same secret; give each its own")
     return tuple(tokens)
 
 
@@ -204,7 +207,7 @@ def _parse_url(text: str | None) -> str | None:
         return None
     parts = urlsplit(text)
     if parts.scheme not in SCHEMES or not parts.hostname or parts.query or parts.fragment:
-        raise AccessError("web_url", f"{text!r} is no address of a site; give one such as https://jobs.example.org")
+        raise AccessError("web_url", f"{text!r} is not a site's URL; example: https://jobs.example.org")
     return text.rstrip("/")
 
 
@@ -212,4 +215,5 @@ def _parse_network(text: str) -> IPv4Network | IPv6Network:
     try:
         return ip_network(text)
     except ValueError as error:
-        raise AccessError("web_trusted_proxies", f"{error}; give addresses or networks such as 10.0.0.0/8") from error
+        reason = f"{error}; expected addresses or networks, for example 10.0.0.0/8"
+        raise AccessError("web_trusted_proxies", reason) from error

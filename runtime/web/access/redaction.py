@@ -1,4 +1,4 @@
-"""What a viewer is not shown: parameters, results and tracebacks, wherever they stand."""
+"""Removes parameters, results and tracebacks from what a viewer receives."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -35,11 +35,11 @@ VIEWER_DATA_FIELDS = frozenset(
         "worker",
     }
 )
-"""What is known to hold no parameter and no result. Whatever else a worker or a handler wrote is the operator's."""
+"""Fields that contain no parameter and no result. All other fields are for operators only."""
 
 
 def redact_error(error: object, visitor: Visitor) -> dict[str, object] | None:
-    """An error as this visitor may see it: its type and message, and for an operator its traceback."""
+    """An error as this visitor may see it: type and message, and the traceback for operators."""
     if not isinstance(error, Mapping):
         return None
     fields = cast("Mapping[str, object]", error)
@@ -47,7 +47,7 @@ def redact_error(error: object, visitor: Visitor) -> dict[str, object] | None:
 
 
 def redact_data(data: Mapping[str, object], visitor: Visitor) -> dict[str, object]:
-    """The data of an event as this visitor may see it."""
+    """An event's data as this visitor may see it."""
     if visitor.is_operator:
         return dict(data)
     shown = {name: value for name, value in data.items() if name in VIEWER_DATA_FIELDS}

@@ -1,4 +1,4 @@
-"""The cookie of a login: a name and an end, signed with the token that was shown. Without that token it is nothing."""
+"""The session cookie: a user name and an expiry time, signed with the user's token. Removing the token revokes it."""
 
 import hmac
 import time
@@ -9,14 +9,14 @@ COOKIE_PARTS = 3
 
 
 def new_cookie(name: str, secret: str) -> str:
-    """A cookie for the holder of this token, good for twelve hours."""
-    # The end is for this process's own use, and no event: the database's clock has no part in it.
+    """A cookie for the user of this token, valid for twelve hours."""
+    # not the database's clock: only this process reads the expiry, and no event records it
     expires_at = int(time.time()) + SESSION_SECONDS
     return f"{name}|{expires_at}|{_signature(name, expires_at, secret)}"
 
 
 def is_valid_cookie(cookie: str, name: str, secret: str) -> bool:
-    """Whether the token of this name and secret has signed the cookie, and its end is to come."""
+    """Whether the cookie was signed with this name and secret and has not expired."""
     parts = cookie.split("|")
     if len(parts) != COOKIE_PARTS or not (parts[1].isascii() and parts[1].isdecimal()) or parts[0] != name:
         return False

@@ -1,4 +1,4 @@
-"""The HTTP API: its routes, and what they read and return."""
+"""The HTTP API: routes, queries and response models."""
 
 from . import actions, events, jobs, system
 

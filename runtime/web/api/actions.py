@@ -1,4 +1,4 @@
-"""The HTTP interface to what changes something: submit, resume, cancel. Each leaves an event that says who did it."""
+"""Routes that change jobs: submit, resume, cancel. Each records in an event who did it."""
 
 from typing import Annotated, Any, cast
 
@@ -14,16 +14,16 @@ from .dependencies import Context, JobRef, site_url
 from .response_models import SubmitRequest, SubmitResponse
 from .response_models_status import CancelRequest, CancelResponse, ResumeRequest, ResumeResponse
 
-router = APIRouter(prefix="/api", tags=["changes"], responses=ERROR_RESPONSES)
+router = APIRouter(prefix="/api", tags=["actions"], responses=ERROR_RESPONSES)
 SUBMIT_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"model": SubmitResponse, "description": "the job existed already; nothing has changed"},
-    202: {"model": SubmitResponse, "description": "the job was made, and will run"},
+    200: {"model": SubmitResponse, "description": "the job already existed; nothing has changed"},
+    202: {"model": SubmitResponse, "description": "the job was created and will run"},
 }
 
 
 @router.post("/platform/submit", status_code=202, responses=SUBMIT_RESPONSES)
 async def submit_job(request: Request, response: Response, context: Context, body: SubmitRequest) -> SubmitResponse:
-    """Submit a job, or find it where it was submitted before: same type, parameters and key are the same job."""
+    """Submit a job. A job with the same type, parameters and key is returned if it already exists."""
     machine = context.machine
     job = machine.declared(body.job_type)
     submission = await submit(machine.database, machine.bus, job, body.parameters, body.key, by=context.visitor.name)
@@ -43,7 +43,7 @@ async def submit_job(request: Request, response: Response, context: Context, bod
 async def resume_job(
     context: Context, job_id: JobRef, body: Annotated[ResumeRequest | None, Body()] = None
 ) -> ResumeResponse:
-    """Let a failed or cancelled job go on where it stopped. What succeeded does not run again."""
+    """Resume a failed or cancelled job from where it stopped. Completed tasks do not run again."""
     machine = context.machine
     full_id = await machine.full_id(job_id)
     dry_run = body is not None and body.dry_run
@@ -61,7 +61,7 @@ async def resume_job(
 async def cancel_job(
     context: Context, job_id: JobRef, body: Annotated[CancelRequest | None, Body()] = None
 ) -> CancelResponse:
-    """Cancel a job. What has not started never will; what runs is asked to stop."""
+    """Cancel a job. Queued tasks are cancelled; running tasks are asked to stop."""
     machine = context.machine
     full_id = await machine.full_id(job_id)
     reason = (body or CancelRequest()).reason

@@ -1,4 +1,4 @@
-"""What a route is given: the application, and who asks."""
+"""Dependencies of the routes: the application, the visitor, and path parameters."""
 
 from dataclasses import dataclass
 from typing import Annotated, cast
@@ -11,7 +11,7 @@ from ..access.policy import Access, Visitor
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """A request: to which application, from whom, and under which path the site is mounted."""
+    """The application, the visitor, and the path under which the site is mounted."""
 
     machine: AsyncCoreMachine
     visitor: Visitor
@@ -24,7 +24,7 @@ def _request_context(request: Request) -> RequestContext:
 
 
 def site_url(request: Request) -> str:
-    """Where the visitor finds the site, without a slash at its end."""
+    """The URL of the site as the visitor sees it, without a trailing slash."""
     access = cast("Access", request.app.state.access)
     root = str(request.scope.get("root_path", ""))
     return access.url or f"{request.url.scheme}://{request.url.netloc}{root}"
@@ -33,6 +33,6 @@ def site_url(request: Request) -> str:
 Context = Annotated[RequestContext, Depends(_request_context)]
 JobRef = Annotated[
     str,
-    Path(pattern="^[0-9a-f]{1,64}$", description="a job's id, or an unambiguous beginning of it", examples=["3f9c00"]),
+    Path(pattern="^[0-9a-f]{1,64}$", description="a job id, or an unambiguous prefix of one", examples=["3f9c00"]),
 ]
-TaskRef = Annotated[int, Path(ge=1, le=2**31 - 1, description="the number of a task within its job", examples=[17])]
+TaskRef = Annotated[int, Path(ge=1, le=2**31 - 1, description="the task's number within its job", examples=[17])]

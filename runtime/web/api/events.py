@@ -1,4 +1,4 @@
-"""The HTTP interface to what happened: events, live or page by page, the timeline, and why a job is where it is."""
+"""Routes about what happened: events, as pages or live, the timeline, and the diagnosis of a job."""
 
 from datetime import UTC
 from typing import Annotated, Any, Literal, TypedDict, cast
@@ -12,7 +12,7 @@ from ..access.redaction import redact_data
 from ..problems import ERROR_RESPONSES
 from .dependencies import Context, JobRef
 from .filters import EventFilter
-from .queries import read_events, read_why
+from .queries import read_diagnosis, read_events
 from .response_models import EventPage
 from .response_models_status import DiagnosisResponse, TimelineResponse
 from .serializers import serialize_event
@@ -55,13 +55,15 @@ async def list_events(
     context: Context,
     job_id: JobRef,
     filters: Annotated[EventFilter, Query()],
-    last_event_id: Annotated[str | None, Header(description="of a stream: go on after the event with this id")] = None,
+    last_event_id: Annotated[
+        str | None, Header(description="for a stream: continue after the event with this id")
+    ] = None,
 ) -> Response | EventPage:
-    """The events of a job that match, oldest first.
+    """List the events of a job that match the filters, oldest first.
 
-    Asked for with `Accept: text/event-stream` it is a stream of all of them, each once, live, and after `Last-Event-ID`
-    or `after` where that is sent; the filters are then not looked at. Its ids are not those of the events: they also
-    say in which transaction an event was written, so that none is missed.
+    With `Accept: text/event-stream` the response is a live stream of all events, each sent once. It starts after
+    `Last-Event-ID` or `after` if one is given, and ignores the filters. The ids of a stream are not event ids: they
+    include the transaction that wrote the event, so that no event is missed.
     """
     full = await context.machine.full_id(job_id)
     if wants_event_stream(request):
@@ -74,14 +76,14 @@ async def list_events(
 
 @router.get("/changes", responses=STREAM_RESPONSES, response_class=StreamingResponse)
 async def changes(request: Request, context: Context) -> StreamingResponse:
-    """A stream with a message `changed` whenever anything has happened to any job. It tells nothing else."""
+    """Stream a message `changed` whenever an event of any job has been written. It has no other content."""
     return changes_stream(request, context.machine)
 
 
 @router.get("/jobs/{job_id}/why")
 async def show_why(context: Context, job_id: JobRef) -> DiagnosisResponse:
-    """Why a job is where it is: what it waits for, who holds it, until when, and what can be done."""
-    return await read_why(context.machine, context.visitor, job_id)
+    """Explain what a job is doing: what it waits for, which workers hold it, until when, and what you can do."""
+    return await read_diagnosis(context.machine, context.visitor, job_id)
 
 
 @router.get(
@@ -92,10 +94,12 @@ async def show_why(context: Context, job_id: JobRef) -> DiagnosisResponse:
 async def show_timeline(
     context: Context,
     job_id: JobRef,
-    form: Annotated[Literal["json", "text"], Query(alias="format", description="`text`: as in a terminal")] = "json",
-    level: Annotated[Literal["all", "headlines"], Query(description="`all`: every event")] = "headlines",
+    form: Annotated[
+        Literal["json", "text"], Query(alias="format", description="`text`: as the terminal prints it")
+    ] = "json",
+    level: Annotated[Literal["all", "headlines"], Query(description="`all`: all events")] = "headlines",
 ) -> Response:
-    """The execution timeline, times in UTC. A stage of more than 200 lines is summed up."""
+    """Return the execution timeline, with times in UTC. Stages of more than 200 lines are summarized."""
     if form == "text":
         return PlainTextResponse(await context.machine.timeline(job_id, everything=level == "all", tz=UTC) + "\n")
     timeline = await context.machine.timeline_data(job_id, everything=level == "all", tz=UTC)
@@ -103,7 +107,7 @@ async def show_timeline(
 
 
 def _redact_timeline(timeline: TimelineJson, visitor: Visitor) -> TimelineJson:
-    """A timeline with as much of each event's data as this visitor may see."""
+    """The timeline with the event data that this visitor may see."""
 
     def redact(event: TimelineEventJson) -> TimelineEventJson:
         return {**event, "data": redact_data(event["data"], visitor)}

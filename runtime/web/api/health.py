@@ -1,4 +1,4 @@
-"""Whether all is well. Nothing is taken for well that was not looked at, and that a short time ago."""
+"""Health checks. A check is good only if it was run, and recently."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ HealthStatus = Literal["good", "bad", "unknown"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at: what came out, in words, and what to do where it is not well."""
+    """The result of one check, and what to do if it is not good."""
 
     name: str
     status: HealthStatus
@@ -35,7 +35,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What is known of the system. `audit_age` is in seconds, None before the first audit has ended."""
+    """The health of the system. `audit_age` is in seconds, None before the first audit has finished."""
 
     now: datetime
     checks: Sequence[Check]
@@ -47,13 +47,13 @@ class Health:
 
     @property
     def status(self) -> HealthStatus:
-        """Good only where every check is."""
+        """Good only if all checks are good."""
         found = {check.status for check in self.checks}
         return "bad" if "bad" in found else "unknown" if "unknown" in found else "good"
 
 
 class Auditor:
-    """Runs the audit beside the requests: it reads whole tables, and nobody should wait for that."""
+    """Runs the audit in the background: it reads whole tables, which takes too long for a request."""
 
     def __init__(self, machine: AsyncCoreMachine) -> None:
         self._machine = machine
@@ -65,17 +65,17 @@ class Auditor:
 
     @property
     def age(self) -> float | None:
-        """How many seconds ago the audit ended."""
-        # how long ago something happened in this process: no time that is kept, so not the database's clock
+        """Seconds since the last audit finished."""
+        # not the database's clock: an age within this process, which is not stored
         return None if self._finished_at is None else time.monotonic() - self._finished_at
 
     @property
     def failure(self) -> str:
-        """Why the last audit could not be run; empty where it could."""
+        """Why the last audit could not be run; empty if it could."""
         return self._failure
 
     def refresh(self) -> None:
-        """Begin an audit, unless one is under way or the last is young; a slow one rests ten times as long."""
+        """Start an audit unless one is running or the last is recent. Audits take at most a tenth of the time."""
         busy = self._running is not None and not self._running.done()
         rested = self.age is None or self.age >= max(AUDIT_INTERVAL_SECONDS, AUDIT_REST_FACTOR * self._duration)
         if not busy and rested:
@@ -85,8 +85,8 @@ class Auditor:
         began = time.monotonic()
         try:
             self.audit = await self._machine.audit()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next request begins another
-            log.error("the audit failed", traceback=format_exc())  # noqa: TRY400 - without local variables
+        except Exception as error:  # noqa: BLE001 - any error is shown, and the next request starts another audit
+            log.error("audit failed", traceback=format_exc())  # noqa: TRY400 - without local variables
             self._failure = f"{type(error).__name__}: {error}"
         else:
             self._failure = ""
@@ -95,7 +95,7 @@ class Auditor:
 
 
 async def read_health(machine: AsyncCoreMachine, auditor: Auditor) -> Health:
-    """Look at workers, leases and messages now, and at the last audit; another is begun where that is old."""
+    """Check workers, leases and messages now, and read the last audit. Starts a new audit if it is old."""
     auditor.refresh()
     alive = {"alive": alive_within(machine.settings)}
     async with machine.database.session() as session:
@@ -125,9 +125,9 @@ async def read_health(machine: AsyncCoreMachine, auditor: Auditor) -> Health:
 def _check_workers(workers: Sequence[WorkerRow], backlog: Sequence[BacklogRow]) -> Check:
     alive = sum(row.alive for row in workers)
     if alive:
-        return Check(name="workers", status="good", detail=f"{alive} alive")
+        return Check(name="workers", status="good", detail=f"{alive} online")
     due = sum(row.due for row in backlog)
-    detail = f"none is alive, and {due} could be claimed" if due else "none is alive; nothing waits for one"
+    detail = f"none online; {due} messages are due" if due else "none online; no message is due"
     return Check(
         name="workers", status="bad" if due else "good", detail=detail, remedy="coremachine worker --app MODULE"
     )
@@ -136,9 +136,9 @@ def _check_workers(workers: Sequence[WorkerRow], backlog: Sequence[BacklogRow]) 
 def _check_backlog(backlog: Sequence[BacklogRow]) -> Check:
     times = [row.oldest for row in backlog if row.oldest is not None]
     if not times:
-        return Check(name="outbox age", status="good", detail="nothing waits to be sent or claimed")
+        return Check(name="outbox age", status="good", detail="no message is due")
     age = (backlog[0].now - min(times)).total_seconds()
-    detail = f"the oldest has waited {age:.0f} s to be sent or claimed, {OVERDUE_S:.0f} s are allowed"
+    detail = f"the oldest message has been due for {age:.0f} s; the limit is {OVERDUE_S:.0f} s"
     bad = age > OVERDUE_S
     return Check(name="outbox age", status="bad" if bad else "good", detail=detail, remedy="start more workers")
 
@@ -147,15 +147,19 @@ def _check_leases(leases: Sequence[LeaseRow], now: datetime) -> Check:
     tasks = sum(row.tasks for row in leases)
     late = [row.worker for row in leases if now - row.first_ends > timedelta(seconds=UNRESCUED_S)]
     if late:
-        detail = f"run out and not rescued: those of {', '.join(late[:5])}"
-        return Check(name="leases", status="bad", detail=detail, remedy="start a worker: its reconciler rescues them")
-    return Check(name="leases", status="good", detail=f"{tasks} held, none run out for long")
+        detail = f"expired and not rescued: {', '.join(late[:5])}"
+        return Check(
+            name="leases", status="bad", detail=detail, remedy="start a worker; its reconciler rescues the tasks"
+        )
+    return Check(name="leases", status="good", detail=f"{tasks} held; none has been expired for long")
 
 
 def _check_dead_letters(letters: int) -> Check:
     if not letters:
-        return Check(name="dead letters", status="good", detail="none of a job in seven days")
-    return Check(name="dead letters", status="bad", detail=f"{letters} in seven days", remedy=DEAD_LETTER_GAP.remedy)
+        return Check(name="dead letters", status="good", detail="none in the last seven days")
+    return Check(
+        name="dead letters", status="bad", detail=f"{letters} in the last seven days", remedy=DEAD_LETTER_GAP.remedy
+    )
 
 
 def _check_reconcilers(workers: Sequence[WorkerRow]) -> Check:
@@ -163,22 +167,24 @@ def _check_reconcilers(workers: Sequence[WorkerRow]) -> Check:
     if failing:
         detail = f"failing on {', '.join(failing[:5])}"
         return Check(
-            name="reconcilers", status="bad", detail=detail, remedy="see last_error below, and the worker's log"
+            name="reconcilers", status="bad", detail=detail, remedy="see the last error below, and the worker's log"
         )
-    return Check(name="reconcilers", status="good", detail="none reports an error")
+    return Check(name="reconcilers", status="good", detail="no errors")
 
 
 def _check_audit(auditor: Auditor) -> Check:
     if auditor.failure:
-        return Check(name="audit", status="bad", detail=f"it could not be run: {auditor.failure}", remedy="see the log")
+        return Check(
+            name="audit", status="bad", detail=f"could not be run: {auditor.failure}", remedy="see the server's log"
+        )
     if auditor.audit is None or auditor.age is None:
-        return Check(name="audit", status="unknown", detail="the first one is under way")
+        return Check(name="audit", status="unknown", detail="the first audit is running")
     detail = f"{len(auditor.audit.checked)} checks, {auditor.age:.0f} s ago"
     if auditor.age > MAX_AGE_SECONDS:
-        return Check(name="audit", status="unknown", detail=f"{detail}: too old to go by, another is under way")
+        return Check(name="audit", status="unknown", detail=f"{detail}; out of date, a new audit is running")
     if auditor.audit.trouble:
         found = sum(finding.severity != "info" for finding in auditor.audit.findings)
         return Check(
-            name="audit", status="bad", detail=f"{detail}, {found} with findings", remedy="see each one's remedy"
+            name="audit", status="bad", detail=f"{detail}, {found} with findings", remedy="see the findings below"
         )
-    return Check(name="audit", status="good", detail=f"{detail}, nothing found")
+    return Check(name="audit", status="good", detail=f"{detail}, no findings")

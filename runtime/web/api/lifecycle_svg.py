@@ -1,4 +1,4 @@
-"""Lifecycles as SVG: the generated diagrams, with states lit, counted, and linked to the jobs that are in them."""
+"""Lifecycle diagrams as SVG, with a highlighted state, a count at each state, and links to the jobs in it."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ POINT_PATTERN = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
 
 
 def lifecycles_by_name(machine: AsyncCoreMachine) -> dict[str, Lifecycle]:
-    """The lifecycles of CoreMachine, and those of the records of one's own."""
+    """The lifecycles of CoreMachine and of the user's own records."""
     return {record.lifecycle.name: record.lifecycle for record in machine.schema.records}
 
 
@@ -31,10 +31,10 @@ async def render_lifecycle(
     counts: Mapping[str, int] | None = None,
     link: str | None = None,
 ) -> str:
-    """The diagram as an `svg` element. Raises DrawError where there is no Graphviz.
+    """The diagram as an `svg` element. Raises DrawError if Graphviz is not available.
 
-    The state `lit` has the class of that name; `counts` stand at the states, and `link` with a state's name in place of
-    `{}` leads from it to what is in it.
+    `highlight` names the state to highlight. `counts` are drawn at the states. `link` is a URL with `{}` in place of
+    the state's name.
     """
     svg = await asyncio.to_thread(_base_svg, lifecycle)
 
@@ -54,10 +54,10 @@ async def render_lifecycle(
 
 
 def find_lifecycle(machine: AsyncCoreMachine, name: str) -> Lifecycle:
-    """The lifecycle of that name. Raises NotFoundError."""
+    """The lifecycle with this name. Raises NotFoundError."""
     known = lifecycles_by_name(machine)
     if name not in known:
-        raise NotFoundError("name", f"there is no lifecycle {name}", f"there are {', '.join(known)}")
+        raise NotFoundError("name", f"no lifecycle is called {name}", f"known lifecycles: {', '.join(known)}")
     return known[name]
 
 
@@ -65,7 +65,7 @@ def find_lifecycle(machine: AsyncCoreMachine, name: str) -> Lifecycle:
 def _base_svg(lifecycle: Lifecycle) -> str:
     text = render(lifecycle_graph(lifecycle), "svg").decode()
     element = SVG_PATTERN.search(text)
-    # a group and no image: there are links in it
+    # role group, not img: an image must not contain links
     opening = f'<svg class="lifecycle" role="group" aria-label="Lifecycle of a {escape(lifecycle.name)}"'
     return SIZE_PATTERN.sub(opening, element[0] if element else "", count=1)
 
@@ -81,7 +81,7 @@ def _decorate_node(node: str, name: str, *, highlight: bool, count: int | None, 
 
 
 def _badge(node: str, count: int) -> str:
-    """The number of rows in a state, over the upper right corner of its box."""
+    """A badge with the count, at the upper right corner of the state's box."""
     points = [(float(x), float(y)) for x, y in POINT_PATTERN.findall(node.partition(' d="')[2].partition('"')[0])]
     if not points:
         return ""

@@ -1,4 +1,4 @@
-"""Metrics in the format of Prometheus, read from the database when they are asked for."""
+"""Prometheus metrics, read from the database for each request."""
 
 from collections.abc import Iterable
 
@@ -14,18 +14,18 @@ HEALTH_STATUSES = ("good", "bad", "unknown")
 
 
 class _StaticCollector(Collector):
-    """Figures that were read a moment ago."""
+    """Metrics that have already been read."""
 
     def __init__(self, families: Iterable[GaugeMetricFamily]) -> None:
         self._families = tuple(families)
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """The figures."""
+        """Return the metrics."""
         return self._families
 
 
 def metrics_text(health: Health, states: Iterable[StateCountRow]) -> bytes:
-    """The metrics of the system as text."""
+    """The metrics in Prometheus' text format."""
     registry = CollectorRegistry()
     registry.register(_StaticCollector(_families(health, list(states))))
     return generate_latest(registry)
@@ -37,17 +37,17 @@ def _families(health: Health, states: list[StateCountRow]) -> Iterable[GaugeMetr
         known = {name: float(counts.get(name, 0)) for name in lifecycle.by_name}
         yield _family(f"coremachine_{lifecycle.name}s", f"{lifecycle.name}s by state", "status", known)
     alive = sum(row.alive for row in health.workers)
-    yield GaugeMetricFamily("coremachine_workers_alive", "workers seen a short time ago", value=alive)
+    yield GaugeMetricFamily("coremachine_workers_alive", "workers with a recent heartbeat", value=alive)
     ages = {row.kind: (row.now - row.oldest).total_seconds() if row.oldest else 0.0 for row in health.backlog}
-    yield _family("coremachine_oldest_message_seconds", "how long the oldest message has waited", "kind", ages)
+    yield _family("coremachine_oldest_message_seconds", "age of the oldest due message", "kind", ages)
     due = {row.kind: float(row.due) for row in health.backlog}
-    yield _family("coremachine_messages_due", "what could be claimed now", "kind", due)
+    yield _family("coremachine_messages_due", "messages that are due now", "kind", due)
     statuses = {status: float(health.status == status) for status in HEALTH_STATUSES}
-    yield _family("coremachine_health", "1 for the verdict that holds", "verdict", statuses)
+    yield _family("coremachine_health", "1 for the current health status", "verdict", statuses)
     if health.audit is not None and health.audit_age is not None:
-        yield GaugeMetricFamily("coremachine_audit_age_seconds", "since the last audit", value=health.audit_age)
+        yield GaugeMetricFamily("coremachine_audit_age_seconds", "seconds since the last audit", value=health.audit_age)
         found = {finding.id: float(finding.count) for finding in health.audit.findings}
-        yield _family("coremachine_audit_findings", "rows in which a gap shows, by its id", "gap", found)
+        yield _family("coremachine_audit_findings", "rows with a finding, by gap id", "gap", found)
 
 
 def _family(name: str, documentation: str, label: str, values: dict[str, float]) -> GaugeMetricFamily:

@@ -1,4 +1,4 @@
-"""Cursors: where a page ended, in a form that goes into an address. Nobody has to know what is in one."""
+"""Cursors: the position after a page's last row, as opaque text for a URL."""
 
 import base64
 import json
@@ -10,13 +10,13 @@ from ..problems import InvalidRequestError
 
 
 def encode_cursor(*position: object) -> str:
-    """The cursor after a row at `place`."""
+    """The cursor after a row with this sort key."""
     text = json.dumps([value.isoformat() if isinstance(value, datetime) else value for value in position])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, types: Sequence[type]) -> list[object]:
-    """The place that a cursor stands for: values of these kinds. Raises InvalidRequestError."""
+    """The sort key in a cursor, as values of `types`. Raises InvalidRequestError."""
     try:
         found: object = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         position = [
@@ -24,7 +24,7 @@ def decode_cursor(cursor: str, types: Sequence[type]) -> list[object]:
         ]
     except (ValueError, TypeError) as error:
         raise InvalidRequestError(
-            "after", f"{cursor[:40]!r} is no cursor of this list", "take `next` of the page before, or leave it out"
+            "after", f"{cursor[:40]!r} is not a cursor of this list", "use `next` of the previous page, or omit `after`"
         ) from error
     return position
 

@@ -1,4 +1,4 @@
-"""What the routes and the pages read."""
+"""The queries of the routes and pages."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -95,13 +95,13 @@ async def read_task(machine: AsyncCoreMachine, job_id: str, number: int) -> Task
 
 
 async def read_task_events(machine: AsyncCoreMachine, task: TaskRow) -> list[EventRow]:
-    """What happened to a task, oldest first, at most a thousand events."""
+    """The events of a task, oldest first, at most a thousand."""
     parameters = {"task_id": task.task_id, "limit": MAX_TASK_EVENTS}
     return [EventRow.of(row) for row in await _fetch(machine, "web/task_events", parameters)]
 
 
-async def read_why(machine: AsyncCoreMachine, visitor: Visitor, job_id: str) -> DiagnosisResponse:
-    """Why a job is where it is, with its two events as the list of events has them."""
+async def read_diagnosis(machine: AsyncCoreMachine, visitor: Visitor, job_id: str) -> DiagnosisResponse:
+    """The diagnosis of a job, with its events as the visitor may see them."""
     diagnosis = await machine.why(job_id)
     ids = [event.event_id for event in diagnosis_events(diagnosis)]
     events = [EventRow.of(row) for row in await _fetch(machine, "web/events_by_id", {"event_ids": ids})]
@@ -109,20 +109,20 @@ async def read_why(machine: AsyncCoreMachine, visitor: Visitor, job_id: str) -> 
 
 
 async def read_now(machine: AsyncCoreMachine) -> tuple[datetime, str]:
-    """The time, and the id from which a stream goes on that misses nothing written after this moment."""
+    """The database time, and the cursor for a stream of everything written after it."""
     (row,) = await _fetch(machine, "web/now", {})
     now: datetime = row["now"]
     return now, f"{row['horizon']}-0"
 
 
 async def read_last_event_id(machine: AsyncCoreMachine) -> int:
-    """The id of the last event there is, of any job."""
+    """The id of the last event of all jobs, 0 if there is none."""
     (row,) = await _fetch(machine, "web/last_event_id", {})
     return int(row["last"] or 0)
 
 
 async def read_state_counts(machine: AsyncCoreMachine) -> list[StateCountRow]:
-    """How many jobs, stages, tasks and callbacks are in each state."""
+    """The number of jobs, stages, tasks and callbacks in each state."""
     return [StateCountRow.of(row) for row in await _fetch(machine, "web/states_of_jobs", {})]
 
 
@@ -137,6 +137,6 @@ def _job_list_row(row: Row) -> JobListRow:
 
 
 def _cut_page(rows: list[T], limit: int) -> tuple[list[T], T | None]:
-    """The rows of a page, and its last row if another page follows: one row more than the limit was read."""
+    """The first `limit` rows, and the last of them if there are more rows: the queries read one more than the limit."""
     page = rows[:limit]
     return page, page[-1] if len(rows) > limit else None

@@ -1,4 +1,4 @@
-"""The bodies of requests and answers, with examples. Times are ISO 8601 with their zone, lengths in seconds."""
+"""Models of requests and responses, with examples. Times are ISO 8601 with a zone, durations in seconds."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
@@ -32,7 +32,7 @@ TASK_EXAMPLE: dict[str, object] = {
 
 def _plain(text: str) -> str:
     if "\x00" in text or text.encode("utf-8", "ignore").decode() != text:
-        raise ValueError("it holds a NUL or half a character, which no text in a database can")
+        raise ValueError("the text contains a NUL or a lone surrogate, which the database cannot store")
     return text
 
 
@@ -44,12 +44,12 @@ EventStatus = Literal["success", "failure", "warning", "info"]
 
 
 def example(**values: object) -> ConfigDict:
-    """The configuration of a body with this example. Names that it does not know are refused."""
+    """The configuration of a model with this example. Unknown fields are rejected."""
     return ConfigDict(extra="forbid", json_schema_extra=cast("JsonDict", {"example": values}))
 
 
 class SubmitRequest(BaseModel):
-    """A job to be submitted. The same type, parameters and key are the same job."""
+    """A job to submit. Jobs with the same type, parameters and key are the same job."""
 
     model_config = example(job_type="process_raster_v2", parameters={"raster": "dem.npz"}, key="2026-11")
     job_type: StorableText = Field(min_length=1, max_length=100)
@@ -58,7 +58,7 @@ class SubmitRequest(BaseModel):
 
 
 class SubmitResponse(BaseModel):
-    """A job as a submission made it, or found it. `result` is an operator's to see."""
+    """A submitted job. `created` is false if it already existed. `result` is for operators."""
 
     model_config = example(
         job_id=JOB_ID_EXAMPLE,
@@ -79,7 +79,7 @@ class SubmitResponse(BaseModel):
 
 
 class Event(BaseModel):
-    """One row of the event log. Of `data`, a viewer sees what holds no parameter, result or traceback."""
+    """An event. For viewers `data` has no parameters, results or tracebacks."""
 
     model_config = example(
         event_id=17,
@@ -104,7 +104,7 @@ class Event(BaseModel):
 
 
 class EventPage(BaseModel):
-    """Events in their order. `next` goes into `after` for those that follow; null where these were the last."""
+    """Events, oldest first. Pass `next` as `after` to get the next page; null on the last page."""
 
     model_config = example(events=[], next=None)
     events: list[Event]
@@ -112,7 +112,7 @@ class EventPage(BaseModel):
 
 
 class JobSummary(BaseModel):
-    """A job as the list shows it. `stage` is the last that was opened, `failure` the message of its error."""
+    """A job in a list. `stage` is the latest stage that has started, `failure` the error message."""
 
     model_config = example(
         job_id=JOB_ID_EXAMPLE,
@@ -143,7 +143,7 @@ class JobSummary(BaseModel):
 
 
 class JobPage(BaseModel):
-    """Jobs, newest first. `next` goes into `after` for those that follow; null where these were the last."""
+    """Jobs, newest first. Pass `next` as `after` to get the next page; null on the last page."""
 
     model_config = example(jobs=[], next=None)
     jobs: list[JobSummary]
@@ -151,7 +151,7 @@ class JobPage(BaseModel):
 
 
 class Stage(BaseModel):
-    """A stage as it stands. `stop_reason` says why its running tasks were asked to stop."""
+    """A stage. `stop_reason` says why its running tasks were asked to stop."""
 
     model_config = example(
         stage=2,
@@ -189,7 +189,7 @@ class StageList(BaseModel):
 
 
 class JobDetail(BaseModel):
-    """A job as it stands, with its stages. `hidden` names what an operator would see beside it."""
+    """A job with its stages. `hidden` names the fields that only operators see."""
 
     model_config = example(
         job_id=JOB_ID_EXAMPLE,
@@ -224,7 +224,7 @@ class JobDetail(BaseModel):
 
 
 class TaskSummary(BaseModel):
-    """A task as a list shows it. `due_at` is when a queued one may be claimed."""
+    """A task in a list. `due_at` is when a queued task may be claimed."""
 
     model_config = example(**TASK_EXAMPLE)
     task_number: int
@@ -245,7 +245,7 @@ class TaskSummary(BaseModel):
 
 
 class TaskPage(BaseModel):
-    """Tasks in their order. `next` goes into `after` for those that follow; null where these were the last."""
+    """Tasks in order. Pass `next` as `after` to get the next page; null on the last page."""
 
     model_config = example(tasks=[], next=None)
     tasks: list[TaskSummary]
@@ -253,7 +253,7 @@ class TaskPage(BaseModel):
 
 
 class TaskDetail(TaskSummary):
-    """A task with its events, oldest first. `hidden` names what an operator would see beside it."""
+    """A task with its events, oldest first. `hidden` names the fields that only operators see."""
 
     model_config = example(**TASK_EXAMPLE, item={"x": 512, "y": 768}, result=None, events=[], hidden=[])
     item: Any

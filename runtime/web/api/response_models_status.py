@@ -1,4 +1,4 @@
-"""The bodies of what is told about a job: why it is where it is, its timeline, and what a change did."""
+"""Models about the status of a job: its diagnosis, its timeline, and the results of actions."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from .response_models import ERROR_EXAMPLE, JOB_ID_EXAMPLE, TIME_EXAMPLE, Event,
 
 
 class LeaseHolder(BaseModel):
-    """A worker that holds something of a job."""
+    """A worker that holds a lease on a job, its tasks or its callbacks."""
 
     worker: str
     holds: str
@@ -18,7 +18,7 @@ class LeaseHolder(BaseModel):
 
 
 class DiagnosisResponse(BaseModel):
-    """Why a job is where it is."""
+    """What a job is doing, what it waits for, and what you can do."""
 
     model_config = example(
         job_id=JOB_ID_EXAMPLE,
@@ -55,7 +55,7 @@ class DiagnosisResponse(BaseModel):
 
 
 class StageSummary(BaseModel):
-    """What a long stage's uneventful events add up to: their number by type."""
+    """The successful events of a long stage, counted by type."""
 
     stage: int
     tasks: int
@@ -65,7 +65,7 @@ class StageSummary(BaseModel):
 
 
 class TimelineEntry(BaseModel):
-    """An event as the timeline gives it."""
+    """An event in the timeline."""
 
     event_id: int
     type: str
@@ -104,21 +104,21 @@ class TimelineResponse(BaseModel):
 
 
 class ResumeRequest(BaseModel):
-    """How a job is to be resumed. `dry_run` says what it would do, and changes nothing."""
+    """Options of a resume. With `dry_run` nothing changes; the response says what would happen."""
 
     model_config = example(dry_run=False)
     dry_run: bool = False
 
 
 class CancelRequest(BaseModel):
-    """Why a job is to be cancelled; the reason stands in its events."""
+    """Options of a cancellation. The reason is recorded in the events."""
 
     model_config = example(reason="the input was wrong")
     reason: str = Field(default="cancelled by a user", min_length=1, max_length=500)
 
 
 class ResumeResponse(BaseModel):
-    """What a resume did, or would do."""
+    """The result of a resume, or of its dry run."""
 
     model_config = example(job_id=JOB_ID_EXAMPLE, status="queued", from_stage="hillshade", tasks_again=2, tasks_kept=63)
     job_id: str
@@ -129,7 +129,7 @@ class ResumeResponse(BaseModel):
 
 
 class CancelResponse(BaseModel):
-    """What a cancellation did: `processing` means that running tasks have been asked to stop."""
+    """The result of a cancellation. `processing` means that running tasks have been asked to stop."""
 
     model_config = example(job_id=JOB_ID_EXAMPLE, status="processing")
     job_id: str

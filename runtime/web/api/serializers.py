@@ -1,4 +1,4 @@
-"""Rows as the bodies that a visitor may see."""
+"""Convert rows to response models, with only what the visitor may see."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -40,7 +40,7 @@ def serialize_job_summary(row: JobListRow, visitor: Visitor) -> JobSummary:
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        failure=str(row.error.get("message") or "no reason was recorded") if row.error else None,
+        failure=str(row.error.get("message") or "no reason recorded") if row.error else None,
         last_event=serialize_event(row.last_event, visitor) if row.last_event else None,
     )
 
@@ -64,7 +64,7 @@ def serialize_stage(row: JobStageRow, visitor: Visitor) -> Stage:
 
 
 def serialize_job(row: JobRow, visitor: Visitor) -> JobDetail:
-    """A job with its stages. Its parameters and result are an operator's."""
+    """A job with its stages. Parameters and result are for operators."""
     operator = visitor.is_operator
     return JobDetail(
         job_id=row.job_id,
@@ -106,7 +106,7 @@ def serialize_task_summary(row: TaskRow, visitor: Visitor) -> TaskSummary:
 
 
 def serialize_task(row: TaskDetailRow, events: Sequence[EventRow], visitor: Visitor) -> TaskDetail:
-    """A task with its events. What it was given and what it returned are an operator's."""
+    """A task with its events. Input and result are for operators."""
     operator = visitor.is_operator
     return TaskDetail(
         **dict(serialize_task_summary(row, visitor)),
@@ -118,7 +118,7 @@ def serialize_task(row: TaskDetailRow, events: Sequence[EventRow], visitor: Visi
 
 
 def serialize_diagnosis(diagnosis: Why, events: Mapping[int, Event]) -> DiagnosisResponse:
-    """Why a job is where it is. `events` are its events as the visitor may see them, by id."""
+    """A diagnosis. `events` are the events that it names, by id, as the visitor may see them."""
 
     def shown(event: TimelineEvent | None) -> Event | None:
         return events[event.event_id] if event else None

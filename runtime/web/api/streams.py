@@ -1,6 +1,6 @@
-"""Server-sent events: what happens to one job, and that anything has happened at all.
+"""Server-sent events: the events of one job, and a signal that any job has changed.
 
-The database is asked again and again, not listened to: that works through every pooler, and misses nothing.
+The database is polled; LISTEN does not work through every connection pooler, and may miss events.
 """
 
 import asyncio
@@ -26,18 +26,20 @@ CURSOR_PATTERN = re.compile(r"([0-9]{1,19})-([0-9]{1,18})")
 
 
 def wants_event_stream(request: Request) -> bool:
-    """Whether events are asked for as they come."""
+    """Whether the request asks for a live stream."""
     return EVENT_STREAM in request.headers.get("accept", "")
 
 
 def parse_event_cursor(text: str | None) -> EventCursor:
-    """The mark that a `Last-Event-ID` stands for. Raises InvalidRequestError."""
+    """The cursor in a `Last-Event-ID`. Raises InvalidRequestError."""
     if not text:
         return EventCursor()
     found = CURSOR_PATTERN.fullmatch(text)
     if found is None:
         raise InvalidRequestError(
-            "Last-Event-ID", f"{text[:40]!r} is no id of this stream", "send the id of an event of it, or none"
+            "Last-Event-ID",
+            f"{text[:40]!r} is not an id of this stream",
+            "send the id of a message of this stream, or none",
         )
     return EventCursor(int(found[1]), int(found[2]))
 
@@ -45,7 +47,7 @@ def parse_event_cursor(text: str | None) -> EventCursor:
 def job_stream(
     request: Request, machine: AsyncCoreMachine, visitor: Visitor, job_id: str, after: EventCursor
 ) -> StreamingResponse:
-    """Every event of a job after `mark`, each once, in an order that no later commit can change."""
+    """Stream the events of a job after `after`, each once, in an order that no later commit changes."""
 
     async def messages() -> AsyncIterator[str]:
         cursor = after
@@ -58,7 +60,7 @@ def job_stream(
 
 
 def changes_stream(request: Request, machine: AsyncCoreMachine) -> StreamingResponse:
-    """A message whenever any event of any job has been written."""
+    """Stream a message whenever an event of any job has been written."""
 
     async def messages() -> AsyncIterator[str]:
         known = await read_last_event_id(machine)
@@ -72,7 +74,7 @@ def changes_stream(request: Request, machine: AsyncCoreMachine) -> StreamingResp
 
 def _sse_message(row: StreamedEventRow, visitor: Visitor) -> str:
     event = serialize_event(row, visitor)
-    # JSON has no line breaks of its own, so one line of data holds it
+    # one data line is enough: JSON without indentation has no line breaks
     return f"id: {row.transaction_id}-{row.event_id}\nevent: told\ndata: {event.model_dump_json()}\n\n"
 
 
@@ -82,7 +84,7 @@ def _stream_response(request: Request, messages: AsyncIterator[str]) -> Streamin
 
 
 async def _with_heartbeats(request: Request, messages: AsyncIterator[str]) -> AsyncIterator[str]:
-    """What is told, with a beat where there is nothing to tell: so a stream that was lost is noticed."""
+    """Add heartbeats while there are no messages, so that the client notices a lost connection."""
     closing: asyncio.Event = request.app.state.closing
     yield "retry: 1000\nevent: beat\ndata:\n\n"
     idle = 0.0

@@ -1,4 +1,4 @@
-"""The HTTP interface to the system itself: is it there, is it ready, is it well, and what are its lifecycles."""
+"""Routes about the system: liveness, readiness, health, metrics and lifecycle diagrams."""
 
 import asyncio
 from typing import Annotated, Literal
@@ -16,19 +16,19 @@ from .metrics import metrics_text
 from .queries import read_state_counts
 from .response_models import StorableText, example
 
-router = APIRouter(tags=["state"], responses=ERROR_RESPONSES)
+router = APIRouter(tags=["system"], responses=ERROR_RESPONSES)
 READY_TIMEOUT_SECONDS = 3.0
 
 
 class Liveness(BaseModel):
-    """This process answers."""
+    """The process is running."""
 
     model_config = example(status="ok")
     status: Literal["ok"] = "ok"
 
 
 class Readiness(BaseModel):
-    """Whether requests can be answered: the database does."""
+    """Whether requests can be answered: the database responds."""
 
     model_config = example(ready=True, database="ok")
     ready: bool
@@ -36,7 +36,7 @@ class Readiness(BaseModel):
 
 
 class HealthCheck(BaseModel):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     verdict: Literal["good", "bad", "unknown"]
@@ -45,7 +45,7 @@ class HealthCheck(BaseModel):
 
 
 class HealthResponse(BaseModel):
-    """Whether all is well: `good` only where every check is, and none is older than `good_for` seconds."""
+    """The health of the system: `good` only if all checks are good and none is older than `good_for` seconds."""
 
     model_config = example(verdict="good", good_for=MAX_AGE_SECONDS, checks=[])
     verdict: Literal["good", "bad", "unknown"]
@@ -55,17 +55,17 @@ class HealthResponse(BaseModel):
 
 @router.get("/healthz", responses={})
 async def healthz() -> Liveness:
-    """This process is alive. Asks nobody else, and nobody for a token."""
+    """Report that this process is running. Needs no token and no database."""
     return Liveness()
 
 
 @router.get("/readyz", responses={503: {"model": Readiness}})
 async def readyz(request: Request, response: Response) -> Readiness:
-    """The database answers. Asks nobody for a token."""
+    """Report whether the database responds. Needs no token."""
     try:
         async with asyncio.timeout(READY_TIMEOUT_SECONDS), request.app.state.machine.database.session() as session:
             await session.fetch("web/last_event_id")
-    except Exception:  # noqa: BLE001 - whatever it is, it is told to those who may not see the reason
+    except Exception:  # noqa: BLE001 - the route is public, so the reason is not shown
         response.status_code = 503
         return Readiness(ready=False, database="unreachable")
     return Readiness(ready=True, database="ok")
@@ -73,7 +73,7 @@ async def readyz(request: Request, response: Response) -> Readiness:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request, context: Context) -> PlainTextResponse:
-    """Metrics in the format of Prometheus. A viewer's token is enough."""
+    """Return metrics for Prometheus. A viewer's token is enough."""
     health = await read_health(context.machine, request.app.state.auditor)
     states = await read_state_counts(context.machine)
     return PlainTextResponse(metrics_text(health, states), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -81,7 +81,7 @@ async def metrics(request: Request, context: Context) -> PlainTextResponse:
 
 @router.get("/api/health")
 async def show_health(request: Request, context: Context) -> HealthResponse:
-    """Workers, messages, reconcilers and the last audit."""
+    """Report the health of workers, messages and reconcilers, and the result of the last audit."""
     health = await read_health(context.machine, request.app.state.auditor)
     return HealthResponse(
         verdict=health.status, good_for=MAX_AGE_SECONDS, checks=[_serialize_check(check) for check in health.checks]
@@ -95,10 +95,12 @@ async def show_health(request: Request, context: Context) -> HealthResponse:
 )
 async def show_lifecycle(
     context: Context,
-    name: Annotated[StorableText, Path(max_length=100, description="of a lifecycle", examples=["job"])],
-    state: Annotated[StorableText | None, Query(max_length=MAX_TEXT_LENGTH, description="the state to be lit")] = None,
+    name: Annotated[StorableText, Path(max_length=100, description="name of a lifecycle", examples=["job"])],
+    state: Annotated[
+        StorableText | None, Query(max_length=MAX_TEXT_LENGTH, description="the state to highlight")
+    ] = None,
 ) -> Response:
-    """The generated diagram of a lifecycle. Needs Graphviz on the server."""
+    """Return the diagram of a lifecycle. Needs Graphviz on the server."""
     svg = await render_lifecycle(find_lifecycle(context.machine, name), highlight=state)
     return Response(svg, media_type="image/svg+xml")
 

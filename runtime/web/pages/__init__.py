@@ -1,4 +1,4 @@
-"""The HTML pages, with their templates and scripts."""
+"""The HTML pages, their templates and scripts."""
 
 from pathlib import Path
 

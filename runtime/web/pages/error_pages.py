@@ -1,4 +1,4 @@
-"""Errors as the visitor gets them: a page for a browser, JSON for a program."""
+"""Error responses: an HTML page for browsers, JSON for programs."""
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,7 +11,7 @@ from .rendering import render_page
 
 
 def install_error_handlers(site: FastAPI) -> None:
-    """Let `site` answer each of our errors with its status and what to do."""
+    """Install handlers on `site` for CoreMachine's errors, invalid requests and HTTP errors."""
     site.add_exception_handler(CoreMachineError, _handle_error)
     site.add_exception_handler(RequestValidationError, _handle_invalid)
     site.add_exception_handler(HTTPException, _handle_http)
@@ -32,15 +32,15 @@ async def _handle_invalid(request: Request, error: Exception) -> Response:
 
 async def _handle_http(request: Request, error: Exception) -> Response:
     status = int(getattr(error, "status_code", 500))
-    what = str(getattr(error, "detail", "")) or "it cannot be answered"
-    remedy = "see /api/openapi.json for what there is"
-    answer = _respond(request, status, Problem(what=what, where=request.url.path, remedy=remedy))
-    answer.headers.update(getattr(error, "headers", None) or {})
-    return answer
+    what = str(getattr(error, "detail", "")) or "the request failed"
+    remedy = "see /api/openapi.json"
+    response = _respond(request, status, Problem(what=what, where=request.url.path, remedy=remedy))
+    response.headers.update(getattr(error, "headers", None) or {})
+    return response
 
 
 def _parameter_name(location: tuple[int | str, ...]) -> str:
-    """The name of a parameter; where it stands (query, path, body) comes first, unless it is the only word."""
+    """The name of a parameter, without its location (query, path, body) unless that is all there is."""
     return ".".join(map(str, location[1:] or location))
 
 

@@ -1,4 +1,4 @@
-"""The page of a job, and that of one of its tasks."""
+"""The pages of a job and of a task."""
 
 from typing import Annotated, Literal, cast
 from urllib.parse import parse_qs, urlencode
@@ -15,7 +15,7 @@ from ..api.dependencies import Context, JobRef, RequestContext, TaskRef
 from ..api.filters import EmptyAsNone, EventFilter, PositiveInt, ShortText
 from ..api.lifecycle_svg import render_lifecycle
 from ..api.paging import decode_cursor, encode_cursor
-from ..api.queries import read_events, read_job, read_now, read_task, read_task_events, read_why
+from ..api.queries import read_diagnosis, read_events, read_job, read_now, read_task, read_task_events
 from ..api.response_models import Event, TaskDetail
 from ..api.response_models_status import CancelRequest
 from ..api.rows import EventRow, JobRow, JobStageRow
@@ -33,7 +33,7 @@ MAX_REASON_LENGTH = 500
 
 
 class JobView(EventFilter):
-    """What of a job is shown: every state of the page is in its address."""
+    """The view of a job's page. All of it is in the page's URL."""
 
     level: Literal["all", "headlines"] = "headlines"
     zoom: Annotated[ShortText | None, EmptyAsNone] = None
@@ -44,16 +44,16 @@ class JobView(EventFilter):
 
     @property
     def filtered(self) -> bool:
-        """Whether the list is filtered, and so is no timeline any more."""
+        """Whether the event list is filtered, instead of showing the timeline."""
         return self.level == "all" or any((self.status, self.stage, self.task, self.text))
 
     @property
     def only_task(self) -> bool:
-        """Whether it is filtered by a task and by nothing else: then all that happened to it is listed."""
+        """Whether the only filter is a task. Then all events of the task are listed."""
         return self.task is not None and not any((self.status, self.stage, self.text, self.after))
 
     def link(self, **changed: object) -> str:
-        """The address of this page with something changed; None takes it away."""
+        """The URL of this page with some parameters changed; None removes one."""
         query = {**self.query(), **{name: str(value) for name, value in changed.items() if value is not None}}
         kept = {name: value for name, value in query.items() if changed.get(name, value) is not None}
         return f"?{urlencode(kept)}"
@@ -63,11 +63,11 @@ class JobView(EventFilter):
 async def job_page(
     request: Request, context: Context, job_id: JobRef, view: Annotated[JobView, Query()]
 ) -> HTMLResponse:
-    """Is it moving, what worked last, what failed first and why, what does it wait for, and what can be done."""
-    # first: what happens while the rest is read comes by the stream
+    """Show a job: its verdict, stages, timeline and events, and a task beside them."""
+    # before the rest is read: the stream starts here and sends what happens meanwhile
     _, cursor = await read_now(context.machine)
     job = await read_job(context.machine, job_id)
-    diagnosis = await read_why(context.machine, context.visitor, job.job_id)
+    diagnosis = await read_diagnosis(context.machine, context.visitor, job.job_id)
     now, _ = await read_now(context.machine)
     chart_view = ChartView(now=now, zoom=view.zoom, open_stage=view.open_stage, first_row=view.rows)
     task = await _task(context, job.job_id, view.task) if view.task else None
@@ -93,7 +93,7 @@ async def job_page(
 
 @router.get("/jobs/{job_id}/tasks/{number}")
 async def task_page(request: Request, context: Context, job_id: JobRef, number: TaskRef) -> HTMLResponse:
-    """Every attempt of a task: its worker, its times, its error; and what it was given and returned."""
+    """Show a task: its attempts with worker, times and error, its input and its result."""
     full = await context.machine.full_id(job_id)
     _, cursor = await read_now(context.machine)
     task = await _task(context, full, number)
@@ -111,7 +111,7 @@ async def task_page(request: Request, context: Context, job_id: JobRef, number: 
 
 
 async def _lifecycle_svg(context: RequestContext, status: str) -> str:
-    """The lifecycle of a job with its state lit; nothing where there is no Graphviz."""
+    """The lifecycle of a job with its state highlighted; empty if Graphviz is not available."""
     try:
         return await render_lifecycle(JOB, highlight=status, link=f"{context.root}/jobs?status={{}}")
     except DrawError:
@@ -124,7 +124,7 @@ async def _task(context: RequestContext, job_id: str, number: int) -> TaskDetail
 
 
 async def _list_events(context: RequestContext, job: JobRow, view: JobView) -> tuple[list[Event], str | None]:
-    """The events that are listed: those that match, or else the lines of the timeline."""
+    """A page of events that match the filters, or of the timeline; and the cursor of the next page."""
     if view.filtered:
         rows, next_page = await read_events(context.machine, context.visitor, job.job_id, view)
         return [serialize_event(row, context.visitor) for row in rows], next_page
@@ -138,7 +138,7 @@ async def _list_events(context: RequestContext, job: JobRow, view: JobView) -> t
 
 
 def _summarized_stages(job: JobRow) -> list[int]:
-    """The stages whose tasks are counted instead of listed: each costs two lines."""
+    """The stages whose task events are counted, not listed: each task has two."""
     return [stage.stage for stage in job.stages if stage.tasks_total > SUMMARY_THRESHOLD]
 
 
@@ -148,24 +148,24 @@ def _stage_summaries(job: JobRow) -> dict[int, JobStageRow]:
 
 
 def _error_event_id(events: list[Event], failure: Event | None) -> int | None:
-    """The line at which ERROR HERE stands: the first failure, or where that is no headline, the next that is listed."""
+    """The event marked ERROR HERE: the first failure, or the next listed failure if the first is not listed."""
     if failure is None:
         return None
     return next(
-        (line.event_id for line in events if line.status == "failure" and line.event_id >= failure.event_id), None
+        (event.event_id for event in events if event.status == "failure" and event.event_id >= failure.event_id), None
     )
 
 
 @router.post("/jobs/{job_id}/resume")
 async def resume_from_page(context: Context, job_id: JobRef) -> RedirectResponse:
-    """Resume a job, and show it again."""
+    """Resume a job, then show its page."""
     await resume_job(context, job_id)
     return RedirectResponse(f"{context.root}/jobs/{job_id}", status_code=303)
 
 
 @router.post("/jobs/{job_id}/cancel")
 async def cancel_from_page(request: Request, context: Context, job_id: JobRef) -> RedirectResponse:
-    """Cancel a job, and show it again."""
+    """Cancel a job, then show its page."""
     form = parse_qs((await request.body()).decode(errors="replace"))
     reason = form.get("reason", [""])[0].strip()[:MAX_REASON_LENGTH]
     await cancel_job(context, job_id, CancelRequest(reason=reason) if reason else None)

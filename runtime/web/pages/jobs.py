@@ -1,4 +1,4 @@
-"""The list of jobs."""
+"""The page with the list of jobs."""
 
 import re
 from typing import Annotated
@@ -20,7 +20,7 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
 def _in_utc(value: object) -> object:
-    """A field of a form knows no time zone: the page says that it means UTC."""
+    """Read a time without a zone as UTC, as the form's label says."""
     return f"{value}Z" if isinstance(value, str) and NAIVE_TIMESTAMP.fullmatch(value) else value
 
 
@@ -28,7 +28,7 @@ FormTimestamp = Annotated[Timestamp | None, EmptyAsNone, BeforeValidator(_in_utc
 
 
 class JobListForm(JobFilter):
-    """Which jobs are listed, as the form above them sends it."""
+    """The filters of the job list, as its form sends them."""
 
     since: FormTimestamp = None
     until: FormTimestamp = None
@@ -36,13 +36,13 @@ class JobListForm(JobFilter):
 
 @router.get("/")
 async def home(context: Context) -> RedirectResponse:
-    """The first page is the list of jobs."""
+    """Redirect to the list of jobs."""
     return RedirectResponse(f"{context.root}/jobs")
 
 
 @router.get("/jobs")
 async def jobs_page(request: Request, context: Context, filters: Annotated[JobListForm, Query()]) -> HTMLResponse:
-    """One line a job: how far it is, since when, and what happened last."""
+    """List jobs: state, progress, age, duration and last event."""
     rows, next_page = await read_jobs(context.machine, context.visitor, filters)
     query = filters.query("after")
     return render_page(

@@ -1,4 +1,4 @@
-"""Logging in: a token becomes a cookie that no script can read and no other site can send."""
+"""Login with a token. The session cookie cannot be read by scripts or sent by other sites."""
 
 from urllib.parse import parse_qs
 
@@ -15,13 +15,13 @@ MAX_FORM_BYTES = 4096
 
 @router.get("/login")
 async def login_page(request: Request) -> HTMLResponse:
-    """Asks for a token."""
+    """Show the login form."""
     return render_page(request, "login.html", after=_local_path(request.query_params.get("next")), failed=False)
 
 
 @router.post("/login")
 async def login(request: Request) -> Response:
-    """Takes a token, and gives a cookie for it."""
+    """Check the token and set the session cookie."""
     form = parse_qs((await request.body())[:MAX_FORM_BYTES].decode(errors="replace"))
     access: Access = request.app.state.access
     token = access.find_token(form.get("token", [""])[0].strip())
@@ -44,7 +44,7 @@ async def login(request: Request) -> Response:
 
 @router.post("/logout")
 async def logout(request: Request) -> Response:
-    """Takes the cookie away."""
+    """Delete the session cookie."""
     root = str(request.scope.get("root_path", ""))
     response = RedirectResponse(f"{root}/login", status_code=303)
     response.delete_cookie(SESSION_COOKIE, path=root or "/", httponly=True, samesite="strict")
@@ -52,7 +52,7 @@ async def logout(request: Request) -> Response:
 
 
 def _local_path(path: str | None) -> str:
-    """Where to go on: a page of this site, and of no other."""
+    """The path to continue at. Anything but a path on this site becomes the job list."""
     given = path or "/jobs"
     safe = given.startswith("/") and not given.startswith(("//", "/\\")) and given.isprintable() and "\\" not in given
     return given if safe else "/jobs"

@@ -1,4 +1,4 @@
-"""Templates to HTML. Everything that is put into one is escaped, unless this package made it."""
+"""Renders templates to HTML. All values are escaped, except SVG that this package generates."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ def _time_of_day(at: datetime) -> str:
 
 
 def _form_timestamp(at: datetime) -> str:
-    """As a field of a form has it, which knows no time zone: in UTC."""
+    """The value of a datetime-local field, in UTC."""
     return f"{_utc(at):%Y-%m-%dT%H:%M}"
 
 
@@ -70,7 +70,7 @@ ENVIRONMENT = _environment()
 
 
 def render_page(request: Request, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
-    """A page. Each template knows who asks, and under which path the site is mounted."""
+    """Render a template to a response. Templates also get the visitor and the path under which the site is mounted."""
     context = {
         "root": str(request.scope.get("root_path", "")),
         "site": site_url(request),

@@ -1,4 +1,4 @@
-"""The pages on the system itself: its lifecycles, and its health."""
+"""The pages about the system: lifecycles and health."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ CORE_LIFECYCLES = frozenset(lifecycle.name for lifecycle in LIFECYCLES)
 
 @router.get("/lifecycles")
 async def lifecycles_page(request: Request, context: Context) -> HTMLResponse:
-    """The lifecycle of a job, and the way to the others."""
+    """Show the lifecycle of a job."""
     return await lifecycle_page(request, context, JOB.name)
 
 
@@ -31,7 +31,7 @@ async def lifecycle_page(
     name: str,
     state: Annotated[str | None, Query(max_length=MAX_TEXT_LENGTH)] = None,
 ) -> HTMLResponse:
-    """A generated diagram, with how many are in each state, and the state of the job one came from."""
+    """Show the diagram of a lifecycle with the count in each state. `state` is highlighted."""
     lifecycle = find_lifecycle(context.machine, name)
     counts = await _counts(context, name) if name in CORE_LIFECYCLES else None
     link = f"{context.root}/jobs?status={{}}" if name == JOB.name else None
@@ -56,7 +56,7 @@ async def lifecycle_page(
 
 @router.get("/health")
 async def health_page(request: Request, context: Context) -> HTMLResponse:
-    """Workers with their leases, messages that wait, and what the audit found; green only where it was looked at."""
+    """Show the health checks, the findings of the audit, the workers with their leases, and the backlog."""
     health = await read_health(context.machine, request.app.state.auditor)
     leases = {lease.worker: lease for lease in health.leases}
     return render_page(request, "health.html", health=health, leases=leases, max_age=MAX_AGE_SECONDS)

@@ -1,4 +1,4 @@
-"""The card on top of a job's page: what `why` says, in one sentence and a few lines."""
+"""The verdict card at the top of a job's page: the job's diagnosis in one sentence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from ..timeline.formatting import elapsed, format_number, pluralize
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is said on the card: the sentence, the task at which it failed, and which attempt of it that was.
+    """The content of the card. `task` is the task that failed, and `attempt_text` says at which attempt.
 
-    `again` is what a resume would do, None where there is nothing to resume.
+    `resume_text` says what a resume would do; None if the job cannot be resumed.
     """
 
-    why: DiagnosisResponse
+    diagnosis: DiagnosisResponse
     tone: str
     sentence: str
     task: int | None
@@ -40,16 +40,16 @@ TONES = {
 }
 
 
-def verdict_of(why: DiagnosisResponse, job: JobRow) -> Verdict:
-    """The card of a job."""
+def verdict_of(diagnosis: DiagnosisResponse, job: JobRow) -> Verdict:
+    """The verdict card of a job."""
     state = JOB.by_name[job.status]
-    failure = why.first_failure
+    failure = diagnosis.first_failure
     error = event_error(failure.data) if failure else None
-    task_failure = failure if failure and failure.task_number and why.verdict == "failed" else None
+    task_failure = failure if failure and failure.task_number and diagnosis.verdict == "failed" else None
     return Verdict(
-        why=why,
-        tone=TONES[why.verdict],
-        sentence=_sentence(why, job),
+        diagnosis=diagnosis,
+        tone=TONES[diagnosis.verdict],
+        sentence=_sentence(diagnosis, job),
         task=task_failure.task_number if task_failure else None,
         attempt_text=_attempt_text(task_failure) if task_failure else "",
         error_type=error["type"] if error else "",
@@ -58,29 +58,29 @@ def verdict_of(why: DiagnosisResponse, job: JobRow) -> Verdict:
     )
 
 
-def _sentence(why: DiagnosisResponse, job: JobRow) -> str:
+def _sentence(diagnosis: DiagnosisResponse, job: JobRow) -> str:
     stages = job.stages
-    match why.verdict:
+    match diagnosis.verdict:
         case "failed":
-            return f"Failed{_failed_stage(why.first_failure, stages)}"
+            return f"Failed{_failed_stage(diagnosis.first_failure, stages)}"
         case "completed":
             tasks, count = pluralize(job.tasks_total, "task"), pluralize(len(stages), "stage")
             return f"Completed in {_elapsed(job)}: {tasks} in {count}"
         case "cancelled":
             return f"Cancelled after {_elapsed(job)}" if job.started_at else "Cancelled before it started"
         case _:
-            return f"{why.verdict.capitalize()}{_progress(stages)}"
+            return f"{diagnosis.verdict.capitalize()}{_progress(stages)}"
 
 
 def _elapsed(job: JobRow) -> str:
-    """From its start to its end, as the list of jobs and the terminal have it."""
+    """From start to end, as in the job list and in the terminal."""
     return elapsed(job.started_at, job.finished_at)
 
 
 def _failed_stage(failure: Event | None, stages: Sequence[JobStageRow]) -> str:
-    """In which stage."""
+    """Where a job failed."""
     if failure is None or failure.stage is None:
-        return " before a stage was opened"
+        return " before any stage was opened"
     stage = next((one for one in stages if one.stage == failure.stage), None)
     return f" in stage {failure.stage} of {len(stages)}{', ' + stage.name if stage else ''}"
 
@@ -93,13 +93,13 @@ def _attempt_text(failure: Event) -> str:
 def _progress(stages: Sequence[JobStageRow]) -> str:
     opened = [stage for stage in stages if stage.started_at is not None]
     if not opened:
-        return f": the first of {pluralize(len(stages), 'stage')} is not open yet"
+        return f": none of {pluralize(len(stages), 'stage')} has started"
     stage = opened[-1]
     of = pluralize(stage.tasks_total, "task")
-    return f": stage {stage.stage} of {len(stages)}, {stage.name}, {format_number(stage.tasks_ended)} of {of} ended"
+    return f": stage {stage.stage} of {len(stages)}, {stage.name}, {format_number(stage.tasks_ended)} of {of} finished"
 
 
 def _resume_text(job: JobRow) -> str:
     plan = planned(job.job_id, job.status, [StageRow.of(row) for row in job.stage_rows])
     tasks = f"run {pluralize(plan.tasks_again, 'task')} again and " if plan.tasks_again else ""
-    return f"{tasks}go on from stage {plan.from_stage}" if plan.from_stage else f"{tasks}finalize the job"
+    return f"{tasks}continue from stage {plan.from_stage}" if plan.from_stage else f"{tasks}finalize the job"

@@ -1,1 +1,1 @@
-"""The timeline of a job as a chart: what is drawn, and where."""
+"""The timeline chart of a job: its data, its layout, and the text on it."""

@@ -1,4 +1,4 @@
-"""The attempts of a task, one after another: each with its worker, its times and how it ended."""
+"""The attempts of a task, with worker, times and outcome."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .event_display import event_error
 
 @dataclass(slots=True, kw_only=True)
 class Attempt:
-    """One call of a handler. `ended` is None while it runs; `error` is as much as the visitor may see."""
+    """One run of a handler. `ended` is None while it runs; `error` is what the visitor may see of the error."""
 
     number: int
     worker: str
@@ -24,7 +24,7 @@ class Attempt:
 
 
 def attempts_of(events: Iterable[Event]) -> list[Attempt]:
-    """The attempts that the events of a task tell of, oldest first."""
+    """Derive a task's attempts from its events, oldest first."""
     attempts: list[Attempt] = []
     for event in events:
         transition = TRANSITION_BY_EVENT.get(event.type)

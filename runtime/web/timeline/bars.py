@@ -1,6 +1,6 @@
-"""The life of a task as bars: queued, running, waiting for a retry; one bar for each, an attempt apart from the next.
+"""The history of a task as bars: one for each period in which it was queued, running, or waiting for a retry.
 
-Which event leads to which is read from the declared lifecycle.
+The meaning of each event comes from the declared lifecycle.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,9 +23,9 @@ RETRY_TRIGGER = "retry"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A stretch of time in which a task was in one condition. `end` is None where it still is.
+    """A period in which a task was in one condition. `end` is None if it still is.
 
-    `status` is that of the event that ended an attempt, such as failure.
+    For a running bar, `status` is the status of the event that ended the attempt.
     """
 
     kind: BarKind
@@ -38,7 +38,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marker:
-    """A moment: an attempt that ended, or an event of the job. `status` is that of the event."""
+    """A point in time: the end of an attempt, or an event of the job. `status` is the status of the event."""
 
     at: datetime
     status: str
@@ -48,14 +48,14 @@ class Marker:
 
 @dataclass(slots=True, kw_only=True)
 class TaskHistory:
-    """The bars and marks of one task."""
+    """The bars and markers of one task."""
 
     bars: list[Bar] = field(default_factory=list[Bar])
     markers: list[Marker] = field(default_factory=list[Marker])
 
 
 def task_history(task: ChartTaskRow, events: Sequence[ChartEventRow]) -> TaskHistory:
-    """The life of a task from its row and its events, oldest first; without events, from the row's own times."""
+    """Build the history of a task from its events, oldest first; without events, from the times in its row."""
     history = TaskHistory()
     kind: BarKind | None = "queued"
     begin, attempt = task.created_at, 1
@@ -83,13 +83,13 @@ def task_history(task: ChartTaskRow, events: Sequence[ChartEventRow]) -> TaskHis
 
 
 def needs_events(task: ChartTaskRow) -> bool:
-    """Whether more happened to a task than one start and one end, which its row tells of itself."""
-    again = task.started_at is not None and task.due_at is not None
-    return bool(again or task.lease_number > 1 or task.attempt > 1 or task.rescues)
+    """Whether a task has more history than one start and one end, which the times in its row describe."""
+    requeued = task.started_at is not None and task.due_at is not None
+    return bool(requeued or task.lease_number > 1 or task.attempt > 1 or task.rescues)
 
 
 def bar_kind_after(trigger: str, target: str) -> BarKind | None:
-    """What a task is in after an event; None where it has ended."""
+    """The kind of bar that begins after a transition; None if the task has ended."""
     if target == RUNNING_STATE:
         return "running"
     if TASK.by_name[target].terminal:
@@ -98,14 +98,14 @@ def bar_kind_after(trigger: str, target: str) -> BarKind | None:
 
 
 def _finished_bar(kind: BarKind, begin: datetime, attempt: int, event: ChartEventRow) -> Bar:
-    """The bar that an event ends."""
+    """The bar that ends with an event."""
     at, run = event.created_at, kind == "running"
     worker, status = (event.worker, event.event_status) if run else (None, "")
     return Bar(kind=kind, begin=begin, end=at, attempt=attempt, worker=worker, status=status)
 
 
 def _events_from_row(task: ChartTaskRow) -> Iterable[ChartEventRow]:
-    """The events that a task's own times stand for."""
+    """The events implied by the times in a task's row."""
     if task.started_at is not None:
         yield _implied_event(task, START_EVENT, "success", task.started_at)
     if task.finished_at is not None:

@@ -1,4 +1,4 @@
-"""The timeline as a picture: a lane for the job, and one for each stage with its tasks as bars."""
+"""The layout of the timeline: a lane for the job, and a lane for each stage with its tasks as bars."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ..api.serializers import serialize_event
 from .bars import Bar, Marker, TaskHistory
 from .chart_data import PAGE_SIZE, ChartReader, ChartView, StageTasks
 from .event_display import event_text
-from .formatting import duration, pluralize
+from .formatting import duration
 from .histogram import BUCKETS, Bucket, build_histogram
 from .labels import Label, place_labels
 from .query_cache import StageQueryCache
@@ -26,7 +26,7 @@ REASONS = {1: "failed", 2: "retried", 3: "running", 4: "slowest"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneRow:
-    """A task in a lane. `reason` says why it is drawn, where not all are."""
+    """A task in a lane. `reason` says why it was picked, if not all tasks are drawn."""
 
     number: int
     status: str
@@ -38,7 +38,7 @@ class LaneRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """A stage: its tasks one by one, or its density and those that matter. `next_row` begins the next page."""
+    """A stage: all its tasks, or a histogram and the notable ones. `next_row` is the first row of the next page."""
 
     stage: JobStageRow
     rows: Sequence[LaneRow]
@@ -49,7 +49,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """All lanes on one scale."""
+    """The lanes on one time scale."""
 
     scale: TimeScale
     markers: Sequence[tuple[float, Marker]]
@@ -61,7 +61,7 @@ class Chart:
 async def read_chart(
     machine: AsyncCoreMachine, cache: StageQueryCache, visitor: Visitor, job: JobRow, view: ChartView
 ) -> Chart:
-    """The timeline of a job. What is read of big stages is taken from `cache`, where it was read a short time ago."""
+    """Read the timeline of a job. Recent queries of big stages come from `cache`."""
     ended_at = job.finished_at if JOB.by_name[job.status].terminal else None
     scale = time_scale(job.created_at, ended_at or view.now, view.zoom)
     async with machine.database.session() as session:
@@ -123,10 +123,10 @@ def _place_markers(markers: Iterable[Marker], scale: TimeScale) -> list[tuple[fl
 
 
 def _row_label(task: ChartTaskRow, bars: Sequence[Bar], now: datetime) -> str:
-    """What a row says to somebody who does not see it."""
+    """A description of a row for screen readers."""
     attempt = f", attempt {task.attempt} of {task.max_attempts}" if task.max_attempts > 1 else ""
     verbs = {"queued": "waited", "running": "ran", "waiting": "waited for a retry"}
     spoken = [f"{verbs[bar.kind]} {duration((bar.end or now) - bar.begin)}" for bar in bars[:MAX_SPOKEN_BARS]]
-    more = f", and {pluralize(len(bars) - len(spoken), 'stretch')}" if len(bars) > len(spoken) else ""
+    more = f", and {len(bars) - len(spoken)} more" if len(bars) > len(spoken) else ""
     error = f", {task.error_type}" if task.error_type else ""
     return f"task {task.task_number}: {task.status}{error}{attempt}; {', '.join(spoken)}{more}"

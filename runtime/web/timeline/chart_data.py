@@ -1,4 +1,4 @@
-"""What the chart of a job is drawn from: for each stage the tasks to draw, their histories, and task counts."""
+"""The data of the chart: for each stage the tasks to draw, their histories, and task counts over time."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ RETRY_EVENTS = [transition.event.type for transition in TASK.transitions if tran
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartView:
-    """What is shown: up to which moment, which range of time, and which big stage is open, from which task on."""
+    """What the chart shows: the time now, the zoom, and which big stage is expanded, from which task on."""
 
     now: datetime
     zoom: str | None = None
@@ -32,7 +32,7 @@ class ChartView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageTasks:
-    """The tasks of a stage that are drawn, with their histories by id; and for a big stage its task counts."""
+    """The tasks of a stage to draw, with their histories by task id. `counts` is empty for a small stage."""
 
     stage: JobStageRow
     tasks: Sequence[ChartTaskRow]
@@ -42,7 +42,7 @@ class StageTasks:
 
 @dataclass(frozen=True, slots=True)
 class ChartReader:
-    """Reads the tasks of stages for one chart."""
+    """Reads the stages of one chart."""
 
     session: Session
     cache: StageQueryCache
@@ -50,7 +50,7 @@ class ChartReader:
     view: ChartView
 
     async def read(self, stage: JobStageRow) -> StageTasks:
-        """The tasks of a stage."""
+        """Read the tasks of a stage to draw."""
         counts = await self._counts(stage) if stage.tasks_total > MAX_DRAWN_TASKS else ()
         tasks = await self._tasks(stage)
         return StageTasks(stage=stage, tasks=tasks, histories=await self._histories(stage, tasks), counts=counts)
@@ -85,7 +85,7 @@ class ChartReader:
         return [ChartTaskRow.of(row) for row in await self.session.fetch("web/chart_rows", parameters)]
 
     async def _histories(self, stage: JobStageRow, tasks: Sequence[ChartTaskRow]) -> dict[str, TaskHistory]:
-        """The history of each task. Events are read only for tasks whose own columns do not tell it all."""
+        """The history of each task. Events are read only for tasks whose row is not enough."""
         events: defaultdict[str, list[ChartEventRow]] = defaultdict(list)
         task_ids = [task.task_id for task in tasks if needs_events(task)]
         if task_ids:

@@ -1,4 +1,4 @@
-"""Events and states as the pages show them: in words, with a sign and a tone."""
+"""How events and states are displayed: their text, symbol and tone."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -12,7 +12,7 @@ TONES = {"failure": "bad", "warning": "warn"}
 
 
 def timeline_event(event: Event) -> TimelineEvent:
-    """An event that a visitor may see, as the timeline words it."""
+    """Convert an event for the text functions of the timeline."""
     return TimelineEvent(
         event_id=event.event_id,
         type=event.type,
@@ -25,12 +25,12 @@ def timeline_event(event: Event) -> TimelineEvent:
 
 
 def event_text(event: Event) -> str:
-    """An event in words."""
+    """The text of an event, as in the terminal timeline."""
     return named(timeline_event(event))
 
 
 def event_error(data: Mapping[str, object]) -> dict[str, str] | None:
-    """The error in an event's data, if there is one: a checkpoint may call anything so."""
+    """The error in an event's data, if any. A checkpoint may have data of any kind under this name."""
     error = data.get("error")
     if not isinstance(error, Mapping):
         return None
@@ -39,7 +39,7 @@ def event_error(data: Mapping[str, object]) -> dict[str, str] | None:
 
 
 def without_traceback(data: Mapping[str, object]) -> dict[str, object]:
-    """An event's data without the traceback of its error, which is shown for itself."""
+    """An event's data without the error's traceback, which is shown separately."""
     error = data.get("error")
     if not isinstance(error, Mapping):
         return dict(data)
@@ -48,12 +48,12 @@ def without_traceback(data: Mapping[str, object]) -> dict[str, object]:
 
 
 def symbol(status: str) -> str:
-    """The sign before an event, by its status."""
+    """The symbol of an event status."""
     return MARKS.get(status, OTHER_MARK)
 
 
 def tone(status: str) -> str:
-    """The tone of a state or an event: bad, warn, good, busy or calm. A word always goes with it."""
+    """The tone of a state or an event status: bad, warn, good, busy or calm. It is never shown without text."""
     if status in TONES:
         return TONES[status]
     state = JOB.by_name.get(status) or STAGE.by_name.get(status) or TASK.by_name.get(status)

@@ -1,4 +1,4 @@
-"""Times, lengths and numbers as people read them."""
+"""Formats times, durations and numbers for people."""
 
 import json
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ ONE_DECIMAL_BELOW = 10
 
 
 def duration(length: timedelta | None) -> str:
-    """A length of time in its two largest units: 0.4 s, 12 s, 1 m 46 s, 5 h 2 m, 3 d 4 h."""
+    """A duration in its two largest units: 0.4 s, 12 s, 1 m 46 s, 5 h 2 m, 3 d 4 h."""
     if length is None:
         return "–"
     seconds = max(0.0, length.total_seconds())
@@ -25,7 +25,7 @@ def duration(length: timedelta | None) -> str:
 
 
 def elapsed(begin: datetime | None, end: datetime | None, now: datetime | None = None) -> str:
-    """How long it took, or has taken until `now`."""
+    """The time from `begin` to `end`, or to `now` if it has not ended."""
     until = end or now
     return "–" if begin is None or until is None else duration(until - begin)
 
@@ -41,15 +41,15 @@ def pluralize(number: int, word: str) -> str:
 
 
 def pretty_json(value: object) -> str:
-    """A JSON value on several lines."""
+    """A JSON value, indented."""
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
 def time_of_day(at: datetime) -> str:
-    """The time of day in UTC; the page shows it in the reader's own zone."""
+    """The time of day. Scripts convert it to the reader's time zone."""
     return f"{at:%H:%M:%S}"
 
 
 def iso(at: datetime) -> str:
-    """ISO 8601 to the millisecond, as an attribute of a `time` element."""
+    """ISO 8601 with milliseconds, for `time` elements."""
     return at.isoformat(timespec="milliseconds")

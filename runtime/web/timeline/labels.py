@@ -1,10 +1,10 @@
-"""Short words beside the marks of the job's lane, where there is room for them."""
+"""Labels beside the markers of the job's lane, where there is room."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-# a character's width in percent of a lane on a common screen; on a narrow one the words are not shown
+# in percent of a lane's width on a common screen; narrow screens hide the labels
 CHARACTER_WIDTH = 0.8
 MERGE_DISTANCE = 1.2
 GAP = 1.2
@@ -12,7 +12,7 @@ GAP = 1.2
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Words at a place in percent; before it where they would not fit behind."""
+    """A label at a position in percent, after the marker or `before` it."""
 
     position: float
     text: str
@@ -20,16 +20,16 @@ class Label:
 
 
 def place_labels(markers: Sequence[tuple[float, str]]) -> list[Label]:
-    """The words of marks that stand in order; where two are at almost one place they share them."""
+    """Place the labels of markers, given in order. Markers that are close together share a label."""
     groups = _merge_close(markers)
     labels: list[Label] = []
     occupied = 0.0
     for (position, text), (end, _) in pairwise([*groups, (100.0 + GAP, "")]):
         width = GAP + len(text) * CHARACTER_WIDTH
-        behind = position + width <= end - GAP
-        if behind or position - width >= occupied:
-            labels.append(Label(position, text, before=not behind))
-        occupied = position + (width if behind else GAP)
+        fits_after = position + width <= end - GAP
+        if fits_after or position - width >= occupied:
+            labels.append(Label(position, text, before=not fits_after))
+        occupied = position + (width if fits_after else GAP)
     return labels
 
 

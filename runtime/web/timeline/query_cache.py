@@ -1,7 +1,7 @@
-"""What was read of big stages a short time ago, so that many readers and refreshes cost what one does.
+"""A cache for the queries of big stages, so that many visitors and refreshes cost as much as one.
 
-Nothing about a stage that has ended changes, unless it is resumed and ends anew. Of an open one a reading is good for
-ten times as long as it took.
+A stage that has ended does not change, unless it is resumed and then ends again. The result for an open stage is reused
+for ten times as long as the query took.
 """
 
 import time
@@ -19,7 +19,7 @@ R = TypeVar("R", bound=DatabaseRow)
 
 
 class StageQueryCache:
-    """Keeps the rows of the last hundred readings."""
+    """Holds the results of the last hundred queries."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[object, tuple[float, Sequence[DatabaseRow]]] = OrderedDict()
@@ -27,12 +27,12 @@ class StageQueryCache:
     async def fetch(
         self, session: Session, name: str, row_type: type[R], stage: JobStageRow, parameters: Mapping[str, object]
     ) -> Sequence[R]:
-        """The rows of a query about a stage."""
-        # the time of its end is part of what it is known by: a stage that was resumed ends at another
+        """Return the rows of a query about a stage, cached or new."""
+        # the end time is part of the key: a resumed stage ends at another time
         key = (name, stage.finished_at, repr(sorted(parameters.items())))
-        until, cached = self._entries.get(key, (0.0, ()))
+        valid_until, cached = self._entries.get(key, (0.0, ()))
         began = time.monotonic()
-        if began < until:
+        if began < valid_until:
             return cast("Sequence[R]", cached)
         rows = [row_type.of(row) for row in await session.fetch(name, parameters)]
         ended = time.monotonic()

@@ -1,4 +1,4 @@
-"""Rows of the queries behind the chart, typed."""
+"""Typed rows of the chart's queries."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from ..api.rows import DatabaseRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartTaskRow(DatabaseRow):
-    """A task that is drawn. `why` is the reason that it was picked, 0 if all tasks of the stage are drawn."""
+    """A task to draw. `why` is the reason for which it was picked, 0 if all tasks are drawn."""
 
     task_id: str
     task_number: int
@@ -28,7 +28,7 @@ class ChartTaskRow(DatabaseRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartEventRow(DatabaseRow):
-    """An event of a task that is drawn. `event_id` is None if the event is derived from the task's own columns."""
+    """An event of a task. `event_id` is None if the event is implied by the times in the task's row."""
 
     task_id: str
     event_id: int | None
@@ -41,9 +41,10 @@ class ChartEventRow(DatabaseRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskCountRow(DatabaseRow):
-    """How many tasks of a stage entered a condition in bucket `began` and left it in bucket `ended`.
+    """How many tasks entered a condition in bucket `began` and left it in bucket `ended`.
 
-    Without `event_type` the tasks started once, and `status` is their state now; otherwise they are those of one event.
+    Tasks that started at most once are counted by `status`, their current state. The others are counted by the event
+    that began the condition.
     """
 
     event_type: str | None

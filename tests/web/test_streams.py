@@ -29,7 +29,7 @@ async def messages(web: httpx.AsyncClient, path: str, **headers: str) -> AsyncIt
                 name, _, value = line.partition(":")
                 message[name] = value.strip()
             else:
-                if message.get("event") in {"told", "changed"}:
+                if message.get("event") in {"job_event", "changed"}:
                     yield message
                 message = {}
 
@@ -52,7 +52,7 @@ async def first_told(web: httpx.AsyncClient, path: str) -> list[str]:
     """The types of the events that a new stream tells first, all that there are for it at once."""
     async with asyncio.timeout(LONGEST), web.stream("GET", path, headers={"accept": "text/event-stream"}) as answer:
         async for part in answer.aiter_text():
-            if "event: told" in part:
+            if "event: job_event" in part:
                 lines = [line.removeprefix("data:") for line in part.splitlines() if line.startswith("data: {")]
                 return [json.loads(line)["type"] for line in lines]
     return []

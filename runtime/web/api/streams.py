@@ -75,7 +75,7 @@ def changes_stream(request: Request, machine: AsyncCoreMachine) -> StreamingResp
 def _sse_message(row: StreamedEventRow, visitor: Visitor) -> str:
     event = serialize_event(row, visitor)
     # one data line is enough: JSON without indentation has no line breaks
-    return f"id: {row.transaction_id}-{row.event_id}\nevent: told\ndata: {event.model_dump_json()}\n\n"
+    return f"id: {row.transaction_id}-{row.event_id}\nevent: job_event\ndata: {event.model_dump_json()}\n\n"
 
 
 def _stream_response(request: Request, messages: AsyncIterator[str]) -> StreamingResponse:
@@ -86,7 +86,7 @@ def _stream_response(request: Request, messages: AsyncIterator[str]) -> Streamin
 async def _with_heartbeats(request: Request, messages: AsyncIterator[str]) -> AsyncIterator[str]:
     """Add heartbeats while there are no messages, so that the client notices a lost connection."""
     closing: asyncio.Event = request.app.state.closing
-    yield "retry: 1000\nevent: beat\ndata:\n\n"
+    yield "retry: 1000\nevent: heartbeat\ndata:\n\n"
     idle = 0.0
     async for text in messages:
         idle = 0.0 if text else idle + POLL_SECONDS
@@ -100,4 +100,4 @@ async def _with_heartbeats(request: Request, messages: AsyncIterator[str]) -> As
             return
         if idle >= HEARTBEAT_SECONDS:
             idle = 0.0
-            yield "event: beat\ndata:\n\n"
+            yield "event: heartbeat\ndata:\n\n"

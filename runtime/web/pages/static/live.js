@@ -34,8 +34,8 @@ function connect(live) {
   stream = new EventSource(address);
   lastMessageAt = Date.now();
   stream.addEventListener("open", onConnected);
-  stream.addEventListener("beat", onMessage);
-  for (const kind of ["told", "changed"]) {
+  stream.addEventListener("heartbeat", onMessage);
+  for (const kind of ["job_event", "changed"]) {
     stream.addEventListener(kind, (event) => {
       onMessage();
       lastEventId = event.lastEventId || lastEventId;

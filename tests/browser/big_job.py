@@ -1,4 +1,4 @@
-"""A job of many tasks, written straight into the tables: as it would stand after hours of work, in a few seconds."""
+"""A job of many tasks, written directly into the tables: hours of work in a few seconds."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ ROWS, FAIL_FAST, EVENTS, UNDER_WAY = (
 )
 
 
-def write_big_job(  # noqa: PLR0913 - what the job is like
+def write_big_job(  # noqa: PLR0913 - the properties of the job
     url: str,
     job_id: str,
     tasks: int,
@@ -24,10 +24,10 @@ def write_big_job(  # noqa: PLR0913 - what the job is like
 ) -> None:
     """Write a failed job with `tasks` tasks in its second stage, and about twice as many events.
 
-    It took `length` seconds, or is half done where it is `under_way`. Each task whose index is a multiple of `failed`
-    has failed at its third attempt, and of `again` was tried twice. With `fail_fast` none starts after a failure.
+    It took `length` seconds, or is half done if it is `under_way`. Each task whose index is a multiple of `failed`
+    failed at its third attempt; a multiple of `again` had two attempts. With `fail_fast` none starts after a failure.
 
-    The triggers that write and guard events are off meanwhile, so it takes a superuser.
+    The triggers that write and guard events are disabled meanwhile, which needs a superuser.
     """
     statements = [*ROWS, *(FAIL_FAST if fail_fast else []), *EVENTS, *(UNDER_WAY if under_way else [])]
     given = {"job": job_id, "tasks": tasks, "failed": failed, "again": again, "length": length}

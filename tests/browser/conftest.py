@@ -32,7 +32,7 @@ TYPICAL = "3f9c" + "a1" * 30
 
 @dataclass
 class Watched:
-    """A page, and what it said or asked for beside what it should."""
+    """A page, with its console messages and requests."""
 
     page: Page
     complaints: list[str] = field(default_factory=list[str])
@@ -41,7 +41,7 @@ class Watched:
 
 @pytest.fixture(scope="session")
 def database_url(server: str, template: str) -> Generator[str]:
-    """A database that lasts as long as the browser."""
+    """A database for the whole session."""
     name = f"browser_{uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(
@@ -54,7 +54,7 @@ def database_url(server: str, template: str) -> Generator[str]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def machine(database_url: str) -> AsyncGenerator[AsyncCoreMachine]:
-    """The application behind the pages. A big job is there already."""
+    """The application behind the pages. It has a big job."""
     write_big_job(database_url, BIG, BIG_TASKS)
     write_big_job(database_url, TYPICAL, 22, length=104.0, failed=17, again=9, fail_fast=True)
     quick = Settings(poll=0.2, grace=1.0, concurrency=4)
@@ -64,7 +64,7 @@ async def machine(database_url: str) -> AsyncGenerator[AsyncCoreMachine]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def site_url(machine: AsyncCoreMachine) -> AsyncGenerator[str]:
-    """Where the pages are served to whoever is on this machine, while a worker works."""
+    """The URL of the pages, open to users of this machine, while a worker runs."""
     async with served(create_site(machine, Access())) as url, working(machine):
         yield url
 
@@ -74,7 +74,7 @@ async def browser() -> AsyncGenerator[Browser]:
     """Chromium, started once."""
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed; install Debian's package chromium")
-    # it cannot sandbox itself where root runs it
+    # its sandbox does not work for root
     sandbox = [] if os.geteuid() else ["--no-sandbox"]
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(
@@ -86,7 +86,7 @@ async def browser() -> AsyncGenerator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser, site_url: str) -> AsyncGenerator[BrowserContext]:
-    """A browser that has never been here."""
+    """A browser without history."""
     made = await browser.new_context(
         base_url=site_url, timezone_id="Europe/Vienna", viewport={"width": 1280, "height": 900}
     )
@@ -97,11 +97,11 @@ async def context(browser: Browser, site_url: str) -> AsyncGenerator[BrowserCont
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def watched(context: BrowserContext) -> AsyncGenerator[Watched]:
-    """A page that must neither complain nor ask another host for anything."""
+    """A page that must not log errors or load anything from another host."""
     seen = Watched(await context.new_page())
 
     def complain(message: ConsoleMessage) -> None:
-        # a lost connection is told on the page, and the browser tells it as well
+        # the page shows a lost connection, and the browser logs it too
         if message.type in {"error", "warning"} and not re.search(
             r"ERR_CONNECTION|ERR_INCOMPLETE|40[13]", message.text
         ):
@@ -117,13 +117,13 @@ async def watched(context: BrowserContext) -> AsyncGenerator[Watched]:
 
 @pytest.fixture
 def page(watched: Watched) -> Page:
-    """The page itself."""
+    """The page."""
     return watched.page
 
 
 @pytest.fixture(autouse=True)
 def open_gate() -> Generator[None]:
-    """Nothing waits, nothing fails."""
+    """Reset the world: no handler waits or fails."""
     world.gate = asyncio.Event()
     world.gate.set()
     world.failing = set()

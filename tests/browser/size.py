@@ -1,7 +1,7 @@
-"""How long each page and each route takes for a job of 100 000 tasks: `python -m tests.browser.size`.
+"""Measures each page and route for a job of 100 000 tasks: `python -m tests.browser.size`.
 
-Prints the median of several requests beside the first one, the slowest statement of each with its plan, and how soon
-the browser shows the page. Exits with 1 where a median is over the limit.
+Prints the first and the median of several requests, the slowest statement of each with its plan, and the time to first
+paint in the browser. Exits with 1 if a median is over the limit.
 """
 
 import asyncio
@@ -69,12 +69,12 @@ PATHS = [
 
 
 class Noted(Session):
-    """A session that notes how long each statement took, and with what it was run."""
+    """A session that records the duration and the parameters of each statement."""
 
     took: list[tuple[float, str, Mapping[str, object]]]
 
     async def fetch(self, name: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
-        """Run the query, and note it."""
+        """Run the query, and record it."""
         began = time.perf_counter()
         rows = await super().fetch(name, parameters)
         NOTES.append((time.perf_counter() - began, name, parameters or {}))
@@ -85,9 +85,9 @@ NOTES: list[tuple[float, str, Mapping[str, object]]] = []
 
 
 async def measure() -> bool:
-    """Print everything, and answer whether all is within the limits."""
+    """Print everything, and return whether all is within the limits."""
     place = tempfile.mkdtemp(prefix="coremachine-size-")
-    os.chmod(place, 0o755)  # noqa: PTH101, S103 - where root runs this, PostgreSQL runs as somebody else
+    os.chmod(place, 0o755)  # noqa: PTH101, S103 - where root runs this, PostgreSQL runs as another user
     server = EmbeddedServer.open(Path(place, "data"))
     try:
         async with AsyncCoreMachine(server.url, install=True, settings=Settings()) as machine:
@@ -105,7 +105,7 @@ async def measure() -> bool:
 
 
 def _note(machine: AsyncCoreMachine) -> None:
-    """Let the sessions of `machine` note their statements."""
+    """Make the sessions of `machine` record their statements."""
     sessions = machine.database.session
 
     def noted(*given: Any) -> Any:
@@ -127,7 +127,7 @@ class _Noting:
 
 
 async def _requests(machine: AsyncCoreMachine, url: str) -> list[str]:
-    """Print one line a path and the plan of its slowest statement; return the paths that are too slow."""
+    """Print a line for each path, and the plan of its slowest statement; returns the slow paths."""
     slow: list[str] = []
     print(f"{'first':>8} {'median':>8} {'of it SQL':>10}  path")
     async with httpx.AsyncClient(base_url=url, timeout=60) as web:

@@ -1,4 +1,4 @@
-"""What a person sees of a job in a real browser."""
+"""A job in a real browser."""
 
 import re
 from datetime import UTC
@@ -16,14 +16,14 @@ expect.set_options(timeout=20_000)
 
 
 async def failed_job(machine: AsyncCoreMachine, name: str, size: int = 5) -> str:
-    """The id of a job whose task 4 has failed."""
+    """Run a job whose task 4 fails; returns its id."""
     world.failing = {2}
     job = await machine.submit(raster, size=size, name=name)
     await until_status(machine, job.id, "failed")
     return job.id
 
 
-async def test_a_job_is_watched_from_submission_to_its_failure_and_after_a_resume_to_its_end(
+async def test_a_job_is_followed_from_submission_to_failure_and_after_a_resume_to_its_end(
     page: Page, site_url: str
 ) -> None:
     world.gate.clear()
@@ -34,7 +34,7 @@ async def test_a_job_is_watched_from_submission_to_its_failure_and_after_a_resum
     )
     job_id = (await answer.json())["job_id"]
     assert answer.status == 202
-    # it comes into the list by itself
+    # it appears in the list by itself
     row = page.locator(f"#j{job_id[:12]}")
     await expect(row).to_contain_text("processing")
     await row.get_by_role("link").click()
@@ -47,11 +47,11 @@ async def test_a_job_is_watched_from_submission_to_its_failure_and_after_a_resum
     await expect(card).to_contain_text("RasterReadError: window (512, 768) lies outside the raster")
     await expect(card).to_contain_text("Last successful")
     await expect(page.locator("#events .error-here")).to_have_text("← ERROR HERE")
-    # the attempt that was tried again, and the one that failed for good
+    # the attempt that was retried, and the one that failed for good
     await expect(page.locator("#t4 .running.warn")).to_have_count(1)
     await expect(page.locator("#t4 .running.bad")).to_have_count(1)
-    assert await page.evaluate("window.loadedOnce") == marker, "the page was loaded anew"
-    # the task beside the timeline
+    assert await page.evaluate("window.loadedOnce") == marker, "the page was reloaded"
+    # the task panel beside the timeline
     await card.get_by_role("link", name="task 4").click()
     panel = page.get_by_role("complementary", name="Task 4")
     await expect(panel.locator(".traceback").last).to_contain_text("frame_of_ours")
@@ -60,7 +60,7 @@ async def test_a_job_is_watched_from_submission_to_its_failure_and_after_a_resum
     await expect(page).to_have_url(re.compile("task=4"))
     await panel.get_by_role("link", name="Close").click()
     await expect(panel).to_have_count(0)
-    # and on
+    # resume
     world.failing = set()
     await card.get_by_text("Resume…").click()
     await expect(card).to_contain_text("This will run 1 task again and continue from stage shade")
@@ -89,9 +89,7 @@ async def test_a_running_job_is_cancelled_from_its_page_with_a_reason(page: Page
     await expect(card).to_contain_text("Cancelled after")
 
 
-async def test_the_filters_are_in_the_address_and_hold_when_it_is_opened_again(
-    page: Page, machine: AsyncCoreMachine
-) -> None:
+async def test_the_filters_are_in_the_url_and_survive_a_reload(page: Page, machine: AsyncCoreMachine) -> None:
     job_id = await failed_job(machine, "filtered")
     await page.goto(f"/jobs/{job_id}")
     events = page.locator("#events")
@@ -120,7 +118,7 @@ async def test_the_filters_are_in_the_address_and_hold_when_it_is_opened_again(
     await expect(page.get_by_role("complementary", name="Task 4")).to_be_visible()
 
 
-async def test_the_keys_lead_to_the_failure_the_last_success_and_the_search(
+async def test_the_keys_go_to_the_failure_the_last_success_and_the_search(
     page: Page, machine: AsyncCoreMachine
 ) -> None:
     job_id = await failed_job(machine, "keys")
@@ -132,7 +130,7 @@ async def test_the_keys_lead_to_the_failure_the_last_success_and_the_search(
     tip, row = await page.locator("#tip").bounding_box(), await page.locator("#t4").bounding_box()
     assert tip is not None
     assert row is not None
-    assert abs(tip["y"] + tip["height"] - row["y"]) < 20, "it tells of the row beside which it stands"
+    assert abs(tip["y"] + tip["height"] - row["y"]) < 20, "the tooltip is beside its row"
     await page.keyboard.press("f")
     await expect(page.locator(".event.bad > summary").first).to_be_focused()
     await page.keyboard.press("l")
@@ -192,7 +190,7 @@ async def test_times_are_local_or_utc_and_the_other_one_on_hover(page: Page, mac
     await expect(page).to_have_url(re.compile("tz=utc"))
 
 
-async def test_an_event_opens_to_its_data_and_has_an_address(page: Page, machine: AsyncCoreMachine) -> None:
+async def test_an_event_opens_to_its_data_and_has_a_url(page: Page, machine: AsyncCoreMachine) -> None:
     job_id = await failed_job(machine, "deep")
     await page.goto(f"/jobs/{job_id}")
     event = page.locator(".event.bad").first
@@ -203,7 +201,7 @@ async def test_an_event_opens_to_its_data_and_has_an_address(page: Page, machine
     await expect(page.locator(f"#{name}")).to_contain_text('"attempt": 2')
 
 
-async def test_the_timeline_is_copied_as_a_terminal_shows_it(page: Page, machine: AsyncCoreMachine) -> None:
+async def test_the_timeline_is_copied_as_the_terminal_prints_it(page: Page, machine: AsyncCoreMachine) -> None:
     job_id = await failed_job(machine, "copied")
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await page.goto(f"/jobs/{job_id}")
@@ -214,7 +212,7 @@ async def test_the_timeline_is_copied_as_a_terminal_shows_it(page: Page, machine
     assert "← ERROR HERE" in text
 
 
-async def test_the_state_of_a_job_is_lit_in_its_lifecycle_and_leads_to_the_jobs_in_it(
+async def test_the_lifecycle_highlights_the_state_of_a_job_and_links_to_the_jobs_in_it(
     page: Page, machine: AsyncCoreMachine
 ) -> None:
     job_id = await failed_job(machine, "lit")
@@ -229,7 +227,7 @@ async def test_the_state_of_a_job_is_lit_in_its_lifecycle_and_leads_to_the_jobs_
     await expect(page.locator(f"#j{job_id[:12]}")).to_be_visible()
 
 
-async def test_health_is_green_only_once_it_was_looked_at(page: Page, machine: AsyncCoreMachine) -> None:
+async def test_health_is_shown_only_after_the_checks_have_run(page: Page, machine: AsyncCoreMachine) -> None:
     await page.goto("/health")
     await expect(page.locator("#health")).to_contain_text("Healthy means that every check passed in the last 60 s")
     await expect(page.locator("tr", has_text="workers").first).to_contain_text("1 online")

@@ -1,4 +1,4 @@
-"""Ten thousand tasks, a phone, a printer, and people who do not see or do not use a mouse."""
+"""Ten thousand tasks, a phone, a printer, and accessibility."""
 
 import os
 from importlib.resources import files
@@ -32,7 +32,7 @@ async def failed(machine: AsyncCoreMachine, site_url: str) -> str:
     return job.id
 
 
-async def test_f34_a_job_of_ten_thousand_tasks_is_summed_up_and_opened_page_by_page(page: Page) -> None:
+async def test_f34_a_job_of_ten_thousand_tasks_is_summarized_and_opened_page_by_page(page: Page) -> None:
     await page.goto(f"/jobs/{BIG}")
     await expect(page.locator("#lane-2 .histogram")).to_be_visible()
     assert await page.locator("#lane-2 .row").count() < 30
@@ -51,7 +51,7 @@ async def test_f34_a_job_of_ten_thousand_tasks_is_summed_up_and_opened_page_by_p
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing_serious(browser: Browser, site_url: str, failed: str, scheme: str) -> None:
+async def test_axe_finds_no_serious_violation(browser: Browser, site_url: str, failed: str, scheme: str) -> None:
     context = await browser.new_context(base_url=site_url, color_scheme=scheme, bypass_csp=True)  # type: ignore[arg-type] # one of the two
     page = await context.new_page()
     found: list[str] = []
@@ -79,13 +79,13 @@ async def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, sit
     await context.close()
 
 
-async def test_one_failure_among_ten_thousand_is_seen(page: Page) -> None:
+async def test_one_failure_among_ten_thousand_is_visible(page: Page) -> None:
     await page.goto(f"/jobs/{BIG}")
     await expect(page.locator("#lane-2 .failures .marker")).to_have_count(1)
     await expect(page.locator("#lane-2 .failures")).to_have_attribute("aria-label", "Failures: 1")
 
 
-async def test_on_a_phone_each_value_of_health_has_its_heading(browser: Browser, site_url: str) -> None:
+async def test_on_a_phone_each_health_value_has_its_heading(browser: Browser, site_url: str) -> None:
     context = await browser.new_context(base_url=site_url, viewport={"width": 390, "height": 844}, has_touch=True)
     page = await context.new_page()
     await page.goto("/health")
@@ -95,7 +95,7 @@ async def test_on_a_phone_each_value_of_health_has_its_heading(browser: Browser,
     assert heading == '"Result"'
 
 
-async def test_on_a_phone_the_times_of_the_axis_do_not_meet(browser: Browser, site_url: str) -> None:
+async def test_on_a_phone_the_times_on_the_axis_do_not_overlap(browser: Browser, site_url: str) -> None:
     context = await browser.new_context(base_url=site_url, viewport={"width": 390, "height": 844}, has_touch=True)
     page = await context.new_page()
     await page.goto(f"/jobs/{TYPICAL}")
@@ -105,7 +105,7 @@ async def test_on_a_phone_the_times_of_the_axis_do_not_meet(browser: Browser, si
     assert all(one["x"] + one["width"] < next_one["x"] for one, next_one in pairwise(boxes))
 
 
-async def test_on_paper_there_are_no_buttons(page: Page, failed: str) -> None:
+async def test_the_printed_page_has_no_buttons(page: Page, failed: str) -> None:
     await page.goto(f"/jobs/{failed}")
     await page.emulate_media(media="print")
     for hidden in (".actions", ".zoom", ".tools", "nav"):
@@ -113,7 +113,7 @@ async def test_on_paper_there_are_no_buttons(page: Page, failed: str) -> None:
     await expect(page.locator("#events .error-here")).to_be_visible()
 
 
-async def test_the_page_says_the_same_without_scripts(browser: Browser, site_url: str, failed: str) -> None:
+async def test_the_page_works_without_scripts(browser: Browser, site_url: str, failed: str) -> None:
     context = await browser.new_context(base_url=site_url, java_script_enabled=False)
     page = await context.new_page()
     await page.goto(f"/jobs/{failed}")

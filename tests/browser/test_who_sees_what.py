@@ -1,4 +1,4 @@
-"""Logging in, looking and acting, and what a page does when its server is gone."""
+"""Login, roles, other sites, lost connections and hostile names, in a real browser."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -22,7 +22,7 @@ expect.set_options(timeout=20_000)
 
 @asynccontextmanager
 async def visiting(browser: Browser, url: str) -> AsyncGenerator[Page]:
-    """A page in a browser of its own."""
+    """A page in its own browser."""
     context = await browser.new_context(base_url=url)
     try:
         yield await context.new_page()
@@ -31,12 +31,12 @@ async def visiting(browser: Browser, url: str) -> AsyncGenerator[Page]:
 
 
 async def log_in(page: Page, token: str) -> None:
-    """Fill the form that is shown."""
+    """Fill in the login form."""
     await page.get_by_label("Token").fill(token)
     await page.get_by_role("button", name="Log in").click()
 
 
-async def test_a_viewer_may_look_and_an_operator_may_act(
+async def test_a_viewer_may_read_and_an_operator_may_change(
     browser: Browser, machine: AsyncCoreMachine, site_url: str
 ) -> None:
     assert site_url
@@ -52,7 +52,7 @@ async def test_a_viewer_may_look_and_an_operator_may_act(
             await log_in(page, VIEWER)
             await expect(page).to_have_url(re.compile(f"/jobs/{job.id}.task=3"))
             await expect(page.locator("#verdict")).to_contain_text("Failed in stage 2")
-            # the event stream passes with the cookie alone
+            # the event stream works with the cookie alone
             await expect(page.locator("#stream")).to_have_text("Live")
             (cookie,) = [one for one in await page.context.cookies() if one.get("name") == SESSION_COOKIE]
             assert (cookie.get("httpOnly"), cookie.get("sameSite")) == (True, "Strict")
@@ -79,10 +79,10 @@ async def test_a_viewer_may_look_and_an_operator_may_act(
     assert resumed["event_data"]["by"] == "otto"
 
 
-async def test_another_site_cannot_act_through_a_browser_that_is_logged_in(
+async def test_another_site_cannot_act_through_a_visitors_browser(
     browser: Browser, machine: AsyncCoreMachine, site_url: str
 ) -> None:
-    """The open site on loopback, the most exposed of all: no token stands between."""
+    """The site on loopback is the most exposed: it needs no token."""
     world.gate.clear()
     job = await machine.submit(raster, size=1, name="forged")
     await until_event(machine, job.id, "task_started", number=2)
@@ -99,7 +99,9 @@ async def test_another_site_cannot_act_through_a_browser_that_is_logged_in(
     await until_status(machine, job.id, "completed")
 
 
-async def test_a_lost_stream_says_so_and_catches_up(browser: Browser, machine: AsyncCoreMachine, site_url: str) -> None:
+async def test_a_lost_stream_is_shown_and_catches_up(
+    browser: Browser, machine: AsyncCoreMachine, site_url: str
+) -> None:
     assert site_url
     world.gate.clear()
     job = await machine.submit(raster, size=3, name="lost")
@@ -111,7 +113,7 @@ async def test_a_lost_stream_says_so_and_catches_up(browser: Browser, machine: A
         await page.goto(f"/jobs/{job.id}")
         await expect(page.locator("#stream")).to_have_text("Live")
         await expect(page.locator("#verdict")).to_contain_text("Running")
-    # the server is gone
+    # the server has stopped
     await expect(page.locator("#stream")).to_contain_text(re.compile("Connection lost for .*; reconnecting"))
     await expect(page.locator("#stream")).to_have_class(re.compile("lost"))
     world.gate.set()
@@ -124,7 +126,7 @@ async def test_a_lost_stream_says_so_and_catches_up(browser: Browser, machine: A
         await context.close()
 
 
-async def test_a_name_that_is_a_script_is_shown_and_not_run(page: Page, machine: AsyncCoreMachine) -> None:
+async def test_a_script_in_a_name_is_shown_and_not_run(page: Page, machine: AsyncCoreMachine) -> None:
     script = "<script>window.ran = 'yes'</script><img src=x onerror=\"window.ran = 'yes'\">"
     world.failing, world.message = {0}, script
     job = await machine.submit(raster, size=1, name=f"named {script}")
@@ -134,7 +136,7 @@ async def test_a_name_that_is_a_script_is_shown_and_not_run(page: Page, machine:
         await page.goto(path)
         await expect(page.locator("main")).to_contain_text("<script>window.ran")
         assert await page.evaluate("window.ran") is None
-    # nor where it comes by a refresh
+    # and not after a refresh
     await page.goto(f"/jobs/{job.id}")
     await page.get_by_role("link", name="task 2").first.click()
     await expect(page.locator("#task")).to_contain_text("<script>window.ran")

@@ -1,4 +1,4 @@
-"""What the timeline draws: bars from events, slices of many tasks, and places in time."""
+"""The timeline chart: bars from events, the histogram, labels and positions in time."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -84,7 +84,7 @@ def test_a_released_and_a_rescued_task_are_queued_again_not_waiting() -> None:
     assert bars(row, events)[-1] == ("running", 5, None, 1)
 
 
-def test_a_task_without_a_history_tells_its_life_by_its_own_times() -> None:
+def test_a_task_without_events_has_its_history_from_its_own_times() -> None:
     done = task(status="completed", lease_number=1, started_at=at(2), finished_at=at(5))
     assert not needs_events(done)
     assert bars(done, []) == [("queued", 0, 2, 1), ("running", 2, 5, 1)]
@@ -100,7 +100,7 @@ def by_event(event_type: str, began: int, ended: int | None, tasks: int = 1) -> 
     return TaskCountRow(event_type=event_type, status=None, began=began, ended=ended, tasks=tasks)
 
 
-def test_the_slices_of_a_stage_count_each_task_once_in_each() -> None:
+def test_each_bucket_counts_each_task_of_the_stage_once() -> None:
     counts = [
         by_status("completed", 3, 5, 10),
         by_status("processing", 4, None, 5),
@@ -121,7 +121,7 @@ def test_the_slices_of_a_stage_count_each_task_once_in_each() -> None:
     assert len(build_histogram(counts, 20, first_bucket=-4, current_bucket=10_000)) == BUCKETS
 
 
-def test_a_slice_tells_what_waits_from_what_runs_and_what_failed_from_what_is_done() -> None:
+def test_a_bucket_separates_waiting_from_running_and_failed_from_done() -> None:
     counts = [
         by_status("completed", 2, 3, 7),
         by_event("task_started", 2, 3),
@@ -144,13 +144,13 @@ def test_a_slice_tells_what_waits_from_what_runs_and_what_failed_from_what_is_do
     assert [one.failures for one in slices] == [0, 0, 0, 0, 0, 1, 0]
 
 
-def test_a_task_that_was_given_back_is_queued_though_it_started_once() -> None:
+def test_a_released_task_is_queued_although_it_started_once() -> None:
     row = task(lease_number=1, started_at=at(1), due_at=at(2))
     assert needs_events(row)
     assert bars(row, [event("task_started", 1), event("task_released", 2, "warning")])[-1] == ("queued", 2, None, 1)
 
 
-def test_an_attempt_that_failed_is_told_from_one_that_is_tried_again_and_from_a_good_one() -> None:
+def test_a_failed_a_retried_and_a_successful_attempt_have_different_statuses() -> None:
     events = [
         event("task_started", 1),
         event("task_retry_scheduled", 3, "warning"),
@@ -161,7 +161,7 @@ def test_an_attempt_that_failed_is_told_from_one_that_is_tried_again_and_from_a_
     assert [bar.status for bar in task_history(row, events).bars] == ["", "warning", "", "failure"]
 
 
-def test_words_stand_beside_the_marks_where_there_is_room() -> None:
+def test_labels_are_placed_beside_markers_where_there_is_room() -> None:
     labels = place_labels([(1, "created"), (1, "queued"), (50, "stop_requested"), (52, "resumed"), (98, "failed")])
     assert [(one.position, one.text, one.before) for one in labels] == [
         (1, "created, queued", False),
@@ -169,11 +169,11 @@ def test_words_stand_beside_the_marks_where_there_is_room() -> None:
         (52, "resumed", False),
         (98, "failed", True),
     ]
-    # nothing of the job is within a stretch to which one has zoomed
+    # no marker is in the zoomed range
     assert place_labels([]) == []
 
 
-def test_a_moment_has_its_place_and_what_is_outside_is_not_drawn() -> None:
+def test_a_time_has_a_position_and_a_period_outside_the_range_has_none() -> None:
     scale = time_scale(BORN, at(100), "10~30")
     assert (scale.position(at(10)), scale.position(at(20)), scale.position(at(30))) == (0, 50, 100)
     assert scale.interval(at(0), at(15)) == (0, 25)
@@ -183,14 +183,14 @@ def test_a_moment_has_its_place_and_what_is_outside_is_not_drawn() -> None:
     assert 2 <= len(scale.ticks()) <= 9
 
 
-def test_the_scale_of_a_running_job_stays_the_same_for_a_while() -> None:
+def test_the_scale_of_a_running_job_changes_in_steps() -> None:
     assert time_scale(BORN, at(100.1), None) == time_scale(BORN, at(101.9), None)
     assert time_scale(BORN, at(100), None) != time_scale(BORN, at(110), None)
     assert time_scale(BORN, BORN, None).length > 0
 
 
 @pytest.mark.parametrize("zoom", ["", "1", "5~1", "1~1", "1~1.001", "a~b", "1~2~3", "1e3~2e3", " 1~2"])
-def test_a_zoom_that_is_no_stretch_of_time_is_refused(zoom: str) -> None:
+def test_an_invalid_zoom_is_rejected(zoom: str) -> None:
     with pytest.raises(InvalidRequestError, match="not a range of time"):
         time_scale(BORN, at(10), zoom)
 
@@ -199,11 +199,11 @@ def test_a_zoom_that_is_no_stretch_of_time_is_refused(zoom: str) -> None:
     ("seconds", "words"),
     [(0.05, "50 ms"), (0.4, "0.4 s"), (12.4, "12 s"), (106, "1 m 46 s"), (18_120, "5 h 2 m"), (273_600, "3 d 4 h")],
 )
-def test_a_length_of_time_is_told_in_its_two_largest_units(seconds: float, words: str) -> None:
+def test_a_duration_is_formatted_in_its_two_largest_units(seconds: float, words: str) -> None:
     assert duration(timedelta(seconds=seconds)) == words
 
 
-def test_one_is_not_many() -> None:
+def test_a_count_of_one_is_singular() -> None:
     assert [pluralize(1, "task"), pluralize(0, "task"), pluralize(12_000, "task")] == [
         "1 task",
         "0 tasks",

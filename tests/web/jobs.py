@@ -1,4 +1,4 @@
-"""Jobs whose parameters, results and tracebacks can be told apart, and that fail until they are mended."""
+"""Jobs with recognizable parameters, results and tracebacks, whose tasks fail on request."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ AT_ONCE = Backoff(first=0.01, factor=1, most=0.01, jitter=0)
 
 @dataclass
 class World:
-    """What the handlers of a test look at."""
+    """What controls the handlers of a test."""
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     failing: set[int] = field(default_factory=set[int])
@@ -23,11 +23,11 @@ world = World()
 
 
 class RasterReadError(Exception):
-    """What the handlers raise."""
+    """The error of the handlers."""
 
 
 def frame_of_ours(number: int) -> None:
-    """Raise from a function whose name stands in the traceback."""
+    """Raise from a function whose name appears in the traceback."""
     if number in world.failing:
         raise RasterReadError(world.message)
 

@@ -1,4 +1,4 @@
-"""The site of a test: asked directly, as if from an address, or served on a port of its own."""
+"""The site of a test: called directly, as if from an address, or served on its own port."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
@@ -19,37 +19,37 @@ TOKENS = Access(tokens=(Token("vera", "viewer", VIEWER), Token("otto", "operator
 
 
 def client(site: FastAPI, *, peer: str = HERE, base: str = "http://localhost", **headers: str) -> httpx.AsyncClient:
-    """A client of the site that seems to come from `peer`."""
+    """A client of the site with the address `peer`."""
     transport = httpx.ASGITransport(site, client=(peer, 50_000), raise_app_exceptions=False)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return httpx.AsyncClient(transport=transport, base_url=base, headers=named)
 
 
 def with_token(machine: AsyncCoreMachine, secret: str) -> httpx.AsyncClient:
-    """A client that shows a token, from another machine."""
+    """A client with a token, on another machine."""
     return client(create_site(machine, TOKENS), peer="203.0.113.7", authorization=f"Bearer {secret}")
 
 
-class QuietServing(SiteServer):
-    """A server that leaves the signals to the test run."""
+class QuietServer(SiteServer):
+    """A server that does not handle signals."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Hear nothing."""
+        """Leave the signals to the test run."""
         yield
 
 
 @asynccontextmanager
 async def served(site: FastAPI, port: int = 0) -> AsyncGenerator[str]:
-    """The URL at which the site is served, as long as the block lasts."""
+    """Serve the site while the block runs; yields its URL."""
     site.state.closing.clear()
     listening = socket(AF_INET, SOCK_STREAM, IPPROTO_TCP)
     listening.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
     listening.bind((HERE, port))
-    server = QuietServing(site)
+    server = QuietServer(site)
     running = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
         yield f"http://{HERE}:{listening.getsockname()[1]}"
     finally:

@@ -1,4 +1,4 @@
-"""Closed by default: who is let in, and who is not."""
+"""Access is denied by default: who has access, and who does not."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ ASKED = {"job_type": "raster", "parameters": {"size": 1}}
 
 
 def principal(*roles: str) -> str:
-    """What Easy Auth sends of somebody with these roles."""
+    """The header that Easy Auth sends for a user with these roles."""
     claims = [{"typ": "roles", "val": role} for role in roles]
     return base64.b64encode(json.dumps({"auth_typ": "aad", "claims": claims}).encode()).decode()
 
@@ -35,13 +35,13 @@ def test_f36_loopback_may_be_served_without_a_token(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", "", "localhost.example.org"])  # noqa: S104
-def test_f36_any_other_address_is_refused_without_authentication(host: str) -> None:
+def test_f36_any_other_address_needs_authentication(host: str) -> None:
     with pytest.raises(OpenAddressError, match="COREMACHINE_WEB_TOKENS"):
         Access().check_address(host)
     TOKENS.check_address(host)
 
 
-def test_loopback_is_an_address_of_this_machine() -> None:
+def test_a_host_name_that_begins_with_a_loopback_address_is_not_loopback() -> None:
     assert not is_loopback("127.0.0.1.example.org")
 
 
@@ -58,7 +58,7 @@ def test_loopback_is_an_address_of_this_machine() -> None:
         f"otto:operator:{VIEWER},vera:viewer:{VIEWER}",
     ],
 )
-def test_a_token_that_is_said_wrongly_is_refused_without_being_shown(tokens: str) -> None:
+def test_an_invalid_token_setting_is_rejected_and_no_secret_is_shown(tokens: str) -> None:
     with pytest.raises(AccessError) as refused:
         Access.of(Settings(web_tokens=tokens))
     assert VIEWER not in str(refused.value)
@@ -66,23 +66,23 @@ def test_a_token_that_is_said_wrongly_is_refused_without_being_shown(tokens: str
 
 
 async def status(web: httpx.AsyncClient, path: str = "/api/jobs") -> int:
-    """The status of the answer."""
+    """The status of the response."""
     async with web:
         return (await web.get(path)).status_code
 
 
-async def test_f36_without_authentication_only_this_machine_is_answered(open_app: OpenApp) -> None:
+async def test_f36_without_authentication_only_this_machine_has_access(open_app: OpenApp) -> None:
     site = create_site(await open_app(), Access())
     assert await status(client(site)) == 200
     assert await status(client(site, peer="::1")) == 200
     assert await status(client(site, peer=AWAY)) == 403
     assert await status(client(site, peer="testclient")) == 403
-    # a proxy on this machine speaks for others
+    # a proxy on this machine forwards requests from elsewhere
     for header in ("x_forwarded_for", "forwarded", "via", "x_real_ip", "x_forwarded_host"):
         assert await status(client(site, **{header: AWAY})) == 403, header
 
 
-async def test_another_name_that_points_here_is_refused(open_app: OpenApp) -> None:
+async def test_an_unknown_host_name_is_rejected(open_app: OpenApp) -> None:
     site = create_site(await open_app(), Access())
     for base in ("http://evil.example", "http://localhost.evil.example:8000", "http://127.0.0.1.evil.example"):
         assert await status(client(site, base=base)) == 421, base
@@ -96,7 +96,7 @@ async def test_another_name_that_points_here_is_refused(open_app: OpenApp) -> No
 @pytest.mark.parametrize(
     "value", ["", "Bearer", "Bearer nobody", f"Basic {VIEWER}", f"Bearer {VIEWER}x", "Bearer \xff"]
 )
-async def test_without_a_token_that_is_known_there_is_no_answer(open_app: OpenApp, value: str) -> None:
+async def test_an_unknown_or_missing_token_has_no_access(open_app: OpenApp, value: str) -> None:
     site = create_site(await open_app(), TOKENS)
     async with client(site) as web:
         answer = await web.get("/api/jobs", headers={b"authorization": value.encode("latin-1")})
@@ -107,7 +107,7 @@ async def test_without_a_token_that_is_known_there_is_no_answer(open_app: OpenAp
     assert (page.status_code, page.headers["location"]) == (303, "/login?next=%2Fjobs%3Ftext%3Da%2526b")
 
 
-async def test_a_viewer_looks_and_an_operator_acts(open_app: OpenApp) -> None:
+async def test_a_viewer_reads_and_an_operator_changes(open_app: OpenApp) -> None:
     app = await open_app(raster)
     async with with_token(app, VIEWER) as viewer, with_token(app, OPERATOR) as operator:
         assert (await viewer.get("/api/jobs")).status_code == 200
@@ -122,16 +122,16 @@ async def test_a_viewer_looks_and_an_operator_acts(open_app: OpenApp) -> None:
     assert (await app.job(job_id))["status"] == "cancelled"
 
 
-async def test_a_login_gives_a_cookie_that_no_script_reads_and_no_other_site_sends(open_app: OpenApp) -> None:
+async def test_a_login_sets_a_cookie_that_scripts_cannot_read_and_other_sites_cannot_send(open_app: OpenApp) -> None:
     site = create_site(await open_app(), TOKENS)
     async with client(site, base="https://localhost") as web:
         wrong = await web.post("/login", data={"token": "guess"})
         assert (wrong.status_code, SESSION_COOKIE in web.cookies) == (401, False)
         right = await web.post("/login", data={"token": VIEWER, "next": "/jobs?status=failed"})
         assert (right.status_code, right.headers["location"]) == (303, "/jobs?status=failed")
-        said = right.headers["set-cookie"].lower()
-        assert all(word in said for word in ("httponly", "samesite=strict", "secure", "path=/"))
-        assert VIEWER not in said
+        cookie = right.headers["set-cookie"].lower()
+        assert all(word in cookie for word in ("httponly", "samesite=strict", "secure", "path=/"))
+        assert VIEWER not in cookie
         assert (await web.get("/api/jobs")).status_code == 200
         for elsewhere in ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"):
             assert (await web.post("/login", data={"token": VIEWER, "next": elsewhere})).headers["location"] == "/jobs"
@@ -139,9 +139,7 @@ async def test_a_login_gives_a_cookie_that_no_script_reads_and_no_other_site_sen
         assert (await web.get("/api/jobs")).status_code == 401
 
 
-async def test_a_cookie_that_was_changed_or_is_over_is_nothing(
-    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_forged_or_expired_cookie_has_no_access(open_app: OpenApp, monkeypatch: pytest.MonkeyPatch) -> None:
     site = create_site(await open_app(), TOKENS)
     good = new_cookie("vera", VIEWER)
     name, ends, signature = good.split("|")
@@ -182,7 +180,7 @@ async def test_a_cookie_has_the_role_of_the_token_that_signed_it(open_app: OpenA
         ({"sec-fetch-site": "same-site"}, 403),
     ],
 )
-async def test_another_site_cannot_make_a_browser_act(
+async def test_a_request_from_another_site_changes_nothing(
     open_app: OpenApp, headers: dict[str, str], expected: int
 ) -> None:
     app = await open_app(raster)
@@ -191,7 +189,7 @@ async def test_another_site_cannot_make_a_browser_act(
         assert len((await web.get("/api/jobs")).json()["jobs"]) == (expected == 202)
 
 
-async def test_a_program_with_a_token_of_its_own_may_act_from_anywhere(open_app: OpenApp) -> None:
+async def test_a_program_with_a_token_may_act_from_any_origin(open_app: OpenApp) -> None:
     async with with_token(await open_app(raster), OPERATOR) as web:
         answer = await web.post(SUBMIT, json=ASKED, headers={"origin": "https://other.example"})
     assert answer.status_code == 202
@@ -208,7 +206,7 @@ async def test_a_program_with_a_token_of_its_own_may_act_from_anywhere(open_app:
         (("operator",), AWAY, 401, 401),
     ],
 )
-async def test_a_trusted_proxy_says_who_it_is_and_nobody_else_does(
+async def test_only_a_trusted_proxy_names_the_visitor(
     open_app: OpenApp, roles: tuple[str, ...], peer: str, reading: int, acting: int
 ) -> None:
     access = Access.of(Settings(web_trusted_proxies="10.0.0.0/8"))
@@ -220,7 +218,7 @@ async def test_a_trusted_proxy_says_who_it_is_and_nobody_else_does(
 
 
 @pytest.mark.parametrize(
-    ("peer", "told", "scheme"),
+    ("peer", "forwarded", "scheme"),
     [
         ("10.0.0.1", "https", "https"),
         ("10.0.0.1", "https, http", "https"),
@@ -229,18 +227,18 @@ async def test_a_trusted_proxy_says_who_it_is_and_nobody_else_does(
         (AWAY, "https", "http"),
     ],
 )
-async def test_f36_behind_tls_a_trusted_proxy_says_so_and_nobody_else(
-    open_app: OpenApp, peer: str, told: str, scheme: str
+async def test_f36_only_a_trusted_proxy_says_that_visitors_use_tls(
+    open_app: OpenApp, peer: str, forwarded: str, scheme: str
 ) -> None:
     access = Access.of(Settings(web_tokens=f"otto:operator:{OPERATOR}", web_trusted_proxies="10.0.0.0/8"))
-    async with client(create_site(await open_app(raster), access), peer=peer, x_forwarded_proto=told) as web:
+    async with client(create_site(await open_app(raster), access), peer=peer, x_forwarded_proto=forwarded) as web:
         entered = await web.post("/login", data={"token": OPERATOR})
         made = await web.post(SUBMIT, json=ASKED, headers={"authorization": f"Bearer {OPERATOR}"})
     assert ("secure" in entered.headers["set-cookie"].lower()) == (scheme == "https")
     assert made.json()["monitor_url"] == f"{scheme}://localhost/jobs/{made.json()['job_id']}"
 
 
-async def test_f36_a_site_that_knows_its_own_url_says_it(open_app: OpenApp) -> None:
+async def test_f36_a_configured_url_is_used_in_links_and_cookies(open_app: OpenApp) -> None:
     access = Access.of(Settings(web_tokens=f"otto:operator:{OPERATOR}", web_url="https://jobs.example/cm/"))
     async with client(create_site(await open_app(raster), access), peer=AWAY) as web:
         entered = await web.post("/login", data={"token": OPERATOR})
@@ -250,19 +248,19 @@ async def test_f36_a_site_that_knows_its_own_url_says_it(open_app: OpenApp) -> N
 
 
 @pytest.mark.parametrize("url", ["jobs.example", "ftp://jobs.example", "https://", "https://jobs.example/?a=1"])
-def test_a_url_that_is_none_is_refused(url: str) -> None:
+def test_an_invalid_url_is_rejected(url: str) -> None:
     with pytest.raises(AccessError, match="web_url"):
         Access.of(Settings(web_url=url))
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "W10=", "eyJjbGFpbXMiOiBbMSwgbnVsbF19", "bnVsbA=="])
-async def test_a_principal_that_cannot_be_read_lets_nobody_in(open_app: OpenApp, text: str) -> None:
+async def test_an_unreadable_principal_has_no_access(open_app: OpenApp, text: str) -> None:
     access = Access.of(Settings(web_trusted_proxies="10.0.0.0/8"))
     site = create_site(await open_app(), access)
     assert await status(client(site, peer="10.0.0.1", x_ms_client_principal=text)) == 401
 
 
-async def test_a_body_has_a_limit_declared_or_not(open_app: OpenApp) -> None:
+async def test_a_body_is_limited_with_and_without_a_declared_length(open_app: OpenApp) -> None:
     app = await open_app(raster)
     big = b'{"job_type": "raster", "parameters": {"name": "' + b"x" * BODY_LIMIT_BYTES + b'"}}'
 
@@ -276,7 +274,7 @@ async def test_a_body_has_a_limit_declared_or_not(open_app: OpenApp) -> None:
     assert await app.list_jobs() == []
 
 
-async def test_every_answer_tells_the_browser_to_be_strict(open_app: OpenApp) -> None:
+async def test_every_response_has_the_security_headers(open_app: OpenApp) -> None:
     async with client(create_site(await open_app(), TOKENS)) as web:
         for path in ("/jobs", "/login", "/static/site.css", "/api/jobs", "/healthz", "/nowhere"):
             headers = (await web.get(path)).headers
@@ -288,7 +286,7 @@ async def test_every_answer_tells_the_browser_to_be_strict(open_app: OpenApp) ->
             assert "frame-ancestors 'none'" in policy
 
 
-async def test_whether_it_lives_is_told_to_everybody_and_nothing_more(open_app: OpenApp) -> None:
+async def test_only_liveness_and_readiness_are_public(open_app: OpenApp) -> None:
     async with client(create_site(await open_app(), TOKENS)) as web:
         assert (await web.get("/healthz")).json() == {"status": "ok"}
         assert (await web.get("/readyz")).json() == {"ready": True, "database": "ok"}
@@ -303,7 +301,7 @@ async def test_whether_it_lives_is_told_to_everybody_and_nothing_more(open_app: 
             assert (await web.get(path)).status_code == 401, path
 
 
-async def test_head_is_answered_as_get_is_and_without_a_body(open_app: OpenApp) -> None:
+async def test_head_is_answered_like_get_without_a_body(open_app: OpenApp) -> None:
     app = await open_app(raster)
     job = await app.submit(raster, size=1)
     async with client(create_site(app, Access())) as web:
@@ -318,7 +316,7 @@ async def test_head_is_answered_as_get_is_and_without_a_body(open_app: OpenApp) 
         assert (await web.head("/api/jobs")).status_code == 401
 
 
-async def test_it_is_not_ready_without_its_database(open_app: OpenApp) -> None:
+async def test_the_server_is_not_ready_without_its_database(open_app: OpenApp) -> None:
     site = create_site(AsyncCoreMachine("postgresql://nobody@127.0.0.1:1/none"), TOKENS)
     async with client(site) as web:
         answer = await web.get("/readyz")

@@ -1,4 +1,4 @@
-"""What somebody who means harm may send, and what they get: never a 500, and never a script of theirs."""
+"""Hostile requests: none causes a 500, and none injects a script."""
 
 from urllib.parse import quote
 
@@ -33,7 +33,7 @@ TEXTS = [
 
 @task
 def named(name: str) -> str:
-    """Fail with the text that it is given."""
+    """Fail with the given text."""
     raise ValueError(name)
 
 
@@ -49,7 +49,7 @@ async def test_a_text_comes_back_as_text_wherever_it_is_shown(open_app: OpenApp,
         assert made.status_code == 202, made.text
         job_id = made.json()["job_id"]
         await work(app)
-        # no declaration takes such a name, but another program may have written one
+        # no declaration allows such a name, but another program may have written one
         await rewrite(app, f"UPDATE app.jobs SET job_type = '{SCRIPT}'")  # noqa: S608 - ours
         await rewrite(app, f"UPDATE app.stages SET name = '{SCRIPT}'")  # noqa: S608 - ours
         for path in (
@@ -64,9 +64,9 @@ async def test_a_text_comes_back_as_text_wherever_it_is_shown(open_app: OpenApp,
             assert "<script>alert" not in page.text
             assert "onerror=alert(1)>" not in page.text.replace("&gt;", "").replace("&#34;", "")
             assert "set-cookie" not in page.headers
-        told = (await web.get(f"/api/jobs/{job_id}")).json()
-    assert (told["parameters"], told["submission_key"], told["status"]) == ({"name": text}, text, "failed")
-    assert told["error"]["message"].startswith(text[:50])
+        job = (await web.get(f"/api/jobs/{job_id}")).json()
+    assert (job["parameters"], job["submission_key"], job["status"]) == ({"name": text}, text, "failed")
+    assert job["error"]["message"].startswith(text[:50])
 
 
 BODIES: list[tuple[bytes, int]] = [
@@ -93,7 +93,7 @@ BODIES: list[tuple[bytes, int]] = [
 
 
 @pytest.mark.parametrize(("body", "expected"), BODIES, ids=range(len(BODIES)))
-async def test_a_body_that_cannot_be_is_refused_and_makes_no_job(open_app: OpenApp, body: bytes, expected: int) -> None:
+async def test_an_invalid_body_is_rejected_and_creates_no_job(open_app: OpenApp, body: bytes, expected: int) -> None:
     app = await open_app(raster)
     async with client(create_site(app, Access()), content_type="application/json") as web:
         answer = await web.post(SUBMIT, content=body)
@@ -145,9 +145,7 @@ REQUESTS: list[tuple[str, set[int]]] = [
 
 
 @pytest.mark.parametrize(("path", "expected"), REQUESTS, ids=[path[:60] for path, _ in REQUESTS])
-async def test_an_address_that_cannot_be_is_refused_and_runs_nothing(
-    open_app: OpenApp, path: str, expected: set[int]
-) -> None:
+async def test_an_invalid_url_parameter_is_rejected(open_app: OpenApp, path: str, expected: set[int]) -> None:
     app = await open_app(raster)
     async with client(create_site(app, Access())) as web:
         plain, page = await web.get(path), await web.get(path, headers={"accept": "text/html"})
@@ -160,7 +158,7 @@ async def test_an_address_that_cannot_be_is_refused_and_runs_nothing(
     "query",
     ["zoom=1", "zoom=9~1", "zoom=1~1", "zoom=NaN~1", "zoom=1e9~2e9", "zoom=-1~" + "9" * 40, "open=0", "rows=-1"],
 )
-async def test_a_view_that_cannot_be_is_refused(open_app: OpenApp, query: str) -> None:
+async def test_an_invalid_view_is_rejected(open_app: OpenApp, query: str) -> None:
     app = await open_app(raster)
     job = await app.submit(raster, size=1)
     async with client(create_site(app, Access())) as web:
@@ -168,7 +166,7 @@ async def test_a_view_that_cannot_be_is_refused(open_app: OpenApp, query: str) -
         assert (await web.get(f"/jobs/{job.id}?zoom=-999999999~999999999")).status_code == 200
 
 
-async def test_an_error_that_calls_itself_a_script_is_shown_as_text(open_app: OpenApp) -> None:
+async def test_an_error_message_with_a_script_is_shown_as_text(open_app: OpenApp) -> None:
     app = await open_app(raster)
     world.failing, world.message = {1}, BREAKING
     job = await app.submit(raster, size=2)

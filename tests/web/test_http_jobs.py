@@ -14,29 +14,29 @@ SUBMIT = "/api/platform/submit"
 
 
 async def submitted(app: AsyncCoreMachine, **parameters: Any) -> str:
-    """The id of a job that was submitted over HTTP."""
+    """Submit a job over HTTP; returns its id."""
     async with client(create_site(app)) as web:
         answer = await web.post(SUBMIT, json={"job_type": "raster", "parameters": parameters})
     assert answer.status_code == 202, answer.text
     return str(answer.json()["job_id"])
 
 
-async def test_a_submission_is_accepted_and_the_same_again_finds_it(open_app: OpenApp) -> None:
+async def test_a_second_submission_returns_the_existing_job(open_app: OpenApp) -> None:
     app = await open_app(raster)
     async with client(create_site(app)) as web:
         asked = {"job_type": "raster", "parameters": {"size": 2}}
         first, again = await web.post(SUBMIT, json=asked), await web.post(SUBMIT, json=asked)
-        anew = await web.post(SUBMIT, json={**asked, "key": "anew"})
-    assert [first.status_code, again.status_code, anew.status_code] == [202, 200, 202]
+        other = await web.post(SUBMIT, json={**asked, "key": "other"})
+    assert [first.status_code, again.status_code, other.status_code] == [202, 200, 202]
     job_id = first.json()["job_id"]
     assert first.json()["monitor_url"] == f"http://localhost/jobs/{job_id}"
     assert (again.json()["job_id"], again.json()["created"]) == (job_id, False)
-    assert anew.json()["job_id"] != job_id
+    assert other.json()["job_id"] != job_id
     (created,) = await events_of(app, job_id, "job_created")
     assert created["event_data"]["by"] == "loopback"
 
 
-async def test_bad_parameters_are_refused_naming_each(open_app: OpenApp) -> None:
+async def test_each_invalid_parameter_is_named(open_app: OpenApp) -> None:
     app = await open_app(raster)
     async with client(create_site(app)) as web:
         answer = await web.post(SUBMIT, json={"job_type": "raster", "parameters": {"size": "two", "colour": 1}})
@@ -50,7 +50,7 @@ async def test_bad_parameters_are_refused_naming_each(open_app: OpenApp) -> None
     assert list(unknown.json()["parameters"]) == ["job_type"]
 
 
-async def test_jobs_are_listed_by_filter_and_page_by_page_without_a_gap(open_app: OpenApp) -> None:
+async def test_jobs_are_filtered_and_paged_without_a_gap(open_app: OpenApp) -> None:
     app = await open_app(raster)
     ids = [await submitted(app, size=0, name=f"n{number}") for number in range(7)]
     async with client(create_site(app)) as web:
@@ -62,7 +62,7 @@ async def test_jobs_are_listed_by_filter_and_page_by_page_without_a_gap(open_app
             if page["next"] is None:
                 break
             after = f"&after={page['next']}"
-            # what comes in the meantime is newer than the page, and moves nothing
+            # jobs submitted meanwhile are newer than the page, and do not shift it
             await submitted(app, size=0, name=f"later{len(seen)}")
         assert seen == ids[::-1]
         for filters, expected in (
@@ -80,7 +80,7 @@ async def test_jobs_are_listed_by_filter_and_page_by_page_without_a_gap(open_app
             assert len(listed) == expected, filters
 
 
-async def test_a_job_its_stages_and_its_tasks_are_told_as_they_are(open_app: OpenApp) -> None:
+async def test_a_job_its_stages_and_its_tasks_are_returned(open_app: OpenApp) -> None:
     app = await open_app(raster)
     world.failing = {2}
     job_id = await submitted(app, size=5)
@@ -131,7 +131,7 @@ async def test_f35_events_are_filtered_in_the_database_before_the_limit_and_page
                 break
             after = f"&after={page['next']}"
         assert everything == [event["event_id"] for event in written]
-        # the first failures come after more events than a page has: a filter after the limit would show none
+        # the first failure comes after more events than a page has: a filter after the limit would find none
         assert [event["type"] for event in await listed("status=failure&limit=1")] == ["task_failed"]
         assert {event["task_number"] for event in await listed("task=4")} == {4}
         assert {event["stage"] for event in await listed("stage=1")} == {1}
@@ -142,7 +142,7 @@ async def test_f35_events_are_filtered_in_the_database_before_the_limit_and_page
         assert (await web.get(f"/api/jobs/{job_id}/events?task=99")).status_code == 404
 
 
-async def test_why_and_the_timeline_are_those_of_the_command_line(open_app: OpenApp) -> None:
+async def test_the_diagnosis_and_the_timeline_are_those_of_the_command_line(open_app: OpenApp) -> None:
     app = await open_app(raster)
     world.failing = {1}
     job_id = await submitted(app, size=2)
@@ -151,16 +151,16 @@ async def test_why_and_the_timeline_are_those_of_the_command_line(open_app: Open
     async with client(create_site(app)) as web:
         why = (await web.get(f"/api/jobs/{job_id}/why")).json()
         text = (await web.get(f"/api/jobs/{job_id}/timeline?format=text")).text
-        told = (await web.get(f"/api/jobs/{job_id}/timeline")).json()
+        timeline = (await web.get(f"/api/jobs/{job_id}/timeline")).json()
     ours = await app.why(job_id)
     assert why["verdict"] == ours.verdict == "failed"
     assert why["error"] == ours.error
-    assert why["first_failure"]["event_id"] == told["first_failure"]["event_id"]
+    assert why["first_failure"]["event_id"] == timeline["first_failure"]["event_id"]
     assert text == await app.timeline(job_id, tz=UTC) + "\n"
     assert "← ERROR HERE" in text
 
 
-async def test_resume_and_cancel_leave_an_event_that_says_who(open_app: OpenApp) -> None:
+async def test_resume_and_cancel_record_who_did_it(open_app: OpenApp) -> None:
     app = await open_app(raster)
     world.failing = {1}
     job_id = await submitted(app, size=2)
@@ -175,13 +175,13 @@ async def test_resume_and_cancel_leave_an_event_that_says_who(open_app: OpenApp)
         cancelled = await web.post(f"/api/jobs/{job_id}/cancel", json={"reason": "the input was wrong"})
         assert cancelled.json() == {"job_id": job_id, "status": "cancelled"}
         assert (await web.post(f"/api/jobs/{job_id}/cancel")).status_code == 409
-    (told,) = await events_of(app, job_id, "job_resumed")
-    assert told["event_data"]["by"] == "loopback"
+    (resumed_event,) = await events_of(app, job_id, "job_resumed")
+    assert resumed_event["event_data"]["by"] == "loopback"
     (ended,) = await events_of(app, job_id, "job_cancelled")
     assert (ended["event_data"]["by"], ended["event_data"]["reason"]) == ("loopback", "the input was wrong")
 
 
-async def test_cancelling_an_open_stage_says_who_even_where_nothing_runs(open_app: OpenApp) -> None:
+async def test_cancelling_an_open_stage_records_who_did_it(open_app: OpenApp) -> None:
     app = await open_app(raster)
     job_id = await submitted(app, size=3)
 

@@ -1,4 +1,4 @@
-"""What stands on the pages, as the server draws them."""
+"""The content of the pages, as the server renders them."""
 
 import re
 
@@ -29,7 +29,7 @@ patient = Job("patient", [Stage("many", many), Stage("tried", tried, each="many"
 
 
 async def html(app: AsyncCoreMachine, path: str) -> str:
-    """A page as an operator gets it."""
+    """A page as an operator sees it."""
     async with client(create_site(app)) as web:
         answer = await web.get(path)
     assert answer.status_code == 200, answer.text
@@ -44,7 +44,7 @@ async def failed_job(app: AsyncCoreMachine, size: int = 5) -> str:
     return job.id
 
 
-async def test_a_stage_that_was_cancelled_is_not_called_one_that_is_not_started(open_app: OpenApp) -> None:
+async def test_a_cancelled_stage_is_not_shown_as_not_started(open_app: OpenApp) -> None:
     app = await open_app(raster)
     page = await html(app, f"/jobs/{await failed_job(app)}")
     assert '<p class="empty-lane">cancelled</p>' in page
@@ -53,7 +53,7 @@ async def test_a_stage_that_was_cancelled_is_not_called_one_that_is_not_started(
     assert '<p class="empty-lane">not started</p>' in await html(app, f"/jobs/{waiting.id}")
 
 
-async def test_an_event_leads_to_its_task_and_keeps_the_view(open_app: OpenApp) -> None:
+async def test_an_event_links_to_its_task_and_keeps_the_view(open_app: OpenApp) -> None:
     app = await open_app(raster)
     job_id = await failed_job(app)
     page = await html(app, f"/jobs/{job_id}?zoom=0~60&tz=utc&level=all")
@@ -61,7 +61,7 @@ async def test_an_event_leads_to_its_task_and_keeps_the_view(open_app: OpenApp) 
     assert f'<a href="/jobs/{job_id}?task=4">4</a>' in await html(app, f"/jobs/{job_id}/tasks/4")
 
 
-async def test_a_job_took_as_long_on_its_page_as_in_the_list(open_app: OpenApp) -> None:
+async def test_a_job_has_the_same_duration_on_its_page_as_in_the_list(open_app: OpenApp) -> None:
     app = await open_app(raster)
     job = await app.submit(raster, size=1)
     await work(app)
@@ -71,7 +71,7 @@ async def test_a_job_took_as_long_on_its_page_as_in_the_list(open_app: OpenApp) 
     assert f'<td class="number duration">{took}</td>' in listed
 
 
-async def test_why_gives_its_events_as_the_list_of_events_does(open_app: OpenApp) -> None:
+async def test_the_diagnosis_has_its_events_as_in_the_list_of_events(open_app: OpenApp) -> None:
     app = await open_app(raster)
     job_id = await failed_job(app)
     async with client(create_site(app)) as web:
@@ -83,7 +83,7 @@ async def test_why_gives_its_events_as_the_list_of_events_does(open_app: OpenApp
     assert why["first_failure"]["attempt"] == 2
 
 
-async def test_a_big_stage_tells_what_waits_for_a_retry_and_what_failed(open_app: OpenApp) -> None:
+async def test_a_big_stage_shows_what_waits_for_a_retry_and_what_failed(open_app: OpenApp) -> None:
     app = await open_app(raster, patient)
     failed = await html(app, f"/jobs/{await failed_job(app, 45)}")
     assert '<rect class="failed"' in failed
@@ -97,7 +97,7 @@ async def test_a_big_stage_tells_what_waits_for_a_retry_and_what_failed(open_app
     assert '<rect class="failed"' not in page
 
 
-async def test_a_traceback_stands_once_in_an_event_and_older_attempts_are_folded(open_app: OpenApp) -> None:
+async def test_a_traceback_is_shown_once_in_an_event_and_older_attempts_are_collapsed(open_app: OpenApp) -> None:
     app = await open_app(raster)
     job_id = await failed_job(app)
     page = await html(app, f"/jobs/{job_id}?task=4")
@@ -111,7 +111,7 @@ async def test_a_traceback_stands_once_in_an_event_and_older_attempts_are_folded
     assert job_id.startswith(asked)
 
 
-async def test_the_verdict_names_its_task_as_a_link_and_the_lifecycle_has_its_state_lit(open_app: OpenApp) -> None:
+async def test_the_verdict_links_to_the_failed_task_and_the_lifecycle_highlights_the_state(open_app: OpenApp) -> None:
     app = await open_app(raster)
     page = await html(app, f"/jobs/{await failed_job(app)}")
     assert re.search(r'<h2 id="verdict-title">[^<]*: <a href="[^"]*task=4">task 4</a>, attempt 2 of 2</h2>', page)
@@ -119,7 +119,7 @@ async def test_the_verdict_names_its_task_as_a_link_and_the_lifecycle_has_its_st
         assert page.count('class="node highlight"') == 1
 
 
-async def test_jobs_are_filtered_by_the_time_of_their_submission(open_app: OpenApp) -> None:
+async def test_jobs_are_filtered_by_submission_time(open_app: OpenApp) -> None:
     app = await open_app(raster)
     job = await app.submit(raster, size=1)
     for query, found in (
@@ -132,7 +132,7 @@ async def test_jobs_are_filtered_by_the_time_of_their_submission(open_app: OpenA
     assert 'name="since" type="datetime-local" value="2001-01-01T00:00"' in page
 
 
-async def test_health_names_leases_the_age_of_the_outbox_and_dead_letters(open_app: OpenApp) -> None:
+async def test_health_checks_leases_the_age_of_the_outbox_and_dead_letters(open_app: OpenApp) -> None:
     app = await open_app(raster)
     async with client(create_site(app)) as web:
         checks = {check["name"]: check for check in (await web.get("/api/health")).json()["checks"]}
@@ -142,7 +142,7 @@ async def test_health_names_leases_the_age_of_the_outbox_and_dead_letters(open_a
     assert 'data-label="Result"' in page
 
 
-async def test_a_state_in_which_nothing_is_has_a_nought_beside_it(open_app: OpenApp) -> None:
+async def test_a_state_without_jobs_has_the_count_zero(open_app: OpenApp) -> None:
     app = await open_app(raster)
     await app.submit(raster, size=1)
     page = await html(app, "/lifecycles/job")

@@ -1,4 +1,4 @@
-"""Events as they come: each once, from where a reader had come to, and live."""
+"""Live event streams: each event once, resumed after a lost connection."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ LONGEST = 30.0
 
 
 async def messages(web: httpx.AsyncClient, path: str, **headers: str) -> AsyncIterator[dict[str, str]]:
-    """What a stream tells, message by message, without its beats."""
+    """The messages of a stream, without heartbeats."""
     message: dict[str, str] = {}
     async with web.stream("GET", path, headers={"accept": "text/event-stream", **headers}) as answer:
         assert answer.status_code == 200, await answer.aread()
@@ -43,13 +43,13 @@ async def take(stream: AsyncIterator[dict[str, str]], number: int) -> list[dict[
     return taken
 
 
-def ids_of(told: list[dict[str, str]]) -> list[int]:
-    """The ids of the events that were told."""
-    return [json.loads(message["data"])["event_id"] for message in told]
+def ids_of(received: list[dict[str, str]]) -> list[int]:
+    """The ids of the events in these messages."""
+    return [json.loads(message["data"])["event_id"] for message in received]
 
 
-async def first_told(web: httpx.AsyncClient, path: str) -> list[str]:
-    """The types of the events that a new stream tells first, all that there are for it at once."""
+async def first_types(web: httpx.AsyncClient, path: str) -> list[str]:
+    """The event types in the first part of a new stream."""
     async with asyncio.timeout(LONGEST), web.stream("GET", path, headers={"accept": "text/event-stream"}) as answer:
         async for part in answer.aiter_text():
             if "event: job_event" in part:
@@ -58,7 +58,7 @@ async def first_told(web: httpx.AsyncClient, path: str) -> list[str]:
     return []
 
 
-async def test_a_stream_tells_each_event_once_and_goes_on_after_the_last_one_had(open_app: OpenApp) -> None:
+async def test_a_stream_sends_each_event_once_and_resumes_after_the_last_one_received(open_app: OpenApp) -> None:
     app = await open_app(raster)
     world.gate.clear()
     async with served(create_site(app, Access())) as url, httpx.AsyncClient(base_url=url) as web, working(app):
@@ -67,7 +67,7 @@ async def test_a_stream_tells_each_event_once_and_goes_on_after_the_last_one_had
         stream = messages(web, path)
         first = await take(stream, 5)
         await stream.aclose()  # type: ignore[attr-defined] # it is a generator
-        # the stream is lost, and meanwhile the job goes on
+        # the stream is lost, and the job continues meanwhile
         world.gate.set()
         stream = messages(web, path, **{"last-event-id": first[-1]["id"]})
         rest: list[dict[str, str]] = []
@@ -83,7 +83,7 @@ async def test_f41_a_stream_waits_for_an_event_that_took_its_id_early_and_commit
 ) -> None:
     app = await open_app(raster)
     job = await app.submit(raster, size=1)
-    tell = (
+    insert = (
         "INSERT INTO app.job_events (job_id, event_type, event_status, event_data)"
         " VALUES (%s, 'checkpoint', 'info', jsonb_build_object('name', %s::text))"
     )
@@ -92,18 +92,18 @@ async def test_f41_a_stream_waits_for_an_event_that_took_its_id_early_and_commit
         stream = messages(web, path)
         await take(stream, 2)
         with psycopg.connect(url) as early, psycopg.connect(url) as late:
-            early.execute(tell, (job.id, "early"))
-            late.execute(tell, (job.id, "late"))
+            early.execute(insert, (job.id, "early"))
+            late.execute(insert, (job.id, "late"))
             late.commit()
-            assert await first_told(web, path) == ["job_created", "job_queued"]
+            assert await first_types(web, path) == ["job_created", "job_queued"]
             early.commit()
-        told = await take(stream, 2)
+        received = await take(stream, 2)
         await stream.aclose()  # type: ignore[attr-defined] # it is a generator
-    names = [json.loads(message["data"])["data"]["name"] for message in told]
+    names = [json.loads(message["data"])["data"]["name"] for message in received]
     assert names == ["early", "late"]
 
 
-async def test_a_viewers_stream_holds_nothing_of_the_operators(open_app: OpenApp) -> None:
+async def test_a_viewers_stream_has_no_data_for_operators(open_app: OpenApp) -> None:
     app = await open_app(raster)
     world.failing = {1}
     job = await app.submit(raster, size=2)
@@ -115,38 +115,38 @@ async def test_a_viewers_stream_holds_nothing_of_the_operators(open_app: OpenApp
         httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {VIEWER}"}) as web,
     ):
         stream = messages(web, f"/api/jobs/{job.id}/events")
-        told = await take(stream, len(written))
+        received = await take(stream, len(written))
         await stream.aclose()  # type: ignore[attr-defined] # it is a generator
         refused = await web.get(
             f"/api/jobs/{job.id}/events", headers={"authorization": "", "accept": "text/event-stream"}
         )
-    assert not [secret for secret in (GIVEN, RETURNED, TRACED) if secret in str(told)]
+    assert not [secret for secret in (GIVEN, RETURNED, TRACED) if secret in str(received)]
     assert refused.status_code == 401
 
 
-async def test_the_list_of_jobs_hears_that_something_has_happened(open_app: OpenApp) -> None:
+async def test_the_stream_of_changes_signals_a_new_event(open_app: OpenApp) -> None:
     app = await open_app(raster)
     async with served(create_site(app, Access())) as url, httpx.AsyncClient(base_url=url) as web:
         stream = messages(web, "/api/changes")
-        heard = asyncio.create_task(take(stream, 1))
-        while not heard.done():
+        received = asyncio.create_task(take(stream, 1))
+        while not received.done():
             await app.submit(raster, size=len(await app.list_jobs()))
-            await asyncio.wait({heard}, timeout=0.2)
+            await asyncio.wait({received}, timeout=0.2)
         await stream.aclose()  # type: ignore[attr-defined] # it is a generator
-    assert (await heard)[0]["event"] == "changed"
+    assert (await received)[0]["event"] == "changed"
 
 
-async def test_a_mark_that_is_none_is_refused(open_app: OpenApp) -> None:
+async def test_an_invalid_cursor_of_a_stream_is_rejected(open_app: OpenApp) -> None:
     app = await open_app(raster)
     job = await app.submit(raster, size=1)
     asked: dict[str, Any] = {"accept": "text/event-stream"}
     async with served(create_site(app, Access())) as url, httpx.AsyncClient(base_url=url) as web:
-        for mark in ("17", "a-b", "-1-2", "9" * 30 + "-1", "1-1;drop"):
-            answer = await web.get(f"/api/jobs/{job.id}/events", headers={**asked, "last-event-id": mark})
-            assert (answer.status_code, answer.json()["where"]) == (422, "Last-Event-ID"), mark
+        for cursor in ("17", "a-b", "-1-2", "9" * 30 + "-1", "1-1;drop"):
+            answer = await web.get(f"/api/jobs/{job.id}/events", headers={**asked, "last-event-id": cursor})
+            assert (answer.status_code, answer.json()["where"]) == (422, "Last-Event-ID"), cursor
 
 
-async def test_a_server_that_stops_lets_go_of_its_streams(open_app: OpenApp) -> None:
+async def test_a_server_that_stops_ends_its_streams(open_app: OpenApp) -> None:
     app = await open_app(raster)
     job = await app.submit(raster, size=1)
     async with asyncio.timeout(LONGEST), httpx.AsyncClient() as web:

@@ -21,7 +21,9 @@ from .streams import changes_stream, job_stream, parse_event_cursor, wants_event
 router = APIRouter(prefix="/api", tags=["events"], responses=ERROR_RESPONSES)
 STREAM_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": {EVENT_STREAM: {"schema": {"type": "string"}, "example": "id: 790-17\nevent: job_event\ndata: {…}\n\n"}}
+        "content": {
+            EVENT_STREAM: {"schema": {"type": "string"}, "example": "id: 790-17\nevent: job_event\ndata: {…}\n\n"}
+        }
     }
 }
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import cast
 
 from ..problems import InvalidRequestError
+from .filters import MAX_INT
 
 
 def encode_cursor(*position: object) -> str:
@@ -35,6 +36,6 @@ def _decode_value(value: object, type_: type) -> object:
         if at.tzinfo is None:
             raise ValueError(value)
         return at
-    if type(value) is not type_ or (isinstance(value, int) and abs(value) > 2**31 - 1) or "\x00" in str(value):
+    if type(value) is not type_ or (isinstance(value, int) and abs(value) > MAX_INT) or "\x00" in str(value):
         raise ValueError(value)
     return value

@@ -6,6 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ....statemachine.errors import CoreMachineError
+from ..api.dependencies import path_in_site
 from ..problems import Problem, describe_error, problem_response
 from .rendering import render_page
 
@@ -45,7 +46,6 @@ def _parameter_name(location: tuple[int | str, ...]) -> str:
 
 
 def _respond(request: Request, status: int, problem: Problem) -> Response:
-    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-    if path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
+    if path_in_site(request).startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
         return problem_response(status, problem)
     return render_page(request, "problem.html", status=status, problem=problem)

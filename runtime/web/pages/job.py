@@ -12,7 +12,7 @@ from ....statemachine.lifecycles import JOB
 from ...app.history import read_lines
 from ..api.actions import cancel_job, resume_job
 from ..api.dependencies import Context, JobRef, RequestContext, TaskRef
-from ..api.filters import EmptyAsNone, EventFilter, PositiveInt, ShortText
+from ..api.filters import MAX_INT, EmptyAsNone, EventFilter, PositiveInt, ShortText
 from ..api.lifecycle_svg import render_lifecycle
 from ..api.paging import decode_cursor, encode_cursor
 from ..api.queries import read_diagnosis, read_events, read_job, read_now, read_task, read_task_events
@@ -38,7 +38,7 @@ class JobView(EventFilter):
     level: Literal["all", "headlines"] = "headlines"
     zoom: Annotated[ShortText | None, EmptyAsNone] = None
     open_stage: Annotated[PositiveInt | None, EmptyAsNone, Field(alias="open")] = None
-    rows: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    rows: Annotated[int, Field(ge=0, le=MAX_INT)] = 0
     tz: Literal["local", "utc"] = "local"
     limit: int = PAGE_SIZE
 

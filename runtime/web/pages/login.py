@@ -7,6 +7,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ..access.policy import SESSION_COOKIE, Access
 from ..access.sessions import SESSION_SECONDS, new_cookie
+from ..api.dependencies import mount_path
 from .rendering import render_page
 
 router = APIRouter(include_in_schema=False)
@@ -28,7 +29,7 @@ async def login(request: Request) -> Response:
     after = _local_path(form.get("next", [""])[0])
     if token is None:
         return render_page(request, "login.html", status=401, after=after, failed=True)
-    root = str(request.scope.get("root_path", ""))
+    root = mount_path(request)
     response = RedirectResponse(root + after, status_code=303)
     response.set_cookie(
         SESSION_COOKIE,
@@ -45,7 +46,7 @@ async def login(request: Request) -> Response:
 @router.post("/logout")
 async def logout(request: Request) -> Response:
     """Delete the session cookie."""
-    root = str(request.scope.get("root_path", ""))
+    root = mount_path(request)
     response = RedirectResponse(f"{root}/login", status_code=303)
     response.delete_cookie(SESSION_COOKIE, path=root or "/", httponly=True, samesite="strict")
     return response

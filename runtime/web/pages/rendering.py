@@ -8,7 +8,7 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from ..api.dependencies import site_url
+from ..api.dependencies import mount_path, path_in_site, site_url
 from ..timeline.event_display import event_error, event_text, symbol, tone, without_traceback
 from ..timeline.formatting import duration, elapsed, format_number, iso, pluralize, pretty_json, time_of_day
 
@@ -72,10 +72,10 @@ ENVIRONMENT = _environment()
 def render_page(request: Request, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
     """Render a template to a response. Templates also get the visitor and the path under which the site is mounted."""
     context = {
-        "root": str(request.scope.get("root_path", "")),
+        "root": mount_path(request),
         "site": site_url(request),
         "visitor": getattr(request.state, "visitor", None),
         "login_required": not request.app.state.access.allows_anonymous,
-        "path": request.scope["path"].removeprefix(request.scope.get("root_path", "")),
+        "path": path_in_site(request),
     }
     return HTMLResponse(ENVIRONMENT.get_template(template).render(**context, **values), status_code=status)

@@ -1,4 +1,4 @@
-"""Parameters, results and tracebacks are the operator's, on every route there is."""
+"""Only operators see parameters, results and tracebacks, on every route."""
 
 import re
 
@@ -22,7 +22,7 @@ MORE = {
 
 
 def paths_of(site: FastAPI) -> list[str]:
-    """The path of every GET route, as declared. A stream has no end, so it has a test of its own."""
+    """The path of every GET route. Streams do not end, and have their own test."""
     found: set[str] = set(site.openapi()["paths"])
 
     for module in (job, jobs, login, system):
@@ -60,7 +60,7 @@ async def test_a_viewer_sees_no_parameter_no_result_and_no_traceback_on_any_rout
     assert shown == {VIEWER: set(), OPERATOR: set(SECRETS)}
 
 
-async def test_a_search_does_not_tell_a_viewer_what_it_may_not_see(open_app: OpenApp) -> None:
+async def test_a_viewers_search_does_not_reveal_hidden_data(open_app: OpenApp) -> None:
     app = await open_app(raster)
     world.failing = {2}
     job = await app.submit(raster, size=5)
@@ -76,7 +76,7 @@ async def test_a_search_does_not_tell_a_viewer_what_it_may_not_see(open_app: Ope
     assert min(found[OPERATOR]) > 0
 
 
-async def test_the_page_offers_a_viewer_no_action(open_app: OpenApp) -> None:
+async def test_the_page_has_no_actions_for_a_viewer(open_app: OpenApp) -> None:
     app = await open_app(raster)
     job = await app.submit(raster, size=1)
     site = create_site(app, TOKENS)

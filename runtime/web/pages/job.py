@@ -126,8 +126,8 @@ async def _task(context: RequestContext, job_id: str, number: int) -> TaskDetail
 async def _list_events(context: RequestContext, job: JobRow, view: JobView) -> tuple[list[Event], str | None]:
     """A page of events that match the filters, or of the timeline; and the cursor of the next page."""
     if view.filtered:
-        rows, next_page = await read_events(context.machine, context.visitor, job.job_id, view)
-        return [serialize_event(row, context.visitor) for row in rows], next_page
+        found, next_page = await read_events(context.machine, context.visitor, job.job_id, view)
+        return [serialize_event(event, context.visitor) for event in found], next_page
     after = cast("int", decode_cursor(view.after, (int,))[0]) if view.after else 0
     async with context.machine.database.session() as session:
         rows = await read_lines(

@@ -14,7 +14,7 @@ function neighbour(elements, current, step) {
 
 function focusOn(element) {
   if (!element) return;
-  // scroll first: the tooltip of a focused row is placed beside where the row is then
+  // scroll first: the tooltip is placed at the row's position when it gets the focus
   element.scrollIntoView({ block: "center" });
   element.focus({ preventScroll: true });
 }

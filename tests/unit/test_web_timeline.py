@@ -32,6 +32,7 @@ def task(**given: object) -> ChartTaskRow:
         "max_attempts": 2,
         "due_at": None,
         "error_type": None,
+        "why": 0,
     }
     return ChartTaskRow.of({**plain, "lease_owner": None, "lease_number": 0, "rescues": 0, **given})
 

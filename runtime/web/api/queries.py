@@ -132,8 +132,12 @@ async def _fetch(machine: AsyncCoreMachine, name: str, parameters: Mapping[str, 
 
 
 def _job_list_row(row: Row) -> JobListRow:
-    event = {**row, "created_at": row["event_at"], "stage": row["event_stage"]}
-    return JobListRow.of({**row, "last_event": EventRow.of(event) if row["event_id"] else None})
+    return JobListRow.of({**row, "last_event": _last_event(row) if row["event_id"] else None})
+
+
+def _last_event(row: Row) -> EventRow:
+    renamed = {"created_at": row["event_at"], "stage": row["event_stage"], "attempt": None, "lease_number": None}
+    return EventRow.of({**row, **renamed})
 
 
 def _cut_page(rows: list[T], limit: int) -> tuple[list[T], T | None]:

@@ -8,17 +8,18 @@ from typing import Any, Self
 from ...store.session import Row
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class DatabaseRow:
-    """One row. A missing column raises TypeError, unless its field has a default."""
+    """One row. Not frozen: that would multiply the time to convert a row."""
 
     @classmethod
     def of(cls, row: Row) -> Self:
-        """Convert a row; columns without a field are dropped."""
-        return cls(**{name: row[name] for name in cls.__dataclass_fields__ if name in row})
+        """Convert a row. Columns without a field are dropped; a missing column raises KeyError."""
+        names: tuple[str, ...] = cls.__match_args__
+        return cls(*[row[name] for name in names])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class EventRow(DatabaseRow):
     """An event of the log, with the number of its task."""
 
@@ -29,18 +30,18 @@ class EventRow(DatabaseRow):
     stage: int | None
     task_number: int | None
     event_data: Mapping[str, object]
-    attempt: int | None = None
-    lease_number: int | None = None
+    attempt: int | None
+    lease_number: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class StreamedEventRow(EventRow):
     """An event with its transaction, which orders a stream."""
 
     transaction_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class JobListRow(DatabaseRow):
     """A job of the job list. `counts` has per stage: status, and tasks in total, completed, failed and cancelled."""
 
@@ -60,7 +61,7 @@ class JobListRow(DatabaseRow):
     last_event: EventRow | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class JobStageRow(DatabaseRow):
     """A stage of a job."""
 
@@ -85,7 +86,7 @@ class JobStageRow(DatabaseRow):
         return self.tasks_completed + self.tasks_failed + self.tasks_cancelled
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class JobRow(DatabaseRow):
     """A job with its stages. `stage_rows` are the same stages as the other layers take them."""
 
@@ -105,7 +106,7 @@ class JobRow(DatabaseRow):
     stage_rows: Sequence[Row]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class TaskRow(DatabaseRow):
     """A task of a job."""
 
@@ -128,7 +129,7 @@ class TaskRow(DatabaseRow):
     error: Mapping[str, object] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class TaskDetailRow(TaskRow):
     """A task with its input and its result."""
 
@@ -136,7 +137,7 @@ class TaskDetailRow(TaskRow):
     result: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class WorkerRow(DatabaseRow):
     """A worker's last heartbeat. `runs` and `failures` count the runs of its reconciler."""
 
@@ -149,7 +150,7 @@ class WorkerRow(DatabaseRow):
     alive: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class LeaseRow(DatabaseRow):
     """The leases of one worker: how many, and when the first of them expires."""
 
@@ -158,7 +159,7 @@ class LeaseRow(DatabaseRow):
     first_ends: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class BacklogRow(DatabaseRow):
     """What is due and not claimed, of one kind: jobs, tasks or callbacks."""
 
@@ -168,7 +169,7 @@ class BacklogRow(DatabaseRow):
     now: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class StateCountRow(DatabaseRow):
     """The number of rows in one state of one lifecycle."""
 

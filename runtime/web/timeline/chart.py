@@ -66,7 +66,8 @@ async def read_chart(
     scale = time_scale(job.created_at, ended_at or view.now, view.zoom)
     async with machine.database.session() as session:
         parameters = {"job_id": job.job_id, "limit": MAX_JOB_MARKERS}
-        events = [EventRow.of(row) for row in await session.fetch("web/job_lane", parameters)]
+        rows = await session.fetch("web/job_lane", parameters)
+        events = [EventRow.of({**row, "attempt": None, "lease_number": None}) for row in rows]
         reader = ChartReader(session, cache, scale, view)
         stages = [await reader.read(stage) for stage in job.stages]
     markers = _place_markers((_job_marker(event, visitor) for event in events), scale)

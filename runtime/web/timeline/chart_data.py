@@ -82,7 +82,7 @@ class ChartReader:
 
     async def _consecutive_tasks(self, stage: JobStageRow, *, after: int, limit: int) -> Sequence[ChartTaskRow]:
         parameters = {"stage_id": stage.stage_id, "after": after, "limit": limit}
-        return [ChartTaskRow.of(row) for row in await self.session.fetch("web/chart_rows", parameters)]
+        return [ChartTaskRow.of({**row, "why": 0}) for row in await self.session.fetch("web/chart_rows", parameters)]
 
     async def _histories(self, stage: JobStageRow, tasks: Sequence[ChartTaskRow]) -> dict[str, TaskHistory]:
         """The history of each task. Events are read only for tasks whose row is not enough."""

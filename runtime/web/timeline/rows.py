@@ -6,7 +6,7 @@ from datetime import datetime
 from ..api.rows import DatabaseRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class ChartTaskRow(DatabaseRow):
     """A task to draw. `why` is the reason for which it was picked, 0 if all tasks are drawn."""
 
@@ -23,10 +23,10 @@ class ChartTaskRow(DatabaseRow):
     finished_at: datetime | None
     due_at: datetime | None
     error_type: str | None
-    why: int = 0
+    why: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class ChartEventRow(DatabaseRow):
     """An event of a task. `event_id` is None if the event is implied by the times in the task's row."""
 
@@ -39,7 +39,7 @@ class ChartEventRow(DatabaseRow):
     worker: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class TaskCountRow(DatabaseRow):
     """How many tasks entered a condition in bucket `began` and left it in bucket `ended`.
 

@@ -20,7 +20,7 @@ FROM (VALUES (1, 'plan', 'completed', 1, 0),
              (2, 'hillshade', 'failed', %(tasks)s::int, (%(tasks)s::int - 1) / %(failed)s::int),
              (3, 'mosaic', 'cancelled', 0, 0)) AS s (stage, name, status, total, failed);
 
--- an attempt lasts as long as the next, with the wait between them: the row tells when the last began
+-- all attempts and the waits between them take equally long: the row has the start of the last attempt
 INSERT INTO app.tasks (task_id, job_id, stage_id, stage, task_index, task_number, task_type, item, result, error, due_at,
                        lease_number, attempt, max_attempts, status, created_at, started_at, finished_at, move_number,
                        event_type, event_status, event_data)

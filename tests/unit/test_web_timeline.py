@@ -13,18 +13,18 @@ from coremachine.runtime.web.timeline.labels import place_labels
 from coremachine.runtime.web.timeline.rows import ChartEventRow, ChartTaskRow, TaskCountRow
 from coremachine.runtime.web.timeline.time_scale import time_scale
 
-BORN = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+CREATED = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 
 
 def at(seconds: float) -> datetime:
-    return BORN + timedelta(seconds=seconds)
+    return CREATED + timedelta(seconds=seconds)
 
 
 def task(**given: object) -> ChartTaskRow:
     plain: dict[str, Any] = {
         "task_id": "t",
         "task_number": 1,
-        "created_at": BORN,
+        "created_at": CREATED,
         "started_at": None,
         "finished_at": None,
         "status": "queued",
@@ -46,8 +46,8 @@ def bars(row: ChartTaskRow, events: list[ChartEventRow]) -> list[tuple[str, floa
     return [
         (
             bar.kind,
-            (bar.begin - BORN).total_seconds(),
-            (bar.end - BORN).total_seconds() if bar.end else None,
+            (bar.begin - CREATED).total_seconds(),
+            (bar.end - CREATED).total_seconds() if bar.end else None,
             bar.attempt,
         )
         for bar in task_history(row, events).bars
@@ -162,7 +162,7 @@ def test_a_failed_a_retried_and_a_successful_attempt_have_different_statuses() -
     assert [bar.status for bar in task_history(row, events).bars] == ["", "warning", "", "failure"]
 
 
-def test_labels_are_placed_beside_markers_where_there_is_room() -> None:
+def test_labels_are_placed_beside_markers_if_they_fit() -> None:
     labels = place_labels([(1, "created"), (1, "queued"), (50, "stop_requested"), (52, "resumed"), (98, "failed")])
     assert [(one.position, one.text, one.before) for one in labels] == [
         (1, "created, queued", False),
@@ -175,7 +175,7 @@ def test_labels_are_placed_beside_markers_where_there_is_room() -> None:
 
 
 def test_a_time_has_a_position_and_a_period_outside_the_range_has_none() -> None:
-    scale = time_scale(BORN, at(100), "10~30")
+    scale = time_scale(CREATED, at(100), "10~30")
     assert (scale.position(at(10)), scale.position(at(20)), scale.position(at(30))) == (0, 50, 100)
     assert scale.interval(at(0), at(15)) == (0, 25)
     assert scale.interval(at(0), at(5)) is None
@@ -185,15 +185,15 @@ def test_a_time_has_a_position_and_a_period_outside_the_range_has_none() -> None
 
 
 def test_the_scale_of_a_running_job_changes_in_steps() -> None:
-    assert time_scale(BORN, at(100.1), None) == time_scale(BORN, at(101.9), None)
-    assert time_scale(BORN, at(100), None) != time_scale(BORN, at(110), None)
-    assert time_scale(BORN, BORN, None).length > 0
+    assert time_scale(CREATED, at(100.1), None) == time_scale(CREATED, at(101.9), None)
+    assert time_scale(CREATED, at(100), None) != time_scale(CREATED, at(110), None)
+    assert time_scale(CREATED, CREATED, None).length > 0
 
 
 @pytest.mark.parametrize("zoom", ["", "1", "5~1", "1~1", "1~1.001", "a~b", "1~2~3", "1e3~2e3", " 1~2"])
 def test_an_invalid_zoom_is_rejected(zoom: str) -> None:
     with pytest.raises(InvalidRequestError, match="not a range of time"):
-        time_scale(BORN, at(10), zoom)
+        time_scale(CREATED, at(10), zoom)
 
 
 @pytest.mark.parametrize(

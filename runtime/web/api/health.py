@@ -151,7 +151,7 @@ def _check_leases(leases: Sequence[LeaseRow], now: datetime) -> Check:
         return Check(
             name="leases", status="bad", detail=detail, remedy="start a worker; its reconciler rescues the tasks"
         )
-    return Check(name="leases", status="good", detail=f"{tasks} held; none has been expired for long")
+    return Check(name="leases", status="good", detail=f"{tasks} held; no overdue rescue")
 
 
 def _check_dead_letters(letters: int) -> Check:

@@ -45,7 +45,7 @@ class HealthCheck(BaseModel):
 
 
 class HealthResponse(BaseModel):
-    """The health of the system: `good` only if all checks are good and none is older than `good_for` seconds."""
+    """The health of the system: `good` only if all checks are good and recent (`good_for` seconds)."""
 
     model_config = example(verdict="good", good_for=MAX_AGE_SECONDS, checks=[])
     verdict: Literal["good", "bad", "unknown"]

@@ -1,4 +1,4 @@
-"""Labels beside the markers of the job's lane, where there is room."""
+"""Labels beside the markers of the job's lane, if they fit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

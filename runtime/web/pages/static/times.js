@@ -39,7 +39,7 @@ export function preciseTime(at) {
   return `${day(at, zone)} ${clockFormat(zone, true).format(at)} ${name[zone]}\n${clockFormat(other, true).format(at)} ${name[other]} · ${relative}`;
 }
 
-// `only` limits the update to one kind of time, such as ages, which change every second.
+// `only` limits the update to one kind of time: ages change every second.
 export function showTimes(root, only) {
   const zone = shownZone();
   for (const element of root.querySelectorAll(only ? `time[data-show="${only}"]` : "time[datetime]")) {

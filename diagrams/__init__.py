@@ -1,4 +1,4 @@
-"""The declaration as pictures: lifecycle diagrams, the shapes of jobs, and the timelines of real ones."""
+"""The declaration as pictures: lifecycle diagrams, the shapes of jobs, and timelines of real jobs."""
 
 from .draw import DrawError
 from .export import TargetError, export, render

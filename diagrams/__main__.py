@@ -11,16 +11,16 @@ from .export import FORMATS, export, find_graphs, render
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw what the command line asks for; return the exit code: 0, or 1 with a message on standard error."""
-    asked = _parser().parse_args(arguments)
+    """Draw the target of the command line. Returns the exit code: 0, or 1 with a message on standard error."""
+    options = _parser().parse_args(arguments)
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  (sys.path wants a str; MODULE:NAME is meant from here)
     try:
-        if asked.output is None:
-            for graph in find_graphs(asked.target):
-                sys.stdout.buffer.write(render(graph, asked.format))
+        if options.output is None:
+            for graph in find_graphs(options.target):
+                sys.stdout.buffer.write(render(graph, options.format))
             sys.stdout.buffer.flush()
         else:
-            for file in export(asked.target, asked.format, asked.output):
+            for file in export(options.target, options.format, options.output):
                 sys.stdout.write(f"wrote {file}\n")
     except (CoreMachineError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")

@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 import graphviz  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
-from . import look
+from . import graphviz_style as style
 from .graph import Edge, Graph, Group, Node
 
 
@@ -23,14 +23,14 @@ class _Drawing(Protocol):
 
 
 def to_dot(graph: Graph) -> str:
-    """The DOT source of `graph`, complete with its looks; any Graphviz from version 2.40 on draws it."""
+    """The DOT source of `graph` with its styles. Any Graphviz from version 2.40 on can draw it."""
     picture = cast("_Drawing", graphviz.Digraph(graph.name))  # pyright: ignore[reportUnknownMemberType]
-    picture.attr("graph", **look.page(graph.direction), label=_title(graph))
-    picture.attr("node", **look.NODE)
-    picture.attr("edge", **look.EDGE)
+    picture.attr("graph", **style.page(graph.direction), label=_title(graph))
+    picture.attr("node", **style.NODE)
+    picture.attr("edge", **style.EDGE)
     for group in graph.groups:
         with picture.subgraph(name=f"cluster_{group.key}") as frame:
-            frame.attr("graph", **look.GROUP, label=_group_label(group))
+            frame.attr("graph", **style.GROUP, label=_group_label(group))
             _add_column(frame, [node for node in graph.nodes if node.group == group.key])
     for node in graph.nodes:
         if not node.group:
@@ -41,7 +41,7 @@ def to_dot(graph: Graph) -> str:
 
 
 def _balanced(edges: tuple[Edge, ...]) -> tuple[tuple[int, Edge], ...]:
-    """The plain arrows in the middle, the others by turns on either side: dot begins with the order it is given."""
+    """The plain arrows in the middle, the others alternately on either side: dot starts with the given order."""
     numbered = list(enumerate(edges, start=1))
     plain = [pair for pair in numbered if pair[1].tone == "plain"]
     others = [pair for pair in numbered if pair[1].tone != "plain"]
@@ -49,7 +49,7 @@ def _balanced(edges: tuple[Edge, ...]) -> tuple[tuple[int, Edge], ...]:
 
 
 def _add_column(frame: _Drawing, nodes: list[Node]) -> None:
-    """Nodes of one rank, the first on top. Unseen lines keep them so; dot ranks from the bottom where it goes right."""
+    """Nodes of one rank, the first on top. Invisible lines keep this order: dot would rank them from the bottom."""
     with frame.subgraph() as column:
         column.attr(rank="same")
         for node in nodes:
@@ -60,27 +60,27 @@ def _add_column(frame: _Drawing, nodes: list[Node]) -> None:
 
 def _add_node(picture: _Drawing, node: Node) -> None:
     label = "" if node.kind in {"start", "join", "end"} else _node_label(node)
-    picture.node(node.key, label, tooltip=_plain(node.title or node.kind), **look.node(node))
+    picture.node(node.key, label, tooltip=_plain(node.title or node.kind), **style.node(node))
 
 
 def _add_edge(picture: _Drawing, graph: Graph, edge: Edge, key: str) -> None:
-    """An arrow with words is two lines with a plate between them, so that no words can lie on another line.
+    """An arrow with text is two lines with a label box between them, so that no text overlaps another line.
 
-    An arrow that leads back is declared the other way round and drawn with its head at the other end: dot then
-    has no cycle to break, and ranks the states in the order in which a record passes through them.
+    An arrow that leads back is declared in the other direction and drawn with its head at the other end: dot then has
+    no cycle to break, and ranks the states in the order in which a record passes through them.
     """
-    line = look.line(edge)
+    line = style.line(edge)
     if not (edge.title or edge.caption):
-        picture.edge(edge.source, edge.target, **line, weight=look.weight(edge))
+        picture.edge(edge.source, edge.target, **line, weight=style.weight(edge))
         return
-    plate = look.plate(edge.tone) if edge.title else look.BARE_PLATE
-    picture.node(key, _plate_label(edge), tooltip=_plain(_tooltip(edge)), **plate)
+    box = style.label_box(edge.tone) if edge.title else style.BARE_LABEL
+    picture.node(key, _edge_label(edge), tooltip=_plain(_tooltip(edge)), **box)
     if graph.leads_back(edge):
-        picture.edge(edge.target, key, dir="back", weight=look.weight(edge, near=True), **line)
-        picture.edge(key, edge.source, dir="none", weight=look.weight(edge), **line)
+        picture.edge(edge.target, key, dir="back", weight=style.weight(edge, near=True), **line)
+        picture.edge(key, edge.source, dir="none", weight=style.weight(edge), **line)
     else:
-        picture.edge(edge.source, key, dir="none", weight=look.weight(edge, near=True), **line)
-        picture.edge(key, edge.target, weight=look.weight(edge), **line)
+        picture.edge(edge.source, key, dir="none", weight=style.weight(edge, near=True), **line)
+        picture.edge(key, edge.target, weight=style.weight(edge), **line)
 
 
 def _tooltip(edge: Edge) -> str:
@@ -88,13 +88,13 @@ def _tooltip(edge: Edge) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text in which no backslash, and no bracket at its ends, means anything to Graphviz."""
+    """Text in which no backslash or enclosing bracket has a meaning to Graphviz."""
     return str(graphviz.escape(text))  # pyright: ignore[reportUnknownMemberType,reportUnknownArgumentType]
 
 
 def _font(text: str, size: int, colour: str, *, bold: bool = False) -> str:
-    words = f"<b>{escape(text)}</b>" if bold else escape(text)
-    return f'<font point-size="{size}" color="{colour}">{words}</font>'
+    content = f"<b>{escape(text)}</b>" if bold else escape(text)
+    return f'<font point-size="{size}" color="{colour}">{content}</font>'
 
 
 def _rows(*rows: str, align: str = "center") -> str:
@@ -103,31 +103,31 @@ def _rows(*rows: str, align: str = "center") -> str:
 
 
 def _title(graph: Graph) -> str:
-    title = _font(graph.title, look.TITLE_SIZE, look.INK, bold=True)
-    text = (_font(graph.text, look.TEXT_SIZE, look.GREY),) if graph.text else ()
+    title = _font(graph.title, style.TITLE_SIZE, style.INK, bold=True)
+    text = (_font(graph.text, style.TEXT_SIZE, style.GREY),) if graph.text else ()
     return _rows(title, *text, "&nbsp;", align="left")
 
 
 def _group_label(group: Group) -> str:
-    captions = (_font(caption, look.SMALL_SIZE, look.GREY) for caption in group.captions)
-    return _rows(_font(group.title, look.TRIGGER_SIZE, look.INK, bold=True), *captions)
+    captions = (_font(caption, style.SMALL_SIZE, style.GREY) for caption in group.captions)
+    return _rows(_font(group.title, style.TRIGGER_SIZE, style.INK, bold=True), *captions)
 
 
 def _node_label(node: Node) -> str:
-    captions = (_font(caption, look.SMALL_SIZE, look.GREY) for caption in node.captions)
-    return _rows(_font(node.title, look.node_size(node), look.INK, bold=True), *captions)
+    captions = (_font(caption, style.SMALL_SIZE, style.GREY) for caption in node.captions)
+    return _rows(_font(node.title, style.node_size(node), style.INK, bold=True), *captions)
 
 
-def _plate_label(edge: Edge) -> str:
-    caption = (_font(edge.caption, look.SMALL_SIZE, look.GREY),) if edge.caption else ()
+def _edge_label(edge: Edge) -> str:
+    caption = (_font(edge.caption, style.SMALL_SIZE, style.GREY),) if edge.caption else ()
     return _rows(*((_trigger(edge),) if edge.title else ()), *caption)
 
 
 def _trigger(edge: Edge) -> str:
-    trigger = _font(edge.title, look.TRIGGER_SIZE, look.COLOURS[edge.tone], bold=True)
+    trigger = _font(edge.title, style.TRIGGER_SIZE, style.COLOURS[edge.tone], bold=True)
     badges = "".join(
-        f'<td width="3"></td><td border="1" style="rounded" color="{look.BADGE}" cellpadding="2">'
-        f"{_font(badge, look.BADGE_SIZE, look.BADGE)}</td>"
+        f'<td width="3"></td><td border="1" style="rounded" color="{style.BADGE}" cellpadding="2">'
+        f"{_font(badge, style.BADGE_SIZE, style.BADGE)}</td>"
         for badge in edge.badges
     )
     if not badges:

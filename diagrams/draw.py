@@ -1,7 +1,7 @@
-"""DOT to a picture: by the `dot` program where there is one, else by the Graphviz that pygraphviz carries.
+"""DOT to a picture: by the `dot` program if it is installed, else by the Graphviz that pygraphviz bundles.
 
-The carried one runs in a child process as well. Graphviz is not thread-safe, writes warnings to standard error past
-Python's back, and a crash in it would otherwise take a worker or a web server along.
+The bundled one runs in a child process as well. Graphviz is not thread-safe, writes warnings directly to standard
+error, and a crash in it would otherwise end a worker or a web server.
 """
 
 import shutil
@@ -32,7 +32,7 @@ class DrawError(OperationError):
 def draw(dot: str, picture_format: Picture) -> bytes:
     """Draw DOT source as the bytes of an SVG (UTF-8) or a PNG at 144 dots per inch.
 
-    Raises DrawError where no Graphviz is found, or the one found refuses the source.
+    Raises DrawError if no Graphviz is found, or if it rejects the source.
     """
     engine, command = _command(picture_format)
     try:
@@ -46,10 +46,10 @@ def draw(dot: str, picture_format: Picture) -> bytes:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DrawError(picture_format, engine, str(error)) from error
     if done.returncode == NO_FONT:
-        raise DrawError(picture_format, engine, "no font is installed; install one (fonts-dejavu-core), or take svg")
+        raise DrawError(picture_format, engine, "no font is installed; install one (fonts-dejavu-core), or use svg")
     if done.returncode != 0 or not done.stdout:
-        told = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode} and no word"
-        raise DrawError(picture_format, engine, told)
+        reason = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode} and no output"
+        raise DrawError(picture_format, engine, reason)
     return done.stdout
 
 
@@ -61,6 +61,6 @@ def _command(picture_format: Picture) -> tuple[str, list[str]]:
     if find_spec("pygraphviz") is None:
         reason = "neither the `dot` program nor pygraphviz is installed; pip install 'coremachine[diagrams]'"
         raise DrawError(picture_format, "Graphviz", reason)
-    script = Path(__file__).with_name("carried_graphviz.py")
+    script = Path(__file__).with_name("bundled_graphviz.py")
     resolution = [PNG_DPI] if picture_format == "png" else []
     return "pygraphviz", [sys.executable, "-P", str(script), picture_format, *resolution]

@@ -1,4 +1,4 @@
-"""From the name of a thing to its picture in a file."""
+"""From the name of a lifecycle or a job to its picture in a file."""
 
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +23,7 @@ SUFFIXES: dict[Format, str] = {"svg": "svg", "png": "png", "dot": "dot", "mermai
 
 
 class TargetError(OperationError):
-    """What was to be drawn was not found, or cannot be drawn. Carries `target` and `reason`."""
+    """The target was not found, or cannot be drawn. Carries `target` and `reason`."""
 
     def __init__(self, target: str, reason: str) -> None:
         self.target = target
@@ -34,7 +34,8 @@ class TargetError(OperationError):
 def find_graphs(target: str) -> tuple[Graph, ...]:
     """The pictures that `target` names: one of CoreMachine's lifecycles, `all` of them, or `MODULE:NAME`.
 
-    NAME is a Lifecycle, a Job, or an object with a method `shape()` that tells the shape of a job. Raises TargetError.
+    NAME is a Lifecycle, a Job, or an object with a method `shape()` that returns the shape of a job. Raises
+    TargetError.
     """
     own = {lifecycle.name: lifecycle for lifecycle in LIFECYCLES}
     if target == "all":
@@ -43,12 +44,12 @@ def find_graphs(target: str) -> tuple[Graph, ...]:
         return (lifecycle_graph(own[target]),)
     module, colon, name = target.partition(":")
     if not (module and colon and name):
-        raise TargetError(target, f"it is none of {', '.join((*own, 'all'))}, and not of the form MODULE:NAME")
-    return (graph_of(_look_up(target, module, name), target),)
+        raise TargetError(target, f"expected {', '.join((*own, 'all'))} or MODULE:NAME")
+    return (graph_of(_find(target, module, name), target),)
 
 
 def graph_of(thing: object, target: str) -> Graph:
-    """The picture of a lifecycle or a job. Raises TargetError, calling it `target`, for anything else."""
+    """The picture of a lifecycle or a job. Raises TargetError, naming `target`, for anything else."""
     if isinstance(thing, Lifecycle):
         return lifecycle_graph(thing)
     if isinstance(thing, Job):
@@ -56,7 +57,9 @@ def graph_of(thing: object, target: str) -> Graph:
     shape = getattr(thing, "shape", None)
     if isinstance(thing, type) or not callable(shape):
         kind = type(thing).__name__
-        raise TargetError(target, f"it is a {kind}, neither a Lifecycle nor a Job, and has no method shape()")
+        raise TargetError(
+            target, f"expected a Lifecycle, a Job or an object with a method shape(), found an object of type {kind}"
+        )
     return shape_graph(cast("Callable[[], JobLike]", shape)())
 
 
@@ -74,12 +77,12 @@ def render(graph: Graph, picture_format: Format) -> bytes:
 def export(target: str, picture_format: Format, path: Path) -> tuple[Path, ...]:
     """Write the pictures that `target` names, and return the files written.
 
-    `path` is the file, or the directory for `all` and for a path that is one already; directories are made.
-    Raises TargetError, DrawError, and OSError where a file cannot be written.
+    `path` is the file, or the directory for `all` and for an existing directory. Missing directories are created.
+    Raises TargetError, DrawError, and OSError if a file cannot be written.
     """
     graphs = find_graphs(target)
     if target == "all" and path.is_file():
-        raise TargetError(target, f"{path} is a file; `all` takes a directory")
+        raise TargetError(target, f"{path} is a file, but `all` needs a directory")
     into_directory = target == "all" or path.is_dir()
     suffix = SUFFIXES[picture_format]
     files = tuple((path / f"{graph.name}.{suffix}" if into_directory else path, graph) for graph in graphs)
@@ -90,7 +93,7 @@ def export(target: str, picture_format: Format, path: Path) -> tuple[Path, ...]:
     return tuple(file for file, _ in pictures)
 
 
-def _look_up(target: str, module: str, name: str) -> object:
+def _find(target: str, module: str, name: str) -> object:
     try:
         thing: object = import_module(module)
     except ImportError as error:

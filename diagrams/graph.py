@@ -1,4 +1,4 @@
-"""The neutral graph: what a picture says, before any renderer says how. Made here from a lifecycle."""
+"""The neutral graph: the content of a picture, independent of any renderer. Made here from a lifecycle."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,15 +12,15 @@ Tone = Literal["plain", "failure", "warning"]
 Direction = Literal["down", "right"]
 
 TONES: dict[EventStatus, Tone] = {"success": "plain", "info": "plain", "failure": "failure", "warning": "warning"}
-START = "Start"  # no state can be called so: their names are in lower case
+START = "Start"  # no state can have this name: their names are in lower case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One thing in the picture. `key` is its identity, `title` what is read, `captions` small lines below it.
+    """One node of the picture. `key` is its identity, `title` its text, `captions` are small lines below it.
 
-    `start` is the dot at which all begins, `more` the ellipsis in a fan-out, `join` the point where parallel
-    lines meet, `hook` user code around a job, and `end` the mark behind which nothing follows.
+    `start` is the initial dot, `more` the ellipsis in a fan-out, `join` the point where parallel lines meet, `hook`
+    user code around a job, and `end` the final dot.
     """
 
     key: str
@@ -37,7 +37,7 @@ class Node:
 class Edge:
     """One arrow. `title` is the trigger, `caption` the event, `badges` the ids of the gap checks that guard it.
 
-    `loose` marks an arrow that follows later and on its own, outside the transaction that the others share.
+    `loose` marks an arrow that follows later, outside the transaction of the others.
     """
 
     source: str
@@ -61,7 +61,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """A picture as data. `direction` is where its arrows mainly point, `text` its one-line explanation."""
+    """A picture as data. `direction` is the main direction of its arrows, `text` its one-line explanation."""
 
     name: str
     title: str
@@ -73,9 +73,9 @@ class Graph:
 
     @cached_property
     def order(self) -> dict[str, tuple[int, int]]:
-        """For each node its distance from the first, then its place in the declaration.
+        """For each node its distance from the first node, then its place in the declaration.
 
-        An arrow from a higher to a lower one leads back; drawn the other way round, it leaves no cycle.
+        An arrow from a higher to a lower node leads back; drawn in the other direction, it causes no cycle.
         """
         distance = {self.nodes[0].key: 0}
         queue = [self.nodes[0].key]
@@ -98,7 +98,7 @@ def lifecycle_graph(lifecycle: Lifecycle) -> Graph:
         name=lifecycle.name,
         title=f"{lifecycle.name.replace('_', ' ').capitalize()} lifecycle",
         nodes=(start, *(_state_node(state) for state in lifecycle.states)),
-        edges=(_birth(lifecycle), *(_arrow(edge) for edge in lifecycle.edges)),
+        edges=(_creation(lifecycle), *(_arrow(edge) for edge in lifecycle.edges)),
         text=lifecycle.text,
     )
 
@@ -118,7 +118,7 @@ def _state_node(state: State) -> Node:
     )
 
 
-def _birth(lifecycle: Lifecycle) -> Edge:
+def _creation(lifecycle: Lifecycle) -> Edge:
     created = lifecycle.created
     return Edge(source=START, target=lifecycle.initial.name, caption=created.type if created else "")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from . import look
+from . import graphviz_style as style
 from .graph import Edge, Graph, Node
 
 RESERVED = frozenset({"class", "default", "direction", "end", "graph", "note", "state", "style", "subgraph"})
@@ -10,7 +10,7 @@ ENTITIES = str.maketrans({"#": "#35;", '"': "#quot;", ";": "#59;", "<": "#lt;", 
 
 
 def to_mermaid(graph: Graph) -> str:
-    """The Mermaid source of `graph`, as it stands in a fenced `mermaid` block of a Markdown page."""
+    """The Mermaid source of `graph`, for a fenced `mermaid` block of a Markdown page."""
     lifecycle = any(node.kind == "state" for node in graph.nodes)
     lines = _state_diagram(graph) if lifecycle else _flowchart(graph)
     return "\n".join(("---", f"title: {_quoted(graph.title)}", "---", *lines)) + "\n"
@@ -30,12 +30,12 @@ def _state_diagram(graph: Graph) -> Iterator[str]:
     for node in states:
         yield f"    state {_quoted(' · '.join((node.title, *node.captions)))} as {_key(node.key)}"
     for edge in graph.edges:
-        yield f"    {_state_end(graph, edge.source)} --> {_key(edge.target)}{_words(edge)}"
+        yield f"    {_state_end(graph, edge.source)} --> {_key(edge.target)}{_label(edge)}"
     for node in states:
         if node.terminal:
             yield f"    {_key(node.key)} --> [*]"
-    yield f"    classDef failure stroke:{look.COLOURS['failure']},stroke-width:2px"
-    yield f"    classDef leased stroke:{look.COLOURS['plain']},stroke-width:3px"
+    yield f"    classDef failure stroke:{style.COLOURS['failure']},stroke-width:2px"
+    yield f"    classDef leased stroke:{style.COLOURS['plain']},stroke-width:3px"
     for node in states:
         if node.failure or node.leased:
             yield f"    class {_key(node.key)} {'failure' if node.failure else 'leased'}"
@@ -45,12 +45,12 @@ def _state_end(graph: Graph, key: str) -> str:
     return "[*]" if key == graph.nodes[0].key else _key(key)
 
 
-def _words(edge: Edge) -> str:
-    """UML's order of words on an arrow: trigger, guards, event."""
+def _label(edge: Edge) -> str:
+    """The text of an arrow in the order of UML: trigger, guards, event."""
     guards = f" [{', '.join(edge.badges)}]" if edge.badges else ""
     event = f" / {edge.caption}" if edge.caption else ""
-    words = f"{edge.title}{guards}{event}".strip()
-    return f": {words.translate(ENTITIES)}" if words else ""
+    label = f"{edge.title}{guards}{event}".strip()
+    return f": {label.translate(ENTITIES)}" if label else ""
 
 
 def _flowchart(graph: Graph) -> Iterator[str]:
@@ -66,13 +66,13 @@ def _flowchart(graph: Graph) -> Iterator[str]:
 
 def _flow_node(node: Node) -> str:
     key = _key(node.key)
-    words = _quoted(" · ".join((node.title or " ", *node.captions)))
+    label = _quoted(" · ".join((node.title or " ", *node.captions)))
     match node.kind:
         case "start" | "join":
-            return f"{key}(({words}))"
+            return f"{key}(({label}))"
         case "end":
-            return f"{key}((({words})))"
+            return f"{key}((({label})))"
         case "hook":
-            return f"{key}([{words}])"
+            return f"{key}([{label}])"
         case "task" | "more" | "state":
-            return f"{key}[{words}]"
+            return f"{key}[{label}]"

@@ -1,4 +1,4 @@
-"""The shape of a job as a picture: its stages in order, where they fan out, and where they fan in."""
+"""The shape of a job as a picture: its stages in order, with their fan-out and fan-in."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ StageKind = Literal["single", "each", "gather", "takes"]
 
 
 class StageLike(Protocol):
-    """What a picture needs to know of a stage; StageShape says what each means."""
+    """What a picture needs to know about a stage; StageShape explains each attribute."""
 
     @property
     def name(self) -> str:
@@ -26,7 +26,7 @@ class StageLike(Protocol):
 
     @property
     def kind(self) -> StageKind:
-        """How its tasks come about."""
+        """How its tasks are created."""
         ...
 
     @property
@@ -36,12 +36,12 @@ class StageLike(Protocol):
 
     @property
     def detail(self) -> str:
-        """A line of the caller's own, or empty."""
+        """A line that replaces the default text, or empty."""
         ...
 
 
 class JobLike(Protocol):
-    """What a picture needs to know of a job."""
+    """What a picture needs to know about a job."""
 
     @property
     def name(self) -> str:
@@ -69,7 +69,7 @@ class StageShape:
     """One stage of a job.
 
     `single` is one task, `each` one for each item of `source`, `gather` one with every result of `source`, `takes`
-    one with the single result of `source`. A `detail` is shown instead of these words.
+    one with the single result of `source`. A `detail` replaces this text.
     """
 
     name: str
@@ -100,14 +100,16 @@ def job_shape(job: Job) -> JobShape:
 
 
 def _stage_shape(job: Job, stage: Stage) -> StageShape:
-    sort, source = next(iter((job.source_of(stage) or {}).items()), ("", None))
+    source_kind, source = next(iter((job.source_of(stage) or {}).items()), ("", None))
     kind = stage.kind
     if kind != "each" or source is None:
         return StageShape(stage.name, stage.task.name, kind, source)
-    feeds_many = sort == "stage" and job.stage(source).kind == "each"
-    fed = f"{'parameter ' if sort == 'parameter' else ''}{source}{'()' if sort == 'function' else ''}"
+    feeds_many = source_kind == "stage" and job.stage(source).kind == "each"
+    input_name = (
+        f"{'parameter ' if source_kind == 'parameter' else ''}{source}{'()' if source_kind == 'function' else ''}"
+    )
     at_least = f", at least {stage.at_least}" if stage.at_least else ""
-    detail = f"a task for each {'result' if feeds_many else 'item'} of {fed}{at_least}"
+    detail = f"a task for each {'result' if feeds_many else 'item'} of {input_name}{at_least}"
     return StageShape(stage.name, stage.task.name, kind, source, detail)
 
 
@@ -117,7 +119,7 @@ def _name_of(function: Callable[..., object]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A piece of the picture: what it adds, and the nodes by which arrows enter and leave it."""
+    """A part of the picture: what it adds, and the nodes through which arrows enter and leave it."""
 
     nodes: tuple[Node, ...]
     ports: tuple[str, ...]
@@ -158,14 +160,14 @@ def _stage(number: int, stage: StageLike) -> _Part:
     key, title = f"stage_{number}", f"{number}  {stage.name}"
     if stage.kind != "each":
         task = () if stage.task == stage.name else (stage.task,)
-        node = Node(key=key, title=title, kind="task", captions=(*task, _told(stage)))
+        node = Node(key=key, title=title, kind="task", captions=(*task, _caption(stage)))
         return _Part((node,), (key,))
     first, last = (Node(key=f"{key}_{place}", title=f"{stage.task} {place}", kind="task", group=key) for place in "1n")
     nodes = (first, Node(key=f"{key}_more", title="⋮", kind="more", group=key), last)
-    return _Part(nodes, tuple(node.key for node in nodes), Group(key=key, title=title, captions=(_told(stage),)))
+    return _Part(nodes, tuple(node.key for node in nodes), Group(key=key, title=title, captions=(_caption(stage),)))
 
 
-def _told(stage: StageLike) -> str:
+def _caption(stage: StageLike) -> str:
     if stage.detail:
         return stage.detail
     match stage.kind:
@@ -189,7 +191,7 @@ def _hook(key: str, role: str, function: str) -> _Part:
 
 
 def _between(number: int, before: tuple[str, ...], after: tuple[str, ...]) -> tuple[list[Node], list[Edge]]:
-    """The arrows from one part to the next. Many to many meet in one point: a stage opens when the last has closed."""
+    """The arrows from one part to the next. Many to many meet in a point: a stage opens when the last has closed."""
     if len(before) == 1 or len(after) == 1:
         return [], [Edge(source=source, target=target) for source in before for target in after]
     join = Node(key=f"join_{number}", title="", kind="join")

@@ -1,6 +1,6 @@
-"""What a timeline says: a job's events, which of them are shown, and what a stage too long to print is summed up to.
+"""The content of a timeline: a job's events, which of them are shown, and the summary of a stage with too many.
 
-Events stand in the order of their ids, in which the database took them down: its clock may be set back.
+Events are in the order of their ids, in which the database recorded them: its clock may be set back.
 """
 
 from collections import Counter, defaultdict
@@ -35,8 +35,8 @@ class TimelineEvent:
 class TimelineStageSummary:
     """The good task events of one long stage, counted instead of listed.
 
-    `tasks` is the number of different tasks that they speak of, `counts` their number by type; `first_event_id` and
-    `first_at` belong to the first of them, in whose place the summary stands, and `last_at` to the last.
+    `tasks` is the number of different tasks among them, `counts` the number of events by type. `first_event_id` and
+    `first_at` are those of the first event, whose place the summary takes; `last_at` is that of the last.
     """
 
     stage: int
@@ -61,8 +61,8 @@ class TimelineStageSummary:
 class Timeline:
     """A job's history, ready to be printed.
 
-    `events` may be all there are, or those that `summarise` keeps, with the `summaries` of the rest: both give the same
-    text. `last_successful` and `first_failure` are what the functions of these names find among all events.
+    `events` may be all events, or those that `summarise` keeps, with the `summaries` of the rest: both give the same
+    text. `last_successful` and `first_failure` are the results of the functions of these names on all events.
     """
 
     job_id: str
@@ -75,12 +75,12 @@ class Timeline:
 
 
 def visible(event: TimelineEvent) -> bool:
-    """Whether the default timeline shows `event`: the headlines, and of the others the warnings."""
+    """Whether the default timeline shows `event`: it is a headline or a warning."""
     return event.type in HEADLINES or event.status == "warning"
 
 
-def is_summed_up(event: TimelineEvent) -> bool:
-    """Whether a long stage counts `event` instead of listing it: task events that are neither failure nor warning."""
+def is_summarised(event: TimelineEvent) -> bool:
+    """Whether a long stage counts `event` instead of listing it: a task event that is no failure and no warning."""
     return event.task_number is not None and event.stage is not None and event.status not in {"failure", "warning"}
 
 
@@ -90,9 +90,9 @@ def first_failure(events: Iterable[TimelineEvent]) -> TimelineEvent | None:
 
 
 def last_successful(events: Iterable[TimelineEvent]) -> TimelineEvent | None:
-    """The last `success` before the job's first failure, within the failed stage where that has one.
+    """The last `success` before the job's first failure, within the failed stage if that has one.
 
-    With no failure, the last success there is; None where nothing has succeeded.
+    Without a failure, the last success; None if nothing has succeeded.
     """
     known = list(events)
     failure = first_failure(known)
@@ -108,8 +108,8 @@ def summarise(
 ) -> tuple[tuple[TimelineEvent, ...], tuple[TimelineStageSummary, ...]]:
     """The events that are listed, in order, and a summary for each stage of more than 200 lines.
 
-    Without `show_all`, events that are not `visible` neither appear nor count. Events that were summarised before
-    come through as they are.
+    Without `show_all`, events that are not `visible` neither appear nor count. Events that have already been summarised
+    are returned unchanged.
     """
     shown = sorted((event for event in events if show_all or visible(event)), key=lambda event: event.order)
     lines = Counter(event.stage for event in shown if event.stage is not None)
@@ -117,14 +117,14 @@ def summarise(
     counted: defaultdict[int, list[TimelineEvent]] = defaultdict(list)
     listed: list[TimelineEvent] = []
     for event in shown:
-        if event.stage is not None and event.stage in long and is_summed_up(event):
+        if event.stage is not None and event.stage in long and is_summarised(event):
             counted[event.stage].append(event)
         else:
             listed.append(event)
-    return tuple(listed), tuple(_sum_up(stage, some) for stage, some in counted.items())
+    return tuple(listed), tuple(_summary(stage, some) for stage, some in counted.items())
 
 
-def _sum_up(stage: int, events: Sequence[TimelineEvent]) -> TimelineStageSummary:
+def _summary(stage: int, events: Sequence[TimelineEvent]) -> TimelineStageSummary:
     return TimelineStageSummary(
         stage=stage,
         tasks=len({event.task_number for event in events}),

@@ -15,12 +15,12 @@ COUNTED_FIRST = ("task_started", "task_completed")
 def render_timeline(timeline: Timeline, *, tz: tzinfo, show_all: bool = False) -> str:
     """The timeline as lines of text, with times in `tz`, and no line break at the end.
 
-    A date stands where the day changes between two lines. `show_all` lists what the default leaves out.
+    A date line appears where the day changes between two lines. `show_all` lists every event.
     """
     events, summaries = summarise(timeline.events, show_all=show_all)
     entries: list[TimelineEvent | TimelineStageSummary] = [*events, *timeline.summaries, *summaries]
     entries.sort(key=lambda entry: entry.order)
-    failed = _where_it_failed(timeline, events, show_all=show_all)
+    failed = _failure_to_mark(timeline, events, show_all=show_all)
     lines = [f"Job: {timeline.short_id} - {timeline.job_type}", RULE]
     day = None
     for entry in entries:
@@ -28,12 +28,12 @@ def render_timeline(timeline: Timeline, *, tz: tzinfo, show_all: bool = False) -
         if day is not None and at.date() != day:
             lines.append(at.date().isoformat())
         day = at.date()
-        lines.append(f"{at:%H:%M:%S}  {_told(entry, tz)}{_marked(entry, failed)}")
+        lines.append(f"{at:%H:%M:%S}  {_entry_text(entry, tz)}{_marked(entry, failed)}")
     return "\n".join((*lines, RULE, _closing(timeline.last_successful, tz)))
 
 
-def _where_it_failed(timeline: Timeline, shown: tuple[TimelineEvent, ...], *, show_all: bool) -> int | None:
-    """The id of the first failure, or where that is not shown (a stage that failed on its own), of the next that is."""
+def _failure_to_mark(timeline: Timeline, shown: tuple[TimelineEvent, ...], *, show_all: bool) -> int | None:
+    """The id of the first failure; if that is not shown (a stage that failed on its own), of the next failure shown."""
     first = timeline.first_failure
     if first is None or show_all or visible(first):
         return first.event_id if first else None
@@ -45,14 +45,14 @@ def _marked(entry: TimelineEvent | TimelineStageSummary, failed: int | None) -> 
     return ERROR_HERE if isinstance(entry, TimelineEvent) and entry.event_id == failed else ""
 
 
-def _told(entry: TimelineEvent | TimelineStageSummary, tz: tzinfo) -> str:
+def _entry_text(entry: TimelineEvent | TimelineStageSummary, tz: tzinfo) -> str:
     if isinstance(entry, TimelineEvent):
         return f"{MARKS.get(entry.status, OTHER_MARK)} {named(entry)}"
     return f"… {_counted(entry)} ({_clock(entry.first_at, tz)} – {_clock(entry.last_at, tz)})"
 
 
 def named(event: TimelineEvent) -> str:
-    """An event in words: its type, and which task or stage it speaks of."""
+    """The label of an event: its type, and its task or stage."""
     about_a_task = event.task_number is not None and not event.type.startswith("stage_")
     if about_a_task:
         return f"{event.type} (task-{event.task_number:03d})"

@@ -89,7 +89,7 @@ def test_a_declared_job_is_drawn(module: str, capfd: pytest.CaptureFixture[str])
     assert '["1  first · count · one task"]' in capfd.readouterr().out
 
 
-def test_an_object_that_tells_its_shape_is_drawn(module: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_object_with_a_shape_is_drawn(module: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main([f"{module}:jobs.RASTER", "--format", "mermaid"]) == 0
     assert '["1  plan · cut · one task"]' in capfd.readouterr().out
 
@@ -97,12 +97,18 @@ def test_an_object_that_tells_its_shape_is_drawn(module: str, capfd: pytest.Capt
 @pytest.mark.parametrize(
     ("target", "told"),
     [
-        ("jobb", "cannot draw 'jobb': it is none of job, stage, task, callback, all, and not of the form MODULE:NAME"),
+        ("jobb", "cannot draw 'jobb': expected job, stage, task, callback, all or MODULE:NAME"),
         ("no_such_module:X", "module no_such_module cannot be imported: No module named 'no_such_module'"),
         ("{module}:MISSING", "{module} has no MISSING"),
-        ("{module}:NUMBER", "it is a int, neither a Lifecycle nor a Job, and has no method shape()"),
-        ("{module}:Duck", "it is a type, neither a Lifecycle nor a Job, and has no method shape()"),
-        ("{module}:", "not of the form MODULE:NAME"),
+        (
+            "{module}:NUMBER",
+            "expected a Lifecycle, a Job or an object with a method shape(), found an object of type int",
+        ),
+        (
+            "{module}:Duck",
+            "expected a Lifecycle, a Job or an object with a method shape(), found an object of type type",
+        ),
+        ("{module}:", "expected job, stage, task, callback, all or MODULE:NAME"),
     ],
 )
 def test_what_cannot_be_drawn_is_named_on_standard_error(
@@ -121,7 +127,7 @@ def test_what_cannot_be_drawn_is_named_on_standard_error(
 def test_all_is_not_written_over_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "x").write_text("mine")
     assert main(["all", "--format", "dot", "-o", str(tmp_path / "x")]) == 1
-    assert "`all` takes a directory" in capsys.readouterr().err
+    assert "`all` needs a directory" in capsys.readouterr().err
     assert (tmp_path / "x").read_text() == "mine"
 
 

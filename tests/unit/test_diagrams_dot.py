@@ -5,7 +5,7 @@ import pytest
 from coremachine.diagrams import lifecycle_graph
 from coremachine.diagrams.dot import to_dot
 from coremachine.diagrams.graph import Edge, Graph, Node
-from coremachine.diagrams.look import COLOURS, STYLES
+from coremachine.diagrams.graphviz_style import COLOURS, STYLES
 from coremachine.statemachine.lifecycle import Edge as LifecycleEdge
 from coremachine.statemachine.lifecycle import Event, Lifecycle, State, Transition
 from coremachine.statemachine.lifecycles import JOB, LIFECYCLES, TASK

@@ -78,7 +78,7 @@ def test_what_dot_says_of_its_failure_is_told(no_dot: Path) -> None:
 
 def test_a_dot_that_writes_nothing_is_a_failure(no_dot: Path) -> None:
     put_dot(no_dot, "")
-    with pytest.raises(DrawError, match="exit code 0 and no word"):
+    with pytest.raises(DrawError, match="exit code 0 and no output"):
         draw(DOT, "svg")
 
 

@@ -1,7 +1,7 @@
-"""Run as a script, in a process of its own: draws the DOT text on standard input with the Graphviz in a wheel.
+"""A script for a child process: draws the DOT text on standard input with the Graphviz in a wheel.
 
-`python -P carried_graphviz.py svg|png [DPI]` writes the picture to standard output. Exit code 3 says that the machine
-has no font, so that a PNG would show boxes for letters.
+`python -P bundled_graphviz.py svg|png [DPI]` writes the picture to standard output. Exit code 3 means that the machine
+has no font, so that a PNG would show boxes instead of letters.
 """
 
 import sys

@@ -1,12 +1,12 @@
-"""What the pictures look like: Graphviz attributes for pages, nodes, plates and lines.
+"""How the pictures look: Graphviz attributes for pages, nodes, label boxes and lines.
 
-No meaning hangs on colour alone: failures are dashed, warnings dotted, terminal states have a double border. The
-colours keep their distance under the common kinds of colour blindness, and a contrast of 4.5 to 1 on white.
+No meaning depends on colour alone: failures are dashed, warnings dotted, terminal states have a double border. The
+colours are distinguishable with the common kinds of colour blindness, and have a contrast of 4.5 to 1 on white.
 """
 
 from .graph import Direction, Edge, Kind, Node, Tone
 
-# DejaVu and Verdana have nearly the same widths: what is laid out with the one stays centred with the other
+# DejaVu and Verdana have nearly the same widths: text that is laid out with one stays centred with the other
 FONT = "DejaVu Sans,Verdana,Helvetica,Arial,sans-serif"
 INK = "#1F2937"
 GREY = "#5B6472"
@@ -21,7 +21,7 @@ TITLE_SIZE, TEXT_SIZE, STATE_SIZE, TRIGGER_SIZE, SMALL_SIZE, BADGE_SIZE = 20, 11
 NODE = {"fontname": FONT, "shape": "box", "style": "rounded,filled", "margin": "0.22,0.1", "penwidth": "1.3"}
 EDGE = {"fontname": FONT, "arrowsize": "0.75"}
 GROUP = {"fontname": FONT, "style": "rounded,filled", "fillcolor": "#F7F8FA", "color": "#CBD2DB", "margin": "14"}
-BARE_PLATE = {"shape": "plain", "style": "", "margin": "0"}
+BARE_LABEL = {"shape": "plain", "style": "", "margin": "0"}
 
 _POINT = {"fixedsize": "true", "fillcolor": INK, "color": INK}
 KINDS: dict[Kind, dict[str, str]] = {
@@ -58,8 +58,8 @@ def node_size(node: Node) -> int:
     return STATE_SIZE if node.kind == "state" else TRIGGER_SIZE
 
 
-def plate(tone: Tone) -> dict[str, str]:
-    """Attributes of the plate that carries an arrow's words."""
+def label_box(tone: Tone) -> dict[str, str]:
+    """Attributes of the box around an arrow's text."""
     return {"fillcolor": TINTS[tone], "color": COLOURS[tone], "margin": "0.07,0.03", "penwidth": "0.8"}
 
 
@@ -71,10 +71,10 @@ def line(edge: Edge) -> dict[str, str]:
 
 
 def weight(edge: Edge, *, near: bool = False) -> str:
-    """How hard dot tries to keep a line short and straight: the plain ones before all others.
+    """How hard dot tries to keep a line short and straight: plain lines first.
 
-    Of a longer arrow's two lines the one near the start of the picture is kept short, so that its words stand
-    where there is room, and its line does not run along the side of a state.
+    Of the two lines of a longer arrow, the one nearer to the start of the picture is kept short, so that the text is
+    where there is room, and the line does not run along the side of a state.
     """
     if edge.tone == "plain":
         return "40"

@@ -1,1 +1,1 @@
-"""Programs that show how CoreMachine is used: each one runs as a script and imports as a module."""
+"""Example programs: each one runs as a script and can be imported as a module."""

@@ -1,8 +1,8 @@
-"""A lifecycle of one's own: an approval that a person gives, refuses or takes back, made when a job completes.
+"""A lifecycle of your own: an approval that a person gives, rejects or revokes, created when a job completes.
 
-From the declaration below come its table, its guards, its diagram, an events table, and the moves that `Records.fire`
-makes: `coremachine ddl --records coremachine.examples.approval:APPROVALS` prints the first, `coremachine diagram
-coremachine.examples.approval:APPROVAL` draws it.
+Its table, its guards, its diagram, an events table, and the moves of `Records.fire` are all generated from the
+declaration below. `coremachine ddl --records coremachine.examples.approval:APPROVALS` prints the tables, and
+`coremachine diagram coremachine.examples.approval:APPROVAL` draws the lifecycle.
 """
 
 from coremachine import CoreMachine, Event, Job, Lifecycle, Stage, State, Transition, task
@@ -27,7 +27,7 @@ APPROVAL = Lifecycle(
         ),
     ),
     created=Event("approval_requested"),
-    text="Waits for a person. An approval once given can be taken back.",
+    text="Waits for a person. An approval can be revoked.",
 )
 
 APPROVALS = Record(
@@ -51,12 +51,12 @@ APPROVALS = Record(
 
 @task
 def measure(title: str) -> dict[str, object]:
-    """The work that somebody is to approve."""
+    """The work that needs an approval."""
     return {"title": title, "characters": len(title)}
 
 
 async def ask_for_approval(job_id: str, result: dict[str, object], records: Records) -> None:
-    """Runs after the job has completed, at least once: the key makes a second run change nothing."""
+    """Runs at least once after the job has completed. Because of the key, a second run changes nothing."""
     await records.create(APPROVALS, job_id, {"job_id": job_id, "summary": f"{result['title']}: please look"})
 
 

@@ -1,9 +1,9 @@
 """A function app that runs the hillshade job: queue triggers for jobs and tasks, and a timer.
 
-Deploy this file with a requirements.txt that names `coremachine[azure,demo]` and `azure-functions`, with a host.json
-that names the extension bundle and has time for the longest task (docs/howto/azure.md shows one), and with the
-settings COREMACHINE_URL, COREMACHINE_SERVICEBUS and ServiceBusConnection (for the triggers; with a managed identity,
-ServiceBusConnection__fullyQualifiedNamespace).
+Deploy this file with a requirements.txt that lists `coremachine[azure,demo]` and `azure-functions`, with a host.json
+that names the extension bundle and whose timeouts are longer than the longest task (docs/howto/azure.md shows one), and
+with the settings COREMACHINE_URL, COREMACHINE_SERVICEBUS and ServiceBusConnection (for the triggers; with a managed
+identity, ServiceBusConnection__fullyQualifiedNamespace).
 """
 
 import azure.functions as func

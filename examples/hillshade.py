@@ -1,7 +1,7 @@
 """The hillshade of a raster, window by window, and the mosaic of the tiles.
 
-A window is shaded with a halo of one cell, so that tiles fit together without a seam: the mosaic is, bit for bit, the
-hillshade of the whole raster in one piece.
+A window is shaded with a halo of one cell, so that the tiles fit together without a seam: the mosaic is bit for bit the
+hillshade of the whole raster.
 """
 
 import math
@@ -33,7 +33,7 @@ class Window:
 def tile_windows(rows: int, columns: int, size: int) -> list[Window]:
     """Cut rows by columns cells into windows of at most size by size, row by row; the last of an axis may be smaller.
 
-    Raises `ValueError` where `size` is less than one cell.
+    Raises `ValueError` if `size` is less than one cell.
     """
     if size < 1:
         raise ValueError(f"size is {size}: a window must be at least 1 cell wide")
@@ -45,7 +45,7 @@ def tile_windows(rows: int, columns: int, size: int) -> list[Window]:
 
 
 def check_window(raster: Raster, window: Window) -> None:
-    """Refuse a window that is empty or reaches beyond the raster, with a `RasterReadError` naming it."""
+    """Raise `RasterReadError` for a window that is empty or not completely inside the raster."""
     inside_rows = 0 <= window.row < window.row + window.height <= raster.rows
     inside_columns = 0 <= window.column < window.column + window.width <= raster.columns
     if not (inside_rows and inside_columns):
@@ -60,7 +60,7 @@ def with_halo(raster: Raster, window: Window) -> Elevations:
     """Elevations of a window and of the cells around it, shape (height + 2, width + 2), in metres.
 
     At the border of the raster the halo repeats the cells of the border. Raises `RasterReadError` for a window
-    that `check_window` refuses.
+    that `check_window` rejects.
     """
     check_window(raster, window)
     rows = np.arange(window.row - 1, window.row + window.height + 1).clip(0, raster.rows - 1)
@@ -84,8 +84,8 @@ def illumination(elevation: Elevations, cell_metres: tuple[float, float]) -> npt
     rows = elevation[:, :-2] + 2 * elevation[:, 1:-1] + elevation[:, 2:]
     eastward = (columns[:, 2:] - columns[:, :-2]) / (8 * width)
     northward = (rows[:-2] - rows[2:]) / (8 * height)
-    # Only +, -, *, / and sqrt touch the arrays: those are rounded correctly, so that a cell gets the same bits in any
-    # window. numpy's sin and arctan may round otherwise in the vectorised part of an array than in its tail.
+    # Only +, -, *, / and sqrt are applied to the arrays: they are rounded correctly, so that a cell gets the same bits
+    # in any window. numpy's sin and arctan may round differently in the vectorised part of an array than in its tail.
     to_east = math.cos(SUN_ALTITUDE) * math.sin(SUN_AZIMUTH)
     to_north = math.cos(SUN_ALTITUDE) * math.cos(SUN_AZIMUTH)
     facing = math.sin(SUN_ALTITUDE) - to_east * eastward - to_north * northward
@@ -103,21 +103,21 @@ def hillshade(raster: Raster, window: Window) -> Greys:
 
 
 def mosaic(tiles: Iterable[tuple[Window, Greys]], rows: int, columns: int) -> Greys:
-    """Lay tiles into one image of shape (rows, columns).
+    """Combine tiles into one image of shape (rows, columns).
 
-    Raises `RasterReadError` where a tile is not of its window's shape or does not fit the image, where two tiles
-    overlap, and where cells are left uncovered.
+    Raises `RasterReadError` if a tile does not have the shape of its window or does not fit the image, if two tiles
+    overlap, or if cells are not covered.
     """
     image = np.zeros((rows, columns), dtype=np.uint8)
     covered = np.zeros((rows, columns), dtype=np.bool_)
     for window, tile in tiles:
-        place = np.s_[window.row : window.row + window.height, window.column : window.column + window.width]
+        area = np.s_[window.row : window.row + window.height, window.column : window.column + window.width]
         name = f"tile {window.index} at ({window.row}, {window.column})"
-        if tile.shape != (window.height, window.width) or image[place].shape != tile.shape:
+        if tile.shape != (window.height, window.width) or image[area].shape != tile.shape:
             raise RasterReadError(name, f"shape {tile.shape} does not fit {window} in an image of {rows} by {columns}")
-        if covered[place].any():
+        if covered[area].any():
             raise RasterReadError(name, "overlaps an earlier tile")
-        image[place], covered[place] = tile, True
+        image[area], covered[area] = tile, True
     if not covered.all():
         row, column = np.argwhere(~covered)[0]
         raise RasterReadError("mosaic", f"no tile covers {np.sum(~covered)} cells, the first at ({row}, {column})")

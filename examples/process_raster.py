@@ -2,9 +2,9 @@
 
     check the raster → cut windows → shade each window → mosaic: a PNG and statistics
 
-Run it with `python examples/process_raster.py`. Every handler is a plain function of JSON values: rasters and tiles
-are files, and only their paths and small facts travel from stage to stage. A handler may run twice, and then writes
-the same files again; two jobs that run at once need two outputs.
+Run it with `python examples/process_raster.py`. Every handler is a plain function of JSON values: rasters and tiles are
+files, and only their paths and small values are passed from stage to stage. A handler may run twice, and then writes
+the same files again; two jobs that run at the same time need two outputs.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ DEM = Path(__file__).resolve().parent / "data" / "jacksboro_fault_dem.npz"
 
 @task
 def check_raster(raster: str) -> dict[str, Any]:
-    """Read the raster and return its path, shape and edges in degrees. Raises `RasterReadError` where it is bad."""
+    """Read the raster and return its path, shape and edges in degrees. Raises `RasterReadError` if it is invalid."""
     checked = read_raster(raster)
     return {
         "raster": checked.source,
@@ -39,13 +39,13 @@ def check_raster(raster: str) -> dict[str, Any]:
 def cut_windows(raster: str, size: int = 128, fail_window: int = -1) -> list[dict[str, int]]:
     """Return the windows of at most size by size cells: index, row, column, height and width of each.
 
-    `fail_window` shows what a failure looks like: the window of that index is moved beyond the raster, so that shading
-    it fails. -1 moves none; `ValueError` where there is no such window.
+    `fail_window` demonstrates a failure: the window with that index is moved outside the raster, so that shading it
+    fails. -1 moves none. Raises `ValueError` if there is no such window.
     """
     whole = read_raster(raster)
     windows = [asdict(window) for window in tile_windows(whole.rows, whole.columns, size)]
     if not -1 <= fail_window < len(windows):
-        raise ValueError(f"fail_window is {fail_window}: the windows are 0 to {len(windows) - 1}, -1 is none")
+        raise ValueError(f"fail_window is {fail_window}; it must be 0 to {len(windows) - 1}, or -1 for none")
     if fail_window >= 0:
         windows[fail_window]["row"] += whole.rows
         windows[fail_window]["column"] += whole.columns
@@ -54,13 +54,13 @@ def cut_windows(raster: str, size: int = 128, fail_window: int = -1) -> list[dic
 
 @task(retries=1, timeout=60)
 def shade_window(window: dict[str, int], raster: str, output: str = "hillshade.png") -> dict[str, Any]:
-    """Shade one window, keep its tile next to `output`, and return the tile's path, window and mean grey.
+    """Shade one window, write its tile next to `output`, and return the tile's path, window and mean grey.
 
     Raises `RasterReadError` for a window outside the raster.
     """
-    place = Window(**window)
-    tile = hillshade(read_raster(raster), place)
-    path = tile_path(output, place)
+    cut = Window(**window)
+    tile = hillshade(read_raster(raster), cut)
+    path = tile_path(output, cut)
     write_tile(path, tile)
     return {"window": window, "tile": str(path), "mean_grey": float(tile.mean())}
 
@@ -69,11 +69,11 @@ def shade_window(window: dict[str, int], raster: str, output: str = "hillshade.p
 def mosaic_tiles(
     tiles: list[dict[str, Any]], raster: str, context: TaskContext, output: str = "hillshade.png"
 ) -> dict[str, Any]:
-    """Lay the tiles into one PNG; return its path, its shape and the statistics of the raster.
+    """Combine the tiles into one PNG; return its path, its shape and the statistics of the raster.
 
-    Tells `context` of every tile read and of the PNG written, and stops between two tiles when it is cancelled.
+    Reports every tile read and the PNG written to `context`, and stops between two tiles when it is cancelled.
 
-    Raises `RasterReadError` where a tile is missing or they do not cover the raster exactly once.
+    Raises `RasterReadError` if a tile is missing or the tiles do not cover the raster exactly once.
     """
     whole = read_raster(raster)
     image = mosaic(read_tiles(tiles, context), whole.rows, whole.columns)
@@ -84,7 +84,7 @@ def mosaic_tiles(
 
 
 def read_tiles(tiles: list[dict[str, Any]], context: TaskContext) -> Iterator[tuple[Window, Greys]]:
-    """Read the tiles that `shade_window` kept, in order, each with its window."""
+    """Read the tiles that `shade_window` wrote, in order, each with its window."""
     for done, tile in enumerate(tiles, start=1):
         context.raise_if_cancelled()
         yield Window(**tile["window"]), read_tile(Path(tile["tile"]))
@@ -92,19 +92,19 @@ def read_tiles(tiles: list[dict[str, Any]], context: TaskContext) -> Iterator[tu
 
 
 def tile_path(output: str, window: Window) -> Path:
-    """Place of a window's tile, in a directory next to `output`. The tiles stay there: the mosaic may run again."""
+    """Path of a window's tile, in a directory next to `output`. The tiles are kept: the mosaic may run again."""
     png = Path(output).resolve()
-    place = f"{window.row:05d}-{window.column:05d}-{window.height}x{window.width}.npy"
-    return png.with_name(f"{png.name}.tiles") / place
+    name = f"{window.row:05d}-{window.column:05d}-{window.height}x{window.width}.npy"
+    return png.with_name(f"{png.name}.tiles") / name
 
 
 def summarise(result: dict[str, Any]) -> dict[str, Any]:
-    """Add a line for people, `summary`, to the mosaic's result: it becomes the result of the job."""
-    facts = result["statistics"]
+    """Add a readable line, `summary`, to the mosaic's result: it becomes the result of the job."""
+    values = result["statistics"]
     summary = (
         f"{result['rows']} by {result['columns']} cells of "
-        f"{facts['cell_height_metres']:.1f} by {facts['cell_width_metres']:.1f} m, elevation "
-        f"{facts['minimum_metres']:.0f} to {facts['maximum_metres']:.0f} m, mean {facts['mean_metres']:.0f} m"
+        f"{values['cell_height_metres']:.1f} by {values['cell_width_metres']:.1f} m, elevation "
+        f"{values['minimum_metres']:.0f} to {values['maximum_metres']:.0f} m, mean {values['mean_metres']:.0f} m"
     )
     return {**result, "summary": summary}
 

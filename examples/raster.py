@@ -25,7 +25,7 @@ LOWEST_METRES, HIGHEST_METRES = -11_000, 9_000
 POLE = 90
 MAP_AXES = 2
 
-# Edges are stated in rounded decimals, so they need not be a whole number of cells apart to the last digit.
+# Edges are given in rounded decimals, so that their distance is not exactly a whole number of cells.
 EDGE_TOLERANCE_CELLS = 0.01
 
 
@@ -89,7 +89,7 @@ def read_raster(path: str | Path) -> Raster:
     """Read and check an `.npz` raster with the keys elevation, dx, dy, xmin, xmax, ymin, ymax.
 
     `ymin` is the outer edge of the first row and `ymax` that of the last, so that `ymin` is the northern one.
-    Raises `RasterReadError` naming the file and what is wrong with it.
+    Raises `RasterReadError` with the file and the problem.
     """
     source = str(path)
     arrays = _read_arrays(source)
@@ -103,25 +103,25 @@ def read_raster(path: str | Path) -> Raster:
     # Rows run from north to south, so that the latitude increases from ymax to ymin.
     _check_edges(source, ("ymax, the southern edge", south), ("ymin, the northern edge", north), ("dy", dy), rows)
     if abs(south) >= POLE or abs(north) >= POLE:
-        raise RasterReadError(source, f"latitudes {south} to {north} do not lie between the poles")
+        raise RasterReadError(source, f"latitudes {south} to {north} are not between the poles")
     return Raster(source, elevation.astype(np.float64), dx, dy, west, east, north, south)
 
 
 def _read_arrays(source: str) -> dict[str, npt.NDArray[Any]]:
     try:
-        # Given a path, np.load leaves the file open where the archive is broken.
+        # Given a path, np.load leaves the file open if the archive is broken.
         with Path(source).open("rb") as file:
             archive = np.load(file, allow_pickle=False)
             if isinstance(archive, np.lib.npyio.NpzFile):
                 return {key: archive[key] for key in archive.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise RasterReadError(source, f"cannot be read as an .npz archive: {error}") from error
-    raise RasterReadError(source, "holds one bare array; a raster is an .npz archive of named arrays")
+    raise RasterReadError(source, "contains a single array; a raster is an .npz archive of named arrays")
 
 
 def _entry(source: str, arrays: dict[str, npt.NDArray[Any]], key: str) -> npt.NDArray[Any]:
     if key not in arrays:
-        raise RasterReadError(source, f"has no {key!r}; it holds {', '.join(sorted(arrays)) or 'nothing'}")
+        raise RasterReadError(source, f"has no {key!r}; it contains {', '.join(sorted(arrays)) or 'nothing'}")
     return arrays[key]
 
 
@@ -153,7 +153,7 @@ def _check_elevation(source: str, elevation: npt.NDArray[Any]) -> None:
 def _check_edges(
     source: str, low: tuple[str, float], high: tuple[str, float], step: tuple[str, float], cells: int
 ) -> None:
-    """Refuse an axis that does not increase, or whose edges are not `cells` steps apart (but for rounding)."""
+    """Check that an axis increases, and that its edges are `cells` steps apart (except for rounding)."""
     if step[1] <= 0:
         raise RasterReadError(source, f"{step[0]} is {step[1]}: a cell must be larger than 0 degrees")
     if low[1] >= high[1]:

@@ -1,6 +1,6 @@
 """Tiles and pictures on disk.
 
-A task may run twice, even twice at once, so a file appears whole under its name or not at all.
+A task may run twice, even at the same time, so a file appears under its name completely or not at all.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,12 @@ def write_png(path: Path, image: Greys) -> None:
 
 
 def write_tile(path: Path, tile: Greys) -> None:
-    """Keep a tile as `.npy`."""
+    """Write a tile as `.npy`."""
     _write_whole(path, lambda file: np.save(file, tile, allow_pickle=False))
 
 
 def read_tile(path: Path) -> Greys:
-    """Read a tile that `write_tile` kept. Raises `RasterReadError` where it is missing or is not a tile."""
+    """Read a tile that `write_tile` wrote. Raises `RasterReadError` if it is missing or is not a tile."""
     try:
         with path.open("rb") as file:
             tile: npt.NDArray[Any] = np.asarray(np.load(file, allow_pickle=False))

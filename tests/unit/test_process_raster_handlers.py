@@ -76,7 +76,7 @@ def test_a_window_that_is_to_fail_lies_outside_the_raster_and_is_refused_there(t
 
 @pytest.mark.parametrize("fail_window", [12, -2])
 def test_a_failure_asked_of_no_window_is_refused(fail_window: int) -> None:
-    with pytest.raises(ValueError, match=f"fail_window is {fail_window}: the windows are 0 to 11"):
+    with pytest.raises(ValueError, match=f"fail_window is {fail_window}; it must be 0 to 11"):
         cut_windows(RASTER, fail_window=fail_window)
 
 

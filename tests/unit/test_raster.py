@@ -236,7 +236,7 @@ def test_a_small_raster_is_read(tmp_path: Path) -> None:
 def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
     entries = good()
     del entries[key]
-    with pytest.raises(RasterReadError, match=rf"bad\.npz: has no '{key}'; it holds ") as refused:
+    with pytest.raises(RasterReadError, match=rf"bad\.npz: has no '{key}'; it contains ") as refused:
         read_raster(written(tmp_path / "bad.npz", entries))
     assert refused.value.source.endswith("bad.npz")
 

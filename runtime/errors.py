@@ -1,4 +1,4 @@
-"""What can go wrong while running, beside what the state machines refuse."""
+"""Errors at run time, besides those of the state machines."""
 
 from ..statemachine.errors import OperationError
 
@@ -13,14 +13,14 @@ class UnknownJobError(OperationError):
         self.matches = matches
         if matches:
             super().__init__(
-                f"{job_id} is the beginning of {len(matches)} job ids: {', '.join(matches[:5])}; give more of it"
+                f"{job_id} is the prefix of {len(matches)} job ids: {', '.join(matches[:5])}; give more characters"
             )
         else:
             super().__init__(f"no job has the id {job_id}; `coremachine jobs` lists them")
 
 
 class UnknownTypeError(OperationError):
-    """A job type that this process does not declare. Carries `job_type` and `known`."""
+    """This process does not declare the job type. Carries `job_type` and `known`."""
 
     def __init__(self, job_type: str, known: tuple[str, ...]) -> None:
         self.job_type = job_type
@@ -29,9 +29,9 @@ class UnknownTypeError(OperationError):
 
 
 class SchemaError(OperationError):
-    """The database's schema is not the one that this declaration needs.
+    """The schema in the database is missing, or belongs to another declaration.
 
-    Carries `schema`, `part` (`coremachine`, or the lifecycle of a record of one's own), and the digests `found` and
+    Carries `schema`, `part` (`coremachine`, or the lifecycle of a record of your own), and the digests `found` and
     `wanted`.
     """
 
@@ -50,7 +50,7 @@ class SchemaError(OperationError):
 
 
 class DriftError(OperationError):
-    """A table exists that is not what the declaration wants. Carries `schema` and `differences`, a text each.
+    """A table differs from the declaration. Carries `schema` and `differences`, one text for each.
 
     Nothing has changed.
     """
@@ -61,8 +61,8 @@ class DriftError(OperationError):
         more = len(differences) - SHOWN
         shown = "; ".join(self.differences[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
         super().__init__(
-            f"schema {schema} was made by another declaration: {shown}. Nothing was changed; alter it by hand, or"
-            " install into another schema or data directory",
+            f"schema {schema} was created from another declaration: {shown}. Nothing was changed. Alter the schema"
+            " manually, or install into another schema or data directory",
         )
 
 
@@ -88,7 +88,7 @@ class DatabaseUnreachableError(OperationError):
 
 
 class FanOutError(OperationError):
-    """The items of a fan-out could not be had. Carries `stage` and `reason`."""
+    """The items of a fan-out could not be determined. Carries `stage` and `reason`."""
 
     def __init__(self, stage: str, reason: str) -> None:
         self.stage = stage
@@ -97,19 +97,19 @@ class FanOutError(OperationError):
 
 
 class StaleMessageError(OperationError):
-    """A job message was handled by somebody else meanwhile. Carries `job_id`. Nothing has changed."""
+    """A worker no longer holds the job message that it handles. Carries `job_id`. Nothing has changed."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(
-            f"the message of job {job_id[:12]} is no longer ours: its lease ran out, or the job has moved on"
+            f"this worker no longer holds the message of job {job_id[:12]}: its lease has expired, or the job moved on"
         )
 
 
 class BrokerError(OperationError):
-    """The broker could not be reached, or did not do what it was asked. Carries `what`, `reason` and `lasting`.
+    """The broker cannot be reached, or has refused a request. Carries `what`, `reason` and `lasting`.
 
-    A lasting one (a queue that does not exist, a login that is refused) goes away only if somebody does something.
+    A lasting error (a queue that does not exist, a login that is refused) needs somebody to fix its cause.
     """
 
     def __init__(self, what: str, reason: str, *, lasting: bool = False) -> None:

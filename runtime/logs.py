@@ -1,6 +1,6 @@
-"""Logs: structlog in front, the standard library's logging behind, so that an application configures them as usual.
+"""Logs: structlog writes to the standard library's logging, so that an application configures them as usual.
 
-Nothing is printed unless somebody asks for it, warnings apart.
+By default only warnings and errors are printed.
 """
 
 import json
@@ -49,7 +49,7 @@ def _to_standard(
 ) -> tuple[tuple[str], dict[str, dict[str, object]]]:
     fields = dict(event)
     trace = fields.pop("exception", None)
-    words = [str(fields.get("event", ""))]
-    words += [f"{name}={value!r}" for name, value in fields.items() if name != "event"]
-    text = " ".join(words) + (f"\n{trace}" if trace else "")
+    parts = [str(fields.get("event", ""))]
+    parts += [f"{name}={value!r}" for name, value in fields.items() if name != "event"]
+    text = " ".join(parts) + (f"\n{trace}" if trace else "")
     return (text,), {"extra": {FIELDS: dict(event)}}

@@ -12,7 +12,7 @@ import pytest
 from coremachine.diagrams.timeline import Timeline, TimelineEvent, first_failure
 from coremachine.diagrams.timeline_text import render_timeline
 from coremachine.runtime.app import AsyncCoreMachine
-from coremachine.runtime.cli.follow import Ending, Lines
+from coremachine.runtime.cli.follow import EndDetector, TimelineLines
 from tests.acceptance.commands import COMMAND, environment, error_of, line_with, run, run_json, started
 from tests.acceptance.declared_jobs import failing, sums, thanked
 from tests.databases import OpenApp
@@ -49,9 +49,9 @@ async def test_times_are_local_unless_utc_is_asked_for(url: str, open_app: OpenA
 async def test_as_json_it_holds_the_same_events(url: str, open_app: OpenApp) -> None:
     app = await open_app(failing)
     job = await ended_job(app)
-    told = run_json("timeline", job, "--json", "--utc", url=url)
-    assert told == json.loads(json.dumps(await app.timeline_data(job, tz=UTC), default=str))
-    assert told["first_failure"]["type"] == "task_failed"
+    output = run_json("timeline", job, "--json", "--utc", url=url)
+    assert output == json.loads(json.dumps(await app.timeline_data(job, tz=UTC), default=str))
+    assert output["first_failure"]["type"] == "task_failed"
 
 
 async def test_colour_on_a_terminal_never_changes_the_text(url: str, open_app: OpenApp) -> None:
@@ -105,12 +105,12 @@ async def test_a_follower_waits_for_the_callback_that_is_owed(url: str, open_app
     app = await open_app(thanked)
     job = (await app.submit(thanked, first=1)).id
     await app.work(until_idle=True)
-    told = run("timeline", job, "--follow", "--utc", url=url).stdout
-    assert told == await app.timeline(job, tz=UTC) + "\n"
-    assert "callback_executed" in told
+    output = run("timeline", job, "--follow", "--utc", url=url).stdout
+    assert output == await app.timeline(job, tz=UTC) + "\n"
+    assert "callback_executed" in output
 
 
-async def test_following_as_json_prints_an_event_a_line(url: str, open_app: OpenApp) -> None:
+async def test_following_as_json_prints_one_event_a_line(url: str, open_app: OpenApp) -> None:
     app = await open_app(sums)
     job = (await app.submit(sums, first=1)).id
     await app.work(until_idle=True)
@@ -125,23 +125,23 @@ async def test_ctrl_c_ends_a_follower_with_130(url: str, open_app: OpenApp) -> N
     with started("timeline", job, "--follow", url=url) as follower:
         await asyncio.to_thread(line_with, follower.stdout, "job_queued")
         follower.send_signal(signal.SIGINT)
-        _, told = follower.communicate()
-        assert (follower.returncode, told) == (130, "")
+        _, output = follower.communicate()
+        assert (follower.returncode, output) == (130, "")
 
 
-def test_an_unknown_id_is_told_with_what_to_do(url: str) -> None:
+def test_an_unknown_id_is_an_error_with_a_remedy(url: str) -> None:
     assert error_of("timeline", "abcabc", url=url) == "no job has the id abcabc; `coremachine jobs` lists them"
     assert error_of("timeline", "abcabc", "--follow", url=url).startswith("no job has the id abcabc")
 
 
-async def test_an_id_that_is_not_enough_is_told_with_those_it_may_be(url: str, open_app: OpenApp) -> None:
+async def test_an_ambiguous_prefix_is_an_error_that_lists_the_ids(url: str, open_app: OpenApp) -> None:
     app = await open_app(sums)
     ids = [(await app.submit(sums, first=first)).id for first in range(17)]
     digits = [one[0] for one in ids]
     shared = next(digit for digit in digits if digits.count(digit) > 1)
-    told = error_of("timeline", shared, url=url)
-    assert told.startswith(f"{shared} is the beginning of {digits.count(shared)} job ids: ")
-    assert told.endswith("; give more of it")
+    output = error_of("timeline", shared, url=url)
+    assert output.startswith(f"{shared} is the prefix of {digits.count(shared)} job ids: ")
+    assert output.endswith("; give more characters")
 
 
 async def test_a_reader_that_goes_away_is_no_error(url: str, open_app: OpenApp) -> None:
@@ -165,7 +165,7 @@ def test_batches_of_events_make_the_lines_of_the_whole() -> None:
     ]
     whole = Timeline(job_id="", short_id="", job_type="", events=events, first_failure=first_failure(events))
     for everything in (False, True):
-        lines = Lines(UTC, everything)
+        lines = TimelineLines(UTC, everything)
         followed = [line for event in events for line in lines.of([event])]
         assert followed == render_timeline(whole, tz=UTC, show_all=everything).split("\n")[2:-2]
         assert "2026-02-01" in followed
@@ -173,10 +173,10 @@ def test_batches_of_events_make_the_lines_of_the_whole() -> None:
 
 def test_a_job_is_over_when_its_events_say_so_and_its_callback_has_ended() -> None:
     def over(*types: str, callback: bool = False) -> bool:
-        ending = Ending(callback=callback)
+        end = EndDetector(callback=callback)
         for one in types:
-            ending.see(one)
-        return ending.over
+            end.observe(one)
+        return end.over
 
     assert not over("job_created", "job_started")
     assert over("job_started", "job_completed")

@@ -113,7 +113,7 @@ async def test_a_message_that_another_worker_has_meanwhile_is_not_put_off(open_a
     (message,) = await claimed_messages(app)
     await rows(app, "UPDATE app.jobs SET lease_number = lease_number + 1, put_offs = 9")
     flow = Flow(app.database, app.bus, GONE, uncalled)
-    assert "no longer ours" in await retry_later.put_off(flow, message, RuntimeError("late"))
+    assert "no longer holds the message" in await retry_later.put_off(flow, message, RuntimeError("late"))
     assert (await app.job(job.id))["status"] == "queued"
     assert await events_of(app, job.id, "gap_found") == []
 

@@ -1,6 +1,6 @@
-"""CoreMachine in Azure Functions: the host brings the messages and settles them. Needs the package azure-functions."""
+"""CoreMachine in Azure Functions: the host delivers and settles the messages. Needs the package azure-functions."""
 
 from .host import AbandonedError, FunctionsHost
-from .registering import register
+from .triggers import register
 
 __all__ = ["AbandonedError", "FunctionsHost", "register"]

@@ -1,8 +1,8 @@
-"""What a function app calls: handle a message, and look after what no message brings.
+"""What a function app calls: handle a message, and do the periodic maintenance.
 
-A worker runs in the background of the process, fed with what the host brings. The host settles a message when its
-function returns, so after the handler; a pull worker settles it before. Both are right: the row decides, and a copy of
-a message claims nothing.
+A worker runs in the background of the process and receives the messages that the host delivers. The host settles a
+message when its function returns, which is after the handler; a pull worker settles it before. Both are correct: the
+row decides, and a copy of a message claims nothing.
 """
 
 import asyncio
@@ -25,65 +25,65 @@ log = logger("functions")
 
 
 class AbandonedError(OperationError):
-    """Raised so that the host abandons a message, which is then delivered again. Carries `message_id` and `reason`."""
+    """Makes the host abandon a message, which is then delivered again. Carries `message_id` and `reason`."""
 
     def __init__(self, message_id: str, reason: str) -> None:
         self.message_id = message_id
         self.reason = reason
-        super().__init__(f"message {message_id} is given back: {reason}")
+        super().__init__(f"message {message_id} is abandoned and will be delivered again: {reason}")
 
 
 class FunctionsHost:
-    """A CoreMachine for the functions of one process. It opens at its first use.
+    """A CoreMachine for the functions of one process. It opens when it is first used.
 
-    `app` is an AsyncCoreMachine with a broker for its bus.
+    `app` is an AsyncCoreMachine whose bus is a broker.
     """
 
     def __init__(self, app: AsyncCoreMachine) -> None:
         self.app = app
         self._opening = asyncio.Lock()
-        self._pushed: ExternallyPolledBus | None = None
+        self._bus: ExternallyPolledBus | None = None
         self._worker: Worker | None = None
         self._running: asyncio.Task[None] | None = None
 
     async def handle(self, message: func.ServiceBusMessage, queue: str) -> Settlement:
-        """Handle one message to the end of what it led to. When this returns, the message may be completed.
+        """Handle one message, and wait until the work that it started has ended. Then the message can be completed.
 
-        Raises AbandonedError where it is to be delivered again. A message that nobody could handle is told on its
-        job's timeline, or in the log, and then completed: a function cannot dead-letter it.
+        Raises AbandonedError if the message must be delivered again. A message that cannot be handled is recorded on
+        the timeline of its job, or in the log, and then completed: a function cannot dead-letter it.
         """
-        return await self.handle_envelope(envelope_of(message, queue))
+        return await self.handle_received(received_message(message, queue))
 
-    async def handle_envelope(self, envelope: ReceivedMessage) -> Settlement:
-        """The same for an envelope."""
-        if is_check(envelope):
+    async def handle_received(self, received: ReceivedMessage) -> Settlement:
+        """Handle a message that has been converted by `received_message`."""
+        if is_check(received):
             return Complete("a check of the queue")
-        pushed = await self._opened()
-        settlement, ended = await pushed.push(envelope)
+        bus = await self._open_bus()
+        settlement, ended = await bus.push(received)
         match settlement:
             case Abandon(reason):
-                raise AbandonedError(envelope.message_id, reason)
+                raise AbandonedError(received.message_id, reason)
             case DeadLetter(reason, description):
-                await self._tell(DeadLetteredMessage(envelope, reason, description))
+                await self._record_dead_letter(DeadLetteredMessage(received, reason, description))
             case _:
                 if ended is not None:
-                    # Not cancelled with the function: the work is under a lease, and goes on to its own end.
+                    # Not cancelled with the function: the work has a lease, and continues to its end.
                     await asyncio.shield(ended)
         return settlement
 
     async def maintain(self) -> dict[str, int]:
-        """What a timer does: send what is to be sent, rescue what waits in vain. Returns how much of each.
+        """What a timer calls: send due messages, and recover stuck work. Returns how many of each.
 
-        Needed where no worker runs all the time, for a process of the host may sleep between two messages.
+        It is needed if no worker runs all the time, as the host may suspend its process between two messages.
         """
-        await self._opened()
-        posting = BrokerLoops(self.app.database, self.app.bus, self.app.settings)
+        await self._open_bus()
+        broker_loops = BrokerLoops(self.app.database, self.app.bus, self.app.settings)
         found = await Reconciler(self.app.database, self.app.bus, self.name, self.app.settings).run_once()
-        return {**found, "messages_sent": await posting.run_once()}
+        return {**found, "messages_sent": await broker_loops.run_once()}
 
     async def close(self) -> None:
-        """Stop the worker, which gives back what has not finished, and close the application."""
-        worker, self._worker, self._pushed = self._worker, None, None
+        """Stop the worker, which releases unfinished tasks, and close the application."""
+        worker, self._worker, self._bus = self._worker, None, None
         if worker is not None and self._running is not None:
             worker.stop()
             await self._running
@@ -91,37 +91,37 @@ class FunctionsHost:
 
     @property
     def name(self) -> str:
-        """Who finds what waits in vain."""
+        """The name under which this process recovers stuck work."""
         return self._worker.name if self._worker is not None else "functions"
 
-    async def _opened(self) -> ExternallyPolledBus:
+    async def _open_bus(self) -> ExternallyPolledBus:
         async with self._opening:
             if self._running is not None and self._running.done():
-                log.error("the worker has ended and is started anew", error=repr(self._running.exception()))
-                self._pushed = None
-            if self._pushed is None:
+                log.error("the worker has ended and is started again", error=repr(self._running.exception()))
+                self._bus = None
+            if self._bus is None:
                 if self._worker is None:
                     await self.app.open()
-                self._pushed = self._started()
-            return self._pushed
+                self._bus = self._start()
+            return self._bus
 
-    def _started(self) -> ExternallyPolledBus:
+    def _start(self) -> ExternallyPolledBus:
         app = self.app
-        pushed = ExternallyPolledBus(app.bus)
-        worker = Worker(app.database, pushed, tuple(app.jobs.values()), app.settings, {"records": app.records})
-        pushed.ended = worker.ended
+        bus = ExternallyPolledBus(app.bus)
+        worker = Worker(app.database, bus, tuple(app.jobs.values()), app.settings, {"records": app.records})
+        bus.ended = worker.ended
         self._worker = worker
         self._running = asyncio.get_running_loop().create_task(worker.run())
-        return pushed
+        return bus
 
-    async def _tell(self, message: DeadLetteredMessage) -> None:
+    async def _record_dead_letter(self, message: DeadLetteredMessage) -> None:
         transport = self.app.bus.transport
         if transport is not None:
             await DeadLetterReader(self.app.database, transport.dead_letters(message.envelope.queue)).tell([message])
 
 
-def envelope_of(message: func.ServiceBusMessage, queue: str) -> ReceivedMessage:
-    """A message of the host as an envelope. The host counts deliveries from 1, we count those before this one."""
+def received_message(message: func.ServiceBusMessage, queue: str) -> ReceivedMessage:
+    """Convert a message of the host. The host counts deliveries from 1; here earlier deliveries are counted."""
     return ReceivedMessage(
         message_id=message.message_id or "",
         body=message.get_body(),

@@ -142,9 +142,9 @@ async def test_a_message_is_raised_back_where_the_claim_could_not_be_made(
     (letter,) = office.sent
     await rows(host.app, "ALTER TABLE app.jobs RENAME COLUMN lease_owner TO away")
     with pytest.raises(Exception, match="lease_owner"):
-        await host.handle_envelope(ReceivedMessage(message_id="x", body=letter.body))
+        await host.handle_received(ReceivedMessage(message_id="x", body=letter.body))
     await rows(host.app, "ALTER TABLE app.jobs RENAME COLUMN away TO lease_owner")
-    await host.handle_envelope(ReceivedMessage(message_id="x", body=letter.body))
+    await host.handle_received(ReceivedMessage(message_id="x", body=letter.body))
     assert (await counted_events(host.app, submitted.id))["job_started"] == 1
     assert AbandonedError("x", "why").reason == "why"
 
@@ -165,7 +165,11 @@ def test_the_functions_are_one_for_each_queue_and_a_timer(office: PostOffice) ->
     host = FunctionsHost(AsyncCoreMachine("postgresql://nowhere", jobs=[SUMS], settings=settings, bus=office))
     app = register(func.FunctionApp(), host, connection="ServiceBusConnection")
     made = {one.get_function_name(): one.get_trigger() for one in app.get_functions()}
-    assert set(made) == {"coremachine_mine_coremachine_jobs", "coremachine_mine_coremachine_tasks", "coremachine_tend"}
+    assert set(made) == {
+        "coremachine_mine_coremachine_jobs",
+        "coremachine_mine_coremachine_tasks",
+        "coremachine_maintain",
+    }
     jobs = made["coremachine_mine_coremachine_jobs"]
     assert jobs is not None
     assert (jobs.queue_name, jobs.connection) == ("mine-coremachine-jobs", "ServiceBusConnection")  # type: ignore[attr-defined]

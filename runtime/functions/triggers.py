@@ -7,15 +7,15 @@ import azure.functions as func
 from ..bus.broker import routes_of
 from .host import FunctionsHost
 
-EVERY_HALF_MINUTE = "*/30 * * * * *"
+EVERY_30_SECONDS = "*/30 * * * * *"
 
 
 def register(
-    app: func.FunctionApp, host: FunctionsHost, *, connection: str, schedule: str = EVERY_HALF_MINUTE
+    app: func.FunctionApp, host: FunctionsHost, *, connection: str, schedule: str = EVERY_30_SECONDS
 ) -> func.FunctionApp:
-    """Give `app` a trigger for each queue that the host's jobs need, and a timer that relays and reconciles.
+    """Add to `app` a trigger for each queue that the host's jobs need, and a timer that relays and reconciles.
 
-    `connection` is the name of the host's setting that says where Service Bus is; `schedule` a cron expression with
+    `connection` is the name of the app setting with the connection to Service Bus; `schedule` is a cron expression with
     seconds.
     """
     settings = host.app.settings
@@ -25,7 +25,7 @@ def register(
         trigger = app.service_bus_queue_trigger(arg_name="message", queue_name=route.queue, connection=connection)
         app.function_name(name)(trigger(handle))
     timer = app.timer_trigger(arg_name="timer", schedule=schedule)
-    app.function_name("coremachine_tend")(timer(_tender(host)))
+    app.function_name("coremachine_maintain")(timer(_maintainer(host)))
     return app
 
 
@@ -36,7 +36,7 @@ def _handler(host: FunctionsHost, queue: str) -> Callable[[func.ServiceBusMessag
     return handle
 
 
-def _tender(host: FunctionsHost) -> Callable[[func.TimerRequest], Awaitable[None]]:
+def _maintainer(host: FunctionsHost) -> Callable[[func.TimerRequest], Awaitable[None]]:
     async def maintain(timer: func.TimerRequest) -> None:
         _ = timer
         await host.maintain()

@@ -1,8 +1,8 @@
-"""What a task costs as things grow: the stage, the history, the dead rows that an old snapshot holds back, the memory.
+"""What a task costs as things grow: the stage, the history, dead rows that an old snapshot keeps, the memory.
 
     python benchmarks/growth.py --url postgresql://… [--history 10000000] [--churn 1000000] [--json FILE] [--plot FILE]
 
-The login must be a superuser, for the history is made up, past the rules that would refuse it.
+The login must be a superuser: the history is generated, and the triggers that would refuse it are bypassed.
 """
 
 import argparse
@@ -20,15 +20,15 @@ from time import perf_counter
 import psycopg
 
 from coremachine.runtime.app import AsyncCoreMachine
+from coremachine.runtime.bench.environment import read_environment
 from coremachine.runtime.bench.jobs import FAN
-from coremachine.runtime.bench.place import place
 from coremachine.runtime.bench.processes import workers
-from coremachine.runtime.bench.surroundings import surroundings
+from coremachine.runtime.bench.scratch_schema import scratch_schema
 from coremachine.runtime.bench.throughput import Run, run_once
 from coremachine.runtime.settings import Settings
 
 STAGES = (100, 1_000, 10_000, 100_000)
-USUAL = 10_000
+USUAL_TASKS = 10_000
 HISTORY = """
 INSERT INTO {schema}.job_events (job_id, task_id, stage, lease_number, attempt, event_type, event_status, event_data)
 SELECT e.job_id, e.task_id, e.stage, e.lease_number, e.attempt, e.event_type, e.event_status, e.event_data
@@ -41,7 +41,7 @@ WHERE c.relnamespace = '{schema}'::regnamespace AND c.relname ~ '^tasks' AND c.r
 
 
 async def main() -> None:
-    """Measure one after the other, and print."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", required=True)
     parser.add_argument("--history", type=int, default=10_000_000, help="events")
@@ -50,42 +50,46 @@ async def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg")
-    asked = parser.parse_args()
-    told = await measured(asked)
-    for name, value in told.items():
+    options = parser.parse_args()
+    report = await measure(options)
+    for name, value in report.items():
         sys.stdout.write(f"{name}: {json.dumps(value)}\n")
-    if asked.json:
-        asked.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    if asked.plot:
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if options.plot:
         import plots
 
-        plots.draw_growth(told, asked.plot)
+        plots.draw_growth(report, options.plot)
 
 
-async def measured(asked: argparse.Namespace) -> dict[str, object]:
-    """One after the other, with one worker in one schema."""
-    told: dict[str, object] = {"began": datetime.now(UTC).isoformat(timespec="seconds")}
-    async with place(Settings(url=asked.url)) as app, workers(app, 1) as pids:
-        told["where"] = asdict(await surroundings(app.database))
+async def measure(options: argparse.Namespace) -> dict[str, object]:
+    """All measurements, one after the other, with one worker in one schema."""
+    report: dict[str, object] = {"began": datetime.now(UTC).isoformat(timespec="seconds")}
+    async with scratch_schema(Settings(url=options.url)) as app, workers(app, 1) as pids:
+        report["where"] = asdict(await read_environment(app.database))
         await run_once(app, FAN, 1_000, [])
-        told["stage of N tasks"] = {
-            n: shown([await run_once(app, FAN, n, pids) for _ in range(asked.runs)]) for n in STAGES if n <= asked.most
+        report["stage of N tasks"] = {
+            n: summary([await run_once(app, FAN, n, pids) for _ in range(options.runs)])
+            for n in STAGES
+            if n <= options.most
         }
-        told["memory, MB"] = memory(pids)
-        told["churn"] = await churn(app, pids, asked.churn)
-        told["memory after churn, MB"] = memory(pids)
+        report["memory, MB"] = memory(pids)
+        report["churn"] = await churn(app, pids, options.churn)
+        report["memory after churn, MB"] = memory(pids)
         async with old_snapshot(app):
-            told["an old snapshot held open"] = shown([await run_once(app, FAN, USUAL, pids) for _ in range(5)])
-        told["no old snapshot"] = shown([await run_once(app, FAN, USUAL, pids) for _ in range(5)])
-        told["readers before history, ms"] = await readers(app)
-        told["history, events"] = await make_history(app, asked.history)
-        told["readers after history, ms"] = await readers(app)
-        told["after history"] = shown([await run_once(app, FAN, USUAL, pids) for _ in range(asked.runs)])
-    return told
+            report["an old snapshot held open"] = summary(
+                [await run_once(app, FAN, USUAL_TASKS, pids) for _ in range(5)]
+            )
+        report["no old snapshot"] = summary([await run_once(app, FAN, USUAL_TASKS, pids) for _ in range(5)])
+        report["readers before history, ms"] = await readers(app)
+        report["history, events"] = await make_history(app, options.history)
+        report["readers after history, ms"] = await readers(app)
+        report["after history"] = summary([await run_once(app, FAN, USUAL_TASKS, pids) for _ in range(options.runs)])
+    return report
 
 
-def shown(runs: Sequence[Run]) -> dict[str, object]:
-    """Medians: by the clock, and by the processor, which a busy machine changes less."""
+def summary(runs: Sequence[Run]) -> dict[str, object]:
+    """Medians: by the clock, and in processor time, which a busy machine changes less."""
     spent = [(run.python_us_per_task or 0) + (run.server_us_per_task or 0) for run in runs]
     return {
         "tasks/s": round(median(run.tasks_per_second for run in runs)),
@@ -95,7 +99,7 @@ def shown(runs: Sequence[Run]) -> dict[str, object]:
 
 
 def memory(pids: Sequence[int]) -> list[float]:
-    """What each worker holds."""
+    """The memory of each worker."""
     found: list[float] = []
     for pid in pids:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
@@ -104,18 +108,18 @@ def memory(pids: Sequence[int]) -> list[float]:
 
 
 async def churn(app: AsyncCoreMachine, pids: Sequence[int], tasks: int) -> dict[str, object]:
-    """Many jobs, one after another: what the table and its indexes grow to, and the last tenth beside the first."""
-    runs = [await run_once(app, FAN, USUAL, pids) for _ in range(max(tasks // USUAL, 1))]
+    """Many jobs, one after another: the size of the table and its indexes, and the first and last tenth of the jobs."""
+    runs = [await run_once(app, FAN, USUAL_TASKS, pids) for _ in range(max(tasks // USUAL_TASKS, 1))]
     tenth = max(len(runs) // 10, 1)
     async with await app.database.connection("bench") as owner:
         cursor = await owner.execute(SIZES.format(schema=app.database.schema).encode())
         sizes = {row["name"]: round(row["bytes"] / 1_000_000, 1) for row in await cursor.fetchall()}
-    return {"first": shown(runs[:tenth]), "last": shown(runs[-tenth:]), "MB": sizes}
+    return {"first": summary(runs[:tenth]), "last": summary(runs[-tenth:]), "MB": sizes}
 
 
 @asynccontextmanager
 async def old_snapshot(app: AsyncCoreMachine) -> AsyncGenerator[None]:
-    """A transaction that has looked once, and keeps vacuum from all that has died since."""
+    """A transaction with an old snapshot, which keeps vacuum from removing rows that have died since."""
     async with await app.database.connection("bench") as connection:
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         async with connection.transaction():
@@ -124,27 +128,27 @@ async def old_snapshot(app: AsyncCoreMachine) -> AsyncGenerator[None]:
 
 
 async def readers(app: AsyncCoreMachine) -> dict[str, float]:
-    """Milliseconds that it takes to look at one job of the usual size, and to look for gaps in all there is."""
+    """Milliseconds to read one job of the usual size, and to audit everything."""
     (job,) = await app.list_jobs(limit=1)
-    looks: dict[str, Callable[[], Awaitable[object]]] = {
+    reads: dict[str, Callable[[], Awaitable[object]]] = {
         "timeline": lambda: app.timeline(job["job_id"]),
         "first page of events": lambda: app.events_after(job["job_id"]),
         "why": lambda: app.why(job["job_id"]),
         "audit": app.audit,
     }
-    return {name: await milliseconds(look) for name, look in looks.items()}
+    return {name: await milliseconds(read) for name, read in reads.items()}
 
 
-async def milliseconds(look: Callable[[], Awaitable[object]]) -> float:
-    """The second time that it is done: the first one fetches from the disk."""
-    await look()
+async def milliseconds(read: Callable[[], Awaitable[object]]) -> float:
+    """The duration of the second call: the first one reads from the disk."""
+    await read()
     began = perf_counter()
-    await look()
+    await read()
     return round((perf_counter() - began) * 1000, 1)
 
 
 async def make_history(app: AsyncCoreMachine, events: int) -> int:
-    """Copies of events that happened, past the triggers."""
+    """Insert copies of real events, bypassing the triggers."""
     async with await app.database.connection("bench") as owner:
         await owner.execute("SET session_replication_role = replica")
         cursor = await owner.execute(HISTORY.format(schema=app.database.schema).encode(), (events // 10_000,))

@@ -1,4 +1,4 @@
-"""What becomes of a job when one of its two workers is killed after half of the tasks."""
+"""What happens to a job when one of its two workers is killed after half of the tasks."""
 
 import os
 import time
@@ -6,16 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from stage import PATIENCE, Where, stage
+from peer_run import RUN_SECONDS, PeerOptions, peer_run
 from watch import Watch, wait
 
 Victim = Literal["planner", "other"]
-SETTLE = 3.0
+SETTLE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do: how many tasks, how long to wait for the job's end, and whether a worker is started instead."""
+    """How many tasks, how long to wait for the end of the job, and whether to start another worker."""
 
     tasks: int
     limit: float
@@ -24,9 +24,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """What became of the job. `missing` tasks had not been done when it ended, or when the limit was over.
+    """What happened to the job. `missing` tasks had not been done when it ended, or at the limit.
 
-    A task that is begun again may have been under way; one that is done again had been done, and its end not yet kept.
+    A task that is begun again may have been running; a task that is done again was done, but its end not yet recorded.
     """
 
     tasks: int
@@ -40,34 +40,34 @@ class Killed:
     fan_ins: int
 
 
-def run_killed(name: str, where: Where, plan: Plan, victim: Victim) -> Killed:
+def run_killed(name: str, options: PeerOptions, plan: Plan, victim: Victim) -> Killed:
     """One run. The worker that is killed is the one that fanned out, or the other. Raises PeerFailedError."""
-    with stage(name, where) as found, found.workers() as workers:
-        found.wake("fan")
-        found.watch.forget_items()
-        before, ends = found.watch.by_process(), len(found.watch.ends())
+    with peer_run(name, options) as run, run.workers() as workers:
+        run.warm_up("fan")
+        run.watch.forget_items()
+        before, ends = run.watch.by_process(), len(run.watch.ends())
         half = sum(before.values()) + plan.tasks // 2
-        with found.calling("fan", str(plan.tasks)):
-            wait(lambda: found.watch.done() >= half, PATIENCE, "half of the tasks")
-            groups = {pid: os.getpgid(pid) for pid in found.watch.by_process()}
-            killed_at, group = time.time(), _group(groups, found.watch.planner(), victim)
+        with run.calling("fan", str(plan.tasks)):
+            wait(lambda: run.watch.done() >= half, RUN_SECONDS, "half of the tasks")
+            groups = {pid: os.getpgid(pid) for pid in run.watch.by_process()}
+            killed_at, group = time.time(), _group(groups, run.watch.planner(), victim)
             workers.kill(group)
-            done = {pid: times - before.get(pid, 0) for pid, times in found.watch.by_process().items()}
+            done = {pid: times - before.get(pid, 0) for pid, times in run.watch.by_process().items()}
             if plan.restart:
                 workers.start()
-            ended = _ends(found.watch, ends, plan.limit)
-        missing = plan.tasks - len(found.watch.finished())
-        time.sleep(SETTLE)
+            ended = _ends(run.watch, ends, plan.limit)
+        missing = plan.tasks - len(run.watch.finished())
+        time.sleep(SETTLE_SECONDS)
         return Killed(
             tasks=plan.tasks,
             victim=victim,
             done_before=sum(done.values()),
             done_by_victim=sum(times for pid, times in done.items() if groups.get(pid) == group),
-            seconds_after_kill=round(found.watch.ends()[ends] - killed_at, 2) if ended else None,
+            seconds_after_kill=round(run.watch.ends()[ends] - killed_at, 2) if ended else None,
             missing=missing,
-            begun_again=_again(found.watch.begun()),
-            done_again=_again(found.watch.finished()),
-            fan_ins=len(found.watch.ends()) - ends,
+            begun_again=_repeated(run.watch.begun()),
+            done_again=_repeated(run.watch.finished()),
+            fan_ins=len(run.watch.ends()) - ends,
         )
 
 
@@ -80,13 +80,13 @@ def _ends(watch: Watch, before: int, limit: float) -> bool:
     return True
 
 
-def _again(items: Counter[str]) -> int:
-    """How many tasks more than once."""
+def _repeated(items: Counter[str]) -> int:
+    """The number of tasks that appear more than once."""
     return sum(times > 1 for times in items.values())
 
 
 def _group(groups: dict[int, int], planner: int, victim: Victim) -> int:
-    """The process group of the worker to be killed: a peer may run tasks in children of its workers."""
+    """The process group of the worker to kill: a peer may run tasks in children of its workers."""
     if victim == "planner":
         return groups[planner]
     return next(group for group in groups.values() if group != groups[planner])

@@ -1,9 +1,9 @@
-"""How long a task waits on an idle system: from the call that submits it to the first line of its handler."""
+"""Latency on an idle system: from the call that submits a task to the first line of its handler."""
 
 from dataclasses import dataclass
 from statistics import quantiles
 
-from stage import Where, stage
+from peer_run import PeerOptions, peer_run
 
 WARM_UP = 20
 
@@ -18,13 +18,13 @@ class Latency:
     most_ms: float
 
 
-def run_latency(name: str, where: Where, samples: int) -> Latency:
-    """One run, after a warm-up, with two workers awake. Raises PeerFailedError."""
-    with stage(name, where) as found, found.workers():
-        found.wake("fan")
-        found.call("latency", str(WARM_UP))
-        found.watch.forget_waits()
-        found.call("latency", str(samples))
-        waits = sorted(found.watch.waits())
-    hundredths = quantiles(waits, n=100, method="inclusive")
-    return Latency(len(waits), round(hundredths[49], 1), round(hundredths[98], 1), round(waits[-1], 1))
+def run_latency(name: str, options: PeerOptions, samples: int) -> Latency:
+    """One run, after a warm-up, with two ready workers. Raises PeerFailedError."""
+    with peer_run(name, options) as run, run.workers():
+        run.warm_up("fan")
+        run.call("latency", str(WARM_UP))
+        run.watch.forget_latencies()
+        run.call("latency", str(samples))
+        latencies = sorted(run.watch.latencies())
+    hundredths = quantiles(latencies, n=100, method="inclusive")
+    return Latency(len(latencies), round(hundredths[49], 1), round(hundredths[98], 1), round(latencies[-1], 1))

@@ -1,7 +1,7 @@
-"""What handlers leave behind, outside of the system that runs them: how many were done, by whom, when the job ended.
+"""Marks that handlers write outside the system that runs them: tasks done, by which process, and the end of the job.
 
-The counts lie in memory that is mapped to a file, one for each process, so that they cost next to nothing and outlive a
-process that is killed. With BENCH_PAUSE each task lasts that many seconds, and a line is appended when it has begun and
+The counts are in memory that is mapped to a file, one for each process, so that they cost almost nothing and survive a
+process that is killed. With BENCH_PAUSE each task takes that many seconds, and a line is appended when it begins and
 when it is done.
 """
 
@@ -20,14 +20,14 @@ from watch import Watch, wait
 FOLDER = Path(os.environ["BENCH_MARKS"])
 PAUSE = float(os.environ.get("BENCH_PAUSE", "0"))
 COUNT = struct.Struct("q")
-NOTHING = bytes(COUNT.size)
+ZERO = bytes(COUNT.size)
 LINES = "items"
-REST = 0.02
-PATIENCE = 60
+PAUSE_BETWEEN_SAMPLES = 0.02
+SAMPLE_SECONDS = 60
 
 
 class Tally:
-    """How many tasks this process has done. Its file is made at the first of them, so after any fork."""
+    """The number of tasks that this process has done. Its file is created at the first one, so after any fork."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -35,7 +35,7 @@ class Tally:
         self._page: mmap.mmap | None = None
 
     def add(self) -> None:
-        """Count one more."""
+        """Count one task."""
         with self._lock:
             if self._page is None:
                 self._page = page(FOLDER / f"tally.{os.getpid()}")
@@ -44,14 +44,14 @@ class Tally:
 
 
 def page(file: Path) -> mmap.mmap:
-    """The file as memory."""
-    file.write_bytes(NOTHING)
+    """Create the file and map it to memory."""
+    file.write_bytes(ZERO)
     with file.open("r+b") as opened:
         return mmap.mmap(opened.fileno(), COUNT.size)
 
 
 def append(name: str, line: str) -> None:
-    """Append a line in one write, which processes that append at once do not break up."""
+    """Append a line in a single write, so that lines of several processes do not mix."""
     opened = os.open(FOLDER / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(opened, f"{line}\n".encode())
@@ -63,7 +63,7 @@ TALLY = Tally()
 
 
 def work(item: int) -> None:
-    """Do one task of many: nothing, unless tasks are to last."""
+    """Do one task: nothing, or a pause."""
     if PAUSE:
         append(LINES, f"begun {item}")
         time.sleep(PAUSE)
@@ -72,7 +72,7 @@ def work(item: int) -> None:
 
 
 async def work_async(item: int) -> None:
-    """Do the same in an event loop."""
+    """The same in an event loop."""
     if PAUSE:
         append(LINES, f"begun {item}")
         await asyncio.sleep(PAUSE)
@@ -81,36 +81,37 @@ async def work_async(item: int) -> None:
 
 
 def samples(times: int) -> Iterator[int]:
-    """The moments, in microseconds, at which a task that rings with its moment is to be submitted, one after another.
+    """Times in microseconds: at each, submit one task, which then calls `record_latency` with it.
 
-    The next one comes a little after the bell of the one before, so that the system is idle. Raises TimeoutError.
+    The next time follows shortly after the task of the previous one has run, so that the system is idle. Raises
+    TimeoutError.
     """
     watch = Watch(FOLDER)
     for number in range(1, times + 1):
         yield time.time_ns() // 1000
-        wait(partial(_has_rung, watch, number), PATIENCE, f"the bell of sample {number}")
-        time.sleep(REST)
+        wait(partial(_has_run, watch, number), SAMPLE_SECONDS, f"the task of sample {number}")
+        time.sleep(PAUSE_BETWEEN_SAMPLES)
 
 
-def ring(moment: int) -> None:
-    """Say, as the first thing in a handler, how long after its submission it began."""
-    append("rung", str(time.time_ns() // 1000 - moment))
+def record_latency(submitted_us: int) -> None:
+    """Record the time since the submission. The first line of a handler."""
+    append("latencies", str(time.time_ns() // 1000 - submitted_us))
 
 
-def _has_rung(watch: Watch, times: int) -> bool:
-    return len(watch.waits()) >= times
+def _has_run(watch: Watch, times: int) -> bool:
+    return len(watch.latencies()) >= times
 
 
 def submitted() -> None:
-    """Say that the job is about to be submitted."""
+    """Record that the job is about to be submitted."""
     append("submitted", str(time.time()))
 
 
 def planned() -> None:
-    """Say which process fans out."""
+    """Record which process fans out."""
     append("planned", str(os.getpid()))
 
 
 def ended() -> None:
-    """Say that the fan-in has been reached."""
+    """Record that the fan-in has run."""
     append("ended", str(time.time()))

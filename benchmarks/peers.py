@@ -1,4 +1,4 @@
-"""Who is measured: a program each, the settings it is given, and what its user has to write."""
+"""The systems that are measured: their programs, their settings, and what their users have to write."""
 
 import subprocess
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ VERSION = "import sys; from importlib.metadata import version; print(*map(versio
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One row. `share` divides the tasks for who is slow; `returns` is what brings the tasks of a dead worker back."""
+    """One system. `share` divides the tasks of a slow one; `returns` is what returns the tasks of a dead worker."""
 
     program: str
     distribution: str
@@ -41,7 +41,7 @@ def _dramatiq(appendfsync: str) -> Peer:
         store="redis",
         settings=f"one process of eight threads a worker; appendfsync {appendfsync}",
         by_hand="nothing: a group with a callback",
-        returns="a worker that is silent for 60 s, looked for at one command in a thousand",
+        returns="a heartbeat that is 60 s old, checked at one command in a thousand",
         appendfsync=appendfsync,
     )
 
@@ -53,7 +53,7 @@ PEERS = {
         store="postgresql",
         settings="defaults",
         by_hand="nothing: three stages",
-        returns="the lease of 10 s",
+        returns="a lease of 10 s",
     ),
     "pgqueuer": Peer(
         program="pgqueuer",
@@ -67,7 +67,7 @@ PEERS = {
         program="awa",
         distribution="awa-pg",
         store="postgresql",
-        settings="50 at once a worker, its Rust engine, asyncpg in handlers",
+        settings="50 concurrent tasks a worker, its Rust engine, asyncpg in handlers",
         by_hand=COUNTER,
         returns="a heartbeat that has stopped",
     ),
@@ -75,16 +75,16 @@ PEERS = {
         program="procrastinate",
         distribution="procrastinate",
         store="postgresql",
-        settings="50 at once a worker, psycopg",
+        settings="50 concurrent tasks a worker, psycopg",
         by_hand=f"{COUNTER}, a periodic task for stalled jobs",
-        returns="that periodic task, once a minute, of workers that are silent for 30 s",
+        returns="that periodic task, once a minute, for workers whose heartbeat is 30 s old",
         share=2,
     ),
     "dbos": Peer(
         program="dbos",
         distribution="dbos",
         store="postgresql",
-        settings="50 at once a worker, queues polled every 50 ms",
+        settings="50 concurrent tasks a worker, queues polled every 50 ms",
         by_hand="nothing: a workflow that waits",
         returns="the restart of a process with the same executor ID, or its hosted Conductor",
         share=10,
@@ -97,7 +97,7 @@ PEERS = {
 
 
 def described(names: list[str], python: str, own: str) -> dict[str, dict[str, object]]:
-    """What is known of each before it runs, with the version that is installed for it."""
+    """The description of each system, with its installed version."""
     pythons = {name: own if name == "coremachine" else python for name in names}
     versions = {name: _version(PEERS[name].distribution, chosen) for name, chosen in pythons.items()}
     return {name: {**asdict(PEERS[name]), "version": version} for name, version in versions.items()}

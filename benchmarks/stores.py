@@ -1,4 +1,4 @@
-"""Where a peer keeps its work: a database of its own on the server, or an empty Redis whose durability is set."""
+"""Where a peer keeps its work: in a new database on the server, or in an empty Redis with a given durability."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,7 +15,9 @@ SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint,
        (SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_user_tables)
 """
 UNLOGGED = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relpersistence = 'u'"
-OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+OTHER_CONNECTIONS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Written:
 
 @contextmanager
 def database(url: str) -> Generator[str]:
-    """A database of its own on the server, as a URL that every peer reads."""
+    """A new database on the server, as a URL that every peer can read. It is dropped after the block."""
     name = f"peer_{uuid4().hex[:12]}"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -39,7 +41,7 @@ def database(url: str) -> Generator[str]:
 
 
 def as_url(url: str, name: str) -> str:
-    """The same server and another database."""
+    """The URL of another database on the same server."""
     parts = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
     password = f":{quote(parts['password'], safe='')}" if "password" in parts else ""
     login = f"{quote(parts.get('user', 'postgres'), safe='')}{password}@"
@@ -50,19 +52,19 @@ def as_url(url: str, name: str) -> str:
 
 
 def written(url: str) -> Written:
-    """Look at the counters. A process's own are complete once it has left; see `left`."""
+    """Read the counters. Those of a process are complete once it has disconnected; see `all_disconnected`."""
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute(WRITTEN).fetchone()
     return Written(*row) if row else Written(0, 0)
 
 
-def left(url: str) -> bool:
-    """Whether nobody is connected any more, so that the counters are complete."""
-    return _number(url, OTHERS) == 0
+def all_disconnected(url: str) -> bool:
+    """Whether there are no other connections, so that the counters are complete."""
+    return _number(url, OTHER_CONNECTIONS) == 0
 
 
 def unlogged(url: str) -> int:
-    """How many tables the peer has made that a crash of the server empties."""
+    """The number of tables of the peer that a crash of the server would empty."""
     return _number(url, UNLOGGED)
 
 
@@ -73,8 +75,8 @@ def _number(url: str, query: str) -> int:
 
 
 @contextmanager
-def emptied(url: str, appendfsync: str) -> Generator[None]:
-    """The Redis of that URL, which syncs its append-only file as told, and is emptied afterwards."""
+def empty_redis(url: str, appendfsync: str) -> Generator[None]:
+    """Set `appendfsync` of this Redis during the block; afterwards restore it, and empty the database."""
     import redis
 
     client = redis.Redis.from_url(url)
@@ -88,15 +90,15 @@ def emptied(url: str, appendfsync: str) -> Generator[None]:
 
 
 def about_redis(url: str) -> dict[str, str]:
-    """The version and the settings. Refuses a Redis that forgets, and one that holds what somebody may want."""
+    """The version and the settings. Exits if Redis is not durable, or if its database is not empty."""
     import redis
 
     client = redis.Redis.from_url(url)
     settings: dict[str, str] = {name: client.config_get(name)[name] for name in ("appendonly", "save")}
     if settings["appendonly"] != "yes":
-        message = "Redis keeps nothing: appendonly is off; set it to yes and run the benchmark again"
+        message = "this Redis is not durable: appendonly is off; set it to yes and run the benchmark again"
         raise SystemExit(message)
     if client.dbsize():
-        message = "this Redis database is not empty, and the benchmark empties it after each run; name another"
+        message = "this Redis database is not empty, and the benchmark empties it after each run; choose another"
         raise SystemExit(message)
     return {"redis": str(client.info("server")["redis_version"]), **settings}

@@ -1,4 +1,4 @@
-"""What was found, as tables for people."""
+"""The results as tables."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -8,24 +8,24 @@ Runs = Mapping[str, Sequence[Mapping[str, Any]]]
 OURS = "coremachine"
 
 
-def place(told: Mapping[str, Any]) -> str:
+def header(report: Mapping[str, Any]) -> str:
     """The machine, the versions and the settings."""
-    where = dict(told["where"])
-    settings = where.pop("settings")
-    peers = [f"{name} {peer['version']} ({peer['settings']})" for name, peer in told["peers"].items()]
-    kill = [f"{name} {told[name]}" for name in ("pause", "limit", "restart") if name in told]
-    head = [told["benchmark"], f"{told['tasks']} tasks", f"{told['workers']} workers", *kill, told["began"]]
+    environment = dict(report["where"])
+    settings = environment.pop("settings")
+    peers = [f"{name} {peer['version']} ({peer['settings']})" for name, peer in report["peers"].items()]
+    kill = [f"{name} {report[name]}" for name in ("pause", "limit", "restart") if name in report]
+    head = [report["benchmark"], f"{report['tasks']} tasks", f"{report['workers']} workers", *kill, report["began"]]
     lines = [
         ", ".join(head),
-        ", ".join(f"{name} {value}" for name, value in where.items()),
+        ", ".join(f"{name} {value}" for name, value in environment.items()),
         ", ".join(f"{name} {value}" for name, value in settings.items()),
         *peers,
     ]
     return "\n".join(lines) + "\n\n"
 
 
-def throughput(told: Mapping[str, Any], found: Runs) -> str:
-    """Medians with their spread, and CoreMachine beside each, run by run."""
+def throughput(report: Mapping[str, Any], found: Runs) -> str:
+    """Medians with their spread, and CoreMachine compared with each, run by run."""
     heads = ["system", "tasks/s, median (spread)", "CoreMachine beside it", "rows a task", "WAL, B a task"]
     rows = [
         [
@@ -35,25 +35,25 @@ def throughput(told: Mapping[str, Any], found: Runs) -> str:
             number(runs, "rows_per_task"),
             number(runs, "wal_bytes_per_task"),
         ]
-        for name, runs in sorted(found.items(), key=lambda one: -middle(one[1]))
+        for name, runs in sorted(found.items(), key=lambda one: -median_of(one[1]))
     ]
-    if told["benchmark"] == "peers flat":
+    if report["benchmark"] == "peers flat":
         return table(heads, rows)
-    return table([*heads, "written by hand"], [[*row, told["peers"][row[0]]["by_hand"]] for row in rows])
+    return table([*heads, "written by hand"], [[*row, report["peers"][row[0]]["by_hand"]] for row in rows])
 
 
-def latency(told: Mapping[str, Any], found: Runs) -> str:
-    """Medians of the runs, with their spread, the quickest first."""
+def latency(report: Mapping[str, Any], found: Runs) -> str:
+    """Medians of the runs, with their spread, the fastest first."""
     heads = ["system", "p50, ms (spread)", "p99, ms (spread)", "settings"]
     rows = [
-        [name, spread(runs, "p50_ms", 1), spread(runs, "p99_ms", 1), told["peers"][name]["settings"]]
-        for name, runs in sorted(found.items(), key=lambda one: waited(one[1]))
+        [name, spread(runs, "p50_ms", 1), spread(runs, "p99_ms", 1), report["peers"][name]["settings"]]
+        for name, runs in sorted(found.items(), key=lambda one: median_latency(one[1]))
     ]
     return table(heads, rows)
 
 
 def spread(runs: Sequence[Mapping[str, Any]], what: str, digits: int) -> str:
-    """The median and the spread; and how many runs came to nothing."""
+    """The median and the spread, and the number of failed runs."""
     known = [run[what] for run in runs if "failed" not in run]
     failed = f"; {len(runs) - len(known)} failed" if len(runs) > len(known) else ""
     if not known:
@@ -61,14 +61,14 @@ def spread(runs: Sequence[Mapping[str, Any]], what: str, digits: int) -> str:
     return f"{median(known):.{digits}f} ({min(known):.{digits}f}–{max(known):.{digits}f}){failed}"
 
 
-def middle(runs: Sequence[Mapping[str, Any]], what: str = "tasks_per_second", *, failed: float = 0.0) -> float:
-    """The median, for sorting and for plots; `failed` where no run succeeded."""
+def median_of(runs: Sequence[Mapping[str, Any]], what: str = "tasks_per_second", *, failed: float = 0.0) -> float:
+    """The median, for sorting and for plots; `failed` if no run succeeded."""
     return median([run[what] for run in runs if "failed" not in run] or [failed])
 
 
-def waited(runs: Sequence[Mapping[str, Any]]) -> float:
-    """The median of the runs' medians, for sorting and for plots; without end where no run succeeded."""
-    return middle(runs, "p50_ms", failed=float("inf"))
+def median_latency(runs: Sequence[Mapping[str, Any]]) -> float:
+    """The median of the runs' medians, for sorting and for plots; infinite if no run succeeded."""
+    return median_of(runs, "p50_ms", failed=float("inf"))
 
 
 def beside(found: Runs, name: str) -> str:
@@ -84,13 +84,13 @@ def beside(found: Runs, name: str) -> str:
 
 
 def number(runs: Sequence[Mapping[str, Any]], what: str) -> str:
-    """The median of what may be unknown."""
+    """The median of a value that may be unknown."""
     known = [run[what] for run in runs if run.get(what) is not None]
     return f"{median(known):.1f}" if known else "–"
 
 
-def killed(told: Mapping[str, Any], found: Runs) -> str:
-    """What became of the jobs, a line for each peer and each of the two workers that was killed."""
+def killed(report: Mapping[str, Any], found: Runs) -> str:
+    """What happened to the jobs: a line for each peer and each of the two workers that was killed."""
     heads = (
         "system",
         "killed",
@@ -101,10 +101,10 @@ def killed(told: Mapping[str, Any], found: Runs) -> str:
         "begun again",
         "done again",
         "fan-ins",
-        "what brings tasks back",
+        "what returns tasks",
     )
     rows = [
-        (name, victim, *fate(mine), told["peers"][name]["returns"])
+        (name, victim, *outcome(mine), report["peers"][name]["returns"])
         for name, runs in found.items()
         for victim in ("planner", "other")
         if (mine := [run for run in runs if run.get("victim") == victim])
@@ -113,11 +113,11 @@ def killed(told: Mapping[str, Any], found: Runs) -> str:
     return table(heads, rows) + "".join(failed)
 
 
-def fate(runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """How many jobs ended and when; of the rest the most that was seen."""
+def outcome(runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """How many jobs ended and when, and the range of the other counts."""
     after = [run["seconds_after_kill"] for run in runs if run["seconds_after_kill"] is not None]
-    seen = ("done_by_victim", "missing", "begun_again", "done_again", "fan_ins")
-    spread = [sorted({run[what] for run in runs}) for what in seen]
+    counts = ("done_by_victim", "missing", "begun_again", "done_again", "fan_ins")
+    spread = [sorted({run[what] for run in runs}) for what in counts]
     return (
         f"{len(after)} of {len(runs)}",
         f"{median(after):.1f} ({min(after):.1f}–{max(after):.1f})" if after else "–",
@@ -126,6 +126,6 @@ def fate(runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown."""
+    """A Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,4 +1,4 @@
-"""What the runner sees of the workers' marks while a job runs."""
+"""Reads the marks that workers write while a job runs."""
 
 import time
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-LOOK = 0.005
+POLL_SECONDS = 0.005
 PAGE = 8
 
 
@@ -17,18 +17,18 @@ class Watch:
     folder: Path
 
     def done(self) -> int:
-        """How many tasks have been done, again and again counted each time."""
+        """The number of tasks done; a task that ran twice counts twice."""
         return sum(self.by_process().values())
 
     def by_process(self) -> dict[int, int]:
-        """How many tasks each process has done."""
+        """The number of tasks that each process has done."""
         return {
             int(file.suffix[1:]): int.from_bytes(file.read_bytes()[:PAGE], "little", signed=True)
             for file in self.folder.glob("tally.*")
         }
 
     def submitted(self) -> float:
-        """When the last job was submitted."""
+        """The time at which the last job was submitted."""
         return float(self._lines("submitted")[-1])
 
     def planner(self) -> int:
@@ -36,32 +36,32 @@ class Watch:
         return int(self._lines("planned")[-1])
 
     def ends(self) -> list[float]:
-        """When each fan-in was reached."""
+        """The time of each fan-in."""
         return [float(line) for line in self._lines("ended")]
 
     def begun(self) -> Counter[str]:
-        """How often each item was begun, where tasks last."""
+        """How often each item was begun, if tasks have a pause."""
         return self._items("begun")
 
     def finished(self) -> Counter[str]:
-        """How often each item was done, where tasks last."""
+        """How often each item was done, if tasks have a pause."""
         return self._items("done")
 
     def forget_items(self) -> None:
-        """Leave out what the warm-up did."""
+        """Forget the marks of the warm-up."""
         (self.folder / "items").write_text("", encoding="utf-8")
 
-    def waits(self) -> list[float]:
-        """How long each sample waited from its submission to its handler, in milliseconds."""
-        return [int(line) / 1_000 for line in self._lines("rung")]
+    def latencies(self) -> list[float]:
+        """Milliseconds from the submission of each sample to its handler."""
+        return [int(line) / 1_000 for line in self._lines("latencies")]
 
-    def forget_waits(self) -> None:
-        """Leave out what the warm-up did."""
-        (self.folder / "rung").unlink(missing_ok=True)
+    def forget_latencies(self) -> None:
+        """Forget the marks of the warm-up."""
+        (self.folder / "latencies").unlink(missing_ok=True)
 
     def _items(self, what: str) -> Counter[str]:
-        words = (line.split() for line in self._lines("items"))
-        return Counter(item for told, item in words if told == what)
+        marks = (line.split() for line in self._lines("items"))
+        return Counter(item for event, item in marks if event == what)
 
     def _lines(self, name: str) -> list[str]:
         file = self.folder / name
@@ -69,9 +69,9 @@ class Watch:
 
 
 def wait(reached: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait until it is so. Raises TimeoutError."""
+    """Wait until `reached` returns True. Raises TimeoutError."""
     limit = time.monotonic() + seconds
     while not reached():
         if time.monotonic() > limit:
             raise TimeoutError(f"{what}: not within {seconds:.0f} s")
-        time.sleep(LOOK)
+        time.sleep(POLL_SECONDS)

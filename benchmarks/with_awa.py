@@ -1,4 +1,4 @@
-"""Awa: its Rust engine with async handlers in Python. The fan-in is a counter by hand."""
+"""Awa: its Rust engine with async handlers in Python. The fan-in counter is written by hand."""
 
 import asyncio
 import sys
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import asyncpg
 import counter
 import marks
-import stop
+import sigterm
 from awa import AsyncClient
 
 
@@ -20,23 +20,23 @@ class Plan:
 
 @dataclass
 class Work:
-    """One of many."""
+    """One task of many."""
 
     item: int
 
 
 @dataclass
 class Alone:
-    """One of a queue that nobody waits for."""
+    """One task of the flat queue."""
 
     item: int
 
 
 @dataclass
-class Bell:
-    """One that rings."""
+class Sample:
+    """Record how long the task has waited."""
 
-    moment: int
+    submitted_us: int
 
 
 @dataclass
@@ -47,11 +47,11 @@ class Count:
 
 
 async def install() -> None:
-    """Install Awa and the counter, and let a worker start once: the first one chooses the storage.
+    """Install Awa and the counter, and start a worker once: the first worker chooses the storage.
 
-    Where a job is there before, it stays with the older one, which cannot take many jobs in one COPY.
+    If a job exists before that, Awa keeps the older storage, which cannot insert many jobs with one COPY.
     """
-    counter.make()
+    counter.create()
     client = AsyncClient(counter.DSN)
     await client.migrate()
 
@@ -65,7 +65,7 @@ async def install() -> None:
 
 
 async def work() -> None:
-    """Be a worker."""
+    """Run a worker."""
     client = AsyncClient(counter.DSN)
     async with await asyncpg.create_pool(counter.DSN, min_size=2, max_size=10) as connections:
 
@@ -85,16 +85,16 @@ async def work() -> None:
         async def alone(job: object) -> None:
             await marks.work_async(job.args.item)
 
-        @client.task(Bell, queue="jobs")
-        async def bell(job: object) -> None:
-            marks.ring(job.args.moment)
+        @client.task(Sample, queue="jobs")
+        async def sample(job: object) -> None:
+            marks.record_latency(job.args.submitted_us)
 
         @client.task(Count, queue="jobs")
         async def end(_job: object) -> None:
             marks.ended()
 
         await client.start([("jobs", 2), ("work", 50)])
-        await stop.told()
+        await sigterm.wait()
         await client.shutdown()
         await client.close()
 
@@ -108,7 +108,7 @@ async def fan(tasks: int) -> None:
 
 
 async def flat(tasks: int) -> None:
-    """Submit a queue that nobody waits for."""
+    """Submit a flat queue."""
     client = AsyncClient(counter.DSN)
     marks.submitted()
     await client.enqueue_many_copy([Alone(item) for item in range(tasks)], queue="work")
@@ -117,8 +117,8 @@ async def flat(tasks: int) -> None:
 async def latency(samples: int) -> None:
     """Submit one task after another."""
     client = AsyncClient(counter.DSN)
-    for moment in marks.samples(samples):
-        await client.insert(Bell(moment), queue="jobs")
+    for submitted_us in marks.samples(samples):
+        await client.insert(Sample(submitted_us), queue="jobs")
 
 
 ROLES = {

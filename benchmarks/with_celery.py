@@ -1,4 +1,4 @@
-"""Celery: a chord, which is its own fan-in, on Redis as broker and backend; one process in each worker."""
+"""Celery: a chord, which includes the fan-in, with Redis as broker and backend; one process in each worker."""
 
 import os
 import sys
@@ -20,21 +20,21 @@ def plan(tasks: int) -> None:
 
 @app.task(name="work")
 def one(item: int) -> int:
-    """One of many."""
+    """One task of many."""
     marks.work(item)
     return item
 
 
 @app.task(name="alone", ignore_result=True)
 def alone(item: int) -> None:
-    """One of a queue that nobody waits for."""
+    """One task of the flat queue."""
     marks.work(item)
 
 
-@app.task(name="bell", ignore_result=True)
-def bell(moment: int) -> None:
-    """One that rings."""
-    marks.ring(moment)
+@app.task(name="sample", ignore_result=True)
+def sample(submitted_us: int) -> None:
+    """Record how long the task has waited."""
+    marks.record_latency(submitted_us)
 
 
 @app.task(name="count", ignore_result=True)
@@ -51,7 +51,7 @@ def fan(tasks: int) -> None:
 
 
 def flat(tasks: int) -> None:
-    """Submit a queue that nobody waits for."""
+    """Submit a flat queue."""
     marks.submitted()
     with app.producer_pool.acquire() as producer:
         for item in range(tasks):
@@ -60,12 +60,12 @@ def flat(tasks: int) -> None:
 
 def latency(samples: int) -> None:
     """Submit one task after another."""
-    for moment in marks.samples(samples):
-        bell.delay(moment)
+    for submitted_us in marks.samples(samples):
+        sample.delay(submitted_us)
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the role that the command line names."""
     if sys.argv[1] == "worker":
         options = ["-A", "with_celery", "worker", "-c", "1", "-l", "ERROR", "--without-gossip", "--without-mingle"]
         os.execvp(sys.executable, [sys.executable, "-m", "celery", *options, "-n", f"w{os.getpid()}@%h"])  # noqa: S606

@@ -1,4 +1,4 @@
-"""CoreMachine, in a program of the same shape as its peers: the command line's worker, and handlers that do nothing."""
+"""CoreMachine in a program like those of its peers: the command line's worker, and handlers that do nothing."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ def plan(tasks: int) -> list[int]:
 
 @task
 def one(item: int) -> int:
-    """One of many."""
+    """One task of many."""
     marks.work(item)
     return item
 
@@ -35,15 +35,15 @@ def end(results: list[int]) -> int:
 
 @task
 def alone(item: int) -> int:
-    """One of a queue that nobody waits for."""
+    """One task of the flat queue."""
     marks.work(item)
     return item
 
 
 @task
-def bell(moment: int) -> None:
-    """One that rings."""
-    marks.ring(moment)
+def sample(submitted_us: int) -> None:
+    """Record how long the task has waited."""
+    marks.record_latency(submitted_us)
 
 
 def items(tasks: int) -> list[int]:
@@ -53,12 +53,12 @@ def items(tasks: int) -> list[int]:
 
 FAN = Job("peers_fan", [Stage("plan", plan), Stage("work", one, each="plan"), Stage("count", end, gather="work")])
 FLAT = Job("peers_flat", [Stage("work", alone, each=items)])
-BELL = Job("peers_bell", [Stage("ring", bell)])
-JOBS = {"fan": FAN, "flat": FLAT, "latency": BELL}
+SAMPLE = Job("peers_sample", [Stage("sample", sample)])
+JOBS = {"fan": FAN, "flat": FLAT, "latency": SAMPLE}
 
 
 async def install() -> None:
-    """Install the schema, which opening does."""
+    """Install the schema by opening the application."""
     async with AsyncCoreMachine(DSN, jobs=JOBS.values(), install=True):
         pass
 
@@ -73,16 +73,16 @@ async def submit(job: Job, tasks: int) -> None:
 async def latency(samples: int) -> None:
     """Submit one job after another, each of one task."""
     async with AsyncCoreMachine(DSN, jobs=JOBS.values()) as app:
-        for moment in marks.samples(samples):
-            await app.submit(BELL, key=uuid4().hex, moment=moment)
+        for submitted_us in marks.samples(samples):
+            await app.submit(SAMPLE, key=uuid4().hex, submitted_us=submitted_us)
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the role that the command line names."""
     role = sys.argv[1]
     if role == "worker":
         command = [sys.executable, "-m", "coremachine", "worker", "--app", "with_coremachine", "--log-level", "warning"]
-        os.execve(sys.executable, command, {**os.environ, "COREMACHINE_URL": DSN})  # noqa: S606 - it is this very Python
+        os.execve(sys.executable, command, {**os.environ, "COREMACHINE_URL": DSN})  # noqa: S606 - this same Python
     elif role == "install":
         asyncio.run(install())
     elif role == "latency":

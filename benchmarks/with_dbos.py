@@ -1,4 +1,4 @@
-"""DBOS: a workflow that enqueues N workflows and waits for each; its fan-in is the waiting."""
+"""DBOS: a workflow that enqueues N workflows and waits for each; that wait is the fan-in."""
 
 import signal
 import sys
@@ -14,7 +14,7 @@ DBOS(config=config)
 
 @DBOS.workflow()
 def one(item: int) -> int:
-    """One of many."""
+    """One task of many."""
     marks.work(item)
     return item
 
@@ -30,9 +30,9 @@ def plan(tasks: int) -> int:
 
 
 @DBOS.workflow()
-def bell(moment: int) -> None:
-    """One that rings."""
-    marks.ring(moment)
+def sample(submitted_us: int) -> None:
+    """Record how long the task has waited."""
+    marks.record_latency(submitted_us)
 
 
 def fan(tasks: int) -> None:
@@ -42,7 +42,7 @@ def fan(tasks: int) -> None:
 
 
 def flat(tasks: int) -> None:
-    """Submit a queue that nobody waits for."""
+    """Submit a flat queue."""
     marks.submitted()
     for item in range(tasks):
         DBOS.enqueue_workflow("work", one, item)
@@ -50,19 +50,19 @@ def flat(tasks: int) -> None:
 
 def latency(samples: int) -> None:
     """Submit one workflow after another."""
-    for moment in marks.samples(samples):
-        DBOS.enqueue_workflow("jobs", bell, moment)
+    for submitted_us in marks.samples(samples):
+        DBOS.enqueue_workflow("jobs", sample, submitted_us)
 
 
 def work() -> None:
-    """Be a worker until told to stop."""
-    told = Event()
-    signal.signal(signal.SIGTERM, lambda *_: told.set())
-    told.wait()
+    """Work until SIGTERM."""
+    stopped = Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    stopped.wait()
 
 
 def main() -> None:
-    """Do what the command line says; a submitter takes no work."""
+    """Run the role that the command line names. A submitter takes no work."""
     role = sys.argv[1]
     if role != "worker":
         DBOS.listen_queues([])

@@ -27,15 +27,15 @@ def plan(tasks: int) -> None:
 
 @dramatiq.actor
 def one(item: int) -> int:
-    """One of many."""
+    """One task of many."""
     marks.work(item)
     return item
 
 
 @dramatiq.actor
-def bell(moment: int) -> None:
-    """One that rings."""
-    marks.ring(moment)
+def sample(submitted_us: int) -> None:
+    """Record how long the task has waited."""
+    marks.record_latency(submitted_us)
 
 
 @dramatiq.actor
@@ -51,7 +51,7 @@ def fan(tasks: int) -> None:
 
 
 def flat(tasks: int) -> None:
-    """Submit a queue that nobody waits for."""
+    """Submit a flat queue."""
     marks.submitted()
     for item in range(tasks):
         one.send(item)
@@ -59,12 +59,12 @@ def flat(tasks: int) -> None:
 
 def latency(samples: int) -> None:
     """Submit one task after another."""
-    for moment in marks.samples(samples):
-        bell.send(moment)
+    for submitted_us in marks.samples(samples):
+        sample.send(submitted_us)
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the role that the command line names."""
     if sys.argv[1] == "worker":
         os.execvp(sys.executable, [sys.executable, "-m", "dramatiq", "with_dramatiq", "-p", "1", "-t", "8"])  # noqa: S606
     elif sys.argv[1] == "fan":

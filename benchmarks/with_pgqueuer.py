@@ -1,4 +1,4 @@
-"""PgQueuer: batches of 100, asyncpg. The fan-in is a counter by hand."""
+"""PgQueuer: batches of 100, asyncpg. The fan-in counter is written by hand."""
 
 import asyncio
 import sys
@@ -6,7 +6,7 @@ import sys
 import asyncpg
 import counter
 import marks
-import stop
+import sigterm
 from pgqueuer import PgQueuer
 from pgqueuer.db import AsyncpgPoolDriver
 from pgqueuer.models import Job
@@ -27,13 +27,13 @@ def payloads(tasks: int) -> list[bytes | None]:
 
 async def install() -> None:
     """Install PgQueuer and the counter."""
-    counter.make()
+    counter.create()
     async with await pool() as connections:
         await Queries(AsyncpgPoolDriver(connections)).install()
 
 
 async def work() -> None:
-    """Be a worker."""
+    """Run a worker."""
     async with await pool() as connections:
         queue = PgQueuer(AsyncpgPoolDriver(connections))
 
@@ -57,18 +57,18 @@ async def work() -> None:
         async def end(_job: Job) -> None:
             marks.ended()
 
-        @queue.entrypoint("bell")
-        async def bell(job: Job) -> None:
-            marks.ring(int(job.payload or b"0"))
+        @queue.entrypoint("sample")
+        async def sample(job: Job) -> None:
+            marks.record_latency(int(job.payload or b"0"))
 
         running = asyncio.create_task(queue.run(batch_size=BATCH))
-        await stop.told()
+        await sigterm.wait()
         queue.shutdown.set()
         await running
 
 
 async def submit(names: list[str], items: list[bytes | None]) -> None:
-    """Put tasks into the queue, in one statement."""
+    """Enqueue tasks in one statement."""
     async with await pool() as connections:
         queries = Queries(AsyncpgPoolDriver(connections))
         marks.submitted()
@@ -82,7 +82,7 @@ async def fan(tasks: int) -> None:
 
 
 async def flat(tasks: int) -> None:
-    """Submit a queue that nobody waits for."""
+    """Submit a flat queue."""
     await submit(["alone"] * tasks, payloads(tasks))
 
 
@@ -90,8 +90,8 @@ async def latency(samples: int) -> None:
     """Submit one task after another."""
     async with await pool() as connections:
         queries = Queries(AsyncpgPoolDriver(connections))
-        for moment in marks.samples(samples):
-            await queries.enqueue("bell", str(moment).encode())
+        for submitted_us in marks.samples(samples):
+            await queries.enqueue("sample", str(submitted_us).encode())
 
 
 ROLES = {

@@ -1,4 +1,4 @@
-"""Procrastinate: async worker, 50 jobs at once. By hand: the fan-in's counter, and a periodic task for stalled jobs."""
+"""Procrastinate: async worker, 50 concurrent jobs. By hand: the fan-in counter, and a task for stalled jobs."""
 
 import asyncio
 import sys
@@ -21,7 +21,7 @@ async def plan(tasks: int) -> None:
 
 @app.task(name="work")
 async def one(item: int) -> None:
-    """One of many."""
+    """One task of many."""
     await marks.work_async(item)
     async with connections.connection() as connection:
         row = await (await connection.execute(counter.COUNT)).fetchone()
@@ -31,14 +31,14 @@ async def one(item: int) -> None:
 
 @app.task(name="alone")
 async def alone(item: int) -> None:
-    """One of a queue that nobody waits for."""
+    """One task of the flat queue."""
     await marks.work_async(item)
 
 
-@app.task(name="bell")
-async def bell(moment: int) -> None:
-    """One that rings."""
-    marks.ring(moment)
+@app.task(name="sample")
+async def sample(submitted_us: int) -> None:
+    """Record how long the task has waited."""
+    marks.record_latency(submitted_us)
 
 
 @app.task(name="count")
@@ -50,20 +50,20 @@ async def end() -> None:
 @app.periodic(cron="* * * * *")
 @app.task(name="rescue", queueing_lock="rescue")
 async def rescue(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it to every periodic task
-    """Take jobs away from workers that are silent: Procrastinate finds them, and leaves it to its user when to look."""
+    """Retry the jobs of stalled workers: Procrastinate finds them, but its user schedules the search."""
     for job in await app.job_manager.get_stalled_jobs():
         await app.job_manager.retry_job(job)
 
 
 async def install() -> None:
     """Install Procrastinate and the counter."""
-    counter.make()
+    counter.create()
     async with app.open_async():
         await app.schema_manager.apply_schema_async()
 
 
 async def work() -> None:
-    """Be a worker. It stops by itself when it is told to."""
+    """Run a worker. It stops at SIGTERM."""
     async with app.open_async(), connections:
         await app.run_worker_async(concurrency=50)
 
@@ -77,7 +77,7 @@ async def fan(tasks: int) -> None:
 
 
 async def flat(tasks: int) -> None:
-    """Submit a queue that nobody waits for."""
+    """Submit a flat queue."""
     async with app.open_async():
         marks.submitted()
         await alone.batch_defer_async(*({"item": item} for item in range(tasks)))
@@ -86,8 +86,8 @@ async def flat(tasks: int) -> None:
 async def latency(samples: int) -> None:
     """Submit one task after another."""
     async with app.open_async():
-        for moment in marks.samples(samples):
-            await bell.defer_async(moment=moment)
+        for submitted_us in marks.samples(samples):
+            await sample.defer_async(submitted_us=submitted_us)
 
 
 ROLES = {

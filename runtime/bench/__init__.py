@@ -1,1 +1,1 @@
-"""The benchmarks behind `coremachine bench`: what a task costs here, on this machine, with every guarantee on."""
+"""The benchmarks behind `coremachine bench`: what a task costs on this machine, with every guarantee on."""

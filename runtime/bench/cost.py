@@ -1,4 +1,4 @@
-"""What a run cost: seconds of processor, bytes of write-ahead log. A busy machine changes the first little."""
+"""What a run cost: processor seconds, which a busy machine changes little, and bytes of write-ahead log."""
 
 import os
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ from pathlib import Path
 from ..store.database import Database
 
 SPENT = slice(11, 13)  # utime and stime of /proc/PID/stat, counted from the state that follows the name
-SPENT_BY_THE_DEAD = slice(11, 15)
+SPENT_WITH_CHILDREN = slice(11, 15)  # and those of its children that have ended
 PARENT = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Totals so far. `python` and `server` are seconds of processor time; None where they cannot be read."""
+    """Totals so far. `python` and `server` are seconds of processor time; None if they cannot be read."""
 
     python: float | None
     server: float | None
@@ -28,14 +28,14 @@ class Cost:
 
 
 async def cost_so_far(database: Database, workers: Iterable[int]) -> Cost:
-    """What the processes `workers` and the server have spent. A server on another machine shows no processor time."""
+    """The cost so far of the processes `workers` and of the server. Only a local server shows its processor time."""
     async with database.session() as session:
         (row,) = await session.fetch("bench/position")
     return Cost(_spent(workers), _server(row["pid"]), row["wal_bytes"])
 
 
 def _server(backend: int) -> float | None:
-    """All that the server's processes have spent, those that have ended too."""
+    """Processor seconds of all of the server's processes, including those that have ended."""
     own = _stat(backend)
     if own is None or not _is_postgres(backend):
         return None
@@ -44,11 +44,11 @@ def _server(backend: int) -> float | None:
     if found is None:
         return None
     living = [fields for pid in _processes() if (fields := _stat(pid)) and int(fields[PARENT]) == postmaster]
-    return (_ticks(found[SPENT_BY_THE_DEAD]) + sum(_ticks(one[SPENT]) for one in living)) / os.sysconf("SC_CLK_TCK")
+    return (_ticks(found[SPENT_WITH_CHILDREN]) + sum(_ticks(one[SPENT]) for one in living)) / os.sysconf("SC_CLK_TCK")
 
 
-def on_processor(backend: int) -> float | None:
-    """Seconds that one of the server's processes has had a processor; None where that cannot be read."""
+def processor_seconds(backend: int) -> float | None:
+    """Processor seconds of one of the server's processes; None if they cannot be read."""
     if not _is_postgres(backend):
         return None
     try:
@@ -61,7 +61,7 @@ def _spent(pids: Iterable[int]) -> float | None:
     found = [_stat(pid) for pid in pids]
     if any(one is None for one in found):
         return None
-    return sum(_ticks(one[SPENT_BY_THE_DEAD]) for one in found if one) / os.sysconf("SC_CLK_TCK")
+    return sum(_ticks(one[SPENT_WITH_CHILDREN]) for one in found if one) / os.sysconf("SC_CLK_TCK")
 
 
 def _stat(pid: int) -> list[str] | None:
@@ -72,7 +72,7 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def _is_postgres(pid: int) -> bool:
-    """A server elsewhere has process ids of its own, which mean somebody else here."""
+    """Whether this is a server process. The process id of a server elsewhere may be that of another program here."""
     try:
         return "postgres" in Path(f"/proc/{pid}/comm").read_text(encoding="utf-8")
     except OSError:

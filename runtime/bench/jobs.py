@@ -1,4 +1,4 @@
-"""The jobs that are measured: their handlers do nothing, so that what is left is the price of the machine."""
+"""The jobs that are measured. Their handlers do nothing, so that only the cost of the machine is left."""
 
 import time
 
@@ -27,13 +27,13 @@ def count(results: list[int]) -> int:
 
 @task(name="bench_flat_work")
 def flat_work(item: int) -> int:
-    """One task of a queue that nobody waits for."""
+    """One task of the flat queue."""
     return item
 
 
 @task(name="bench_start")
 def start() -> float:
-    """When the handler was running, by the machine's clock."""
+    """The time at which the handler ran, by the machine's clock."""
     return time.time()
 
 

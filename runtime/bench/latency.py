@@ -1,4 +1,4 @@
-"""Latency: from the call that submits a job to its handler running, on a system that has nothing else to do."""
+"""Latency: from the call that submits a job to the start of its handler, on an idle system."""
 
 import asyncio
 import time
@@ -8,14 +8,14 @@ from uuid import uuid4
 
 from ..app import AsyncCoreMachine
 from ..settings import Settings
+from .environment import read_environment
 from .jobs import START
-from .place import place
 from .processes import workers
-from .surroundings import surroundings
-from .throughput import ended
+from .scratch_schema import scratch_schema
+from .throughput import wait_for_end
 
 WARM_UP = 20
-REST = 0.02
+PAUSE_SECONDS = 0.02
 
 
 async def latency(settings: Settings, *, samples: int, processes: int) -> dict[str, object]:
@@ -23,8 +23,8 @@ async def latency(settings: Settings, *, samples: int, processes: int) -> dict[s
 
     Clocks are compared between two processes, so the workers run on this machine. Raises NotDurableError.
     """
-    async with place(settings) as app, workers(app, processes):
-        where = await surroundings(app.database)
+    async with scratch_schema(settings) as app, workers(app, processes):
+        environment = await read_environment(app.database)
         for _ in range(WARM_UP):
             await _sample(app)
         found = sorted([await _sample(app) for _ in range(samples)])
@@ -37,7 +37,7 @@ async def latency(settings: Settings, *, samples: int, processes: int) -> dict[s
         "p90_ms": round(hundredths[89], 2),
         "p99_ms": round(hundredths[98], 2),
         "most_ms": round(found[-1], 2),
-        "where": asdict(where),
+        "where": asdict(environment),
     }
 
 
@@ -45,7 +45,7 @@ async def _sample(app: AsyncCoreMachine) -> float:
     """Milliseconds from submission to the handler's first line. Waits until the job has ended."""
     began = time.time()
     submitted = await app.submit(START, key=uuid4().hex)
-    await ended(app, submitted.id)
+    await wait_for_end(app, submitted.id)
     started = (await app.job(submitted.id))["result"]
-    await asyncio.sleep(REST)
+    await asyncio.sleep(PAUSE_SECONDS)
     return float(started - began) * 1000

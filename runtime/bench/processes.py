@@ -1,4 +1,4 @@
-"""The processes of a run: workers, or programs of the ceiling. They end with the benchmark, however that ends."""
+"""The processes of a run: workers, or programs of the upper bound. They end with the benchmark, however it ends."""
 
 import asyncio
 import os
@@ -9,17 +9,18 @@ from contextlib import asynccontextmanager
 from ..app import AsyncCoreMachine
 from ..settings import Settings
 from ..worker.garbage_collector import ease_collector
+from ..worker.parent_watch import ParentWatch
 from .jobs import JOBS
 
 Process = asyncio.subprocess.Process
-PATIENCE = 30.0
-LOOK = 0.05
+READY_SECONDS = 30.0
+POLL_SECONDS = 0.05
 
 
 async def start(module: str, url: str, settings: Settings, *arguments: str) -> Process:
-    """Start `python -m module`. The URL travels in its environment, for it may hold a password."""
-    said = {name: str(value) for name, value in settings.model_dump(exclude={"url"}).items() if value is not None}
-    environment = {f"COREMACHINE_{name.upper()}": value for name, value in said.items()}
+    """Start `python -m module`. The URL is passed in its environment, as it may contain a password."""
+    given = {name: str(value) for name, value in settings.model_dump(exclude={"url"}).items() if value is not None}
+    environment = {f"COREMACHINE_{name.upper()}": value for name, value in given.items()}
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -34,13 +35,13 @@ async def start(module: str, url: str, settings: Settings, *arguments: str) -> P
 
 @asynccontextmanager
 async def workers(app: AsyncCoreMachine, number: int) -> AsyncGenerator[list[int]]:
-    """`number` worker processes that have begun to look for work. Yields their process ids."""
+    """`number` worker processes that are ready for work. Yields their process ids."""
     started = [
         await start("coremachine.runtime.bench.processes", app.database.url, app.settings) for _ in range(number)
     ]
     try:
-        async with asyncio.timeout(PATIENCE):
-            await _all_ready(app, number)
+        async with asyncio.timeout(READY_SECONDS):
+            await _wait_until_ready(app, number)
         yield [process.pid for process in started]
     finally:
         for process in started:
@@ -49,30 +50,23 @@ async def workers(app: AsyncCoreMachine, number: int) -> AsyncGenerator[list[int
         await asyncio.gather(*(process.wait() for process in started))
 
 
-async def _all_ready(app: AsyncCoreMachine, number: int) -> None:
+async def _wait_until_ready(app: AsyncCoreMachine, number: int) -> None:
     while True:
         async with app.database.session() as session:
             (row,) = await session.fetch("bench/ready_workers")
         if row["ready"] >= number:
             return
-        await asyncio.sleep(LOOK)
+        await asyncio.sleep(POLL_SECONDS)
 
 
-async def _work_until_let_go() -> None:
-    """Be a worker until standard input ends: whoever started this one has ended, or wants it to."""
+async def _work() -> None:
+    """Work until standard input ends: the benchmark has ended, or closes it to stop this worker."""
     async with AsyncCoreMachine(jobs=JOBS, settings=Settings()) as app:
         worker = app.worker()
         ease_collector(app.bus)
-        end = sys.stdin.fileno()
-        loop = asyncio.get_running_loop()
-
-        def let_go() -> None:
-            loop.remove_reader(end)
-            worker.stop()
-
-        loop.add_reader(end, let_go)
-        await worker.run()
+        with ParentWatch(enabled=True).active(worker.stop):
+            await worker.run()
 
 
 if __name__ == "__main__":
-    asyncio.run(_work_until_let_go())
+    asyncio.run(_work())

@@ -1,4 +1,4 @@
-"""Throughput: tasks that do nothing, through a job of 1 → N → 1 or through a flat queue."""
+"""Throughput of tasks that do nothing: in a job of 1 → N → 1, or in a flat queue."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,21 +11,21 @@ from ...statemachine.errors import OperationError
 from ...statemachine.job import Job
 from ..app import AsyncCoreMachine
 from ..settings import Settings
-from .ceiling import Ceiling, ceiling
 from .cost import cost_so_far
+from .environment import read_environment
 from .jobs import FAN, FLAT
-from .place import place
 from .processes import workers
-from .surroundings import surroundings
+from .scratch_schema import scratch_schema
+from .upper_bound import UpperBound, measure_upper_bound
 
 Shape = Literal["fan", "flat"]
 WARM_UP = 1000
-LOOK = 0.02
+POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: how fast, and what a task cost. Microseconds are of processor time, None where unknown."""
+    """One run: how fast it was, and what a task cost. Microseconds are of processor time, None if unknown."""
 
     tasks_per_second: float
     seconds: float
@@ -37,16 +37,16 @@ class Run:
 
 
 async def throughput(settings: Settings, *, tasks: int, processes: int, runs: int, shape: Shape) -> dict[str, object]:
-    """Run `runs` jobs of `tasks` tasks with `processes` workers, beside as many runs of the ceiling, in alternation.
+    """Run `runs` jobs of `tasks` tasks with `processes` workers, in alternation with runs of the upper bound.
 
     Returns what `coremachine bench throughput --json` prints. Raises NotDurableError.
     """
     measured: list[Run] = []
-    highest: list[Ceiling] = []
-    async with place(settings) as app:
-        where = await surroundings(app.database)
+    bounds: list[UpperBound] = []
+    async with scratch_schema(settings) as app:
+        environment = await read_environment(app.database)
         for _ in range(runs):
-            highest.append(await ceiling(app, tasks, processes))
+            bounds.append(await measure_upper_bound(app, tasks, processes))
             async with workers(app, processes) as pids:
                 await run_once(app, FAN if shape == "fan" else FLAT, min(WARM_UP, tasks), [])
                 measured.append(await run_once(app, FAN if shape == "fan" else FLAT, tasks, pids))
@@ -57,19 +57,21 @@ async def throughput(settings: Settings, *, tasks: int, processes: int, runs: in
         "workers": processes,
         "tasks_per_second": round(median(speeds), 1),
         "spread": [round(min(speeds), 1), round(max(speeds), 1)],
-        "ceiling_tasks_per_second": round(median(one.tasks_per_second for one in highest), 1),
-        "share_of_ceiling": round(median(s / h.tasks_per_second for s, h in zip(speeds, highest, strict=True)), 3),
+        "upper_bound_tasks_per_second": round(median(bound.tasks_per_second for bound in bounds), 1),
+        "share_of_upper_bound": round(
+            median(s / bound.tasks_per_second for s, bound in zip(speeds, bounds, strict=True)), 3
+        ),
         **_medians(measured),
         "runs": [asdict(run) for run in measured],
-        "where": asdict(where),
+        "where": asdict(environment),
     }
 
 
 async def run_once(app: AsyncCoreMachine, job: Job, tasks: int, pids: Sequence[int]) -> Run:
-    """One job of `tasks` tasks, from its submission to its end; `pids` are the worker processes."""
+    """One job of `tasks` tasks, from submission to end; `pids` are the worker processes."""
     before = await cost_so_far(app.database, pids)
     submitted = await app.submit(job, key=uuid4().hex, n=tasks)
-    seconds = await ended(app, submitted.id)
+    seconds = await wait_for_end(app, submitted.id)
     cost = (await cost_so_far(app.database, pids)).since(before)
     async with app.database.session() as session:
         (written,) = await session.fetch("bench/rows_written", {"job_id": submitted.id})
@@ -87,16 +89,16 @@ async def run_once(app: AsyncCoreMachine, job: Job, tasks: int, pids: Sequence[i
     )
 
 
-async def ended(app: AsyncCoreMachine, job_id: str) -> float:
-    """Wait for the job's end, and return how long it took. Raises OperationError where it did not complete."""
+async def wait_for_end(app: AsyncCoreMachine, job_id: str) -> float:
+    """Wait for the end of a job, and return how long the job took. Raises OperationError unless it completed."""
     while True:
         async with app.database.session() as session:
             (row,) = await session.fetch("bench/job_times", {"job_id": job_id})
         if row["seconds"] is not None:
             if row["status"] != "completed":
-                raise OperationError(f"the measured job {job_id} has {row['status']}; its timeline says why")
+                raise OperationError(f"the measured job {job_id} is {row['status']}; its timeline shows why")
             return float(row["seconds"])
-        await asyncio.sleep(LOOK)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _per_task(seconds: float | None, tasks: int) -> float | None:

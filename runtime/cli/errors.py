@@ -1,16 +1,17 @@
-"""How the command line tells of an error: one line on standard error that a person can act on."""
+"""How the command line reports an error: one line on standard error that a person can act on."""
 
 import sys
 import traceback
 
 import psycopg
 
-from ...statemachine.errors import CoreMachineError, OperationError
+from ...statemachine.errors import CoreMachineError, IllegalMoveError, OperationError
+from ...statemachine.lifecycles import JOB
 from .terminal import in_colour, red
 
 
 class InputError(OperationError):
-    """Something that was given to the command line cannot be used. Carries `what` and `reason`."""
+    """An argument, an option or a setting cannot be used. Carries `what` and `reason`."""
 
     def __init__(self, what: str, reason: str) -> None:
         self.what = what
@@ -18,24 +19,37 @@ class InputError(OperationError):
         super().__init__(f"{what}: {reason}")
 
 
-def tell(error: Exception, *, debug: bool = False) -> None:
+def report_error(error: Exception, *, debug: bool = False) -> None:
     """Write `error` to standard error as one line, in red on a terminal.
 
-    What a server's log says about it follows in lines of its own, and so does the traceback with `debug`.
+    With `debug` the traceback comes first. If the error carries the end of a server's log, that follows.
     """
     if debug:
         sys.stderr.write("".join(traceback.format_exception(error)))
-    tail = str(getattr(error, "log_tail", ""))
-    line = "; ".join(part.strip() for part in _words(error).removesuffix(tail).splitlines() if part.strip())
-    told = f"error: {line}"
-    sys.stderr.write(f"{red(told) if in_colour(sys.stderr) else told}\n")
-    if tail:
-        sys.stderr.write(f"{tail}\n")
+    log_tail = str(getattr(error, "log_tail", ""))
+    message = _message(error).removesuffix(log_tail)
+    line = f"error: {'; '.join(part.strip() for part in message.splitlines() if part.strip())}"
+    sys.stderr.write(f"{red(line) if in_colour(sys.stderr) else line}\n")
+    if log_tail:
+        sys.stderr.write(f"{log_tail}\n")
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
+    if isinstance(error, IllegalMoveError) and error.machine == JOB.name:
+        return _refused_move(error)
     if isinstance(error, CoreMachineError | OSError):
         return str(error)
     if isinstance(error, psycopg.Error):
-        return f"the database refused: {error}"
-    return f"unexpected {type(error).__name__}: {error} (coremachine --debug … shows where it comes from)"
+        return f"PostgreSQL reported an error: {error}"
+    return f"unexpected {type(error).__name__}: {error} (run coremachine --debug … to see the traceback)"
+
+
+def _refused_move(error: IllegalMoveError) -> str:
+    """Why a job cannot be resumed or cancelled now."""
+    state = JOB.by_name[error.state]
+    if state.terminal and not state.failure:
+        return f"This job has {state.name}; there is nothing to {error.trigger}."
+    if state.terminal:
+        return f"This job has ended ({state.name}); there is nothing to {error.trigger}."
+    sources = " or ".join(edge.source for edge in JOB.edges if edge.transition.trigger == error.trigger)
+    return f"This job is {state.name}; to {error.trigger} a job, it must be {sources}."

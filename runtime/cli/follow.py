@@ -1,4 +1,4 @@
-"""Following a job: its timeline, line by line as the events come."""
+"""Following a job: its timeline, line by line as the events arrive."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,46 +11,47 @@ from ...statemachine.lifecycles import CALLBACK, JOB
 from ..app import AsyncCoreMachine
 from ..app.async_app import local_zone
 from ..app.history import EventCursor, timeline_event
-from .pause import pause
+from .job_view import load_job
+from .sleep import cancellable_sleep
 from .terminal import show_json, show_timeline
 
-PAUSE = 0.25
+POLL_SECONDS = 0.25
 HEADER_LINES = 2
 CLOSING_LINES = 2
 
 
-def _terminal_events(lifecycle: Lifecycle) -> dict[str, bool]:
-    """Event types of the lifecycle, and whether each leads to a state in which nothing is waited for."""
+def _event_types(lifecycle: Lifecycle) -> dict[str, bool]:
+    """Event types of the lifecycle, and whether each leads to a terminal state."""
     return {one.event.type: lifecycle.by_name[one.target].terminal for one in lifecycle.transitions}
 
 
-JOB_ENDS = _terminal_events(JOB)
-CALLBACK_ENDS = _terminal_events(CALLBACK)
-COMPLETES = next(one.event.type for one in JOB.transitions if one.trigger == "complete")
+JOB_EVENTS = _event_types(JOB)
+CALLBACK_EVENTS = _event_types(CALLBACK)
+COMPLETED_EVENT = next(one.event.type for one in JOB.transitions if one.trigger == "complete")
 
 
 @dataclass
-class Ending:
-    """Whether a job is over, told by its events alone: a row may be ahead of the events that a follower is given."""
+class EndDetector:
+    """Whether a job is over, by its events alone: its row may be ahead of the events that a follower has received."""
 
     callback: bool
     over: bool = False
-    _owed: bool = False
+    _callback_pending: bool = False
     _ended: bool = False
 
-    def see(self, event_type: str) -> None:
-        """Take note of the next event."""
-        if event_type in JOB_ENDS:
-            self._ended = JOB_ENDS[event_type]
-            self._owed = self.callback and event_type == COMPLETES
-        if CALLBACK_ENDS.get(event_type, False):
-            self._owed = False
-        self.over = self._ended and not self._owed
+    def observe(self, event_type: str) -> None:
+        """Take the next event into account."""
+        if event_type in JOB_EVENTS:
+            self._ended = JOB_EVENTS[event_type]
+            self._callback_pending = self.callback and event_type == COMPLETED_EVENT
+        if CALLBACK_EVENTS.get(event_type, False):
+            self._callback_pending = False
+        self.over = self._ended and not self._callback_pending
 
 
 @dataclass
-class Lines:
-    """The lines of a timeline, from batches of events as they come."""
+class TimelineLines:
+    """The lines of a timeline, made from batches of events as they arrive."""
 
     tz: tzinfo
     everything: bool
@@ -59,13 +60,13 @@ class Lines:
     marked: bool = False
 
     def of(self, events: Sequence[TimelineEvent]) -> list[str]:
-        """What the timeline says of `events`, the next ones."""
+        """The lines for `events`, the next batch."""
         failures = (event for event in events if event.status == "failure")
         self.first_failure = self.first_failure or next(failures, None)
         shown = [event for event in events if self.everything or visible(event)]
         if not shown:
             return []
-        # the last line is rendered again and dropped, so that a date stands where the day changes between two batches
+        # the last line is rendered again and dropped, so that a date appears if the day changes between two batches
         before = [] if self.last is None else [self.last]
         batch = Timeline(
             job_id="",
@@ -82,31 +83,30 @@ class Lines:
 
 
 async def follow(app: AsyncCoreMachine, job_id: str, *, everything: bool, tz: tzinfo | None, as_json: bool) -> None:
-    """Print the timeline of a job until the job has ended and no callback is owed. Raises UnknownJobError."""
-    job = await app.job(job_id)
-    full = job["job_id"]
+    """Print the timeline of a job until the job and its callback have ended. Raises UnknownJobError."""
+    job = await load_job(app, job_id)
     zone = tz or local_zone()
-    lines = Lines(zone, everything)
-    ending = Ending(callback=bool(job["definition"].get("on_job_complete")))
+    lines = TimelineLines(zone, everything)
+    end = EndDetector(callback=job.has_callback)
     if not as_json:
-        show_timeline("\n".join((await app.timeline(full, tz=zone)).split("\n")[:HEADER_LINES]))
-    mark = EventCursor()
+        show_timeline("\n".join((await app.timeline(job.id, tz=zone)).split("\n")[:HEADER_LINES]))
+    cursor = EventCursor()
     while True:
-        rows, mark = await app.events_after(full, mark)
+        rows, cursor = await app.events_after(job.id, cursor)
         events = [timeline_event(row) for row in rows]
         for event in events:
-            ending.see(event.type)
+            end.observe(event.type)
         if as_json:
             _show_as_json([event for event in events if everything or visible(event)], zone)
-        elif told := lines.of(events):
-            show_timeline("\n".join(told))
+        elif batch := lines.of(events):
+            show_timeline("\n".join(batch))
         if rows:
             continue
-        if ending.over:
+        if end.over:
             break
-        await pause(PAUSE)
+        await cancellable_sleep(POLL_SECONDS)
     if not as_json:
-        whole = await app.timeline(full, everything=everything, tz=zone)
+        whole = await app.timeline(job.id, everything=everything, tz=zone)
         show_timeline("\n".join(whole.split("\n")[-CLOSING_LINES:]))
 
 

@@ -1,4 +1,4 @@
-"""Logs go to standard error: for people on a terminal, as lines of JSON otherwise."""
+"""Logs go to standard error: readable lines on a terminal, lines of JSON otherwise."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 def configure_logs(level: Level) -> None:
-    """Have structlog and the standard library log from `level` on, in the same form."""
+    """Make structlog and the standard library log from `level` on, in the same form."""
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -27,11 +27,10 @@ def configure_logs(level: Level) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    told: list[Processor] = [*shared, _fields]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=told,
+            foreign_pre_chain=[*shared, _restore_fields],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )
@@ -39,8 +38,8 @@ def configure_logs(level: Level) -> None:
     logging.getLogger("coremachine").setLevel(number)
 
 
-def _fields(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """The fields of a line of ours, which the standard library was given as text, as keys again."""
+def _restore_fields(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """The fields of our log lines as keys again: the standard library received them as text."""
     fields: dict[str, object] = getattr(event["_record"], FIELDS, {})
     return {**event, **fields}
 

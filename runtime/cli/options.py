@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from ..app import AsyncCoreMachine
 from ..app.buses import BusName
 from ..settings import Settings
-from .declared import APP_VARIABLE, AppError, Declared, load
+from .app_loader import APP_VARIABLE, AppError, Declarations, load
 from .errors import InputError
-from .terminal import us
+from .terminal import program_command
 
-# The variables of the first three are read by Settings, where they yield to what an application says in its own code.
-# An option yields to nothing, so the two must not be mixed up.
+# Settings reads the variables of the first three, and an application's own code overrides those. An option overrides
+# both, so typer must not read the variables.
 Url = Annotated[
     str | None,
     typer.Option(
@@ -27,11 +27,11 @@ SchemaName = Annotated[
 ]
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Where the embedded PostgreSQL keeps its data (env COREMACHINE_DATA_DIR)."),
+    typer.Option("--data-dir", help="Data directory of the embedded PostgreSQL (env COREMACHINE_DATA_DIR)."),
 ]
 BusOption = Annotated[
     BusName | None,
-    typer.Option("--bus", help="What carries the messages, postgres or servicebus (env COREMACHINE_BUS)."),
+    typer.Option("--bus", help="What carries the messages: postgres or servicebus (env COREMACHINE_BUS)."),
 ]
 AppName = Annotated[
     str | None,
@@ -39,80 +39,84 @@ AppName = Annotated[
         "--app",
         envvar=APP_VARIABLE,
         metavar="MODULE[:NAME]",
-        help="Where the jobs are: a module or .py file; NAME is a Job, a list of Jobs or a CoreMachine.",
+        help="Module or .py file that declares the jobs; NAME is a Job, a list of Jobs or a CoreMachine.",
     ),
 ]
 
 
-def _id_given(value: str) -> str:
+def _require_id(value: str) -> str:
     if not value.strip():
-        raise InputError("JOB", "an id is wanted, or an unambiguous beginning of one; `coremachine jobs` lists them")
+        raise InputError("JOB", "the id is empty; `coremachine jobs` lists the ids")
     return value
 
 
 JobId = Annotated[
     str,
-    typer.Argument(metavar="JOB", help="A job's id, or an unambiguous beginning of it.", callback=_id_given),
+    typer.Argument(metavar="JOB", help="Id of a job, or an unambiguous prefix of it.", callback=_require_id),
 ]
-Key = Annotated[str | None, typer.Option("--key", help="Tells apart runs of the same work: a new key runs it anew.")]
+Key = Annotated[
+    str | None,
+    typer.Option("--key", help="Idempotency key: with a new key the same work runs again, as another job."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @dataclass(frozen=True)
-class Where:
-    """The database that was asked for on the command line; None where nothing was said."""
+class DatabaseOptions:
+    """The database options of a command line; None for an option that was not given."""
 
     url: str | None = None
     schema: str | None = None
     data_dir: Path | None = None
 
     def settings(self, **more: object) -> dict[str, Any]:
-        """What was said, beside `more`, by the names of Settings."""
-        said = {"url": self.url, "db_schema": self.schema, "data_dir": self.data_dir, **more}
-        return {name: value for name, value in said.items() if value is not None}
+        """The options that were given, and those of `more` that are not None, by the names of Settings."""
+        options = {"url": self.url, "db_schema": self.schema, "data_dir": self.data_dir, **more}
+        return {name: value for name, value in options.items() if value is not None}
 
     def flags(self) -> str:
-        """The options again, for a command to come; a URL is not repeated, for it may hold a password."""
-        said = {"--url": self.url and "URL", "--schema": self.schema, "--data-dir": self.data_dir}
-        return "".join(f" {flag} {value}" for flag, value in said.items() if value is not None)
+        """The options again, for another command. A URL is not repeated, as it may contain a password."""
+        options = {"--url": self.url and "URL", "--schema": self.schema, "--data-dir": self.data_dir}
+        return "".join(f" {flag} {value}" for flag, value in options.items() if value is not None)
 
     def command(self, step: str, app: str | None = None) -> str:
-        """A command of ours, as `coremachine …`, in the way that it is to be given here."""
-        called = step.replace("coremachine", us(), 1)
-        return f"{called.replace('--app MODULE', f'--app {app}') if app else called}{self.flags()}"
+        """A command such as `coremachine …` as it must be typed here, with the same options."""
+        command = step.replace("coremachine", program_command(), 1)
+        return f"{command.replace('--app MODULE', f'--app {app}') if app else command}{self.flags()}"
 
 
-def application(declared: Declared, where: Where, **more: object) -> AsyncCoreMachine:
-    """An application, not yet open, of the declared jobs and records; options come before what a module says.
+def application(declarations: Declarations, options: DatabaseOptions, **more: object) -> AsyncCoreMachine:
+    """An application, not yet open, of these jobs and records. Options override the module's own settings.
 
-    Raises InputError for a setting that cannot be.
+    Raises InputError for an invalid setting.
     """
-    scheme, named, _ = (where.url or "").partition("://")
-    if named and scheme not in {"postgresql", "postgres"}:
-        raise InputError(f"{scheme}://…", "this is no postgresql:// URL, and CoreMachine runs on PostgreSQL alone")
-    own, said = declared.app, where.settings(**more)
+    scheme, separator, _ = (options.url or "").partition("://")
+    if separator and scheme not in {"postgresql", "postgres"}:
+        raise InputError(f"{scheme}://…", "not a postgresql:// URL; CoreMachine runs on PostgreSQL only")
+    own, given = declarations.app, options.settings(**more)
+    jobs, records = declarations.jobs, declarations.records
     if own is None:
-        return AsyncCoreMachine(jobs=declared.jobs, records=declared.records, settings=checked_settings(said))
-    settings = checked_settings({**own.settings.model_dump(), **said})
-    if where.url is not None:
-        return AsyncCoreMachine(where.url, jobs=declared.jobs, records=declared.records, settings=settings)
+        return AsyncCoreMachine(jobs=jobs, records=records, settings=checked_settings(given))
+    settings = checked_settings({**own.settings.model_dump(), **given})
+    if options.url is not None:
+        return AsyncCoreMachine(options.url, jobs=jobs, records=records, settings=settings)
     own.settings = settings
     return own
 
 
-def jobs_declared(reference: str | None) -> Declared:
-    """What `--app` names. Raises AppError where it was not given."""
+def load_required(reference: str | None) -> Declarations:
+    """What `--app` names. Raises AppError if it was not given."""
     if reference is None:
-        raise AppError("no jobs are known here", f"name them with --app MODULE[:NAME], or set {APP_VARIABLE}")
+        raise AppError("no jobs are declared", f"give --app MODULE[:NAME], or set {APP_VARIABLE}")
     return load(reference)
 
 
-def checked_settings(said: dict[str, Any]) -> Settings:
-    """Settings from what was said and from the environment. Raises InputError naming each that cannot be."""
+def checked_settings(given: dict[str, Any]) -> Settings:
+    """Settings from `given` and from the environment. Raises InputError naming each invalid one."""
     try:
-        return Settings(**said)
+        return Settings(**given)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, one['loc']))}: {one['msg']} (got {one['input']!r})" for one in error.errors()
         )
-        raise InputError("settings", f"{problems}; see the options and the COREMACHINE_ variables") from error
+        raise InputError("settings", f"{problems}; check the options and the COREMACHINE_ variables") from error

@@ -1,4 +1,4 @@
-"""The program: every command, and what becomes of an error."""
+"""The program: its commands, and what it does with an error."""
 
 import os
 import sys
@@ -10,34 +10,35 @@ import typer
 from typer.core import TyperGroup
 
 from ...statemachine.errors import CoreMachineError
-from .audit import audit
-from .bench import bench
-from .bus import bus
-from .change import cancel, resume
-from .db import db
-from .ddl import ddl
-from .demo import demo
-from .diagram import diagram
-from .errors import tell
-from .jobs import jobs
+from ..worker.parent_watch import ParentWatch
+from .commands.audit import audit
+from .commands.bench import bench
+from .commands.bus import bus
+from .commands.cancel import cancel
+from .commands.db import db
+from .commands.ddl import ddl
+from .commands.demo import demo
+from .commands.diagram import diagram
+from .commands.jobs import jobs
+from .commands.resume import resume
+from .commands.serve import serve
+from .commands.soak import soak
+from .commands.submit import submit
+from .commands.timeline import timeline
+from .commands.why import why
+from .commands.worker import worker
+from .env_check import misspelled_settings
+from .errors import report_error
 from .logs import configure_logs
-from .processes import Leash
-from .serve import serve
-from .soak import soak
-from .submit import submit
-from .timeline import timeline
-from .variables import misspelt
-from .why import why
-from .worker import worker
 
 INTERRUPTED = 130
 
 
-class Commands(TyperGroup):
+class CommandGroup(TyperGroup):
     """The commands. An error that one of them raises is one line on standard error, and exit code 1."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the requested command."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -45,18 +46,18 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             raise  # the reader has gone, as `head` does; typer ends quietly
         except (CoreMachineError, OSError) as error:
-            tell(error, debug=ctx.params["debug"])
+            report_error(error, debug=ctx.params["debug"])
             raise typer.Exit(1) from error
         except Exception as error:
             if type(error).__module__.partition(".")[0] in {"typer", "click"}:
                 raise  # wrong usage, which typer explains
-            tell(error, debug=ctx.params["debug"])
+            report_error(error, debug=ctx.params["debug"])
             raise typer.Exit(1) from error
 
 
 program = typer.Typer(
     name="coremachine",
-    cls=Commands,
+    cls=CommandGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -64,8 +65,8 @@ program = typer.Typer(
 )
 
 
-def _show_version(asked: bool) -> None:  # noqa: FBT001 - as typer calls it
-    if asked:
+def _show_version(requested: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if requested:
         typer.echo(f"coremachine {installed_version('coremachine')}")
         raise typer.Exit
 
@@ -74,7 +75,7 @@ def _show_version(asked: bool) -> None:  # noqa: FBT001 - as typer calls it
 def coremachine(
     *,
     debug: Annotated[
-        bool, typer.Option("--debug", envvar="COREMACHINE_DEBUG", help="Show the traceback of an error.")
+        bool, typer.Option("--debug", envvar="COREMACHINE_DEBUG", help="Show the traceback of an error, and log more.")
     ] = False,
     version: Annotated[  # noqa: ARG001 - the callback answers it
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
@@ -82,9 +83,9 @@ def coremachine(
 ) -> None:
     """Pipelines of jobs, stages and tasks on PostgreSQL, in which no failure is silent."""
     configure_logs("debug" if debug else "warning")
-    if not Leash.worn():
-        for name, meant in misspelt(os.environ):
-            typer.echo(f"warning: {name} is no setting of CoreMachine; {meant} is", err=True)
+    if not ParentWatch.is_requested():
+        for name, similar in misspelled_settings(os.environ):
+            typer.echo(f"warning: {name} is not a setting of CoreMachine; did you mean {similar}?", err=True)
 
 
 for command in (demo, submit, worker, jobs, timeline, why, resume, cancel, audit, serve, ddl, diagram, soak):

@@ -1,6 +1,6 @@
 """Progress of a job while it runs: a live bar for each stage on a terminal, a line for each change elsewhere.
 
-It is told on standard error, so that what a command prints stays clean.
+It goes to standard error, so that standard output holds only what the command prints.
 """
 
 import sys
@@ -12,32 +12,32 @@ from datetime import timedelta
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from ...statemachine.lifecycles import JOB, STAGE
+from ...statemachine.lifecycles import STAGE
 from ..app import AsyncCoreMachine
-from ..store.session import Row
-from .pause import pause
-from .terminal import span
+from .job_view import JobView, StageView, load_job
+from .sleep import cancellable_sleep
+from .terminal import format_duration
 
-PAUSE = 0.2
-Show = Callable[[Row], None]
+POLL_SECONDS = 0.2
+ShowJob = Callable[[JobView], None]
 
 
-async def watch(app: AsyncCoreMachine, job_id: str, show: Show) -> Row:
+async def watch_job(app: AsyncCoreMachine, job_id: str, show: ShowJob) -> JobView:
     """Show a job until it has ended, and return it."""
     while True:
-        job = await app.job(job_id)
+        job = await load_job(app, job_id)
         show(job)
-        if JOB.by_name[job["status"]].terminal:
+        if job.state.terminal:
             return job
-        await pause(PAUSE)
+        await cancellable_sleep(POLL_SECONDS)
 
 
 @contextmanager
-def progress_shown() -> Generator[Show]:
-    """Something to show a job to, again and again, as long as the block lasts."""
+def live_progress() -> Generator[ShowJob]:
+    """A function that shows a job; call it again after each change, as long as the block lasts."""
     console = Console(stderr=True)
     if not console.is_terminal or console.is_dumb_terminal:
-        yield Lines().show
+        yield ProgressLines().show
         return
     bars = Progress(
         TextColumn("{task.description}"),
@@ -48,66 +48,62 @@ def progress_shown() -> Generator[Show]:
         console=console,
     )
     with bars:
-        yield Bars(bars).show
+        yield ProgressBars(bars).show
 
 
-class Lines:
+class ProgressLines:
     """A line on standard error for each change of a stage."""
 
     def __init__(self) -> None:
         self._known: dict[int, str] = {}
 
-    def show(self, job: Row) -> None:
+    def show(self, job: JobView) -> None:
         """Write the lines of the stages that have changed."""
-        for stage in job["stages"]:
-            before = self._known.get(stage["stage"], STAGE.initial.name)
-            self._known[stage["stage"]] = stage["status"]
-            if stage["status"] != before:
-                told = f"stage {stage['stage']}/{job['stage_count']} {stage['name']}: {stage['status']}"
-                sys.stderr.write(f"{told}, {_count(stage)} tasks{_failed(stage)}\n")
+        for stage in job.stages:
+            before = self._known.get(stage.number, STAGE.initial.name)
+            self._known[stage.number] = stage.status
+            if stage.status != before:
+                change = f"stage {stage.number}/{job.stage_count} {stage.name}: {stage.status}"
+                sys.stderr.write(f"{change}, {_count(stage)} tasks{_failed(stage)}\n")
         sys.stderr.flush()
 
 
-class Bars:
+class ProgressBars:
     """A bar for each stage."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._rows: dict[int, TaskID] = {}
-        self._seen: dict[int, float] = {}
+        self._started: dict[int, float] = {}
 
-    def show(self, job: Row) -> None:
-        """Bring every bar to where its stage is."""
-        for stage in job["stages"]:
-            number = stage["stage"]
-            if number not in self._rows:
-                name = f"{number}/{job['stage_count']} {stage['name']}"
-                self._rows[number] = self._bars.add_task(name, count="", failed="", elapsed="")
+    def show(self, job: JobView) -> None:
+        """Update the bar of each stage."""
+        for stage in job.stages:
+            if stage.number not in self._rows:
+                name = f"{stage.number}/{job.stage_count} {stage.name}"
+                self._rows[stage.number] = self._bars.add_task(name, count="", failed="", elapsed="")
+            succeeded = stage.state.terminal and not stage.state.failure
             self._bars.update(
-                self._rows[number],
-                total=max(1, stage["tasks_total"]),
-                completed=1 if stage["status"] == "completed" and not stage["tasks_total"] else _ended(stage),
-                count=_count(stage) if stage["started_at"] else "",
+                self._rows[stage.number],
+                total=max(1, stage.tasks_total),
+                completed=1 if succeeded and not stage.tasks_total else stage.tasks_ended,
+                count=_count(stage) if stage.started_at else "",
                 failed=_failed(stage),
                 elapsed=self._elapsed(stage),
             )
 
-    def _elapsed(self, stage: Row) -> str:
-        if stage["started_at"] is None:
+    def _elapsed(self, stage: StageView) -> str:
+        if stage.started_at is None:
             return ""
-        if stage["finished_at"] is not None:
-            return span(stage["finished_at"] - stage["started_at"])
-        since = self._seen.setdefault(stage["stage"], time.monotonic())
-        return span(timedelta(seconds=time.monotonic() - since))
+        if stage.finished_at is not None:
+            return format_duration(stage.finished_at - stage.started_at)
+        since = self._started.setdefault(stage.number, time.monotonic())
+        return format_duration(timedelta(seconds=time.monotonic() - since))
 
 
-def _ended(stage: Row) -> int:
-    return int(stage["tasks_completed"] + stage["tasks_failed"] + stage["tasks_cancelled"])
+def _count(stage: StageView) -> str:
+    return f"{stage.tasks_ended}/{stage.tasks_total}"
 
 
-def _count(stage: Row) -> str:
-    return f"{_ended(stage)}/{stage['tasks_total']}"
-
-
-def _failed(stage: Row) -> str:
-    return f" ({stage['tasks_failed']} failed)" if stage["tasks_failed"] else ""
+def _failed(stage: StageView) -> str:
+    return f" ({stage.tasks_failed} failed)" if stage.tasks_failed else ""

@@ -1,4 +1,4 @@
-"""What the commands share when they print: colour that never changes the text, JSON, ages, and the way to call us."""
+"""What the commands share when they print: colour, JSON, durations, short ids, and the name of this program."""
 
 import json
 import os
@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import IO
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 MARK = re.compile(r"^(\d\d:\d\d:\d\d  )([✗▲●])(?= )", re.MULTILINE)
 MARK_COLOURS = {"✗": "red", "▲": "yellow", "●": "green"}
 ERROR_HERE = "← ERROR HERE"
 SHORTEST = 6
+SHORT_ID = 12
+UNLIMITED_WIDTH = 10_000
 
 
 def in_colour(stream: IO[str]) -> bool:
-    """Whether colour is wanted on `stream`: it is a terminal, and neither NO_COLOR nor TERM=dumb is set."""
+    """Whether to colour `stream`: it is a terminal, and neither NO_COLOR nor TERM=dumb is set."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -43,11 +47,18 @@ def show_timeline(text: str) -> None:
 
 def show_json(value: object, *, indent: int | None = 2) -> None:
     """Print `value` as JSON, times as ISO 8601."""
-    sys.stdout.write(f"{json.dumps(value, default=_plain, ensure_ascii=False, indent=indent)}\n")
+    sys.stdout.write(f"{json.dumps(value, default=_json_value, ensure_ascii=False, indent=indent)}\n")
     sys.stdout.flush()
 
 
-def span(length: timedelta) -> str:
+def print_table(table: Table) -> None:
+    """Print a table, never wrapped: a table that is piped must not lose a column."""
+    console = Console(width=UNLIMITED_WIDTH, highlight=False)
+    console.no_color = console.no_color or not in_colour(console.file)
+    console.print(table)
+
+
+def format_duration(length: timedelta) -> str:
     """A length of time in its largest unit: 12 s, 3 min, 5 h, 2 d."""
     seconds = max(0.0, length.total_seconds())
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
@@ -57,7 +68,7 @@ def span(length: timedelta) -> str:
 
 
 def short_ids(ids: Iterable[str]) -> dict[str, str]:
-    """For each id its shortest beginning, of at least 6 characters, that no other of them has."""
+    """For each id its shortest prefix of at least 6 characters that no other of them has."""
     ordered = sorted(ids)
     short: dict[str, str] = {}
     for place, one in enumerate(ordered):
@@ -67,8 +78,8 @@ def short_ids(ids: Iterable[str]) -> dict[str, str]:
     return short
 
 
-def us() -> str:
-    """How this program is called from here: `coremachine`, or the interpreter and module where that is not on PATH."""
+def program_command() -> str:
+    """How to call this program from here: `coremachine`, or `python -m coremachine` if that is not on PATH."""
     if shutil.which("coremachine"):
         return "coremachine"
     python = Path(sys.executable)
@@ -76,7 +87,7 @@ def us() -> str:
     return f"{python.relative_to(here) if python.is_relative_to(here) else python} -m coremachine"
 
 
-def _plain(value: object) -> object:
+def _json_value(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Decimal):

@@ -1,4 +1,4 @@
-"""The embedded default: a PostgreSQL server of our own, in a data directory that survives, shared by several processes.
+"""The embedded PostgreSQL server, the default: it keeps its data in a directory, and several processes share it.
 
 Needs the extra `embedded` (a wheel that carries PostgreSQL), or a PostgreSQL named by `COREMACHINE_PG_BIN`.
 """

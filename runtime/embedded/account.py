@@ -1,4 +1,4 @@
-"""Whom the server runs as, and the directory that this account owns. PostgreSQL refuses to run as root."""
+"""The account that the server runs as, and its data directory. PostgreSQL refuses to run as root."""
 
 import os
 import subprocess
@@ -25,11 +25,11 @@ class Account:
     uid: int
     gid: int
     name: str
-    switched: bool  # root gives its rights up to become this account
+    switched: bool  # root drops its rights to become this account
 
     @property
     def owner(self) -> tuple[int, int] | None:
-        """Whom root gives its files to; None where they are this account's anyway."""
+        """The user and group that root gives its files to; None if this process already has that account."""
         return (self.uid, self.gid) if self.switched else None
 
     def run(  # noqa: PLR0913 - the options of one subprocess
@@ -39,13 +39,13 @@ class Account:
         environment: Mapping[str, str],
         directory: Path = Path("/"),
         seconds: float = 30.0,
-        said: str = "",
+        stdin: str = "",
         output: int | IO[bytes] = subprocess.PIPE,
         pass_fds: Sequence[int] = (),
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program as this account, with none of root's groups, `said` on its input, and return how it ended.
+        """Run a program as this account, without root's groups and with `stdin` as its input, and return how it ended.
 
-        Raises `OSError` where it cannot be started, and `subprocess.TimeoutExpired` after so many seconds.
+        Raises `OSError` if it cannot be started, and `subprocess.TimeoutExpired` after so many seconds.
         """
         return subprocess.run(  # noqa: S603 - PostgreSQL's own programs, and no shell
             command,
@@ -56,7 +56,7 @@ class Account:
             extra_groups=[] if self.switched else None,
             start_new_session=True,  # Ctrl-C in the terminal is not meant for it
             check=False,
-            input=said,
+            input=stdin,
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
@@ -67,7 +67,7 @@ class Account:
 
 
 def default_data_dir(environment: Mapping[str, str]) -> Path:
-    """Return where the data lives if nobody says otherwise.
+    """Return the data directory that is used if none is given.
 
     `COREMACHINE_DATA_DIR`; else, as root, `/var/lib/coremachine`, because an unprivileged server cannot reach
     root's home; else `coremachine` in `XDG_DATA_HOME` or `~/.local/share`.
@@ -77,35 +77,35 @@ def default_data_dir(environment: Mapping[str, str]) -> Path:
     if os.geteuid() == 0:
         return ROOT_DATA_DIR
     data_home = Path(environment.get("XDG_DATA_HOME", ""))
-    if not data_home.is_absolute():  # the XDG specification says to ignore it then
+    if not data_home.is_absolute():  # the XDG specification says to ignore a relative path
         data_home = Path("~/.local/share")
     return data_home / "coremachine"
 
 
 def prepare_data_dir(data_dir: Path) -> Account:
-    """Make the data directory where it is missing, and return the account that owns it.
+    """Create the data directory if it is missing, and return the account that owns it.
 
-    As root: a directory that an ordinary account owns is served by that account; an empty or new one is given to
-    `postgres`, or else to `nobody`. Permissions of directories that were there before are never changed.
+    As root: the owner of an existing directory serves it if that is an ordinary account; an empty or new directory is
+    given to `postgres`, or else to `nobody`. Permissions of existing directories are never changed.
 
-    Raises `EmbeddedServerError` where it cannot be made, belongs to somebody else, or cannot be reached.
+    Raises `EmbeddedServerError` if it cannot be created, belongs to another account, or cannot be reached.
     """
     try:
         account = _choose_account(data_dir)
         if not data_dir.exists():
-            _make(data_dir, account)
+            _create(data_dir, account)
         elif account.switched and data_dir.stat().st_uid == 0:
-            _hand_over(data_dir, account)
+            _give_to_account(data_dir, account)
     except OSError as error:
         raise EmbeddedServerError(
-            f"cannot make the data directory: {error.strerror}", data_dir, _another_directory()
+            f"cannot create the data directory: {error.strerror}", data_dir, _another_directory()
         ) from error
     _check_reachable(data_dir, account)
     return account
 
 
 def _another_directory() -> str:
-    return f"Set {DATA_DIR_VARIABLE} to a directory that can be written, or pass a postgresql:// URL of a server."
+    return f"Set {DATA_DIR_VARIABLE} to a writable directory, or pass the postgresql:// URL of a server."
 
 
 def _choose_account(data_dir: Path) -> Account:
@@ -118,11 +118,11 @@ def _choose_account(data_dir: Path) -> Account:
     else:
         found = [entry for name in _UNPRIVILEGED for entry in pwd.getpwall() if entry.pw_name == name]
     if not found:
-        wanted = f"user {owner}, who owns it, is not" if owner else f"none of {', '.join(_UNPRIVILEGED)} is"
+        missing = f"its owner, user {owner}," if owner else " or ".join(_UNPRIVILEGED)
         raise EmbeddedServerError(
-            f"PostgreSQL does not run as root, and {wanted} an account of this machine",
+            f"PostgreSQL does not run as root, and {missing} is not an account of this machine",
             data_dir,
-            "Run as an ordinary user, or give the data directory to an account that exists.",
+            "Run as an ordinary user, or give the data directory to an existing account.",
         )
     return Account(found[0].pw_uid, found[0].pw_gid, found[0].pw_name, switched=True)
 
@@ -130,41 +130,41 @@ def _choose_account(data_dir: Path) -> Account:
 def _own_account(data_dir: Path, uid: int) -> Account:
     if data_dir.exists() and (owner := data_dir.stat().st_uid) != uid:
         raise EmbeddedServerError(
-            f"the data directory belongs to user {owner}, and this process is user {uid}",
+            f"the data directory belongs to user {owner}, but this process runs as user {uid}",
             data_dir,
             _another_directory(),
         )
     return Account(uid, os.getegid(), str(uid), switched=False)
 
 
-def _make(data_dir: Path, account: Account) -> None:
+def _create(data_dir: Path, account: Account) -> None:
     for parent in reversed(data_dir.parents):
         if not parent.exists():
             parent.mkdir(exist_ok=True)
             if account.switched:
-                parent.chmod(0o755)  # ours, and a narrow umask would shut the server out
+                parent.chmod(0o755)  # created here; a narrow umask would keep the server out
     data_dir.mkdir(mode=0o700, exist_ok=True)
     if account.owner is not None:
         os.chown(data_dir, *account.owner)
 
 
-def _hand_over(data_dir: Path, account: Account) -> None:
+def _give_to_account(data_dir: Path, account: Account) -> None:
     if any(data_dir.iterdir()):
         raise EmbeddedServerError(
-            "PostgreSQL does not run as root, and the data directory is root's and holds files already",
+            "PostgreSQL does not run as root, but the data directory belongs to root and is not empty",
             data_dir,
-            f"Name an empty or new directory, or give this one away: chown -R {account.name} '{data_dir}'.",
+            f"Choose an empty or new directory, or change its owner: chown -R {account.name} '{data_dir}'.",
         )
     data_dir.chmod(0o700)
     os.chown(data_dir, account.uid, account.gid)
 
 
 def _check_reachable(data_dir: Path, account: Account) -> None:
-    """Ask the kernel, as the account, because parents, groups and access lists all have a say."""
-    asked = account.run(["/bin/sh", "-c", 'test -w "$1" && test -x "$1"', "sh", str(data_dir)], environment={})
-    if asked.returncode != 0:
+    """Ask the kernel, as that account, because parent directories, groups and access lists all matter."""
+    check = account.run(["/bin/sh", "-c", 'test -w "$1" && test -x "$1"', "sh", str(data_dir)], environment={})
+    if check.returncode != 0:
         raise EmbeddedServerError(
-            f"user {account.name}, whom the server runs as, cannot reach or write the data directory",
+            f"the server runs as user {account.name}, who cannot reach or write the data directory",
             data_dir,
             _another_directory(),
         )

@@ -1,4 +1,4 @@
-"""Where the programs of PostgreSQL are: in the wheel of the extra `embedded`, or where `COREMACHINE_PG_BIN` says."""
+"""Finds the programs of PostgreSQL: in `COREMACHINE_PG_BIN`, or in the wheel of the extra `embedded`."""
 
 import importlib.util
 import os
@@ -18,7 +18,7 @@ _WHEEL_BIN = Path("pginstall18", "bin")
 _NEEDED = ("postgres", "initdb", "pg_ctl", "pg_isready")
 _REMEDY = (
     "Run `pip install 'coremachine[embedded]'`, or set COREMACHINE_PG_BIN to the bin directory of a PostgreSQL 15 to "
-    "18, or pass a postgresql:// URL of a server."
+    "18, or pass the postgresql:// URL of a server."
 )
 
 
@@ -31,17 +31,17 @@ class Binaries:
     major: int
 
     def program(self, name: str) -> str:
-        """Return the path of a program as the server's account runs it."""
+        """Return the path by which the server's account runs a program."""
         return str(self.server_dir / name)
 
 
 def find_binaries(environment: Mapping[str, str], account: Account, data_dir: Path) -> Binaries:
-    """Find PostgreSQL, and a copy of it in the data directory where the server's account cannot reach it.
+    """Find PostgreSQL, and copy it to the data directory if the server's account cannot reach it.
 
-    That is the case of root's own virtual environment, in a home that nobody else may enter. Callers get the
-    original nevertheless: root should not run programs from a directory that another account can write.
+    That happens with root's own virtual environment, in a home that no other account may enter. Callers still get the
+    original: root should not run programs from a directory that another account can write.
 
-    Raises `EmbeddedServerError` where there is none, or none that runs.
+    Raises `EmbeddedServerError` if there is none, or none that runs.
     """
     named = environment.get(BIN_VARIABLE)
     bin_dir = Path(named).expanduser().resolve() if named else _wheel_bin_dir()
@@ -51,7 +51,7 @@ def find_binaries(environment: Mapping[str, str], account: Account, data_dir: Pa
     if account.switched and not _can_run(bin_dir, account):
         if named:
             raise EmbeddedServerError(
-                f"user {account.name}, whom the server runs as, cannot run postgres",
+                f"the server runs as user {account.name}, who cannot run postgres",
                 bin_dir,
                 f"Set {BIN_VARIABLE} to a directory that every account can read.",
             )
@@ -62,46 +62,46 @@ def find_binaries(environment: Mapping[str, str], account: Account, data_dir: Pa
 
 
 def _wheel_bin_dir() -> Path:
-    """Locate the wheel without importing it: its own wrapper is not wanted, and importing it has side effects."""
+    """Locate the wheel without importing it: importing its own wrapper has side effects."""
     spec = importlib.util.find_spec(_WHEEL)
     if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedServerError("no PostgreSQL to run", f"Python package {_WHEEL} is not installed", _REMEDY)
+        raise EmbeddedServerError("no PostgreSQL found", f"Python package {_WHEEL} is not installed", _REMEDY)
     return Path(next(iter(spec.submodule_search_locations))).resolve() / _WHEEL_BIN
 
 
 def _can_run(bin_dir: Path, account: Account) -> bool:
-    question = 'test -x "$1" && test -r "$2"'
+    test = 'test -x "$1" && test -r "$2"'
     paths = (str(bin_dir / "postgres"), str(bin_dir.parent))
-    asked = account.run(["/bin/sh", "-c", question, "sh", *paths], environment={})
-    return asked.returncode == 0
+    check = account.run(["/bin/sh", "-c", test, "sh", *paths], environment={})
+    return check.returncode == 0
 
 
 def _copy_of_wheel(bin_dir: Path, data_dir: Path) -> Path:
-    """Copy the wheel's programs and libraries (40 MB), readable by the server's account and still root's own."""
+    """Copy the wheel's programs and libraries (40 MB), owned by root and readable by the server's account."""
     package = bin_dir.parent.parent
     changed = (bin_dir / "postgres").stat()
     copy = data_dir / f"postgresql-{changed.st_size}-{changed.st_mtime_ns}"
     if not copy.exists():
         for left in data_dir.glob("copy-*"):
             shutil.rmtree(left)
-        half = Path(tempfile.mkdtemp(prefix="copy-", dir=data_dir))
-        half.chmod(0o755)
+        partial = Path(tempfile.mkdtemp(prefix="copy-", dir=data_dir))
+        partial.chmod(0o755)
         shutil.copytree(
             package,
-            half / _WHEEL,
+            partial / _WHEEL,
             symlinks=True,
             ignore=shutil.ignore_patterns("pginstall", "*.a", "*.py", "__pycache__"),
         )
         libraries = package.parent / f"{_WHEEL}.libs"
         if libraries.is_dir():
-            shutil.copytree(libraries, half / libraries.name, symlinks=True)
-        _open_to_all(half)
-        half.rename(copy)
+            shutil.copytree(libraries, partial / libraries.name, symlinks=True)
+        _make_readable(partial)
+        partial.rename(copy)
     return copy / _WHEEL / _WHEEL_BIN
 
 
-def _open_to_all(copy: Path) -> None:
-    """Make a copy readable, whatever umask and package manager did to the original."""
+def _make_readable(copy: Path) -> None:
+    """Make a copy readable for every account, whatever the permissions of the original."""
     for folder, _, files in os.walk(copy):
         Path(folder).chmod(0o755)
         for name in files:
@@ -113,10 +113,10 @@ def _open_to_all(copy: Path) -> None:
 def _major_version(server_dir: Path, account: Account) -> int:
     program = server_dir / "postgres"
     try:
-        asked = account.run([str(program), "--version"], environment={"LC_ALL": "C"})
+        result = account.run([str(program), "--version"], environment={"LC_ALL": "C"})
     except OSError as error:
         raise EmbeddedServerError(f"postgres does not start: {error.strerror}", program, _REMEDY) from error
-    found = re.search(r"\(PostgreSQL\) (\d+)", asked.stdout)
-    if asked.returncode != 0 or found is None:
-        raise EmbeddedServerError("postgres does not tell its version", program, _REMEDY, last_lines(asked.stdout))
+    found = re.search(r"\(PostgreSQL\) (\d+)", result.stdout)
+    if result.returncode != 0 or found is None:
+        raise EmbeddedServerError("postgres does not report its version", program, _REMEDY, last_lines(result.stdout))
     return int(found[1])

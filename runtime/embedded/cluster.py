@@ -1,4 +1,4 @@
-"""The files of one cluster: where each lies, and how they are made, all or nothing."""
+"""The files of one cluster: where each is, and how they are created, all or nothing."""
 
 import hashlib
 import os
@@ -16,11 +16,11 @@ from .processes import NAME_PREFIX
 
 DATABASE = "coremachine"
 OWNER = "coremachine"
-_HALF = "half-"
+_PARTIAL = "half-"
 _BUILTIN_LOCALE_SINCE = 17
 _INITDB_SECONDS = 300.0
 
-# What a user may tune in postgresql.conf; what may not vary is given to each start (see postmaster.py).
+# What a user may tune in postgresql.conf. Fixed settings are passed to each start (see postmaster.py).
 _SETTINGS = """
 # CoreMachine
 max_connections = 100
@@ -47,7 +47,7 @@ class Cluster:
 
     @property
     def home(self) -> Path:
-        """The directory that is there whole, or not at all."""
+        """The directory that exists completely or not at all."""
         return self.data_dir / "cluster"
 
     @property
@@ -71,13 +71,13 @@ class Cluster:
 
     @property
     def name(self) -> str:
-        """What the server's processes are known by in the system's list of processes."""
+        """The name of the server's processes in the system's list of processes."""
         return NAME_PREFIX + hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
 
     def run(self, name: str, *arguments: str, pgdata: Path, seconds: float, sql: str = "") -> str:
-        """Run a program of PostgreSQL as the server's account, and return what it said.
+        """Run a program of PostgreSQL as the server's account, and return its output.
 
-        Raises `EmbeddedServerError` where it fails, or takes more than so many seconds.
+        Raises `EmbeddedServerError` if it fails, or takes more than so many seconds.
         """
         try:
             done = self.account.run(
@@ -85,73 +85,75 @@ class Cluster:
                 environment=environment(pgdata),
                 directory=self.data_dir,
                 seconds=seconds,
-                said=sql,
+                stdin=sql,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise EmbeddedServerError(f"{name} did not run to its end: {error}", pgdata, "Try again.") from error
+            raise EmbeddedServerError(f"{name} did not finish: {error}", pgdata, "Try again.") from error
         if done.returncode != 0:
-            said = last_lines(done.stdout)
-            raise EmbeddedServerError(f"{name} failed (exit {done.returncode})", pgdata, "Its last words:", said)
+            output = last_lines(done.stdout)
+            raise EmbeddedServerError(
+                f"{name} failed (exit code {done.returncode})", pgdata, "Its last output:", output
+            )
         return done.stdout
 
 
 def environment(pgdata: Path) -> dict[str, str]:
-    """Return the environment that every program of PostgreSQL is started with, and nothing of ours.
+    """Return the environment of every program of PostgreSQL. Nothing of this process's environment is passed on.
 
-    An uninstalled `LC_ALL` makes initdb fail, and `PG…` variables lead clients astray. The directory is handed over in
-    `PGDATA`, because pg_ctl pastes its `-D` into a shell command.
+    An uninstalled `LC_ALL` makes initdb fail, and `PG…` variables mislead clients. The directory is passed in `PGDATA`,
+    because pg_ctl puts its `-D` into a shell command.
     """
     return {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath, "PGDATA": str(pgdata)}
 
 
 def ensure_cluster(cluster: Cluster) -> None:
-    """Make the cluster if there is none. Under the start lock.
+    """Create the cluster if there is none. Call it under the start lock.
 
-    It is made in a directory beside and renamed when it is complete, so that a half-made one is never found.
+    It is created in another directory and renamed when it is complete, so that no incomplete one is ever found.
 
-    Raises `EmbeddedServerError` where it cannot be made, or was made by another version of PostgreSQL.
+    Raises `EmbeddedServerError` if it cannot be created, or was created by another version of PostgreSQL.
     """
     if cluster.home.exists():
         _check_version(cluster)
         return
-    for half in cluster.data_dir.glob(f"{_HALF}*"):
-        shutil.rmtree(half)
-    half = Path(tempfile.mkdtemp(prefix=_HALF, dir=cluster.data_dir))
+    for partial in cluster.data_dir.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(partial)
+    partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=cluster.data_dir))
     if cluster.account.owner is not None:
-        os.chown(half, *cluster.account.owner)
-    write_private(half / "password", secrets.token_hex(24), cluster.account)
-    _initdb(cluster, half)
-    half.rename(cluster.home)
+        os.chown(partial, *cluster.account.owner)
+    write_private(partial / "password", secrets.token_hex(24), cluster.account)
+    _initdb(cluster, partial)
+    partial.rename(cluster.home)
     _flush_directory(cluster.data_dir)
 
 
 def write_private(path: Path, text: str, account: Account) -> None:
-    """Write a small file that only the server's account can read, all at once."""
-    half = path.with_name(f"{path.name}.half")
-    half.unlink(missing_ok=True)
-    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+    """Write a small file that only the server's account can read. It is replaced as a whole."""
+    partial = path.with_name(f"{path.name}.half")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
         if account.owner is not None:
             os.fchown(file.fileno(), *account.owner)
-    half.rename(path)
+    partial.rename(path)
 
 
 def _check_version(cluster: Cluster) -> None:
-    made_by = (cluster.pgdata / "PG_VERSION").read_text(encoding="utf-8").strip()
-    if made_by != str(cluster.binaries.major):
+    major = (cluster.pgdata / "PG_VERSION").read_text(encoding="utf-8").strip()
+    if major != str(cluster.binaries.major):
         raise EmbeddedServerError(
-            f"the data were written by PostgreSQL {made_by}, and this is PostgreSQL {cluster.binaries.major}",
+            f"the data was written by PostgreSQL {major}, but this is PostgreSQL {cluster.binaries.major}",
             cluster.pgdata,
-            f"Point COREMACHINE_PG_BIN at a PostgreSQL {made_by}, or move the data with its pg_dump, "
-            "or name another data directory.",
+            f"Set COREMACHINE_PG_BIN to a PostgreSQL {major}, or move the data with its pg_dump, "
+            "or choose another data directory.",
         )
 
 
-def _initdb(cluster: Cluster, half: Path) -> None:
-    pgdata = half / "data"
-    common = [f"--username={OWNER}", f"--pwfile={half / 'password'}", "--auth=scram-sha-256", "-E", "UTF8", "-k"]
+def _initdb(cluster: Cluster, partial: Path) -> None:
+    pgdata = partial / "data"
+    common = [f"--username={OWNER}", f"--pwfile={partial / 'password'}", "--auth=scram-sha-256", "-E", "UTF8", "-k"]
     for locale in _locale_choices(cluster.binaries.major):
         try:
             cluster.run("initdb", *common, *locale, pgdata=pgdata, seconds=_INITDB_SECONDS)
@@ -161,7 +163,7 @@ def _initdb(cluster: Cluster, half: Path) -> None:
                 raise
     with (pgdata / "postgresql.conf").open("a", encoding="utf-8") as settings:
         settings.write(_SETTINGS)
-    # In single-user mode, before the rename: the cluster and its database come into being as one.
+    # In single-user mode, before the rename, so that no cluster exists without its database.
     single = ("--single", "-c", "exit_on_error=on", "postgres")
     cluster.run("postgres", *single, pgdata=pgdata, seconds=_INITDB_SECONDS, sql=f"CREATE DATABASE {DATABASE}\n")
 

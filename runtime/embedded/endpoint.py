@@ -1,8 +1,8 @@
-"""Where the server listens: a private Unix socket where the path allows it, else the loopback.
+"""Where the server listens: on a private Unix socket if the path allows it, else on the loopback address.
 
-The socket comes first: it needs no port that somebody else might take, only the account that owns its directory can
+The socket is preferred: it needs no port that another program might take, only the account that owns its directory can
 connect, its address is the same after every start, and a round trip takes about a third of the time. But its path may
-have only 103 bytes (macOS; 107 on Linux); a longer one falls back to 127.0.0.1.
+have only 103 bytes (macOS; 107 on Linux); with a longer one the server listens on 127.0.0.1.
 """
 
 import os
@@ -29,7 +29,7 @@ class Endpoint:
 
     @property
     def is_socket(self) -> bool:
-        """Whether clients come through a file."""
+        """Whether clients connect through a Unix socket."""
         return self.host.startswith("/")
 
     def server_settings(self) -> dict[str, str]:
@@ -48,9 +48,9 @@ class Endpoint:
 
 
 def endpoint_for_start(cluster: Cluster, *, fresh_port: bool) -> Endpoint:
-    """Return where the server is going to listen. With TCP: on its last port, unless a fresh one is wanted."""
+    """Return where the server is going to listen. With TCP it is its last port, unless `fresh_port` is set."""
     if directory := socket_directory(cluster.data_dir):
-        _empty_socket_directory(directory, cluster.account)
+        _prepare_socket_directory(directory, cluster.account)
         return Endpoint(str(directory), _SOCKET_PORT)
     last = None if fresh_port else _recorded_port(cluster.data_dir)
     port = last or _free_port()
@@ -59,14 +59,14 @@ def endpoint_for_start(cluster: Cluster, *, fresh_port: bool) -> Endpoint:
 
 
 def endpoint_of_running(cluster: Cluster) -> Endpoint:
-    """Return where a server that somebody else has started listens."""
+    """Return where a running server listens."""
     if directory := socket_directory(cluster.data_dir):
         return Endpoint(str(directory), _SOCKET_PORT)
     return Endpoint(_LOOPBACK, int((cluster.data_dir / "port").read_text(encoding="utf-8")))
 
 
 def socket_directory(data_dir: Path) -> Path | None:
-    """Return the private directory of the socket, or None where its path is too long or too odd for one."""
+    """Return the private directory of the socket, or None if its path is too long or has unsafe characters."""
     directory = data_dir / "run"
     path = os.fsencode(directory / f".s.PGSQL.{_SOCKET_PORT}")
     if len(path) > _SOCKET_PATH_LIMIT or _UNSAFE_IN_A_LIST & set(str(directory)):
@@ -74,13 +74,13 @@ def socket_directory(data_dir: Path) -> Path | None:
     return directory
 
 
-def _empty_socket_directory(directory: Path, account: Account) -> None:
-    """Make it, or clear what a killed server left: a process id in there may be another's by now."""
+def _prepare_socket_directory(directory: Path, account: Account) -> None:
+    """Create it, or remove the files of a killed server: a process id in them may belong to another process now."""
     directory.mkdir(mode=0o700, exist_ok=True)
     if account.owner is not None:
         os.chown(directory, *account.owner, follow_symlinks=False)
-    for left in directory.glob(".s.PGSQL.*"):
-        left.unlink()
+    for stale in directory.glob(".s.PGSQL.*"):
+        stale.unlink()
 
 
 def _recorded_port(data_dir: Path) -> int | None:

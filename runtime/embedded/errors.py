@@ -1,4 +1,4 @@
-"""The one error of the embedded server."""
+"""The error of the embedded server."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ _TAIL_BYTES = 16_384
 
 
 class EmbeddedServerError(OperationError):
-    """The embedded server could not be found, made, started, joined or stopped.
+    """The embedded server could not be found, created, started, joined or stopped.
 
     Carries `what` happened, `where` (the file or directory it happened to), `remedy`, and `log_tail`: the last
-    lines of the server's log or of the failed command's output, empty where there is none.
+    lines of the server's log or of the failed command's output, empty if there is none.
     """
 
     def __init__(self, what: str, where: Path | str, remedy: str, log_tail: str = "") -> None:
@@ -25,7 +25,7 @@ class EmbeddedServerError(OperationError):
 
 
 def tail_of(log: Path) -> str:
-    """Return the last lines of a log file, or nothing where it cannot be read."""
+    """Return the last lines of a log file, or nothing if it cannot be read."""
     try:
         with log.open("rb") as file:
             size = file.seek(0, 2)

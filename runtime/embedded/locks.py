@@ -1,4 +1,4 @@
-"""Advisory file locks, which the kernel drops with the process that holds them."""
+"""Advisory file locks. The kernel releases them when the process that holds them ends."""
 
 import os
 import sys
@@ -19,10 +19,10 @@ _open_locks: "set[FileLock]" = set()
 
 
 class FileLock:
-    """One open file and the lock on it. Two of these on one file exclude each other, within one process too.
+    """One open file and the lock on it. Two of these on one file exclude each other, even within one process.
 
-    Not inherited: a program that this process starts does not hold it, unless its `fd` is passed on purpose, and
-    a forked child lets go of its copy.
+    It is not inherited: a program that this process starts holds it only if its `fd` is passed explicitly, and a forked
+    child closes its copy.
     """
 
     def __init__(self, path: Path, owner: tuple[int, int] | None = None) -> None:
@@ -34,11 +34,11 @@ class FileLock:
         _open_locks.add(self)
 
     def share(self) -> None:
-        """Hold it beside others that share it. Waits for an exclusive holder."""
+        """Hold it together with others that share it. Waits for an exclusive holder."""
         fcntl.flock(self.fd, fcntl.LOCK_SH)
 
     def try_exclusive(self) -> bool:
-        """Hold it alone, giving up a share, and say whether that was possible. Does not wait."""
+        """Hold it alone, giving up a share. Returns whether that was possible. Does not wait."""
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -46,7 +46,7 @@ class FileLock:
         return True
 
     def wait_exclusive(self, seconds: float) -> bool:
-        """Hold it alone, waiting at most so many seconds, and say whether that was possible."""
+        """Hold it alone, waiting at most so many seconds. Returns whether that was possible."""
         deadline = time.monotonic() + seconds
         pause = threading.Event()
         while not self.try_exclusive():
@@ -56,13 +56,13 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Let go, also of copies that a child has which is just between fork and exec."""
+        """Release it, including the copy of a child that is between fork and exec."""
         if self.fd >= 0:
             fcntl.flock(self.fd, fcntl.LOCK_UN)
             self.forget()
 
     def forget(self) -> None:
-        """Close this process's copy. Whoever was given another one on purpose goes on holding the lock."""
+        """Close this process's copy. A process that received another copy explicitly still holds the lock."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -71,9 +71,9 @@ class FileLock:
 
 @contextmanager
 def exclusive(path: Path, seconds: float, owner: tuple[int, int] | None = None) -> Generator[None]:
-    """Hold the lock on a file for the length of a block.
+    """Hold the lock on a file during a block.
 
-    Raises `EmbeddedServerError` where another process has held it for more than so many seconds.
+    Raises `EmbeddedServerError` if another process holds it for more than so many seconds.
     """
     lock = FileLock(path, owner)
     try:
@@ -81,7 +81,7 @@ def exclusive(path: Path, seconds: float, owner: tuple[int, int] | None = None) 
             raise EmbeddedServerError(
                 f"another process has been starting or stopping the server for {seconds:.0f} seconds",
                 path,
-                "Find it with `fuser` or `lsof` on this file and end it; the lock goes with it.",
+                "Find it with `fuser` or `lsof` on this file and end it, which releases the lock.",
             )
         yield
     finally:
@@ -89,7 +89,7 @@ def exclusive(path: Path, seconds: float, owner: tuple[int, int] | None = None) 
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether any process holds a lock on the file."""
+    """Whether any process holds a lock on the file."""
     if not path.exists():
         return False
     probe = FileLock(path)

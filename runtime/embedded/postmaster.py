@@ -1,8 +1,8 @@
 """The server's processes: whether there are any, how they start and how they end. All under the start lock.
 
-Each of them holds `server.lock`, inherited from the one that started the server, so that the kernel knows whether any
-is left. `postmaster.pid` alone does not: its number may belong to another process by now, and backends outlive a
-killed postmaster for a while, in which a new server must not start.
+Each of them holds `server.lock`, inherited from the process that started the server, so that the kernel knows whether
+any is left. `postmaster.pid` does not show that: its number may belong to another process now, and backends outlive a
+killed postmaster for a while, during which a new server must not start.
 """
 
 import os
@@ -27,14 +27,14 @@ _PAUSE = 0.05  # seconds between two pg_isready: a server announces nothing
 _PORT_TRIES = 3
 _LOG_LIMIT = 20_000_000  # bytes
 
-# Given to each start, so that neither postgresql.conf nor ALTER SYSTEM can take durability away.
+# Passed to each start, so that neither postgresql.conf nor ALTER SYSTEM can turn durability off.
 _DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 
 
 def ensure_running(cluster: Cluster) -> Endpoint:
-    """Adopt the server that runs, or start one, and return where it listens once it answers.
+    """Use the running server or start one, and return where it listens once it answers.
 
-    Raises `EmbeddedServerError` where it does not come up.
+    Raises `EmbeddedServerError` if it does not start.
     """
     if is_held(cluster.server_lock):
         if _is_up(cluster):
@@ -44,16 +44,18 @@ def ensure_running(cluster: Cluster) -> Endpoint:
 
 
 def stop_server(cluster: Cluster) -> None:
-    """End the server, and every process that a killed one left. Nothing happens where none runs.
+    """Stop the server, and every process that a killed server left. Does nothing if none runs.
 
-    Clients are cut off and the data written (a *fast* stop); a server that takes too long over that is ended at once,
-    and recovers from its log at the next start.
+    Clients are disconnected and the data is written (a *fast* stop); a server that takes too long for that is ended at
+    once, and recovers from its log at the next start.
     """
     modes = iter(("fast", "immediate", "immediate"))
     while is_held(cluster.server_lock):
         mode = next(modes, None)
         if mode is None:
-            raise _failure(cluster, "the server cannot be stopped", "Its processes hold server.lock: end them by hand.")
+            raise _failure(
+                cluster, "the server cannot be stopped", "Its processes hold server.lock: end them manually."
+            )
         _stop_once(cluster, mode)
 
 
@@ -71,7 +73,7 @@ def _stop_once(cluster: Cluster, mode: str) -> None:
 
 
 def _end_orphans(cluster: Cluster) -> None:
-    """Wait for backends of a killed postmaster: one that computes notices only when it next speaks to its client."""
+    """Wait for backends of a killed postmaster: a busy one notices only when it next writes to its client."""
     if not _wait_until_gone(cluster, _ORPHANS_SECONDS):
         for pid in processes_of(cluster.name):
             os.kill(pid, signal.SIGKILL)
@@ -87,7 +89,7 @@ def _wait_until_gone(cluster: Cluster, seconds: float) -> bool:
 
 
 def _is_up(cluster: Cluster) -> bool:
-    """Wait while a server comes up, and say whether it does; False for one that is killed, or stopping."""
+    """Wait while a server starts, and return whether it does; False if it was killed or is stopping."""
     deadline = time.monotonic() + START_SECONDS
     pause = threading.Event()
     while is_held(cluster.server_lock) and _postmaster(cluster) is not None:
@@ -96,7 +98,9 @@ def _is_up(cluster: Cluster) -> bool:
         if _is_stopping(cluster.pgdata):
             return False
         if time.monotonic() > deadline:
-            raise _failure(cluster, f"the server runs, but has not answered for {START_SECONDS} seconds", "Try again.")
+            raise _failure(
+                cluster, f"the server is running but has not answered for {START_SECONDS} seconds", "Try again."
+            )
         pause.wait(_PAUSE)
     return False
 
@@ -118,12 +122,12 @@ def _start(cluster: Cluster) -> Endpoint:
             return endpoint
         stop_server(cluster)
         if endpoint.is_socket:
-            break  # only a port may be taken by somebody else meanwhile
-    raise _failure(cluster, "the server did not start", "The end of its log says why.")
+            break  # only a port can be taken by another program meanwhile
+    raise _failure(cluster, "the server did not start", "The end of its log shows why.")
 
 
 def _launch(cluster: Cluster, endpoint: Endpoint) -> bool:
-    """Start it with server.lock in its hands and the log as its output, and say whether it came up."""
+    """Start it holding server.lock, with the log as its output, and return whether it started."""
     lock = FileLock(cluster.server_lock, cluster.account.owner)
     try:
         lock.share()
@@ -139,7 +143,7 @@ def _launch(cluster: Cluster, endpoint: Endpoint) -> bool:
     except subprocess.TimeoutExpired:
         return False
     finally:
-        lock.forget()  # and not released: the server holds it now
+        lock.forget()  # not released: the server holds it now
     return done.returncode == 0
 
 
@@ -150,7 +154,7 @@ def _start_arguments(cluster: Cluster, endpoint: Endpoint) -> list[str]:
 
 
 def _open_log(cluster: Cluster) -> BinaryIO:
-    """Open the log for appending, a fresh one where the last has grown long."""
+    """Open the log for appending; a log that has grown long is moved aside first."""
     if cluster.log.exists() and cluster.log.stat().st_size > _LOG_LIMIT:
         cluster.log.replace(cluster.log.with_suffix(".log.1"))
     handle = os.open(cluster.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -160,10 +164,10 @@ def _open_log(cluster: Cluster) -> BinaryIO:
 
 
 def _clear_stale_pid(cluster: Cluster) -> None:
-    """Take away a `postmaster.pid` whose number another process has got, as happens when a container starts again.
+    """Remove a `postmaster.pid` whose number now belongs to another process, as happens when a container restarts.
 
-    PostgreSQL would refuse to start for ever. Where the number is free it is left to PostgreSQL, which also looks for
-    shared memory still in use.
+    PostgreSQL would refuse to start forever. If the number is free, the file is left to PostgreSQL, which also checks
+    for shared memory that is still in use.
     """
     file = cluster.pgdata / "postmaster.pid"
     if not file.exists():
@@ -172,7 +176,7 @@ def _clear_stale_pid(cluster: Cluster) -> None:
     if pid is not None and is_alive(pid) and may_serve(pid, cluster.name):
         raise _failure(
             cluster,
-            f"process {pid}, a PostgreSQL that CoreMachine has not started, seems to serve this directory",
+            f"process {pid} is a PostgreSQL that CoreMachine has not started; it seems to serve this directory",
             "End it with `pg_ctl stop`; or, if it serves another directory, delete postmaster.pid in this one.",
         )
     if pid is None or is_alive(pid):
@@ -180,7 +184,7 @@ def _clear_stale_pid(cluster: Cluster) -> None:
 
 
 def _postmaster(cluster: Cluster) -> int | None:
-    """Return the process id of the server's first process, or None where that does not live."""
+    """Return the process id of the postmaster, or None if it is not alive."""
     pid = _recorded_pid(cluster.pgdata)
     return pid if pid is not None and is_alive(pid) and may_serve(pid, cluster.name) else None
 

@@ -1,21 +1,21 @@
-"""What the soak counts and measures. It grows with what goes wrong, not with time."""
+"""What the soak counts and measures. It grows with the number of problems, not with time."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from .evidence import Evidence
-from .judge import longest_standstill
+from .check import longest_standstill
+from .snapshot import JobSnapshot
 
 LOGS_KEPT = 20
-LOST_BY = ("task_rescued", "callback_rescued")
+RESCUE_EVENTS = ("task_rescued", "callback_rescued")
 ERRORS_KEPT = 20
 
 
 @dataclass(slots=True)
 class Violation:
-    """Something that must not be. `log` are the events of the job and what its handlers left, where it is one."""
+    """Something that must not happen. `log` is the events of the job and what its handlers wrote, if it is a job."""
 
     what: str
     job_id: str | None = None
@@ -43,21 +43,21 @@ class Figures:
     killed_at: dict[str, datetime] = field(default_factory=dict[str, datetime])
 
     def measure(self, what: str, seconds: float) -> None:
-        """Keep the longest of what was measured."""
+        """Keep the longest time."""
         self.longest[what] = max(seconds, self.longest.get(what, 0.0))
 
-    def violate(self, what: str, job_id: str | None = None, log: tuple[str, ...] = ()) -> None:
+    def add_violation(self, what: str, job_id: str | None = None, log: tuple[str, ...] = ()) -> None:
         """Add a violation; the logs of the first few are kept whole."""
         self.violations.append(Violation(what, job_id, log if len(self.violations) < LOGS_KEPT else ()))
 
-    def add(self, evidence: Evidence) -> None:
-        """Count a job that was judged."""
-        self.ends[evidence.job["status"]] += 1
-        self.tasks += len(evidence.tasks)
-        self.starts += evidence.count("start")
-        self.events.update(event["event_type"] for event in evidence.events)
-        self.measure("a job stood still", longest_standstill(evidence))
-        for event in evidence.events_of(*LOST_BY):
+    def add_job(self, snapshot: JobSnapshot) -> None:
+        """Count a job that has been checked."""
+        self.ends[snapshot.job["status"]] += 1
+        self.tasks += len(snapshot.tasks)
+        self.starts += snapshot.count("start")
+        self.events.update(event["event_type"] for event in snapshot.events)
+        self.measure("a job stood still", longest_standstill(snapshot.events))
+        for event in snapshot.events_of(*RESCUE_EVENTS):
             killed = self.killed_at.get(_lost_worker(event["event_data"]))
             if killed is not None and killed <= event["created_at"]:
                 self.measure("from a kill to the rescue", (event["created_at"] - killed).total_seconds())

@@ -1,4 +1,4 @@
-"""What a soak is asked to do."""
+"""The options of a soak."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,10 @@ PAUSES_BY_DEFAULT = (15.0, 25.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How long, how hard, with which leases. Times are in seconds, but for `minutes`.
+    """How long, how hard, with which leases. Times are in seconds, except for `minutes`.
 
-    `kill_every` and `restart_every` are means. `open_jobs` are kept open at a time. `keep` is a directory for the
-    report, the logs and what the handlers have left; without it nothing stays.
+    `kill_every` and `restart_every` are means. `open_jobs` is the number of jobs kept open. `keep` is a directory for
+    the report, the logs and the handlers' files; without it nothing is kept.
     """
 
     minutes: float
@@ -32,10 +32,8 @@ class Options:
 
     @property
     def settings(self) -> Settings:
-        """The settings of the workers: those that everybody has by default, or short leases."""
-        plain = {name: field.default for name, field in Settings.model_fields.items()}  # whatever the environment says
-        short = {"lease": self.lease, "reconcile": self.reconcile, "poll": POLL, "grace": GRACE}
-        return Settings.model_validate(plain if self.defaults else plain | short)
+        """The settings of the workers: the defaults, or short leases."""
+        return default_settings() if self.defaults else short_settings(self.lease, self.reconcile)
 
     @property
     def pauses(self) -> tuple[float, float]:
@@ -45,5 +43,16 @@ class Options:
 
     @property
     def quiet(self) -> float:
-        """How long a job has been over before it is judged: until then a worker that was stopped may still write."""
+        """Seconds between the end of a job and its check: until then a stopped worker may still write."""
         return 5 + max(2 * self.settings.lease, self.pauses[1])
+
+
+def default_settings(**changes: float) -> Settings:
+    """The default settings with some changes. The environment is ignored."""
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    return Settings.model_validate(defaults | changes)
+
+
+def short_settings(lease: float, reconcile: float) -> Settings:
+    """Settings with this lease, this time between reconciler runs, and short waits."""
+    return default_settings(lease=lease, reconcile=reconcile, poll=POLL, grace=GRACE)

@@ -1,33 +1,29 @@
-"""A worker that stands still: SIGSTOP to it and to its processes, and SIGCONT after longer than a lease.
+"""A worker that is paused: SIGSTOP to it and to its processes, and SIGCONT after more than a lease.
 
-Its lease renewer is stopped with it. Alone, the renewer would go on renewing, and nothing would be taken away.
+Its lease renewer is stopped with it. Otherwise the leases would be renewed, and nothing would be taken away.
 """
 
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from signal import SIGCONT, SIGSTOP, Signals
 from typing import Self
 
-PARENT = 1
-"""Where the parent stands in /proc/PID/stat, behind the name of the program."""
+from ..embedded.processes import every_process
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Processes that stand still until `until`, by the monotonic clock."""
+    """Processes that are stopped until `until`, by the monotonic clock."""
 
     stopped: tuple[int, ...]
     until: float
 
     @classmethod
     def begin(cls, pid: int, seconds: float, *, alone: bool = False) -> Self:
-        """Stop a process, and unless it is `alone` every process below it."""
+        """Stop a process and, unless `alone`, its descendants."""
         stopped = [pid]
         _send(stopped, SIGSTOP)
         while not alone and (found := [one for one in descendants(pid) if one not in stopped]):
@@ -41,15 +37,15 @@ class Pause:
         return time.monotonic() >= self.until
 
     def end(self) -> None:
-        """Let them run again. Does nothing to those that have ended."""
+        """Continue the processes. Those that have ended are ignored."""
         _send(self.stopped, SIGCONT)
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that a process has started, and theirs."""
+    """The children of a process, and their children."""
     children: dict[int, list[int]] = {}
-    for child, parent in _parents():
-        children.setdefault(parent, []).append(child)
+    for process in every_process():
+        children.setdefault(process.parent, []).append(process.pid)
     found = children.get(pid, [])
     for one in found:
         found.extend(children.get(one, []))
@@ -60,22 +56,3 @@ def _send(pids: Iterable[int], signal: Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal)
-
-
-def _parents() -> Iterator[tuple[int, int]]:
-    return _parents_from_proc() if sys.platform == "linux" else _parents_from_ps()
-
-
-def _parents_from_proc() -> Iterator[tuple[int, int]]:
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with suppress(OSError):  # it has ended meanwhile
-                words = (entry / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-                yield int(entry.name), int(words[PARENT])
-
-
-def _parents_from_ps() -> Iterator[tuple[int, int]]:
-    listing = subprocess.run(["/bin/ps", "-ax", "-o", "pid=,ppid="], check=True, capture_output=True, text=True)
-    for line in listing.stdout.splitlines():
-        pid, parent = line.split()
-        yield int(pid), int(parent)

@@ -1,28 +1,28 @@
-"""What each attempt of each task is to do: chance, but the same chance for the handler and for the judge."""
+"""What each attempt of each task does: random, but the same for the handler and for the check."""
 
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
-Ending = Literal["succeed", "fail", "hang", "die"]
+Outcome = Literal["succeed", "fail", "hang", "die"]
 
-ERROR_TYPES: dict[Ending, str] = {"fail": "PlannedError", "hang": "HandlerTimeoutError", "die": "ChildDiedError"}
+ERROR_TYPES: dict[Outcome, str] = {"fail": "PlannedError", "hang": "HandlerTimeoutError", "die": "ChildDiedError"}
 TIMEOUT = 10.0
-"""Seconds that a handler which hangs is given. One that does not needs a fraction, on a loaded machine too."""
+"""Seconds until a handler that hangs times out. The others need a fraction of it, even on a loaded machine."""
 MOST_ITEMS = 8
 CALLBACK_FAILURES = 2
 
 
 class PlannedError(Exception):
-    """What a handler raises where the plan says that it fails."""
+    """Raised by a handler when the plan says that it fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Habit:
+class Behaviour:
     """How the tasks of a stage behave. Shares are between 0 and 1.
 
-    `attempts` are those that the task is given, `seconds` the most that it takes; `doomed` tasks fail in each of the
-    first `attempts`, the others may `fail`, `hang` or `die` in each attempt but the last of those.
+    `attempts` is the number of attempts that a task has, `seconds` the longest time that one takes. `doomed` tasks fail
+    in each of their `attempts`; the others may `fail`, `hang` or `die` in each attempt but the last.
     """
 
     seconds: float = 0.3
@@ -33,37 +33,41 @@ class Habit:
     die: float = 0.0
 
 
-HABITS = {
-    "plan": Habit(attempts=4, fail=0.1),
-    "work": Habit(attempts=4, seconds=0.6, fail=0.15, doomed=0.02),
-    "collect": Habit(attempts=4, fail=0.1),
-    "sibling": Habit(seconds=0.6, doomed=0.06),
-    "settle": Habit(attempts=2, fail=0.1),
-    "child": Habit(attempts=4, seconds=0.4, fail=0.1, hang=0.01, die=0.05, doomed=0.01),
-    "sum": Habit(),
-    "begin": Habit(attempts=3, fail=0.1),
-    "wave": Habit(attempts=3, fail=0.1, doomed=0.02),
-    "first": Habit(attempts=3, seconds=3.0, fail=0.1, hang=0.03),
-    "second": Habit(attempts=3, seconds=3.0, fail=0.1, doomed=0.1),
+BEHAVIOURS = {
+    "plan": Behaviour(attempts=4, fail=0.1),
+    "work": Behaviour(attempts=4, seconds=0.6, fail=0.15, doomed=0.02),
+    "collect": Behaviour(attempts=4, fail=0.1),
+    "sibling": Behaviour(seconds=0.6, doomed=0.06),
+    "settle": Behaviour(attempts=2, fail=0.1),
+    "child": Behaviour(attempts=4, seconds=0.4, fail=0.1, hang=0.01, die=0.05, doomed=0.01),
+    "sum": Behaviour(),
+    "begin": Behaviour(attempts=3, fail=0.1),
+    "wave": Behaviour(attempts=3, fail=0.1, doomed=0.02),
+    "first": Behaviour(attempts=3, seconds=3.0, fail=0.1, hang=0.03),
+    "second": Behaviour(attempts=3, seconds=3.0, fail=0.1, doomed=0.1),
 }
-"""By the name of the stage, of whatever job."""
+"""By the name of the stage, in any job."""
 
 
-def chance(seed: int, *place: object) -> float:
-    """A number from 0 to 1, the same at each call for the same seed and place."""
-    digest = sha256("/".join(map(str, (seed, *place))).encode()).digest()
+def chance(seed: int, *key: object) -> float:
+    """A number from 0 to 1, the same at each call for the same seed and key."""
+    digest = sha256("/".join(map(str, (seed, *key))).encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def ending(seed: int, stage: str, index: int, attempt: int) -> Ending:
+def planned_outcome(seed: int, stage: str, index: int, attempt: int) -> Outcome:
     """How this attempt ends, if nobody stops it."""
-    habit = HABITS[stage]
-    if chance(seed, stage, index, "doomed") < habit.doomed:
-        return "fail" if attempt <= habit.attempts else "succeed"
+    behaviour = BEHAVIOURS[stage]
+    if chance(seed, stage, index, "doomed") < behaviour.doomed:
+        return "fail" if attempt <= behaviour.attempts else "succeed"
     drawn = chance(seed, stage, index, attempt)
-    shares: tuple[tuple[Ending, float], ...] = (("fail", habit.fail), ("hang", habit.hang), ("die", habit.die))
+    shares: tuple[tuple[Outcome, float], ...] = (
+        ("fail", behaviour.fail),
+        ("hang", behaviour.hang),
+        ("die", behaviour.die),
+    )
     for name, share in shares:
-        if attempt < habit.attempts and drawn < share:
+        if attempt < behaviour.attempts and drawn < share:
             return name
         drawn -= share
     return "succeed"
@@ -71,7 +75,7 @@ def ending(seed: int, stage: str, index: int, attempt: int) -> Ending:
 
 def seconds(seed: int, stage: str, index: int, attempt: int) -> float:
     """How long this attempt takes before it ends."""
-    return HABITS[stage].seconds * chance(seed, stage, index, attempt, "seconds") ** 2
+    return BEHAVIOURS[stage].seconds * chance(seed, stage, index, attempt, "seconds") ** 2
 
 
 def numbers(seed: int) -> list[int]:

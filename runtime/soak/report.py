@@ -1,4 +1,4 @@
-"""What is said while the soak runs, and at its end."""
+"""What the soak prints while it runs, and at its end."""
 
 import os
 import platform
@@ -13,14 +13,14 @@ from .options import Options
 
 TAKEN_BACK = ("task_retry_scheduled", "task_rescued", "task_released", "task_resumed", "task_cancelled", "task_failed")
 CALLBACKS = ("callback_executed", "callback_retry_scheduled", "callback_rescued", "callback_released")
-LATE = ("stale_result_rejected", "gap_found", "finalizer_failed", "stage_empty", "job_resumed")
+OTHERS = ("stale_result_rejected", "gap_found", "finalizer_failed", "stage_empty", "job_resumed")
 
 
 def progress_line(seconds: float, open_jobs: int, oldest: float, figures: Figures) -> str:
-    """One line on how far it has come."""
+    """One line on the progress so far."""
     return (
         f"{seconds / 60:5.1f} min  {sum(figures.kills.values())} kills  {sum(figures.restarts.values())} restarts"
-        f"  {figures.submitted} jobs submitted, {sum(figures.ends.values())} judged, {open_jobs} open,"
+        f"  {figures.submitted} jobs submitted, {sum(figures.ends.values())} checked, {open_jobs} open,"
         f" the oldest {oldest:.0f} s  {len(figures.violations)} violations"
     )
 
@@ -53,26 +53,26 @@ def report_data(options: Options, figures: Figures, seconds: float, postgres: st
 
 
 def machine() -> dict[str, object]:
-    """Where this runs, without a name or an address."""
+    """The machine, without its name or address."""
     try:
-        ours = version("coremachine")
+        installed = version("coremachine")
     except PackageNotFoundError:  # run from its folder
-        ours = "not installed"
+        installed = "not installed"
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processors": os.cpu_count() or 0,
         "python": platform.python_version(),
-        "coremachine": ours,
+        "coremachine": installed,
     }
 
 
 def markdown(data: Mapping[str, object], figures: Figures) -> str:
-    """The report as a page; its last line is the number of violations."""
+    """The report as a Markdown page; its last line is the number of violations."""
     return "\n".join([*_head(data), *_table(data, figures), *details(figures), last_line(figures)])
 
 
 def last_line(figures: Figures) -> str:
-    """The verdict."""
+    """The number of violations."""
     return f"{len(figures.violations)} violations"
 
 
@@ -89,13 +89,13 @@ def _table(data: Mapping[str, object], figures: Figures) -> Iterator[str]:
         "kills of workers": _counted(figures.kills),
         "restarts of PostgreSQL": _counted(figures.restarts),
         "jobs submitted": str(figures.submitted),
-        "jobs judged, by end": _counted(figures.ends),
+        "jobs checked, by end": _counted(figures.ends),
         "tasks; runs of their handlers": f"{figures.tasks}; {figures.starts}",
         "sent back": _events(figures, TAKEN_BACK),
         "callbacks": _events(figures, CALLBACKS),
-        "told beside": _events(figures, LATE),
+        "other events": _events(figures, OTHERS),
         "audits; jobs retired": f"{figures.audits}; {figures.retired}",
-        "workers that found no database at their start": str(figures.failed_starts),
+        "workers that could not reach the database at their start": str(figures.failed_starts),
         "errors logged by workers": str(figures.worker_errors),
         "size of the database at the end": f"{int(str(data['database_bytes'])) / 1e6:.0f} MB",
     }
@@ -107,9 +107,9 @@ def _table(data: Mapping[str, object], figures: Figures) -> Iterator[str]:
 
 
 def details(figures: Figures) -> Iterator[str]:
-    """The errors that workers logged, and the violations with what their jobs left behind."""
+    """The errors that workers logged, and the violations with the logs of their jobs."""
     if figures.errors_logged:
-        yield "## Errors that workers logged (the last)\n"
+        yield "## Last errors logged by workers\n"
         yield from (f"    {line}" for line in dict.fromkeys(figures.errors_logged))
         yield ""
     if figures.violations:

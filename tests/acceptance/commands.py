@@ -15,7 +15,7 @@ COMMAND = [sys.executable, "-m", "coremachine"]
 
 
 def environment(url: str | None, **more: str) -> dict[str, str]:
-    """The environment of a command: nothing of ours but this database, and short waits."""
+    """The environment of a command: of our variables only this database and short waits."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COREMACHINE_")}
     ours = {"COREMACHINE_URL": url} if url else {}
     return {
@@ -33,16 +33,16 @@ def run(
     *arguments: str,
     url: str | None = None,
     code: int = 0,
-    said: str = "",
-    where: Path | None = None,
+    stdin: str = "",
+    cwd: Path | None = None,
     **more: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command and return what it printed. It must end with `code`, and without a traceback."""
     done = subprocess.run(
         [*COMMAND, *arguments],
         env=environment(url, **more),
-        cwd=where,
-        input=said,
+        cwd=cwd,
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,
@@ -58,9 +58,9 @@ def run_json(*arguments: str, url: str, code: int = 0) -> Any:
     return json.loads(run(*arguments, url=url, code=code).stdout)
 
 
-def error_of(*arguments: str, url: str | None = None, said: str = "", where: Path | None = None, **more: str) -> str:
-    """The one line that a command which fails with exit code 1 writes to standard error, without its beginning."""
-    done = run(*arguments, url=url, code=1, said=said, where=where, **more)
+def error_of(*arguments: str, url: str | None = None, stdin: str = "", cwd: Path | None = None, **more: str) -> str:
+    """The one line that a command which fails with exit code 1 writes to standard error, without the prefix."""
+    done = run(*arguments, url=url, code=1, stdin=stdin, cwd=cwd, **more)
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
@@ -69,7 +69,7 @@ def error_of(*arguments: str, url: str | None = None, said: str = "", where: Pat
 
 @contextmanager
 def started(*arguments: str, url: str, **more: str) -> Generator["subprocess.Popen[str]"]:
-    """A command that runs on, with pipes to what it prints. It is killed where the test has not ended it."""
+    """A command that keeps running, with pipes for its output. It is killed if the test has not ended it."""
     process = subprocess.Popen(
         [*COMMAND, *arguments],
         env=environment(url, **more),
@@ -86,10 +86,10 @@ def started(*arguments: str, url: str, **more: str) -> Generator["subprocess.Pop
                 process.kill()
 
 
-def line_with(stream: IO[str] | None, words: str) -> str:
-    """Wait for a line that holds `words`, and return it."""
+def line_with(stream: IO[str] | None, text: str) -> str:
+    """Wait for a line that contains `text`, and return it."""
     assert stream is not None
     for line in stream:
-        if words in line:
+        if text in line:
             return line
-    raise AssertionError(f"the command ended without saying {words!r}")
+    raise AssertionError(f"the command ended without printing {text!r}")

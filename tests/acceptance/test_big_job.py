@@ -16,9 +16,9 @@ async def test_a_fan_out_of_ten_thousand_completes_in_order_and_once_each(open_a
     assert row["result"] == list(range(TASKS)), "in task order"
     assert [stage["tasks_completed"] for stage in row["stages"]] == [1, TASKS, 1]
     assert not await tasks_that_ran_otherwise(app, row["job_id"])
-    told = await counted_events(app, row["job_id"])
-    assert (told["task_started"], told["task_completed"]) == (TASKS + 2, TASKS + 2)
-    assert (told["stage_completed"], told["job_completed"]) == (3, 1)
+    counts = await counted_events(app, row["job_id"])
+    assert (counts["task_started"], counts["task_completed"]) == (TASKS + 2, TASKS + 2)
+    assert (counts["stage_completed"], counts["job_completed"]) == (3, 1)
     (numbers,) = await rows(
         app, "SELECT min(task_number), max(task_number), count(DISTINCT task_number) FROM app.tasks"
     )

@@ -1,4 +1,4 @@
-"""Where the jobs come from: --app, and what can be wrong with it."""
+"""Where the jobs come from: --app, and its errors."""
 
 import subprocess
 import sys
@@ -42,7 +42,7 @@ def place(tmp_path: Path) -> Path:
     "app", ["declared", "declared.py", "listed.py", "declared:two", "declared:both", "./declared.py:two"]
 )
 def test_jobs_are_found_by_module_and_by_name(url: str, place: Path, app: str) -> None:
-    assert "queued" in run("submit", "two", "--app", app, url=url, where=place).stdout
+    assert "queued" in run("submit", "two", "--app", app, url=url, cwd=place).stdout
 
 
 def test_the_installed_program_finds_modules_in_the_working_directory(url: str, place: Path) -> None:
@@ -57,57 +57,57 @@ def test_the_variable_names_the_jobs_too(url: str) -> None:
 
 
 def test_an_application_brings_its_jobs_and_its_database(url: str, place: Path) -> None:
-    told = error_of("submit", "one", "--app", "declared:inner.app", url=url, where=place)
-    assert told.startswith("no connection to 127.0.0.1:1/nowhere: ")
-    assert "job type two is not declared here" in error_of("submit", "two", "--app", "only_app", url=url, where=place)
+    message = error_of("submit", "one", "--app", "declared:inner.app", url=url, cwd=place)
+    assert message.startswith("no connection to 127.0.0.1:1/nowhere: ")
+    assert "job type two is not declared here" in error_of("submit", "two", "--app", "only_app", url=url, cwd=place)
 
 
-def test_a_url_of_another_kind_is_told() -> None:
-    told = "mysql://…: this is no postgresql:// URL, and CoreMachine runs on PostgreSQL alone"
-    assert error_of("jobs", "--url", "mysql://u:secret@h/x") == told
+def test_a_url_of_another_database_is_refused() -> None:
+    message = "mysql://…: not a postgresql:// URL; CoreMachine runs on PostgreSQL only"
+    assert error_of("jobs", "--url", "mysql://u:secret@h/x") == message
 
 
-def test_a_misspelt_variable_is_one_warning(url: str) -> None:
+def test_a_misspelled_variable_is_one_warning(url: str) -> None:
     done = run("jobs", url=url, COREMACHINE_CONCURENCY="3")
-    told = "warning: COREMACHINE_CONCURENCY is no setting of CoreMachine; COREMACHINE_CONCURRENCY is\n"
-    assert (done.stdout, done.stderr) == ("no jobs\n", told)
+    message = "warning: COREMACHINE_CONCURENCY is not a setting of CoreMachine; did you mean COREMACHINE_CONCURRENCY?\n"
+    assert (done.stdout, done.stderr) == ("no jobs\n", message)
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     assert run("--version").stdout == f"coremachine {version('coremachine')}\n"
 
 
-def test_an_empty_id_is_told() -> None:
-    assert error_of("timeline", "").startswith("JOB: an id is wanted")
+def test_an_empty_id_is_refused() -> None:
+    assert error_of("timeline", "").startswith("JOB: the id is empty")
 
 
-def test_an_option_goes_before_what_an_application_says(url: str, place: Path) -> None:
+def test_an_option_overrides_the_settings_of_an_application(url: str, place: Path) -> None:
     assert run_json("jobs", "--json", "--url", url, "--app", str(place / "only_app.py"), url=url) == []
 
 
 @pytest.mark.parametrize(
-    ("app", "told"),
+    ("app", "message"),
     [
-        ("nowhere", "nowhere: there is no such module"),
-        ("nowhere.deep", "nowhere.deep: there is no such module"),
-        ("./nowhere.py", "nowhere.py: there is no such file"),
-        ("broken", "broken: it cannot be imported: TypeError: must be real number, not str"),
+        ("nowhere", "nowhere: module not found in "),
+        ("nowhere.deep", "nowhere.deep: module not found in "),
+        ("./nowhere.py", "nowhere.py: file not found"),
+        ("broken", "broken: cannot be imported: TypeError: must be real number, not str"),
         ("broken", "broken.py, line 2)"),
         ("wanting", "cannot be imported: ModuleNotFoundError: No module named 'no_such_module_at_all'"),
         ("wrong", "cannot be imported: DefinitionError: job empty has no stages"),
         ("declared:three", "declared:three: declared has no three"),
-        ("declared:number", "a int is neither a Job, nor a list of Jobs, nor a CoreMachine"),
-        ("json", "json: no Job there"),
+        ("declared:number", "expected a Job, a list of Jobs or a CoreMachine, found an object of type int"),
+        ("json", "json: no Job found"),
     ],
 )
-def test_what_names_no_jobs_is_told_in_one_line(place: Path, app: str, told: str) -> None:
-    assert told in error_of("submit", "one", "--app", app, where=place)
+def test_a_reference_without_jobs_is_an_error_in_one_line(place: Path, app: str, message: str) -> None:
+    assert message in error_of("submit", "one", "--app", app, cwd=place)
 
 
 def test_without_jobs_the_command_says_how_to_name_them() -> None:
-    told = "no jobs are known here: name them with --app MODULE[:NAME], or set COREMACHINE_APP"
-    assert error_of("submit", "one") == told
-    assert error_of("worker") == told
+    message = "no jobs are declared: give --app MODULE[:NAME], or set COREMACHINE_APP"
+    assert error_of("submit", "one") == message
+    assert error_of("worker") == message
 
 
 def test_a_traceback_is_shown_on_demand(place: Path) -> None:
@@ -115,4 +115,4 @@ def test_a_traceback_is_shown_on_demand(place: Path) -> None:
     done = subprocess.run(asked, env=environment(None), cwd=place, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Traceback" in done.stderr
-    assert done.stderr.splitlines()[-1] == f"error: {error_of('submit', 'one', '--app', 'broken', where=place)}"
+    assert done.stderr.splitlines()[-1] == f"error: {error_of('submit', 'one', '--app', 'broken', cwd=place)}"

@@ -27,7 +27,7 @@ def ready(broker: Broker) -> Broker:
 SEEN = ("send", "receive", "settle", "lock", "duplicate detection", "dead letters", "settings")
 
 
-def test_a_check_tells_what_can_be_done_with_each_queue_and_leaves_nothing_in_it(broker: Broker) -> None:
+def test_a_check_reports_what_works_with_each_queue_and_leaves_nothing_in_it(broker: Broker) -> None:
     for queue in QUEUES:
         broker.create_queue(queue, requires_duplicate_detection=True)
     done = run("bus", "check", "--app", str(JOBS), "--json", COREMACHINE_SERVICEBUS=broker.connection_string)
@@ -41,10 +41,10 @@ def test_a_check_of_queues_with_settings_that_hurt_exits_1_and_names_them(ready:
     for queue in QUEUES:
         ready.configure(queue, lock_duration=5.0)
     given: dict[str, Any] = {"COREMACHINE_SERVICEBUS": ready.connection_string}
-    told = run("bus", "check", "--app", str(JOBS), code=1, **given).stdout
-    assert told.count("HURTS    coremachine-") == 4
-    assert "at least 10 s" in told
-    assert "the same id came twice" in told
+    output = run("bus", "check", "--app", str(JOBS), code=1, **given).stdout
+    assert output.count("HURTS    coremachine-") == 4
+    assert "at least 10 s" in output
+    assert "the same id came twice" in output
 
 
 def test_a_check_of_queues_that_do_not_exist_says_what_to_do(broker: Broker) -> None:
@@ -72,7 +72,7 @@ def test_the_template_names_every_queue_for_azure_and_for_the_emulator() -> None
 @pytest.mark.parametrize("prefix", ["", "mine-"])
 def test_the_demo_runs_over_the_sdk_on_a_broker_that_it_starts_itself(url: str, tmp_path: Path, prefix: str) -> None:
     given: dict[str, Any] = {"COREMACHINE_QUEUE_PREFIX": prefix}
-    done = run("demo", "--bus", "servicebus", url=url, where=tmp_path, **given)
+    done = run("demo", "--bus", "servicebus", url=url, cwd=tmp_path, **given)
     assert "Azure Service Bus SDK to a test broker" in done.stdout
     assert "Last successful: job_completed at " in done.stdout
     assert (tmp_path / "hillshade.png").exists()

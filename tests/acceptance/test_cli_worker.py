@@ -15,11 +15,11 @@ APP = ("--app", str(JOBS))
 
 @pytest.fixture
 def pipes(tmp_path: Path) -> tuple[Path, Path]:
-    """Two named pipes: on one the handler says that it runs, on the other it is let go."""
-    said, release = tmp_path / "said", tmp_path / "release"
-    os.mkfifo(said)
+    """Two named pipes: on one the handler reports that it runs, the other one lets it end."""
+    running, release = tmp_path / "running", tmp_path / "release"
+    os.mkfifo(running)
     os.mkfifo(release)
-    return said, release
+    return running, release
 
 
 async def test_until_idle_it_ends_by_itself_when_all_is_done(url: str, open_app: OpenApp) -> None:
@@ -32,24 +32,24 @@ async def test_until_idle_it_ends_by_itself_when_all_is_done(url: str, open_app:
     assert json.loads(log[-1])["event"] == "worker stopped"
 
 
-async def test_what_failed_is_told_by_lines_whose_fields_are_keys(url: str, open_app: OpenApp) -> None:
+async def test_failures_are_logged_with_their_fields_as_keys(url: str, open_app: OpenApp) -> None:
     app = await open_app(failing)
     job = (await app.submit(failing, count=3)).id
     log = [json.loads(line) for line in run("worker", "--until-idle", *APP, url=url).stderr.splitlines()]
-    told = {one["event"]: one for one in log}
-    task, end = told["a task failed"], told["a job failed"]
+    lines = {one["event"]: one for one in log}
+    task, end = lines["a task failed"], lines["a job failed"]
     assert (task["level"], task["job"], task["task"], task["attempt"]) == ("warning", job[:12], 3, "1 of 1")
     assert (end["level"], end["job"], end["error"]) == ("error", job[:12], "ValueError: one is too many")
 
 
 async def test_at_sigterm_it_finishes_what_it_runs(url: str, open_app: OpenApp, pipes: tuple[Path, Path]) -> None:
-    said, release = pipes
+    running, release = pipes
     app = await open_app(holding)
-    job = (await app.submit(holding, started=str(said), release=str(release))).id
+    job = (await app.submit(holding, started=str(running), release=str(release))).id
     with started("worker", *APP, url=url) as worker:
-        assert await asyncio.to_thread(said.read_text) == "running"
+        assert await asyncio.to_thread(running.read_text) == "running"
         worker.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(line_with, worker.stderr, "worker stops")
+        await asyncio.to_thread(line_with, worker.stderr, "worker is stopping")
         await asyncio.to_thread(release.write_text, "done")
         assert await asyncio.to_thread(worker.wait, 60) == 0
     (stage,) = (await app.job(job))["stages"]
@@ -66,7 +66,7 @@ async def test_a_handler_that_never_returns_does_not_keep_it(
         worker.send_signal(signal.SIGTERM)
         _, log = await asyncio.to_thread(worker.communicate, None, 30)
         assert worker.returncode == 0
-    assert "a handler still runs and ends with the process; its task was released or had timed out" in log
+    assert "a handler is still running and ends with the process; its task was released or had timed out" in log
     assert "task_released" in await app.timeline(job)
 
 
@@ -76,7 +76,7 @@ async def test_a_second_signal_ends_it_at_once(url: str, open_app: OpenApp, pipe
     with started("worker", *APP, url=url, COREMACHINE_GRACE="3600") as worker:
         await asyncio.to_thread(pipes[0].read_text)
         worker.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(line_with, worker.stderr, "worker stops")
+        await asyncio.to_thread(line_with, worker.stderr, "worker is stopping")
         worker.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(worker.wait, 60) == 128 + signal.SIGTERM
 
@@ -105,7 +105,7 @@ def test_several_processes_share_the_work(url: str) -> None:
     assert [job["status"] for job in run_json("jobs", "--json", url=url)] == ["completed"]
 
 
-def test_a_process_that_fails_is_told_and_not_restarted(url: str) -> None:
+def test_a_process_that_fails_is_logged_and_not_restarted(url: str) -> None:
     with started("worker", "--processes", "2", *APP, url=url) as workers:
         first, _ = (_pid(line_with(workers.stderr, "worker started")) for _ in range(2))
         os.kill(first, signal.SIGKILL)

@@ -55,8 +55,8 @@ async def test_f32_two_hundred_tasks_end_within_30_s_after_their_killed_worker_w
     assert {event["task_id"] for event in rescued} == {one["task_id"] for one in in_flight}
     assert {event["event_data"]["lost_worker"] for event in rescued} == {one["lease_owner"] for one in in_flight}
     assert {event["event_status"] for event in rescued} == {"warning"}
-    told = await counted_events(app, submitted.id)
-    assert (told["task_started"], told["task_completed"]) == (TASKS + len(in_flight), TASKS)
+    counts = await counted_events(app, submitted.id)
+    assert (counts["task_started"], counts["task_completed"]) == (TASKS + len(in_flight), TASKS)
     again = {one["task_id"]: one["lease_number"] for one in await tasks_of(app, submitted.id)}
     assert {key for key, number in again.items() if number == 2} == {one["task_id"] for one in in_flight}
     assert set(again.values()) == {1, 2}

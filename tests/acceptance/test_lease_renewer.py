@@ -37,11 +37,11 @@ async def test_f40_f05_handlers_that_block_their_worker_for_several_leases_run_o
         await until_event(app, submitted.id, "task_started", number=len(NUMBERS))
         async with working(app):  # it would rescue them, and run them a second time
             row = await until_status(app, submitted.id, "completed", "failed")
-    told = await counted_events(app, submitted.id)
+    counts = await counted_events(app, submitted.id)
     assert row["status"] == "completed"
     assert sorted(lines_of(file)) == [f"begun {number}" for number in NUMBERS]
     assert {one["lease_number"] for one in await tasks_of(app, submitted.id)} == {1}
-    assert (told["task_started"], told["task_rescued"], told["stale_result_rejected"]) == (len(NUMBERS), 0, 0)
+    assert (counts["task_started"], counts["task_rescued"], counts["stale_result_rejected"]) == (len(NUMBERS), 0, 0)
 
 
 async def test_f05_f32_the_renewer_of_a_killed_worker_is_gone_and_its_task_is_rescued(

@@ -35,9 +35,9 @@ async def test_f28_two_worker_processes_do_a_thousand_tasks_once_each(
     assert Counter(int(number) for number, _ in lines) == Counter(range(TASKS)), "no task ran twice, none was left out"
     assert len({process for _, process in lines}) == 2, "both took part"
     assert not await tasks_that_ran_otherwise(app, submitted.id)
-    told = await counted_events(app, submitted.id)
-    assert (told["stage_started"], told["stage_completed"], told["job_completed"]) == (3, 3, 1)
-    assert (told["task_started"], told["task_completed"]) == (TASKS + 2, TASKS + 2)
+    counts = await counted_events(app, submitted.id)
+    assert (counts["stage_started"], counts["stage_completed"], counts["job_completed"]) == (3, 3, 1)
+    assert (counts["task_started"], counts["task_completed"]) == (TASKS + 2, TASKS + 2)
     stages = await rows(app, "SELECT tasks_total, tasks_completed, move_number FROM app.stages ORDER BY stage")
     assert [(stage["tasks_total"], stage["tasks_completed"], stage["move_number"]) for stage in stages] == [
         (1, 1, 2),

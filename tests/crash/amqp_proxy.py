@@ -1,14 +1,14 @@
 """A proxy between one worker and the broker, which counts AMQP frames and strikes at a given one.
 
-Each frame is a point, whoever sent it, for each may be the last one that arrives: at a point of the worker's the broker
-never hears it, at one of the broker's the worker does not hear what has been done.
+Each frame of either side is a point, as each may be the last one that arrives: the broker does not receive a frame of
+the worker, or the worker does not learn what the broker has done.
 """
 
 import asyncio
 import struct
 from contextlib import suppress
 
-from tests.crash.proxy import LOOPBACK, Line, Proxy, Stream
+from tests.crash.proxy import LOOPBACK, Link, Proxy, Stream
 from tests.servicebus.brokers import RemoteBroker
 
 HEADER = b"AMQP"
@@ -28,7 +28,7 @@ SMALL = (0x00, 0x53)  # a described type, whose descriptor is one byte
 
 
 class BrokerProxy(Proxy):
-    """Stands before a broker, for as long as the block lasts."""
+    """Forwards to a broker during the block."""
 
     def __init__(self, broker: RemoteBroker) -> None:
         super().__init__("")
@@ -42,19 +42,19 @@ class BrokerProxy(Proxy):
 
     @property
     def points(self) -> int:
-        """The last point that there was."""
+        """The number of the last point."""
         return self.requests
 
     async def _connect(self) -> Stream:
         return await asyncio.open_connection(LOOPBACK, self._broker.port)
 
-    async def _requests(self, line: Line) -> None:
-        await self._pass_on(line.client, line.to_server, "lost")
+    async def _requests(self, link: Link) -> None:
+        await self._forward(link.client, link.to_server, "lost")
 
-    async def _answers(self, line: Line) -> None:
-        await self._pass_on(line.server, line.to_client, "answer lost")
+    async def _responses(self, link: Link) -> None:
+        await self._forward(link.server, link.to_client, "response lost")
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fate: str) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fate: str) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 frame = await _frame(reader)
@@ -71,7 +71,7 @@ class BrokerProxy(Proxy):
 
 
 async def _frame(reader: asyncio.StreamReader) -> bytes:
-    """One frame, or one of the headers that come before frames."""
+    """One frame, or a header that precedes frames."""
     head = await reader.readexactly(len(HEADER))
     if head == HEADER:
         return head + await reader.readexactly(HEADER_BYTES - len(HEADER))
@@ -80,7 +80,7 @@ async def _frame(reader: asyncio.StreamReader) -> bytes:
 
 
 def _name(frame: bytes) -> str:
-    """What it is, for whoever reads the table."""
+    """The name of a frame for the printed table."""
     body = frame[4 * frame[4] :]
     if frame.startswith(HEADER):
         return "header"

@@ -1,12 +1,12 @@
 """The crash matrix and the connection matrix: one small job for each point of the wire at which its worker is struck.
 
-    python -m tests.crash.matrix --all --mode kill|cut|inside      every point, until the job is over before it comes
+    python -m tests.crash.matrix --all --mode kill|cut|inside      every point, until the job ends before the point
     python -m tests.crash.matrix 17 18 --mode cut                  these points
-    python -m tests.crash.matrix --all --bus servicebus            the same over the real SDK, struck on its wire
+    python -m tests.crash.matrix --all --bus servicebus            the same with the real SDK, struck on its wire
     python -m tests.crash.matrix --all --bus servicebus --wire database
 
-`kill` ends the worker with SIGKILL, and another one without a proxy goes on. `cut` cuts its connections, and the worker
-itself goes on. `inside` lets each function of the job kill its worker, at its begin and at its end.
+`kill` ends the worker with SIGKILL, and another one continues without a proxy. `cut` cuts its connections, and the
+worker itself continues. `inside` lets each function of the job kill its worker, at its start and at its end.
 """
 
 import argparse
@@ -24,21 +24,21 @@ from typing import Literal
 import psycopg
 
 from coremachine import AsyncCoreMachine, CoreMachineError
+from tests.crash.checks import problems_after
 from tests.crash.crashing_job import CRASHING, FUNCTIONS, MOMENTS
-from tests.crash.grounds import Ground, ground
-from tests.crash.judging import problems_after
+from tests.crash.environments import TrialEnvironment, trial_environment
 from tests.crash.workers import worker
 
-UNSTRUCK = 4
+MOST_TOO_LATE = 4
 Mode = Literal["kill", "cut", "inside"]
 INSIDE = tuple(f"{function} {moment}" for function in FUNCTIONS for moment in MOMENTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run of the job: where its worker is struck, what came of it. `struck` is None where the job was over first.
+    """One run of the job: where its worker is struck, and the result. `struck` is None if the job ended first.
 
-    `points` is how many there were until the struck worker had ended, `said` how many lines it and its follower logged.
+    `points` is their number until the struck worker ended, `log` the lines that it and its successor logged.
     """
 
     mode: Mode
@@ -46,35 +46,35 @@ class Trial:
     struck: str | None = None
     points: int = 0
     seconds: float = 0.0
-    said: tuple[str, ...] = ()
+    log: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
 
-async def try_point(place: Ground, mode: Mode, point: int) -> Trial:
-    """Run the job in a database of its own, strike its worker at `point`, and see whether all is well in the end."""
+async def try_point(environment: TrialEnvironment, mode: Mode, point: int) -> Trial:
+    """Run the job in a new database, strike its worker at `point`, and check the result."""
     started = time.monotonic()
-    asked = Trial(mode, point)
-    async with place.cloned() as url:
+    new = Trial(mode, point)
+    async with environment.cloned() as url:
         with tempfile.TemporaryDirectory(prefix="coremachine-crash-") as files:
             try:
-                trial = await _strike(asked, place, url, Path(files))
+                trial = await _strike(new, environment, url, Path(files))
             except (AssertionError, TimeoutError, CoreMachineError, psycopg.Error) as error:
-                trial = replace(asked, struck="?", problems=(f"{type(error).__name__}: {error}",))
-            said = _logged(Path(files))
-    crashed = [f"logged: {line}" for line in said if line.startswith("Traceback")]
-    return replace(trial, seconds=time.monotonic() - started, said=said, problems=(*trial.problems, *crashed))
+                trial = replace(new, struck="?", problems=(f"{type(error).__name__}: {error}",))
+            log = _read_logs(Path(files))
+    crashed = [f"logged: {line}" for line in log if line.startswith("Traceback")]
+    return replace(trial, seconds=time.monotonic() - started, log=log, problems=(*trial.problems, *crashed))
 
 
-def _logged(files: Path) -> tuple[str, ...]:
+def _read_logs(files: Path) -> tuple[str, ...]:
     return tuple(line for log in sorted(files.glob("*.log")) for line in log.read_text().splitlines())
 
 
-async def _strike(trial: Trial, place: Ground, url: str, files: Path) -> Trial:
-    settings = place.settings()
+async def _strike(trial: Trial, environment: TrialEnvironment, url: str, files: Path) -> Trial:
+    settings = environment.settings()
     lines, dies = files / "lines", INSIDE[trial.point - 1] if trial.mode == "inside" else ""
-    async with AsyncCoreMachine(url, jobs=[CRASHING], settings=settings) as app, place.proxy(url) as proxy:
+    async with AsyncCoreMachine(url, jobs=[CRASHING], settings=settings) as app, environment.proxy(url) as proxy:
         submitted = await app.submit(CRASHING, file=str(lines), dies=dies)
-        async with worker(*place.through(proxy, url, settings), files / "1.log") as first:
+        async with worker(*environment.through(proxy, url, settings), files / "1.log") as first:
             proxy.arm(0 if dies else trial.point, first.kill if trial.mode == "kill" else proxy.cut)
             code = await first.ended()
         struck = f"killed by {dies}" if dies and code else proxy.struck
@@ -83,58 +83,62 @@ async def _strike(trial: Trial, place: Ground, url: str, files: Path) -> Trial:
         if code:
             async with worker(url, settings, files / "2.log") as follower:
                 code = await follower.ended()
-            assert code == 0, f"the worker that followed ended with {code} ({struck})"
+            assert code == 0, f"the next worker ended with {code} ({struck})"
         problems = tuple(await problems_after(app, submitted.id, lines))
         return replace(trial, struck=struck, points=proxy.points, problems=problems)
 
 
-async def try_points(place: Ground, mode: Mode, points: Iterable[int], at_once: int) -> list[Trial]:
-    """Try the points in their order, several at a time, until they are over or the job is, before they come."""
+async def try_points(environment: TrialEnvironment, mode: Mode, points: Iterable[int], at_once: int) -> list[Trial]:
+    """Try the points in order, several at a time, until there are no more, or the job ends before them."""
     waiting, tried = iter(points), list[Trial]()
 
-    async def go_on() -> None:
+    async def try_next() -> None:
         for point in waiting:
-            trial = await try_point(place, mode, point)
+            trial = await try_point(environment, mode, point)
             tried.append(trial)
             _print(trial)
-            if sum(one.struck is None for one in tried) >= UNSTRUCK:
+            if sum(one.struck is None for one in tried) >= MOST_TOO_LATE:
                 return
 
     async with asyncio.TaskGroup() as group:
         for _ in range(at_once):
-            group.create_task(go_on())
+            group.create_task(try_next())
     return sorted(tried, key=lambda trial: trial.point)
 
 
 def _print(trial: Trial) -> None:
-    outcome = "FAILED" if trial.problems else "ok" if trial.struck else "over"
+    outcome = "FAILED" if trial.problems else "ok" if trial.struck else "late"
     sys.stdout.write(
-        f"{trial.mode:6} {trial.point:4} {outcome:6} {trial.seconds:5.1f} s  {len(trial.said):2} lines logged"
-        f"  {trial.struck or 'the job was over first'}\n"
+        f"{trial.mode:6} {trial.point:4} {outcome:6} {trial.seconds:5.1f} s  {len(trial.log):2} lines logged"
+        f"  {trial.struck or 'the job ended first'}\n"
     )
     for problem in trial.problems:
         sys.stdout.write(f"         {problem}\n")
-    for line in trial.said if trial.problems else ():
+    for line in trial.log if trial.problems else ():
         sys.stdout.write(f"         | {line}\n")
     sys.stdout.flush()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program. Returns 1 where any point failed."""
+    """The program. Returns 1 if any point failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash.matrix", description=__doc__)
     parser.add_argument("points", nargs="*", type=int)
     parser.add_argument("--all", action="store_true", help="every point")
     parser.add_argument("--mode", choices=["kill", "cut", "inside"], default="kill")
-    parser.add_argument("--at-once", type=int, default=4, help="trials under way at a time")
+    parser.add_argument("--at-once", type=int, default=4, help="number of trials that run at the same time")
     parser.add_argument("--bus", choices=["postgres", "servicebus"], default="postgres")
-    parser.add_argument("--wire", choices=["database", "bus"], help="which is struck (default: that of the messages)")
-    asked = parser.parse_args(arguments)
-    if not asked.points and not asked.all:
+    parser.add_argument(
+        "--wire", choices=["database", "bus"], help="connection that is struck (default: that of the messages)"
+    )
+    options = parser.parse_args(arguments)
+    if not options.points and not options.all:
         parser.error("give points, or --all")
-    every = range(1, len(INSIDE) + 1) if asked.mode == "inside" else count(1)
-    with ground(asked.bus, asked.wire or ("bus" if asked.bus == "servicebus" else "database")) as place:
+    every = range(1, len(INSIDE) + 1) if options.mode == "inside" else count(1)
+    with trial_environment(
+        options.bus, options.wire or ("bus" if options.bus == "servicebus" else "database")
+    ) as environment:
         try:
-            tried = asyncio.run(_until_sigterm(place, asked.mode, asked.points or every, asked.at_once))
+            tried = asyncio.run(_until_sigterm(environment, options.mode, options.points or every, options.at_once))
         except asyncio.CancelledError:
             return 128 + signal.SIGTERM
     struck = [trial for trial in tried if trial.struck]
@@ -143,9 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failures else 0
 
 
-async def _until_sigterm(place: Ground, mode: Mode, points: Iterable[int], at_once: int) -> list[Trial]:
-    """Try the points. SIGTERM ends it, and leaves no worker and no server behind."""
-    trying = asyncio.ensure_future(try_points(place, mode, points, at_once))
+async def _until_sigterm(environment: TrialEnvironment, mode: Mode, points: Iterable[int], at_once: int) -> list[Trial]:
+    """Try the points. SIGTERM ends it without leaving a worker or a server behind."""
+    trying = asyncio.ensure_future(try_points(environment, mode, points, at_once))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, trying.cancel)
     return await trying
 

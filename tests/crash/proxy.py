@@ -1,7 +1,7 @@
-"""A proxy between one worker and PostgreSQL, which counts what the worker asks and strikes at a given point.
+"""A proxy between one worker and PostgreSQL, which counts the worker's requests and strikes at a given point.
 
 A request is what the server acts on at once: messages up to a Sync or Flush, a simple query, a step of the log-in.
-Each has two points: the request is lost (odd), and it is carried out and its answer is lost (even).
+Each has two points: the request is lost (odd), or it is executed and its response is lost (even).
 """
 
 import asyncio
@@ -17,9 +17,9 @@ LOOPBACK = "127.0.0.1"
 CHUNK = 65536
 READY = b"Z\x00\x00\x00\x05"
 ASKING = frozenset({b"Q", b"S", b"H", b"p", b"F", b"c", b"f"})
-ANSWERED_WITHOUT_READY = frozenset({b"", b"p", b"H"})  # the steps of the log-in, and a Flush
-FAREWELL = b"X"
-Fate = Literal["passes", "lost", "answer lost"]
+RESPONSES_WITHOUT_READY = frozenset({b"", b"p", b"H"})  # the steps of the log-in, and a Flush
+TERMINATE = b"X"
+Fate = Literal["passes", "lost", "response lost"]
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -30,12 +30,12 @@ class Request:
     kind: bytes
     data: bytes
     texts: dict[bytes, bytes]
-    words: str = "log in"
+    summary: str = "log in"
 
 
 @dataclass(eq=False)
-class Line:
-    """One connection of the worker: its two ends, and what it is to suffer."""
+class Link:
+    """One connection of the worker: its two ends, and the request whose response is lost."""
 
     client: asyncio.StreamReader
     to_client: asyncio.StreamWriter
@@ -45,18 +45,18 @@ class Line:
     texts: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
 
     def cut(self) -> None:
-        """End it as a broken network does, without a farewell."""
+        """End it as a broken network does, without closing it."""
         self.to_client.transport.abort()
         self.to_server.transport.abort()
 
 
 class Proxy:
-    """Listens on a port of its own, for as long as the block lasts, and passes on to the server of `url`."""
+    """Listens on a port during the block, and forwards to the server of `url`."""
 
     def __init__(self, url: str) -> None:
         self._parts = conninfo_to_dict(url)
         self._given = url
-        self._lines: set[Line] = set()
+        self._links: set[Link] = set()
         self._serving: set[asyncio.Task[None]] = set()
         self._point = 0
         self._strike: Callable[[], object] = self.cut
@@ -83,7 +83,7 @@ class Proxy:
 
     @property
     def points(self) -> int:
-        """The last point that there was."""
+        """The number of the last point."""
         return 2 * self.requests
 
     def arm(self, point: int, strike: Callable[[], object]) -> None:
@@ -96,9 +96,9 @@ class Proxy:
         self._strike()
 
     def cut(self) -> None:
-        """Cut every connection. New ones are let in."""
-        for line in tuple(self._lines):
-            line.cut()
+        """Cut every connection. New ones are accepted."""
+        for link in tuple(self._links):
+            link.cut()
 
     def _accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         serving = asyncio.ensure_future(self._serve(client, to_client))
@@ -107,14 +107,14 @@ class Proxy:
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await self._connect()
-        line = Line(client, to_client, server, to_server)
-        self._lines.add(line)
-        pumps = [asyncio.ensure_future(pump(line)) for pump in (self._requests, self._answers)]
+        link = Link(client, to_client, server, to_server)
+        self._links.add(link)
+        pumps = [asyncio.ensure_future(pump(link)) for pump in (self._requests, self._responses)]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._lines.discard(line)
-            line.cut()
+            self._links.discard(link)
+            link.cut()
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
@@ -128,30 +128,30 @@ class Proxy:
             return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
         return await asyncio.open_connection(host, port)
 
-    async def _requests(self, line: Line) -> None:
+    async def _requests(self, link: Link) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
-            request = await _startup(line.client)
-            while request.kind != FAREWELL:
+            request = await _startup(link.client)
+            while request.kind != TERMINATE:
                 fate = self._fate(request)
                 if fate == "lost":
                     self._hit(request, fate)
                     return
-                if fate == "answer lost":
-                    line.doomed = request
-                line.to_server.write(request.data)
-                await line.to_server.drain()
-                request = await _request(line)
+                if fate == "response lost":
+                    link.doomed = request
+                link.to_server.write(request.data)
+                await link.to_server.drain()
+                request = await _request(link)
 
-    async def _answers(self, line: Line) -> None:
+    async def _responses(self, link: Link) -> None:
         with suppress(OSError):
             tail = b""
-            while data := await line.server.read(CHUNK):
-                if line.doomed is None:
-                    line.to_client.write(data)
-                    await line.to_client.drain()
+            while data := await link.server.read(CHUNK):
+                if link.doomed is None:
+                    link.to_client.write(data)
+                    await link.to_client.drain()
                     continue
-                if line.doomed.kind in ANSWERED_WITHOUT_READY or READY in tail + data:
-                    self._hit(line.doomed, "answer lost")
+                if link.doomed.kind in RESPONSES_WITHOUT_READY or READY in tail + data:
+                    self._hit(link.doomed, "response lost")
                     return
                 tail = data[-len(READY) :]
 
@@ -161,10 +161,10 @@ class Proxy:
         self.requests += 1
         if (self._point + 1) // 2 != self.requests:
             return "passes"
-        return "lost" if self._point % 2 else "answer lost"
+        return "lost" if self._point % 2 else "response lost"
 
     def _hit(self, request: Request, fate: Fate) -> None:
-        self.strike(f"{fate}: {request.words}")
+        self.strike(f"{fate}: {request.summary}")
 
 
 async def _startup(reader: asyncio.StreamReader) -> Request:
@@ -173,21 +173,21 @@ async def _startup(reader: asyncio.StreamReader) -> Request:
     return Request(b"", head + await reader.readexactly(length - 4), {})
 
 
-async def _request(line: Line) -> Request:
+async def _request(link: Link) -> Request:
     """The messages up to the one that the server answers."""
-    request = Request(b"", b"", line.texts)
-    while request.kind not in ASKING and request.kind != FAREWELL:
-        head = await line.client.readexactly(5)
+    request = Request(b"", b"", link.texts)
+    while request.kind not in ASKING and request.kind != TERMINATE:
+        head = await link.client.readexactly(5)
         kind, length = struct.unpack("!ci", head)
-        body = await line.client.readexactly(length - 4)
+        body = await link.client.readexactly(length - 4)
         request.data += head + body
         request.kind = kind
-        _read_words(request, kind, body)
+        _summarise(request, kind, body)
     return request
 
 
-def _read_words(request: Request, kind: bytes, body: bytes) -> None:
-    """Keep the first line of the statement, for whoever reads the table."""
+def _summarise(request: Request, kind: bytes, body: bytes) -> None:
+    """Keep the first line of the statement for the printed table."""
     if kind == b"Q":
         text = body
     elif kind == b"P":
@@ -197,4 +197,4 @@ def _read_words(request: Request, kind: bytes, body: bytes) -> None:
         text = request.texts.get(body.split(b"\x00")[1], b"")
     else:
         return
-    request.words = " ".join(text.strip(b"\x00").decode(errors="replace").strip().splitlines()[0:1])[:70]
+    request.summary = " ".join(text.strip(b"\x00").decode(errors="replace").strip().splitlines()[0:1])[:70]

@@ -1,13 +1,13 @@
-"""A worker is killed, or its connections are cut, at points all along a job: the rest recovers, and nothing is lost.
+"""A worker is killed, or its connections are cut, at points throughout a job: the job recovers, and nothing is lost.
 
-This is the part that fits into the test run; `python -m tests.crash.matrix --all` tries every point.
+This part is short enough for the test run; `python -m tests.crash.matrix --all` tries every point.
 """
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.crash.grounds import Ground
+from tests.crash.environments import TrialEnvironment
 from tests.crash.matrix import INSIDE, Mode, Trial, try_point, try_points
 from tests.servicebus.brokers import BrokerProcess
 
@@ -19,59 +19,61 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
-def ground(template: str, server: str) -> Ground:
+def environment(template: str, server: str) -> TrialEnvironment:
     """Messages over PostgreSQL."""
-    return Ground(template, server)
+    return TrialEnvironment(template, server)
 
 
 @pytest.fixture
-def broker_ground(template: str, server: str) -> Iterator[Ground]:
+def broker_environment(template: str, server: str) -> Iterator[TrialEnvironment]:
     """Messages over the real SDK; the worker's connections to the broker are struck."""
     with BrokerProcess() as broker:
-        yield Ground(template, server, broker, "bus")
+        yield TrialEnvironment(template, server, broker, "bus")
 
 
-async def points_along(ground: Ground, mode: Mode, number: int) -> list[int]:
-    """Points spread evenly over the wire of a worker that nobody disturbs, lost requests and lost answers alike."""
-    undisturbed = await try_point(ground, mode, 0)
+async def points_along(environment: TrialEnvironment, mode: Mode, number: int) -> list[int]:
+    """Points spread evenly over the requests and responses of a worker that is not disturbed."""
+    undisturbed = await try_point(environment, mode, 0)
     assert (undisturbed.struck, undisturbed.problems) == (None, ())
     return sorted({1 + round(index * (undisturbed.points - 1) / number) for index in range(number)})
 
 
-def troubles(trials: list[Trial]) -> list[str]:
+def problems(trials: list[Trial]) -> list[str]:
     """What went wrong, and where."""
     return [f"{trial.point}, {trial.struck}: {problem}" for trial in trials for problem in trial.problems]
 
 
-async def survives(ground: Ground, mode: Mode, number: int) -> None:
-    """Strike at `number` points, see that all is well after each, and that they were not all too late."""
-    points = await points_along(ground, mode, number)
-    trials = await try_points(ground, mode, points, AT_ONCE)
-    assert not troubles(trials)
+async def survives(environment: TrialEnvironment, mode: Mode, number: int) -> None:
+    """Strike at `number` points, check the result of each, and that most of them were not too late."""
+    points = await points_along(environment, mode, number)
+    trials = await try_points(environment, mode, points, AT_ONCE)
+    assert not problems(trials)
     assert len([trial for trial in trials if trial.struck]) >= number // 2, "too few points came"
 
 
-async def test_a_job_survives_the_death_of_its_worker_at_points_all_along_the_wire(ground: Ground) -> None:
-    await survives(ground, "kill", POINTS)
+async def test_a_job_survives_the_death_of_its_worker_at_points_all_along_the_wire(
+    environment: TrialEnvironment,
+) -> None:
+    await survives(environment, "kill", POINTS)
 
 
-async def test_a_worker_survives_lost_connections_at_points_all_along_the_wire(ground: Ground) -> None:
-    await survives(ground, "cut", POINTS)
+async def test_a_worker_survives_lost_connections_at_points_all_along_the_wire(environment: TrialEnvironment) -> None:
+    await survives(environment, "cut", POINTS)
 
 
-async def test_a_job_survives_each_of_its_functions_killing_the_worker(ground: Ground) -> None:
-    trials = await try_points(ground, "inside", range(1, len(INSIDE) + 1), AT_ONCE)
-    assert not troubles(trials)
+async def test_a_job_survives_each_of_its_functions_killing_the_worker(environment: TrialEnvironment) -> None:
+    trials = await try_points(environment, "inside", range(1, len(INSIDE) + 1), AT_ONCE)
+    assert not problems(trials)
     assert all(trial.struck for trial in trials)
 
 
 async def test_a_job_survives_the_death_of_its_worker_at_points_all_along_its_wire_to_a_broker(
-    broker_ground: Ground,
+    broker_environment: TrialEnvironment,
 ) -> None:
-    await survives(broker_ground, "kill", POINTS_OF_A_BROKER)
+    await survives(broker_environment, "kill", POINTS_OF_A_BROKER)
 
 
 async def test_a_worker_survives_connections_to_a_broker_that_are_lost_at_points_all_along_the_wire(
-    broker_ground: Ground,
+    broker_environment: TrialEnvironment,
 ) -> None:
-    await survives(broker_ground, "cut", POINTS_OF_A_BROKER)
+    await survives(broker_environment, "cut", POINTS_OF_A_BROKER)

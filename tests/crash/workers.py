@@ -1,4 +1,4 @@
-"""Workers as processes of their own, forked from a server that has imported everything: a start takes milliseconds."""
+"""Workers as processes, forked from a server that has imported everything, so that a start takes milliseconds."""
 
 import asyncio
 import logging
@@ -15,20 +15,20 @@ from coremachine.runtime.logs import configure
 from coremachine.runtime.settings import Settings
 from tests.crash.crashing_job import CRASHING
 
-LONGEST = 90.0
+TIMEOUT_SECONDS = 90.0
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([__name__, "coremachine.runtime.bus.servicebus"])
 
 
 class Worker:
-    """A worker that begins when it is told to, and ends once nothing is left to do. It logs into a file."""
+    """A worker that begins on request, and ends when nothing is left to do. It logs to a file."""
 
     def __init__(self, url: str, settings: Settings, log: Path) -> None:
         self._pipe, self._theirs = FORKS.Pipe()
         self._process = FORKS.Process(target=_run, args=(url, settings, str(log), self._theirs))
 
     async def ready(self) -> None:
-        """Start it, and wait until it has opened the database. Raises AssertionError where it has not."""
+        """Start it, and wait until it has opened the database. Raises AssertionError if it has not."""
         self._process.start()
         self._theirs.close()
         await _readable(self._pipe.fileno(), "the worker was not ready")
@@ -38,7 +38,7 @@ class Worker:
             raise AssertionError("the worker could not begin") from None
 
     async def ended(self) -> int:
-        """Let it begin, and return its exit code. Raises TimeoutError where its work never ends."""
+        """Let it begin, wait for its end, and return its exit code. Raises TimeoutError."""
         self._pipe.send("begin")
         await _readable(self._process.sentinel, "the job was not over")
         self._process.join()
@@ -48,8 +48,8 @@ class Worker:
         """End it with SIGKILL."""
         self._process.kill()
 
-    def clear_away(self) -> None:
-        """Leave nothing of it."""
+    def clean_up(self) -> None:
+        """End the process and close the pipe."""
         if self._process.exitcode is None:
             self._process.kill()
             self._process.join()
@@ -58,33 +58,33 @@ class Worker:
 
 
 async def _readable(file: int, otherwise: str) -> None:
-    loop, there = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(file, there.set)
+    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(file, readable.set)
     try:
-        async with asyncio.timeout(LONGEST):
-            await there.wait()
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await readable.wait()
     except TimeoutError:
-        raise TimeoutError(f"{otherwise} within {LONGEST:g} s") from None
+        raise TimeoutError(f"{otherwise} within {TIMEOUT_SECONDS:g} s") from None
     finally:
         loop.remove_reader(file)
 
 
 @asynccontextmanager
 async def worker(url: str, settings: Settings, log: Path) -> AsyncGenerator[Worker]:
-    """A worker that is ready, and has not begun. What is left of it at the end of the block is killed."""
+    """A worker that is ready but has not begun. It is killed if it is still running at the end of the block."""
     one = Worker(url, settings, log)
     try:
         await one.ready()
         yield one
     finally:
-        one.clear_away()
+        one.clean_up()
 
 
 def _run(url: str, settings: Settings, log: str, pipe: Connection) -> None:
     """The program of the process."""
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), sys.stderr.fileno())
     configure("WARNING")
-    logging.getLogger("azure").setLevel(logging.CRITICAL + 1)  # what it says of lost connections, we say in one line
+    logging.getLogger("azure").setLevel(logging.CRITICAL + 1)  # it logs lost connections at length; ours is one line
     asyncio.run(_work(url, settings, pipe))
 
 

@@ -8,23 +8,25 @@ from signal import SIGKILL, SIGTERM
 
 import psycopg
 
-from coremachine.runtime.soak.chaos import LOST
+from coremachine.runtime.soak.chaos import CONNECTION_ERRORS
 from coremachine.runtime.soak.server import Server
 from tests.storm import options as kinds
 from tests.storm.figures import StormFigures
 from tests.storm.options import Options
 from tests.storm.proxy import Link, Proxy
-from tests.storm.workers import Workers
+from tests.storm.workers import ProxiedWorkers
 
 Fault = Callable[[Random], Awaitable[bool]]
-AGAIN = 0.2
+RETRY_SECONDS = 0.2
 EARLIEST, LATEST = 0.1, 0.6
 
 
 class Faults:
-    """Strikes until it is stopped. A fault returns False if there was nothing to strike; it is tried again soon."""
+    """Strikes until `stopped` is set. A fault that finds nothing to strike returns False, and is tried again soon."""
 
-    def __init__(self, workers: Workers, proxy: Proxy, server: Server, figures: StormFigures, options: Options) -> None:
+    def __init__(
+        self, workers: ProxiedWorkers, proxy: Proxy, server: Server, figures: StormFigures, options: Options
+    ) -> None:
         self._workers = workers
         self._proxy = proxy
         self._server = server
@@ -52,24 +54,24 @@ class Faults:
             kinds.STOPPED: self._stop,
             kinds.STOPPED_ALONE: self._stop_alone,
             kinds.CUT: self._cut,
-            kinds.ONE_STILL: self._hold_one,
-            kinds.TWO_STILL: self._hold_two,
-            kinds.LEASES_STILL: self._hold_leases,
+            kinds.ONE_PAUSED: self._pause_one,
+            kinds.TWO_PAUSED: self._pause_two,
+            kinds.LEASES_PAUSED: self._pause_leases,
             kinds.BACKEND: self._end_backend,
             kinds.RESTARTED: self._restart,
         }
 
     async def _strike(self, kind: str, fault: Fault, random: Random) -> None:
         mean, whole = self._options.mean(kind), self._options.seconds
-        # the first one early enough, so that none is missing from a storm that is short
+        # early enough, so that even a short storm has each kind once
         pause = min(random.expovariate(1 / mean), random.uniform(EARLIEST, LATEST) * whole)
-        while not await self._passed(pause):
+        while not await self._stopped_within(pause):
             struck = await fault(random)
             self._figures.faults[kind] += struck
-            pause = random.expovariate(1 / mean) if struck else AGAIN
+            pause = random.expovariate(1 / mean) if struck else RETRY_SECONDS
 
-    async def _passed(self, seconds: float) -> bool:
-        """Wait; True if the storm is over meanwhile."""
+    async def _stopped_within(self, seconds: float) -> bool:
+        """Wait. Returns True if the storm has ended meanwhile."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.stopped.wait(), seconds)
         return self.stopped.is_set()
@@ -78,14 +80,14 @@ class Faults:
         if not self._workers.running:
             return False
         self._workers.end(random.choice(self._workers.running), SIGKILL)
-        self._workers.keep()  # the next one starts at once
+        self._workers.maintain()  # the next one starts at once
         return True
 
     async def _terminate(self, random: Random) -> bool:
         if not self._workers.running:
             return False
         self._workers.end(random.choice(self._workers.running), SIGTERM)
-        self._workers.keep()
+        self._workers.maintain()
         return True
 
     async def _stop(self, random: Random) -> bool:
@@ -95,7 +97,7 @@ class Faults:
         return self._pause(random, alone=True)
 
     def _pause(self, random: Random, *, alone: bool) -> bool:
-        if len(self._workers.running) < 2:  # else nobody would take away what the stopped one holds
+        if len(self._workers.running) < 2:  # else nobody would rescue the tasks of the stopped one
             return False
         self._workers.pause(random.choice(self._workers.running), self._options.pause, alone=alone)
         return True
@@ -106,28 +108,28 @@ class Faults:
         self._proxy.cut()
         return True
 
-    async def _hold_one(self, random: Random) -> bool:
+    async def _pause_one(self, random: Random) -> bool:
         links = self._flowing(1)
-        return bool(links) and self._hold(random.choice([link for some in links for link in some]))
+        return bool(links) and self._pause_links(random.choice([link for some in links for link in some]))
 
-    async def _hold_two(self, random: Random) -> bool:
+    async def _pause_two(self, random: Random) -> bool:
         links = self._flowing(2)
-        return bool(links) and self._hold(*random.sample(random.choice(links), 2))
+        return bool(links) and self._pause_links(*random.sample(random.choice(links), 2))
 
-    async def _hold_leases(self, random: Random) -> bool:
-        """A worker that cannot renew, and whose outcomes cannot be written, while it claims on."""
+    async def _pause_leases(self, random: Random) -> bool:
+        """A worker that cannot renew its leases or record outcomes, but still claims."""
         pairs = [(one, other) for some in self._flowing(2) for one in some for other in some if one is not other]
-        telling = [pair for pair in pairs if pair[0].renews_leases]
-        return bool(telling) and self._hold(*random.choice(telling))
+        renewing = [pair for pair in pairs if pair[0].renews_leases]
+        return bool(renewing) and self._pause_links(*random.choice(renewing))
 
     def _flowing(self, number: int) -> list[list[Link]]:
-        """The connections that do not stand still, of each worker that has so many of them."""
-        flowing = [[link for link in gate.links if not link.stands_still] for gate in self._proxy.gates]
+        """The connections that are not paused, for each worker that has at least `number` of them."""
+        flowing = [[link for link in port.links if not link.is_paused] for port in self._proxy.ports]
         return [links for links in flowing if len(links) >= number]
 
-    def _hold(self, *links: Link) -> bool:
+    def _pause_links(self, *links: Link) -> bool:
         for link in links:
-            link.stand_still(self._options.still)
+            link.pause(self._options.connection_pause)
         return True
 
     async def _end_backend(self, random: Random) -> bool:
@@ -139,10 +141,10 @@ class Faults:
             async with await psycopg.AsyncConnection.connect(self._server.url, autocommit=True) as connection:
                 cursor = await connection.execute("SELECT pg_terminate_backend(%s)", [link.backend])
                 return await cursor.fetchone() == (True,)
-        except LOST:
+        except CONNECTION_ERRORS:
             return False
 
     async def _restart(self, random: Random) -> bool:
         await self._server.end("immediate", random)
-        await self._server.begin()
+        await self._server.start()
         return True

@@ -1,15 +1,14 @@
-"""What a storm is asked to do, and how often each fault strikes."""
+"""The options of a storm, and how often each fault strikes."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from coremachine.runtime.settings import Settings
+from coremachine.runtime.soak.options import short_settings
 
 RECONCILE_IN_LEASES = 0.5
-POLL = 0.5
-GRACE = 3.0
 PAUSE = 15.0
-STILL = 8.0
+CONNECTION_PAUSE = 8.0
 SLACK = 3.0
 
 KILLED = "worker killed"
@@ -17,11 +16,11 @@ TERMINATED = "worker sent SIGTERM"
 STOPPED = "worker stopped, with its lease renewer"
 STOPPED_ALONE = "worker stopped, its lease renewer not"
 CUT = "all connections cut"
-ONE_STILL = "one connection stood still"
-TWO_STILL = "two connections of a worker stood still together"
-LEASES_STILL = "lease renewer's connection and another of its worker stood still together"
+ONE_PAUSED = "one connection paused"
+TWO_PAUSED = "two connections of a worker paused together"
+LEASES_PAUSED = "lease renewer's connection and another of its worker paused together"
 BACKEND = "backend terminated"
-RESTARTED = "PostgreSQL restarted at once"
+RESTARTED = "PostgreSQL restarted"
 
 MEANS = {
     KILLED: 8.0,
@@ -29,9 +28,9 @@ MEANS = {
     STOPPED: 30.0,
     STOPPED_ALONE: 60.0,
     CUT: 30.0,
-    ONE_STILL: 6.0,
-    TWO_STILL: 15.0,
-    LEASES_STILL: 15.0,
+    ONE_PAUSED: 6.0,
+    TWO_PAUSED: 15.0,
+    LEASES_PAUSED: 15.0,
     BACKEND: 8.0,
     RESTARTED: 150.0,
 }
@@ -40,10 +39,10 @@ MEANS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How long, how hard. Times are in seconds, but for `minutes`.
+    """How long, how hard. Times are in seconds, except for `minutes`.
 
-    `scale` shortens the times of the faults: the means between them, and for how long something stands still. A job
-    that is open for longer than `limit` is stuck. With `only`, nothing strikes but the kinds that contain that text.
+    `scale` shortens the times of the faults: the means between them, and the lengths of pauses. A job
+    that is open for longer than `limit` is stuck. With `only`, only the kinds that contain that text strike.
     """
 
     minutes: float
@@ -67,23 +66,19 @@ class Options:
         return PAUSE * self.scale
 
     @property
-    def still(self) -> float:
-        """For how long a connection stands still."""
-        return STILL * self.scale
+    def connection_pause(self) -> float:
+        """For how long a connection is paused."""
+        return CONNECTION_PAUSE * self.scale
 
     @property
     def quiet(self) -> float:
-        """How long a job has been over when it is judged again: no handler of a stopped worker runs any more."""
+        """Seconds between the end of a job and its second check: then no handler of a stopped worker runs any more."""
         return self.pause + self.lease + SLACK
 
     @property
     def settings(self) -> Settings:
-        """The settings of the workers, whatever the environment says."""
-        plain = {name: field.default for name, field in Settings.model_fields.items()}
-        reconcile = self.lease * RECONCILE_IN_LEASES
-        return Settings.model_validate(
-            plain | {"lease": self.lease, "reconcile": reconcile, "poll": POLL, "grace": GRACE}
-        )
+        """The settings of the workers. The environment is ignored."""
+        return short_settings(self.lease, self.lease * RECONCILE_IN_LEASES)
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What each attempt of each task is to do, and what must come of a job. It follows from the job's seed alone."""
+"""What each attempt of each task does, and the result of the job. All of it follows from the job's seed."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,12 +10,12 @@ End = Literal["completed", "failed"]
 
 
 class PlannedError(Exception):
-    """What a handler raises where the plan says that it fails."""
+    """Raised by a handler when the plan says that it fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Habit:
-    """How the tasks of a stage behave. Shares are between 0 and 1, `seconds` the most that an attempt takes.
+class Behaviour:
+    """How the tasks of a stage behave. Shares are between 0 and 1, `seconds` is the longest time of an attempt.
 
     A `doomed` task fails in each of its `attempts`; of the others an attempt that is not the last may `fail`.
     """
@@ -26,17 +26,17 @@ class Habit:
     doomed: float = 0.0
 
 
-HABITS = {
-    "plan": Habit(),
-    "work": Habit(seconds=1.5, fail=0.15, doomed=0.01),
-    "collect": Habit(),
-    "first": Habit(seconds=1.0, fail=0.15, doomed=0.005),
-    "second": Habit(attempts=2, seconds=1.0, fail=0.15, doomed=0.02),
-    "merge": Habit(),
-    "part": Habit(attempts=1, doomed=0.05),
-    "all": Habit(),
+BEHAVIOURS = {
+    "plan": Behaviour(),
+    "work": Behaviour(seconds=1.5, fail=0.15, doomed=0.01),
+    "collect": Behaviour(),
+    "first": Behaviour(seconds=1.0, fail=0.15, doomed=0.005),
+    "second": Behaviour(attempts=2, seconds=1.0, fail=0.15, doomed=0.02),
+    "merge": Behaviour(),
+    "part": Behaviour(attempts=1, doomed=0.05),
+    "all": Behaviour(),
 }
-"""By the name of the stage, of whatever job."""
+"""By the name of the stage, in any job."""
 
 STAGES = {
     "storm_gather": ("plan", "work", "collect"),
@@ -54,24 +54,24 @@ def numbers(seed: int) -> list[int]:
 
 def is_doomed(seed: int, stage: str, index: int) -> bool:
     """Whether a task fails for good."""
-    return chance(seed, stage, index, "doomed") < HABITS[stage].doomed
+    return chance(seed, stage, index, "doomed") < BEHAVIOURS[stage].doomed
 
 
 def fails(seed: int, stage: str, index: int, attempt: int) -> bool:
     """Whether this attempt is to fail."""
-    habit = HABITS[stage]
+    behaviour = BEHAVIOURS[stage]
     return is_doomed(seed, stage, index) or (
-        attempt < habit.attempts and chance(seed, stage, index, attempt) < habit.fail
+        attempt < behaviour.attempts and chance(seed, stage, index, attempt) < behaviour.fail
     )
 
 
 def seconds(seed: int, stage: str, index: int, attempt: int) -> float:
     """How long this attempt takes."""
-    return HABITS[stage].seconds * chance(seed, stage, index, attempt, "seconds") ** 2
+    return BEHAVIOURS[stage].seconds * chance(seed, stage, index, attempt, "seconds") ** 2
 
 
 def value(stage: str, number: int) -> int:
-    """What a task of this stage makes of a number."""
+    """The result of a task of this stage for a number."""
     factor = {"work": 3, "first": 5, "second": 7, "part": 11}[stage]
     return factor * number + 1
 
@@ -82,13 +82,13 @@ def tasks_of(stage: str, seed: int) -> int:
 
 
 def planned_end(job_type: str, seed: int) -> End:
-    """How the job must end, whatever happens on the way."""
+    """How the job must end, whatever happens before."""
     doomed = any(is_doomed(seed, stage, n) for stage in STAGES[job_type] for n in range(tasks_of(stage, seed)))
     return "failed" if doomed else "completed"
 
 
 def planned_result(job_type: str, seed: int) -> list[int]:
-    """The result of a job that completes: every number, taken through each stage that fans out."""
+    """The result of a job that completes: every number, passed through each stage that fans out."""
     found = numbers(seed)
     for stage in STAGES[job_type]:
         found = [value(stage, number) for number in found] if stage in FANNED else found

@@ -1,6 +1,6 @@
-"""A proxy between the workers and PostgreSQL, whose connections can be cut, and made to stand still one by one.
+"""A proxy between the workers and PostgreSQL, whose connections can be cut, or paused one by one.
 
-Each worker has a gate of its own, a port, so that its connections are known.
+Each worker has a port of its own, so that its connections are known.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ LOOPBACK = "127.0.0.1"
 CHUNK = 65536
 BACKLOG = 64
 KEY_DATA = b"K\x00\x00\x00\x0c"
-"""How the message begins in which a backend gives its process id, once a client has logged in."""
+"""Start of the message with the process id of the backend, sent after a client has logged in."""
 LEASES = b"application_name\0coremachine leases\0"
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -25,7 +25,7 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Link:
     """One connection of a worker. `backend` is the process id of its backend, once that is known.
 
-    `renews_leases` says whether it is that of the worker's lease renewer.
+    `renews_leases` is whether it belongs to the worker's lease renewer.
     """
 
     client: Stream
@@ -39,23 +39,23 @@ class Link:
         self._flows.set()
 
     @property
-    def stands_still(self) -> bool:
-        """Whether no byte passes, in either direction."""
+    def is_paused(self) -> bool:
+        """Whether no byte passes in either direction."""
         return not self._flows.is_set()
 
-    def stand_still(self, seconds: float) -> None:
-        """Let nothing pass for so long. Nothing is lost, and neither end is informed."""
+    def pause(self, seconds: float) -> None:
+        """Let no byte pass for so many seconds. Nothing is lost, and neither end is informed."""
         self._flows.clear()
         asyncio.get_running_loop().call_later(seconds, self._flows.set)
 
     def cut(self) -> None:
-        """End it as a broken network does, without a farewell."""
+        """End it as a broken network does, without closing it."""
         for _, writer in (self.client, self.server):
             writer.transport.abort()
         self._flows.set()
 
     async def pump(self) -> None:
-        """Copy bytes until one of the two has ended the connection."""
+        """Copy bytes until one end has closed the connection."""
         both = (self.client[0], self.server[1]), (self.server[0], self.client[1])
         copying = [asyncio.ensure_future(self._copy(*one)) for one in both]
         try:
@@ -86,7 +86,7 @@ class Link:
             self._begun = b""
 
 
-class Gate:
+class WorkerPort:
     """A port for one worker."""
 
     def __init__(self, url: str) -> None:
@@ -103,12 +103,12 @@ class Gate:
         return make_conninfo(self._url, host=LOOPBACK, port=self._port, sslmode="disable", gssencmode="disable")
 
     def cut(self) -> None:
-        """Cut every connection. New ones are let in."""
+        """Cut every connection. New ones are accepted."""
         for link in tuple(self.links):
             link.cut()
 
     async def close(self) -> None:
-        """Cut every connection, and let no new one in."""
+        """Cut every connection, and accept no new one."""
         (await self._listening).close()
         self.cut()
         while self._serving:
@@ -141,41 +141,41 @@ class Gate:
 
 
 class Proxy:
-    """The gates, for as long as the block lasts. They lead to the server of `url`."""
+    """The ports of all workers, during the block. They lead to the server of `url`."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._closing: set[asyncio.Task[None]] = set()
-        self.gates: list[Gate] = []
+        self.ports: list[WorkerPort] = []
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for gate in tuple(self.gates):
-            self.close(gate)
+        for port in tuple(self.ports):
+            self.close(port)
         if self._closing:
             await asyncio.wait(self._closing)
 
     @property
     def links(self) -> list[Link]:
         """Every connection."""
-        return [link for gate in self.gates for link in gate.links]
+        return [link for port in self.ports for link in port.links]
 
-    def open(self) -> Gate:
-        """A gate for one more worker."""
-        gate = Gate(self._url)
-        self.gates.append(gate)
-        return gate
+    def open(self) -> WorkerPort:
+        """A port for one more worker."""
+        port = WorkerPort(self._url)
+        self.ports.append(port)
+        return port
 
-    def close(self, gate: Gate) -> None:
-        """Close a gate, whose worker has ended. Returns at once."""
-        self.gates.remove(gate)
-        closing = asyncio.ensure_future(gate.close())
+    def close(self, port: WorkerPort) -> None:
+        """Close the port of a worker that has ended. Returns at once."""
+        self.ports.remove(port)
+        closing = asyncio.ensure_future(port.close())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
     def cut(self) -> None:
         """Cut every connection of every worker."""
-        for gate in self.gates:
-            gate.cut()
+        for port in self.ports:
+            port.cut()

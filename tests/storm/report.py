@@ -34,16 +34,16 @@ def _table(storm: Storm) -> Iterator[str]:
         "minutes": f"{storm.seconds / 60:.1f}",
         "faults": str(figures.faults.total()),
         "jobs submitted": str(figures.submitted),
-        "jobs judged, by end": f"{figures.ends.total()} ({ends})",
+        "jobs checked, by end": f"{figures.ends.total()} ({ends})",
         "tasks; runs of their handlers": f"{figures.tasks}; {figures.starts}",
-        "runs beyond one for each attempt": str(figures.repeated),
-        "effects left after their stage had closed": str(figures.late),
+        "repeated runs of attempts": str(figures.repeated),
+        "effects written after their stage had closed": str(figures.late),
         "stale results rejected": str(events["stale_result_rejected"]),
         "tasks rescued": str(events["task_rescued"]),
         "sent back": ", ".join(f"{events[one]} {one}" for one in SENT_BACK if events[one]) or "none",
         "gaps found and closed": str(events["gap_found"]),
         "audits; jobs retired": f"{figures.audits}; {figures.retired}",
-        "workers that found no database at their start": str(figures.failed_starts),
+        "workers that could not reach the database at their start": str(figures.failed_starts),
         "errors logged by workers": str(figures.worker_errors),
     }
     rows |= {f"longest time {what}": f"{longest:.1f} s" for what, longest in figures.longest.items()}
@@ -58,8 +58,8 @@ def _faults(storm: Storm) -> Iterator[str]:
     yield "|---|---|---|"
     for kind in storm.options.kinds:
         yield f"| {kind} | {storm.figures.faults[kind]} | {storm.options.mean(kind):g} s |"
-    pause, still = storm.options.pause, storm.options.still
-    yield f"\nA stopped worker stood still for {pause:g} s, a connection for {still:g} s.\n"
+    workers, connections = storm.options.pause, storm.options.connection_pause
+    yield f"\nA stopped worker was paused for {workers:g} s, a connection for {connections:g} s.\n"
 
 
 def _words(values: Mapping[str, object]) -> str:

@@ -1,35 +1,29 @@
-"""The workers of the storm: `coremachine worker` in processes of their own, each behind a gate of its own."""
+"""The workers of the storm: processes of `coremachine worker`, each behind a port of the proxy."""
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coremachine.runtime.cli.processes import LEASH_VARIABLE
-from coremachine.runtime.soak.fleet import Command, Fleet, WorkerProcess
-from tests.storm.proxy import Gate, Proxy
+from coremachine.runtime.soak.workers import WorkerProcess, Workers, worker_command
+from tests.storm.proxy import Proxy, WorkerPort
 
 ROOT = Path(__file__).parents[2]
-JOBS = "tests.storm.jobs"
-COMMAND = Command(
-    (sys.executable, "-m", "coremachine", "worker", "--app", JOBS, "--log-level", "info"),
-    {LEASH_VARIABLE: "1", "PYTHONPATH": str(ROOT)},
-)
+COMMAND = worker_command("tests.storm.jobs", PYTHONPATH=str(ROOT))
 
 
 @dataclass
-class Workers(Fleet):
-    """A fleet that reaches the database only through the proxy."""
+class ProxiedWorkers(Workers):
+    """Workers that reach the database only through the proxy."""
 
     proxy: Proxy = field(kw_only=True)
-    gates: dict[int, Gate] = field(default_factory=dict[int, Gate])
+    ports: dict[int, WorkerPort] = field(default_factory=dict[int, WorkerPort])
 
     def _start(self) -> WorkerProcess:
-        gate = self.proxy.open()
-        self.url = gate.url
+        port = self.proxy.open()
+        self.url = port.url
         worker = super()._start()
-        self.gates[worker.process.pid] = gate
+        self.ports[worker.process.pid] = port
         return worker
 
-    def _bury(self, worker: WorkerProcess) -> None:
-        self.proxy.close(self.gates.pop(worker.process.pid))
-        super()._bury(worker)
+    def _remove(self, worker: WorkerProcess) -> None:
+        self.proxy.close(self.ports.pop(worker.process.pid))
+        super()._remove(worker)

@@ -1,4 +1,4 @@
-"""A worker of the soak that is stopped stands still with all of its processes, and goes on with all of them."""
+"""A worker of the soak is paused with all of its processes, and continues with all of them."""
 
 import os
 import subprocess
@@ -12,9 +12,9 @@ import pytest
 
 from coremachine.runtime.settings import Settings
 from coremachine.runtime.soak.figures import Figures
-from coremachine.runtime.soak.fleet import Command, Fleet, WorkerProcess
 from coremachine.runtime.soak.options import Options
 from coremachine.runtime.soak.pause import Pause, descendants
+from coremachine.runtime.soak.workers import Command, WorkerProcess, Workers
 from tests.waiting import until
 
 STARTED = '{"event": "worker started", "worker": "here-7-c0ffee"}'
@@ -81,44 +81,42 @@ async def test_a_process_stopped_alone_leaves_the_others_running(family: "subpro
     pause.end()
 
 
-def fleet_of(family: "subprocess.Popen[bytes]", folder: Path) -> Fleet:
-    """A fleet with one worker, which has started."""
+def workers_of(family: "subprocess.Popen[bytes]", folder: Path) -> Workers:
+    """One worker, which has started."""
     log = folder / "worker.log"
     log.write_text(STARTED)
-    fleet = Fleet(Command((), {}), "", Settings(), folder, 1, Figures())
-    fleet.working.append(WorkerProcess(family, log))
-    return fleet
+    workers = Workers(Command((), {}), "", Settings(), folder, 1, Figures())
+    workers.working.append(WorkerProcess(family, log))
+    return workers
 
 
-async def test_a_worker_that_has_stood_still_for_long_enough_goes_on(
-    family: "subprocess.Popen[bytes]", tmp_path: Path
-) -> None:
-    fleet = fleet_of(family, tmp_path)
-    fleet.pause(fleet.working[0], seconds=0)
-    assert fleet.running == []
+async def test_a_worker_continues_when_its_pause_is_over(family: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+    workers = workers_of(family, tmp_path)
+    workers.pause(workers.working[0], seconds=0)
+    assert workers.running == []
     await until_stopped(family.pid, *descendants(family.pid))
-    fleet.strike(Random(1))  # noqa: S311 - there is nobody to strike
-    fleet.keep()
+    workers.strike(Random(1))  # noqa: S311 - there is no worker to strike
+    workers.maintain()
     await until_stopped(family.pid, *descendants(family.pid), stopped=False)
-    assert (len(fleet.running), fleet.figures.kills) == (1, {"SIGSTOP": 1})
+    assert (len(workers.running), workers.figures.kills) == (1, {"SIGSTOP": 1})
 
 
-async def test_a_fleet_that_ends_leaves_nothing_stopped(family: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
-    fleet, below = fleet_of(family, tmp_path), descendants(family.pid)
-    fleet.pause(fleet.working[0], seconds=60)
+async def test_workers_that_end_leave_nothing_stopped(family: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+    workers, below = workers_of(family, tmp_path), descendants(family.pid)
+    workers.pause(workers.working[0], seconds=60)
     await until_stopped(*below)
-    fleet.kill_all()
+    workers.kill_all()
     await until_stopped(*below, stopped=False)
 
 
 def test_the_name_of_a_worker_is_the_one_that_its_log_gives(family: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
-    (worker,) = fleet_of(family, tmp_path).working
+    (worker,) = workers_of(family, tmp_path).working
     assert worker.name == "here-7-c0ffee"
     worker.log.write_text("")
     assert worker.name.endswith(f"-{family.pid}")
 
 
-def test_a_pause_is_longer_than_a_lease_and_shorter_than_the_wait_for_the_judge() -> None:
+def test_a_pause_is_longer_than_a_lease_and_shorter_than_the_wait_for_the_check() -> None:
     for one in (options(defaults=False), options(defaults=False, lease=1.0), options(defaults=True)):
         shortest, longest = one.pauses
         assert one.settings.lease < shortest < longest < one.quiet

@@ -196,7 +196,7 @@ def test_a_server_that_somebody_started_by_hand_is_not_touched(
     url = started.url()
     before = started_at(url)
     monkeypatch.setattr("coremachine.runtime.embedded.postmaster.is_held", as_if_not_held)
-    with pytest.raises(EmbeddedServerError, match=f"process {postmaster_of(cluster_at(data_dir))}, a PostgreSQL"):
+    with pytest.raises(EmbeddedServerError, match=f"process {postmaster_of(cluster_at(data_dir))} is a PostgreSQL"):
         EmbeddedServer.open(data_dir)
     assert started_at(url) == before
     started.leave()
@@ -209,7 +209,7 @@ def test_processes_that_cannot_be_ended_are_an_error_that_names_the_lock(
     held = FileLock(data_dir / "server.lock")
     held.share()
     try:
-        with pytest.raises(EmbeddedServerError, match=r"end them by hand"):
+        with pytest.raises(EmbeddedServerError, match=r"end them manually"):
             EmbeddedServer.open(data_dir)
     finally:
         held.release()

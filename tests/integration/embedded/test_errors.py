@@ -49,7 +49,7 @@ def test_a_server_that_does_not_start_shows_the_end_of_its_log(
 def test_data_of_another_version_are_left_alone(data_dir: Path, cluster_at: Callable[[Path], Cluster]) -> None:
     version = cluster_at(data_dir).pgdata / "PG_VERSION"
     version.write_text("9\n")
-    with pytest.raises(EmbeddedServerError, match="written by PostgreSQL 9, and this is PostgreSQL 1") as caught:
+    with pytest.raises(EmbeddedServerError, match="written by PostgreSQL 9, but this is PostgreSQL 1") as caught:
         EmbeddedServer.open(data_dir)
     assert "pg_dump" in caught.value.remedy
     assert version.read_text() == "9\n"

@@ -1,0 +1,1 @@
+"""The commands of `coremachine`, one in each module."""

@@ -1,4 +1,4 @@
-"""One run of one peer: a store of its own, a folder for marks, and two workers that have shown that they work."""
+"""One run of one peer: a new store, a folder for marks, and two workers that have shown that they work."""
 
 import os
 import subprocess

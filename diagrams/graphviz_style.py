@@ -73,8 +73,8 @@ def line(edge: Edge) -> dict[str, str]:
 def weight(edge: Edge, *, near: bool = False) -> str:
     """How hard dot tries to keep a line short and straight: plain lines first.
 
-    Of the two lines of a longer arrow, the one nearer to the start of the picture is kept short, so that the text is
-    where there is room, and the line does not run along the side of a state.
+    Of the two lines of a longer arrow, the one nearer to the start of the picture is kept short, so that the text has
+    enough room, and the line does not run along the side of a state.
     """
     if edge.tone == "plain":
         return "40"

@@ -80,7 +80,7 @@ def visible(event: TimelineEvent) -> bool:
 
 
 def is_summarised(event: TimelineEvent) -> bool:
-    """Whether a long stage counts `event` instead of listing it: a task event that is no failure and no warning."""
+    """Whether a long stage counts `event` instead of listing it: a task event that is neither failure nor warning."""
     return event.task_number is not None and event.stage is not None and event.status not in {"failure", "warning"}
 
 

@@ -1,4 +1,4 @@
-"""A lifecycle of your own: an approval that a person gives, rejects or revokes, created when a job completes.
+"""Your own lifecycle: an approval that a person gives, rejects or revokes, created when a job completes.
 
 Its table, its guards, its diagram, an events table, and the moves of `Records.fire` are all generated from the
 declaration below. `coremachine ddl --records coremachine.examples.approval:APPROVALS` prints the tables, and

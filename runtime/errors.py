@@ -31,7 +31,7 @@ class UnknownTypeError(OperationError):
 class SchemaError(OperationError):
     """The schema in the database is missing, or belongs to another declaration.
 
-    Carries `schema`, `part` (`coremachine`, or the lifecycle of a record of your own), and the digests `found` and
+    Carries `schema`, `part` (`coremachine`, or the lifecycle of one of your records), and the digests `found` and
     `wanted`.
     """
 

@@ -80,7 +80,7 @@ class DatabaseOptions:
         return "".join(f" {flag} {value}" for flag, value in options.items() if value is not None)
 
     def command(self, step: str, app: str | None = None) -> str:
-        """A command such as `coremachine …` as it must be typed here, with the same options."""
+        """A `coremachine …` command as it must be typed here, with the same options."""
         command = step.replace("coremachine", program_command(), 1)
         return f"{command.replace('--app MODULE', f'--app {app}') if app else command}{self.flags()}"
 

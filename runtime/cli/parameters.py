@@ -34,7 +34,7 @@ def parse_parameters(job: Job, pairs: Sequence[str], file: str | None) -> dict[s
 def parse_value(job: Job, name: str, text: str) -> object:
     """`text` as the value of a parameter: text if the job declares text, else JSON if it is JSON, else text.
 
-    For a parameter that may be text or something else, such as `str | None`, it is JSON only if the job accepts that.
+    For a parameter that may be text or something else (`str | None`), it is JSON only if the job accepts that.
     """
     field = job.parameters.model_fields.get(name)
     if field is not None and field.annotation is str:

@@ -42,7 +42,7 @@ async def run_processes(number: int, arguments: Sequence[str], url: str | None) 
 async def _start(arguments: Sequence[str], url: str | None) -> asyncio.subprocess.Process:
     """Start one worker.
 
-    It runs in a session of its own, so that Ctrl-C reaches it once, through us. Its standard input ends with us, so
+    It runs in its own session, so that Ctrl-C reaches it once, through us. Its standard input ends with us, so
     that it never outlives us.
     """
     return await asyncio.create_subprocess_exec(

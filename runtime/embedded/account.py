@@ -67,7 +67,7 @@ class Account:
 
 
 def default_data_dir(environment: Mapping[str, str]) -> Path:
-    """Return the data directory that is used if none is given.
+    """Return the default data directory.
 
     `COREMACHINE_DATA_DIR`; else, as root, `/var/lib/coremachine`, because an unprivileged server cannot reach
     root's home; else `coremachine` in `XDG_DATA_HOME` or `~/.local/share`.

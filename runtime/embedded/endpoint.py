@@ -16,7 +16,7 @@ from .cluster import DATABASE, OWNER, Cluster, write_private
 
 _SOCKET_PORT = 5432  # only part of the socket's name
 _SOCKET_PATH_LIMIT = 103  # bytes
-_UNSAFE_IN_A_LIST = frozenset('",\n\\')  # unix_socket_directories is a list with quotes of its own
+_UNSAFE_IN_A_LIST = frozenset('",\n\\')  # unix_socket_directories is a list with its own quotes
 _LOOPBACK = "127.0.0.1"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ...statemachine.lifecycles import TASK
 from ..store.session import Row
-from .plan import ERROR_TYPES, Outcome, planned_outcome
+from .plan import ERROR_TYPES, PlannedOutcome, planned_outcome
 from .snapshot import JobSnapshot
 
 CLAIM = "task_started"
@@ -87,7 +87,7 @@ def _failure_problems(snapshot: JobSnapshot, task: Row, failure: Row) -> Iterato
         yield f"attempt {failure['attempt']} of {failure['event_data']['of']} was treated as the last one"
 
 
-def _planned(snapshot: JobSnapshot, task: Row, event: Row) -> Outcome:
+def _planned(snapshot: JobSnapshot, task: Row, event: Row) -> PlannedOutcome:
     return planned_outcome(snapshot.seed, snapshot.stage_of(task)["name"], task["task_index"], event["attempt"])
 
 
@@ -105,7 +105,7 @@ def _was_slow(snapshot: JobSnapshot, task: Row, failure: Row) -> bool:
 
 
 def _is_last(snapshot: JobSnapshot, failure: Row) -> bool:
-    """Whether it was the last attempt: none was left, or the stage had been asked to stop."""
+    """Whether it was the last attempt: no attempt was left, or the stage had been asked to stop."""
     stopped = any(
         event["stage"] == failure["stage"] and event["event_id"] < failure["event_id"]
         for event in snapshot.events_of("stop_requested")

@@ -43,7 +43,7 @@ class SoakJob:
 
 
 class Driver:
-    """Takes one step after another. If the database cannot be reached, a step does nothing and the next one goes on."""
+    """Takes one step after another. A step that cannot reach the database does nothing, and the next one continues."""
 
     def __init__(self, app: AsyncCoreMachine, folder: Path, figures: Figures, random: Random, quiet: float) -> None:
         self._app = app

@@ -4,9 +4,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
-Outcome = Literal["succeed", "fail", "hang", "die"]
+PlannedOutcome = Literal["succeed", "fail", "hang", "die"]
 
-ERROR_TYPES: dict[Outcome, str] = {"fail": "PlannedError", "hang": "HandlerTimeoutError", "die": "ChildDiedError"}
+ERROR_TYPES: dict[PlannedOutcome, str] = {
+    "fail": "PlannedError",
+    "hang": "HandlerTimeoutError",
+    "die": "ChildDiedError",
+}
 TIMEOUT = 10.0
 """Seconds until a handler that hangs times out. The others need a fraction of it, even on a loaded machine."""
 MOST_ITEMS = 8
@@ -55,13 +59,13 @@ def chance(seed: int, *key: object) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def planned_outcome(seed: int, stage: str, index: int, attempt: int) -> Outcome:
+def planned_outcome(seed: int, stage: str, index: int, attempt: int) -> PlannedOutcome:
     """How this attempt ends, if nobody stops it."""
     behaviour = BEHAVIOURS[stage]
     if chance(seed, stage, index, "doomed") < behaviour.doomed:
         return "fail" if attempt <= behaviour.attempts else "succeed"
     drawn = chance(seed, stage, index, attempt)
-    shares: tuple[tuple[Outcome, float], ...] = (
+    shares: tuple[tuple[PlannedOutcome, float], ...] = (
         ("fail", behaviour.fail),
         ("hang", behaviour.hang),
         ("die", behaviour.die),

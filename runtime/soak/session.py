@@ -31,7 +31,7 @@ def run_session(
     An error of the session itself is a violation in `figures`. SIGTERM raises KeyboardInterrupt.
     """
     root = Path(tempfile.mkdtemp(prefix=f"cm-{name}-")).resolve()
-    root.chmod(0o755)  # PostgreSQL may run as another account, and has a directory of its own in here
+    root.chmod(0o755)  # PostgreSQL may run as another account, with its own directory in here
     try:
         asyncio.run(_run(root, (keep or root).resolve(), session))
     except asyncio.CancelledError:

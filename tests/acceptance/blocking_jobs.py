@@ -1,4 +1,4 @@
-"""Jobs whose handlers hold the interpreter or the loop, given to a worker as a file of their own."""
+"""Jobs whose handlers hold the interpreter or the event loop. A worker loads this file."""
 
 import ctypes
 import os
@@ -6,40 +6,32 @@ import time
 from pathlib import Path
 
 from coremachine import Job, Stage, TaskContext, task
-
-
-def leave_line(file: str, *words: object) -> None:
-    """One write to a file opened for appending."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(descriptor, (" ".join(map(str, words)) + "\n").encode())
-    finally:
-        os.close(descriptor)
+from coremachine.runtime.soak.side_effects import append_words
 
 
 @task
 def hold_the_interpreter(number: int, seconds: int, file: str) -> int:
-    """A call of C that does not let go of the interpreter: no thread of the worker runs."""
-    leave_line(file, "begun", number)
+    """A call of C that does not release the interpreter: no thread of the worker runs."""
+    append_words(file, "begun", number)
     ctypes.PyDLL(None).sleep(seconds)
     return number
 
 
 @task
 async def block_the_loop(number: int, seconds: int, file: str) -> int:
-    leave_line(file, "begun", number)
+    append_words(file, "begun", number)
     time.sleep(seconds)  # noqa: ASYNC251 - what a careless user does
     return number
 
 
 @task
 def fork_and_stay(file: str, context: TaskContext) -> None:
-    """Leave a process that holds all that the worker had open, and never end."""
+    """Leave a process that holds all open files of the worker, and never end."""
     forked = os.fork()
     if forked == 0:
         time.sleep(600)
         os._exit(0)
-    leave_line(file, forked)
+    append_words(file, forked)
     while not context.wait(1):
         pass
 

@@ -1,4 +1,4 @@
-"""Running the command line as a user does: in a process of its own."""
+"""Running the command line as a user does: in a separate process."""
 
 import json
 import os

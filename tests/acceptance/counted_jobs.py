@@ -1,9 +1,10 @@
-"""Jobs whose tasks leave a line each in a file, given to workers as a file of their own."""
+"""Jobs whose tasks write one line each to a file. Workers load this file."""
 
 import os
 from pathlib import Path
 
 from coremachine import Job, Stage, TaskContext, task
+from coremachine.runtime.soak.side_effects import append_words
 
 FIRST_ONES = 16
 
@@ -15,15 +16,8 @@ def number_range(n: int) -> list[int]:
 
 @task
 def append_line(number: int, file: str, context: TaskContext) -> int:
-    """One write to a file opened for appending: lines of several processes do not mix.
-
-    The first ones wait until another process has written, too: none does all the work alone.
-    """
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(descriptor, f"{number} {os.getpid()}\n".encode())
-    finally:
-        os.close(descriptor)
+    """Write a line. The first tasks wait until another process has written too, so that no process works alone."""
+    append_words(file, number, os.getpid())
     while number < FIRST_ONES and _writers(file) < 2 and not context.wait(0.02):
         pass
     return number
@@ -34,7 +28,7 @@ def _writers(file: str) -> int:
 
 
 @task
-async def give_back(number: int) -> int:
+async def return_number(number: int) -> int:
     return number
 
 
@@ -55,7 +49,7 @@ big = Job(
     "big",
     [
         Stage("plan", number_range),
-        Stage("give", give_back, each="plan"),
+        Stage("give", return_number, each="plan"),
         Stage("collect", collect, gather="give"),
     ],
 )

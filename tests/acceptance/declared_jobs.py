@@ -25,14 +25,14 @@ def refuse(number: int) -> int:
 
 @task
 def hold(started: str, release: str) -> str:
-    """Tells that it runs, and waits until it is let go: both are named pipes."""
+    """Report that it runs, and wait for permission to end: both are named pipes."""
     Path(started).write_text("running")
     return Path(release).read_text()
 
 
 @task
 def hang(started: str) -> None:
-    """Tells that it runs, and never returns."""
+    """Report that it runs, and never return."""
     Path(started).write_text("running")
     threading.Event().wait()
 

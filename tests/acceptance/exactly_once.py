@@ -1,4 +1,4 @@
-"""Whether every task of a job has left exactly the events of one attempt that succeeded."""
+"""Whether every task of a job has exactly the events of one successful attempt."""
 
 from coremachine import AsyncCoreMachine
 from coremachine.runtime.store.session import Row
@@ -18,5 +18,5 @@ WHERE t.job_id = %s
 
 
 async def tasks_that_ran_otherwise(app: AsyncCoreMachine, job_id: str) -> list[Row]:
-    """The tasks of the job that have not exactly one task_started and one task_completed."""
+    """The tasks of the job that do not have exactly one task_started and one task_completed."""
     return await rows(app, OTHERWISE, job_id, job_id)

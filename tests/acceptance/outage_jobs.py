@@ -1,20 +1,20 @@
-"""Jobs that are under way while the database is not there, given to a worker as a file of their own.
+"""Jobs that run while the database is down. A worker loads this file.
 
-Every call leaves a line, and then waits until the file `go` is there.
+Every call writes a line, and then waits until the file `go` exists.
 """
 
 import time
 from pathlib import Path
 
 from coremachine import Job, Stage, task
-from tests.acceptance.blocking_jobs import leave_line
+from coremachine.runtime.soak.side_effects import append_words
 
-LONGEST = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 def _call(place: str, *words: object) -> None:
-    leave_line(f"{place}/lines", *words)
-    deadline = time.monotonic() + LONGEST
+    append_words(f"{place}/lines", *words)
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not Path(place, "go").exists():
         if time.monotonic() > deadline:
             raise TimeoutError(words)
@@ -39,13 +39,13 @@ async def total(numbers: list[int]) -> int:
 
 @task
 async def nothing() -> None:
-    """So that its job completes at once."""
+    """Do nothing, so that its job completes at once."""
 
 
-def tell(place: str) -> None:
-    _call(place, "tell")
+def callback(place: str) -> None:
+    _call(place, "callback")
 
 
 planned = Job("planned", [Stage("work", work, each=numbers), Stage("total", total, gather="work")])
 working = Job("working", [Stage("work", work, each="items"), Stage("total", total, gather="work")])
-telling = Job("telling", [Stage("nothing", nothing)], on_job_complete=tell)
+telling = Job("telling", [Stage("nothing", nothing)], on_job_complete=callback)

@@ -1,9 +1,9 @@
-"""Two hundred tasks of 50 ms, given to a worker as a file of their own. Each leaves a line as it begins."""
+"""Two hundred tasks of 50 ms, each of which writes a line when it begins. A worker loads this file."""
 
 import time
 
 from coremachine import Job, Stage, task
-from tests.acceptance.blocking_jobs import leave_line
+from coremachine.runtime.soak.side_effects import append_words
 
 TASKS = 200
 
@@ -14,7 +14,7 @@ def numbers() -> list[int]:
 
 @task
 def wait_a_little(number: int, file: str) -> int:
-    leave_line(file, number)
+    append_words(file, number)
     time.sleep(0.05)
     return number
 

@@ -66,7 +66,7 @@ def test_the_template_names_every_queue_for_azure_and_for_the_emulator() -> None
     (namespace,) = emulator["UserConfig"]["Namespaces"]
     assert [queue["Name"] for queue in namespace["Queues"]] == list(QUEUES)
     windows = {queue["Properties"]["DuplicateDetectionHistoryTimeWindow"] for queue in namespace["Queues"]}
-    assert windows == {"PT5M"}, "the emulator is said to take no more"
+    assert windows == {"PT5M"}, "the documented maximum of the emulator"
 
 
 @pytest.mark.parametrize("prefix", ["", "mine-"])

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from tests.model.actions import Action, actions
 from tests.model.batches import Sight, batches
-from tests.model.deeds import after, one_by_one
 from tests.model.draft import ViolationError
+from tests.model.effects import after, one_by_one
 from tests.model.invariants import broken
 from tests.model.state import State, World, canonical
 
@@ -16,7 +16,7 @@ DIFFERS = "batch differs from fold"
 
 @dataclass
 class Report:
-    """What an exploration found: of each kind of violation the shortest way to it."""
+    """The result of an exploration: for each kind of violation the shortest way to it."""
 
     states: int = 0
     steps: int = 0
@@ -49,7 +49,7 @@ class Exploration:
         self._tried: set[Sight] = set()
 
     def run(self) -> Report:
-        """Explore, and judge whether each state can come to its end by fair actions alone."""
+        """Explore, and check that each state can reach its end by fair actions alone."""
         start = self.world.start()
         ahead = deque([start])
         self._add(start, None)
@@ -60,7 +60,7 @@ class Exploration:
         self.report.ends = len(self._goals)
         self.report.complete = not ahead
         if self.report.complete:
-            self._judge_progress()
+            self._check_progress()
         return self.report
 
     def _stopped(self) -> bool:
@@ -72,7 +72,7 @@ class Exploration:
         here = self._number[state]
         wrong = False
         for kind, what in broken(self.world, state):
-            self._tell(kind, what, here)
+            self._record(kind, what, here)
             wrong = True
         if wrong and not self.world.beyond:
             return
@@ -81,7 +81,7 @@ class Exploration:
             try:
                 reached = after(self.world, state, action)
             except ViolationError as violation:
-                self._tell(violation.kind, f"{violation} by {_said(action)}", here)
+                self._record(violation.kind, f"{violation} by {_description(action)}", here)
                 continue
             if reached == state:
                 continue
@@ -104,11 +104,11 @@ class Exploration:
                 folded = one_by_one(self.world, state, batch)
                 reached = after(self.world, state, batch)
             except ViolationError as violation:
-                self._tell(violation.kind, f"{violation} by {_said(batch)}", here)
+                self._record(violation.kind, f"{violation} by {_description(batch)}", here)
                 continue
             if reached == folded:
                 continue
-            self._tell(DIFFERS, f"{_said(batch)} leads elsewhere than one by one", here)
+            self._record(DIFFERS, f"{_description(batch)} leads elsewhere than one by one", here)
             reached = canonical(reached)
             if reached not in self._number:
                 self._add(reached, (here, batch))
@@ -123,7 +123,7 @@ class Exploration:
             self._goals.append(number)
         return number
 
-    def _judge_progress(self) -> None:
+    def _check_progress(self) -> None:
         ending = set(self._goals)
         ahead = deque(self._goals)
         while ahead:
@@ -133,10 +133,10 @@ class Exploration:
                     ahead.append(before)
         for number in range(len(self._came)):
             if number not in ending:
-                self._tell("no progress", "no way to an end that needs no luck", number)
+                self._record("no progress", "no way to an end that needs no luck", number)
                 return
 
-    def _tell(self, kind: str, what: str, number: int) -> None:
+    def _record(self, kind: str, what: str, number: int) -> None:
         if kind not in self.report.found:
             self.report.found[kind] = f"{what}\n    after {', '.join(self._way(number)) or 'nothing'}"
 
@@ -144,7 +144,7 @@ class Exploration:
         way: list[str] = []
         while (came := self._came[number]) is not None:
             number, action = came
-            way.append(_said(action))
+            way.append(_description(action))
         return way[::-1]
 
 
@@ -153,7 +153,7 @@ def explore(world: World, limit: int | None = None, *, until: str | None = None)
     return Exploration(world, limit, until=until).run()
 
 
-def _said(action: Action) -> str:
+def _description(action: Action) -> str:
     where = f" {action.stage}.{action.task}" if action.task >= 0 else ""
     who = f" by {action.worker}" if action.worker >= 0 else ""
     return f"{action.name}{where}{who}" + (f" ({action.how})" if action.how else "")

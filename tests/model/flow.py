@@ -37,13 +37,13 @@ def _acknowledge(draft: Draft, worker: Worker) -> None:
 
 
 def _start(draft: Draft) -> None:
-    if draft.job.status == draft.world.born("job"):
+    if draft.job.status == draft.world.initial("job"):
         draft.move_job("start")
 
 
 def _open(draft: Draft, worker: Worker, number: int) -> None:
     stage = draft.stages[number]
-    if draft.world.keeps("pending") and not (worker.current and stage.status == draft.world.born("stage")):
+    if draft.world.keeps("pending") and not (worker.current and stage.status == draft.world.initial("stage")):
         return
     _start(draft)
     again = stage.failed + stage.cancelled if stage.total else 0
@@ -59,7 +59,7 @@ def _open(draft: Draft, worker: Worker, number: int) -> None:
         if moved != again:
             raise ViolationError("counters", f"{moved} tasks queued again where the counters say {again}")
     elif not stage.total:
-        draft.tasks[number] = (TaskRow(draft.world.born("task"), 1, draft.world.max_attempts),) * total
+        draft.tasks[number] = (TaskRow(draft.world.initial("task"), 1, draft.world.max_attempts),) * total
     draft.post(None)
     if not still_open(draft.stages[number]):
         close(draft, number)
@@ -73,7 +73,7 @@ def _finalize(draft: Draft, worker: Worker, *, fails: bool) -> None:
         _start(draft)
     draft.move_job("fail" if fails else "complete")
     if not fails and world.callback and world.keeps("owed"):
-        draft.callback = TaskRow(world.born("callback"), 1, world.max_attempts)
+        draft.callback = TaskRow(world.initial("callback"), 1, world.max_attempts)
 
 
 def advance(draft: Draft, number: int, ended: Mapping[str, int], seen: tuple[int, ...] | None = None) -> None:

@@ -1,7 +1,7 @@
-"""What became of claimed tasks: each outcome is judged, then all are written and counted in one transaction.
+"""Outcomes of claimed tasks: each is decided, then all are written and counted in one transaction.
 
 A batch is no set of distinct tasks. A worker whose lease ran out may have claimed its own task again while the handler
-of the first lease still runs: then two outcomes of one task meet. So each is judged by its own lease number, after
+of the first lease still runs: then two outcomes of one task meet. So each is decided by its own lease number, after
 those before it. Without that rule ("distinct") a batch does what the runtime once did (F48): it keeps what was won by
 the key of the task, and so counts the late outcome with the one that won.
 """
@@ -33,20 +33,20 @@ class Arrival(NamedTuple):
         return self.stage, self.task
 
 
-Verdicts: TypeAlias = list[tuple[Arrival, str]]
+Decisions: TypeAlias = list[tuple[Arrival, str]]
 
 
 def settle(draft: Draft, *arrivals: Arrival) -> None:
     """Write outcomes, count them, and close the stages whose last tasks they were; a late outcome changes nothing."""
     if draft.world.keeps("distinct"):
-        verdicts = _judged(draft, arrivals)
-        counted = [arrival for arrival, _ in verdicts]
+        decisions = _decided(draft, arrivals)
+        counted = [arrival for arrival, _ in decisions]
     else:
-        verdicts, counted = _judged_by_key(draft, arrivals)
-    if not verdicts:
+        decisions, counted = _decided_by_key(draft, arrivals)
+    if not decisions:
         return
     won: dict[tuple[int, int], str] = {}
-    for arrival, trigger in sorted(verdicts, key=_written_last):
+    for arrival, trigger in sorted(decisions, key=_written_last):
         if arrival.key not in won:
             won[arrival.key] = _written(draft, arrival, trigger)
     ended: dict[int, dict[str, int]] = {}
@@ -60,36 +60,36 @@ def settle(draft: Draft, *arrivals: Arrival) -> None:
             advance(draft, number, ended[number], arrivals[0].seen)
 
 
-def _written_last(verdict: tuple[Arrival, str]) -> bool:
+def _written_last(decision: tuple[Arrival, str]) -> bool:
     """Completions are written before all else, for they need no look at the stage."""
-    return verdict[1] != "complete"
+    return decision[1] != "complete"
 
 
-def _judged(draft: Draft, arrivals: Sequence[Arrival]) -> Verdicts:
+def _decided(draft: Draft, arrivals: Sequence[Arrival]) -> Decisions:
     """The first outcome of a task that fits its row wins; what fails stops the stage for those that come after it."""
-    verdicts: Verdicts = []
+    decisions: Decisions = []
     stages: dict[int, StageRow] = {}
     for arrival in arrivals:
-        if not _fits(draft, arrival) or any(one.key == arrival.key for one, _ in verdicts):
+        if not _fits(draft, arrival) or any(one.key == arrival.key for one, _ in decisions):
             continue
         stage = stages.get(arrival.stage, draft.stages[arrival.stage])
         trigger = decide(draft, draft.task(*arrival.key), stage, arrival.how)
-        verdicts.append((arrival, trigger))
+        decisions.append((arrival, trigger))
         if trigger == "fail" and draft.world.policy == "fail_fast" and not stage.stop:
             stages[arrival.stage] = stage._replace(stop="fail_fast")
-    return verdicts
+    return decisions
 
 
-def _judged_by_key(draft: Draft, arrivals: Sequence[Arrival]) -> tuple[Verdicts, list[Arrival]]:
+def _decided_by_key(draft: Draft, arrivals: Sequence[Arrival]) -> tuple[Decisions, list[Arrival]]:
     """As it must not be done: a renewed lease, and what was won, are known by the task alone.
 
-    Returns the verdicts, and whatever is counted where its task has been won by anybody.
+    Returns the decisions, and whatever is counted where its task has been won by anybody.
     """
     again = draft.world.keeps("rescue again")
     renewed = {one.key for one in arrivals if one.how == "expired" and again and not draft.task(*one.key).expired}
-    judged = [one for one in arrivals if (one.how == "completed" or one.key not in renewed) and _fits(draft, one)]
-    verdicts = [(one, decide(draft, draft.task(*one.key), draft.stages[one.stage], one.how)) for one in judged]
-    return verdicts, [one for one in arrivals if one.key not in renewed]
+    fitting = [one for one in arrivals if (one.how == "completed" or one.key not in renewed) and _fits(draft, one)]
+    decisions = [(one, decide(draft, draft.task(*one.key), draft.stages[one.stage], one.how)) for one in fitting]
+    return decisions, [one for one in arrivals if one.key not in renewed]
 
 
 def _fits(draft: Draft, arrival: Arrival) -> bool:

@@ -30,7 +30,7 @@ from coremachine.statemachine.tables import CALLBACKS, TASKS
 from tests.integration.rows import run
 from tests.model import state as model
 from tests.model.actions import Action
-from tests.model.told import rows_of
+from tests.model.rows import actual_rows
 
 AT_ONCE = Backoff(first=0, jitter=0)
 LONG = 3600.0
@@ -51,8 +51,8 @@ def sealed(output: list[int]) -> int:
     return len(output)
 
 
-def tell(result: int) -> None:
-    """Called by nobody here."""
+def callback(result: int) -> None:
+    """Never called here."""
 
 
 def job_of(world: model.World) -> Job:
@@ -68,7 +68,7 @@ def job_of(world: model.World) -> Job:
         [first, second][: world.stages],
         finalize=sealed,
         finalize_required=True,
-        on_job_complete=tell,
+        on_job_complete=callback,
         deadline=LONG if world.deadline else None,
         callback_retries=1,
         callback_backoff=AT_ONCE,
@@ -211,11 +211,11 @@ class Replay:
     async def _settle(self, action: Action) -> None:
         held = self.busy[action.worker]
         if isinstance(held, ClaimedCallback):
-            await self._tell(held, action.worker)
+            await self._run_callback(held, action.worker)
         else:
             await self._end(held, action.how)
 
-    async def _tell(self, held: ClaimedCallback, at: int) -> None:
+    async def _run_callback(self, held: ClaimedCallback, at: int) -> None:
         with suppress(asyncio.CancelledError):
             await run_callback(self.flow(at), self.job, held, {})
 
@@ -293,7 +293,7 @@ class Replay:
         if row["status"] == "processing":
             known["lease_number"] -= 1
         known["lease_owner"] = "gone"
-        await self._tell(ClaimedCallback(**known), 0)
+        await self._run_callback(ClaimedCallback(**known), 0)
 
     async def _expire_callback(self, _: Action) -> None:
         sets = f"lease_expires_at = {EXPIRED}"
@@ -328,5 +328,5 @@ class Replay:
                 self.seen.pop(at, None)
 
     async def rows(self) -> tuple[object, ...]:
-        """The rows as the model tells of them."""
-        return await rows_of(self.owner, self.job_id)
+        """The rows in the form of the model."""
+        return await actual_rows(self.owner, self.job_id)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 RULES: Mapping[str, str] = {
     "fence": "an outcome counts only under the lease number that it names",
     "source": "an outcome counts only for a task that is processing",
-    "distinct": "in a batch each outcome is judged by its own lease number, after those before it",
+    "distinct": "in a batch each outcome is decided by its own lease number, after those before it",
     "counted by trigger": "the database counts tasks by their rows, and refuses what does not fit its counters",
     "claim source": "only what is queued is claimed",
     "advance": "a task that ends is counted, and its stage closed, in its own transaction",
@@ -35,9 +35,9 @@ RULES: Mapping[str, str] = {
     "owed": "the callback is owed in the transaction that completes the job",
     "callback fence": "a callback's outcome counts only under the lease number that it names",
     "callback rescue": "the reconciler takes callbacks away from workers that are gone",
-    "poll": "workers look for work that they were not told of",
+    "poll": "workers look for work without a notification",
 }
-"""Each rule, and what it says. The model keeps them all unless told otherwise."""
+"""Each rule, and what it says. The model keeps all of them by default."""
 
 BEHIND: Mapping[str, str] = {"counted by trigger": "distinct"}
 """Rules of a second line of defence, each with the rule that it stands behind.

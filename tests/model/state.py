@@ -132,8 +132,8 @@ class World:
         """The lifecycle called `name`."""
         return next(one for one in self.lifecycles if one.name == name)
 
-    def born(self, name: str) -> str:
-        """The state in which a row of this lifecycle is born."""
+    def initial(self, name: str) -> str:
+        """The initial state of this lifecycle."""
         return self.lifecycle(name).initial.name
 
     @property
@@ -144,8 +144,8 @@ class World:
     def start(self) -> State:
         """A job that was submitted a moment ago."""
         return State(
-            job=JobRow(self.born("job"), "due", self.time),
-            stages=tuple(StageRow(self.born("stage")) for _ in range(self.stages)),
+            job=JobRow(self.initial("job"), "due", self.time),
+            stages=tuple(StageRow(self.initial("stage")) for _ in range(self.stages)),
             tasks=((),) * self.stages,
             workers=(None,) * self.workers,
             callback=None,

@@ -14,10 +14,10 @@ from tests.databases import OpenApp
 from tests.integration.rows import open_session
 from tests.model.actions import Action, actions
 from tests.model.batches import Sight, batches
-from tests.model.deeds import after
+from tests.model.effects import after
 from tests.model.replay import Replay, job_of
+from tests.model.rows import predicted_rows
 from tests.model.state import State, World, canonical
-from tests.model.told import foretold
 
 TRACES = int(os.environ.get("COREMACHINE_TRACES", "12"))
 SEED = int(os.environ.get("COREMACHINE_TRACES_SEED", "1"))
@@ -76,8 +76,8 @@ async def test_a_batch_leads_where_the_model_says_in_each_state_of_a_stage(
                 replay.keep(state.workers)
             done += 1
             assert state == reached, "the way to a batch is not the one that it was found by"
-            if await replay.rows() != foretold(state):
-                differ.append(", ".join(said(one) for one in (*way, batch)))
+            if await replay.rows() != predicted_rows(state):
+                differ.append(", ".join(description(one) for one in (*way, batch)))
     print(f"{done} batches")  # noqa: T201 - the count is part of the proof
     assert not differ, f"{len(differ)} of {done}:\n" + "\n".join(differ)
 
@@ -101,7 +101,7 @@ def some_batches(world: World) -> list[tuple[tuple[Action, ...], Action, State]]
     return Random(f"{SEED}").sample(found, min(BATCHES, len(found)))  # noqa: S311 - no secret
 
 
-def said(action: Action) -> str:
+def description(action: Action) -> str:
     """An action in a line."""
     return " ".join(str(one) for one in action[:5] if one not in {-1, ""})
 
@@ -127,8 +127,8 @@ async def replayed(replay: Replay, trace: int, done: Counter[str]) -> None:
     state, way = world.start(), ["submitted"]
     while len(way) < LONGEST and (action := chosen(world, state, random)) is not None:
         state = after(world, state, action)
-        way.append(said(action))
+        way.append(description(action))
         done[f"{action.name} {action.how}".strip()] += 1
         await replay.do(action)
         replay.keep(state.workers)
-        assert await replay.rows() == foretold(state), "\n".join(way)
+        assert await replay.rows() == predicted_rows(state), "\n".join(way)

@@ -7,7 +7,7 @@ import pytest
 
 from coremachine.statemachine.lifecycle import Edge, Lifecycle
 from tests.model.actions import Action
-from tests.model.deeds import after
+from tests.model.effects import after
 from tests.model.explore import DIFFERS, explore
 from tests.model.mutated import edges, without
 from tests.model.outcomes import Arrival
@@ -60,7 +60,7 @@ def test_without_a_rule_of_the_flow_something_goes_wrong(rule: str) -> None:
     assert found_in(lambda world: replace(world, dropped=dropping(rule), batches="distinct" in dropping(rule)))
 
 
-def test_without_distinct_verdicts_only_the_database_keeps_a_job_from_ending_with_part_of_its_results() -> None:
+def test_without_distinct_decisions_only_the_database_keeps_a_job_from_ending_with_part_of_its_results() -> None:
     dropped = replace(PAIR, dropped=frozenset({"distinct"}), beyond=True)
     assert DIFFERS in (found := set(explore(dropped).found))
     assert not found & UNTRUE

@@ -54,7 +54,7 @@ async def seconds_of(url: str, poison: Poison, *, broker: bool) -> float:
 
 
 def measure(server: str, poison: Poison, *, broker: bool) -> float:
-    """The same in a database of its own."""
+    """The same in a new database."""
     name = f"poison_{uuid4().hex[:12]}"
     with Created(server, name, None):
         url = url_of(server, name)

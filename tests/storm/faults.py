@@ -40,7 +40,7 @@ class Faults:
         return any(not self._figures.faults[kind] for kind in self._options.kinds)
 
     async def run(self, random: Random) -> None:
-        """Let each kind of fault strike until `stopped` is set. Each has a seed of its own, drawn from `random`."""
+        """Let each kind of fault strike until `stopped` is set. Each has its own seed, drawn from `random`."""
         async with asyncio.TaskGroup() as group:
             for kind, fault in self._faults().items():
                 own = Random(random.getrandbits(64))  # noqa: S311 - no secret

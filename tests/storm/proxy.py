@@ -1,6 +1,6 @@
 """A proxy between the workers and PostgreSQL, whose connections can be cut, or paused one by one.
 
-Each worker has a port of its own, so that its connections are known.
+Each worker has its own port, so that its connections are known.
 """
 
 import asyncio

@@ -46,7 +46,7 @@ def soak(  # noqa: PLR0913 - one parameter for each option
 ) -> None:
     """Run jobs that fail at random, kill or stop workers and restart PostgreSQL meanwhile, and check each job.
 
-    It starts a PostgreSQL of its own in a temporary directory. Progress goes to standard error, the report to standard
+    It starts its own PostgreSQL in a temporary directory. Progress goes to standard error, the report to standard
     output; its last line is the number of violations. Exit code 0: no violations. 3: violations.
     """
     configure_logs("error")

@@ -67,10 +67,10 @@ async def submit_all(url: str, place: Path) -> list[str]:
         return Counter(line.split()[0] for line in lines_of(place / "lines"))
 
     async def apart_from_tasks() -> bool:
-        return await begun() == {"numbers": 1, "tell": 1}
+        return await begun() == {"numbers": 1, "callback": 1}
 
     async def under_way() -> bool:
-        return await begun() == {"numbers": 1, "tell": 1, "work": PLACES}
+        return await begun() == {"numbers": 1, "callback": 1, "work": PLACES}
 
     async with AsyncCoreMachine(url, jobs=JOBS, install=True) as app:
         first = [(await app.submit(job, place=str(place), **more)).id for job, more in SIZES.items()]
@@ -124,7 +124,7 @@ async def test_gap_1_an_outage_of_the_database_loses_nothing_and_is_told_in_two_
     assert ended == ["completed"] * 3
     assert [finding for finding in audit.findings if finding.severity != "info"] == []
     assert not stale
-    once = {f"work {number}" for number in (0, 1, 2, *range(100, 130))} | {"numbers", "tell"}
+    once = {f"work {number}" for number in (0, 1, 2, *range(100, 130))} | {"numbers", "callback"}
     assert Counter(lines_of(tmp_path / "lines")) == dict.fromkeys(once, 1)
     begun, over = log.end()
     assert (begun["level"], begun["event"]) == ("warning", "the database cannot be reached; trying again")

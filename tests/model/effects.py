@@ -10,12 +10,12 @@ from tests.model.state import State, Worker, World, is_over
 
 
 def after(world: World, state: State, action: Action) -> State:
-    """The state that `action` leads to. Raises ViolationError where something happens that must not.
+    """The state that `action` leads to. Raises ViolationError if something happens that must not.
 
     A batch that the database refuses changes nothing, and its outcomes are written one by one.
     """
     draft = Draft(world, state)
-    _DEEDS[action.name](draft, action)
+    _EFFECTS[action.name](draft, action)
     try:
         return draft.done()
     except RefusedError:
@@ -161,7 +161,7 @@ def _set_message(draft: Draft, action: Action) -> None:
     draft.job = draft.job._replace(message="held" if action.name == "renew message" else "late")
 
 
-_DEEDS: Mapping[str, Callable[[Draft, Action], None]] = {
+_EFFECTS: Mapping[str, Callable[[Draft, Action], None]] = {
     "cancel": lambda draft, _: flow.cancel(draft),
     "resume": lambda draft, _: flow.resume(draft),
     "poll": _set_notice,

@@ -1,4 +1,4 @@
-"""The rows of a job as the model would tell of them, read from the database or foretold."""
+"""The rows of a job in the form of the model, read from the database or predicted by the model."""
 
 from coremachine.runtime.store.session import Session
 from tests.integration.rows import run
@@ -16,7 +16,7 @@ STAGES = (
     " COALESCE(stopped_at <= app.clock() - interval '1 hour', false) AS waited"
     " FROM app.stages WHERE job_id = %(id)s ORDER BY stage"
 )
-RAN = (
+LEASED = (
     "SELECT {0} AS place, status, attempt, max_attempts, rescues,"
     " COALESCE(lease_expires_at <= app.clock(), false) AS expired,"
     " COALESCE(deadline_at <= app.clock(), false) AS over"
@@ -24,14 +24,14 @@ RAN = (
 )
 
 
-async def rows_of(session: Session, job_id: str) -> tuple[object, ...]:
-    """What stands in the database."""
-    given = {"id": job_id}
-    (job,) = await run(session, JOB, given)
-    stages = await run(session, STAGES, given)
-    tasks = await run(session, RAN.format("stage - 1", "tasks", "stage, task_index"), given)
-    callbacks = await run(session, RAN.format("0", "callbacks", "callback_id"), given)
-    return told(
+async def actual_rows(session: Session, job_id: str) -> tuple[object, ...]:
+    """The rows in the database."""
+    key = {"id": job_id}
+    (job,) = await run(session, JOB, key)
+    stages = await run(session, STAGES, key)
+    tasks = await run(session, LEASED.format("stage - 1", "tasks", "stage, task_index"), key)
+    callbacks = await run(session, LEASED.format("0", "callbacks", "callback_id"), key)
+    return comparable(
         model.JobRow(**job),
         [model.StageRow(**one) for one in stages],
         [(one.pop("place"), model.TaskRow(**one)) for one in tasks],
@@ -39,17 +39,17 @@ async def rows_of(session: Session, job_id: str) -> tuple[object, ...]:
     )
 
 
-def told(
+def comparable(
     job: model.JobRow,
     stages: list[model.StageRow],
     tasks: list[tuple[int, model.TaskRow]],
     callbacks: list[model.TaskRow],
 ) -> tuple[object, ...]:
-    """Rows side by side, to be compared. How often a stage was opened stands in no row."""
+    """Rows that can be compared. How often a stage was opened is not part of any row."""
     return job, [one._replace(openings=0) for one in stages], tasks, callbacks
 
 
-def foretold(state: model.State) -> tuple[object, ...]:
-    """What the model says that the rows are."""
+def predicted_rows(state: model.State) -> tuple[object, ...]:
+    """The rows that the model predicts."""
     tasks = [(number, row) for number, rows in enumerate(state.tasks) for row in rows]
-    return told(state.job, list(state.stages), tasks, [] if state.callback is None else [state.callback])
+    return comparable(state.job, list(state.stages), tasks, [] if state.callback is None else [state.callback])

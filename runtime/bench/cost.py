@@ -30,7 +30,7 @@ class Cost:
 async def cost_so_far(database: Database, workers: Iterable[int]) -> Cost:
     """The cost so far of the processes `workers` and of the server. Only a local server shows its processor time."""
     async with database.session() as session:
-        (row,) = await session.fetch("bench/position")
+        (row,) = await session.fetch("bench/wal_position")
     return Cost(_spent(workers), _server(row["pid"]), row["wal_bytes"])
 
 

@@ -25,6 +25,6 @@ def statements_for(writer: EventWriter, schema: str) -> Statements:
         return Statements(claim.encode(), complete.encode())
     complete = complete.replace(RETURNED_KEY, f"{RETURNED_KEY}, r.job_id, r.stage, r.lease_number, r.attempt")
     return Statements(
-        query("bench/claim_and_tell", schema).replace(b":move", claim.encode()),
-        query("bench/complete_and_tell", schema).replace(b":move", complete.encode()),
+        query("bench/claim_and_write_events", schema).replace(b":move", claim.encode()),
+        query("bench/complete_and_write_events", schema).replace(b":move", complete.encode()),
     )

@@ -126,7 +126,7 @@ def _complete(connection: psycopg.Connection[Row], complete: bytes, rows: Sequen
         "event_data": array_text([COMPLETION_DATA] * len(rows)),
         "lease_number": array_text(row["lease_number"] for row in rows),
         "result": array_text(str(row["item"]) for row in rows),
-        "told": COMPLETION_DATA,
+        "client_event_data": COMPLETION_DATA,
     }
     connection.execute(complete, columns, prepare=False)
 

@@ -94,7 +94,7 @@ class Chaos:
     async def _first_move(self, since: datetime) -> datetime | None:
         try:
             async with self._database.session() as session:
-                (row,) = await session.fetch("soak/moved_since", {"since": since})
+                (row,) = await session.fetch("soak/first_event_since", {"since": since})
         except CONNECTION_ERRORS:
             return None
         moved: datetime | None = row["moved"]

@@ -58,6 +58,6 @@ async def retire_jobs(app: AsyncCoreMachine, login: str, kept: Collection[str]) 
     """Delete every job that is not in `kept`, as the owner, and return their number."""
     async with await app.database.connection(login) as owner:
         session = Session(owner, app.database.schema)
-        (row,) = await session.fetch("soak/retire_judged", {"kept": list(kept)})
+        (row,) = await session.fetch("soak/retire_checked_jobs", {"kept": list(kept)})
     retired: int = row["retired"]
     return retired

@@ -123,7 +123,7 @@ class Soak:
             if not killed:
                 driver.report([finding])
         async with app.database.session() as session:
-            (row,) = await session.fetch("soak/left_open")
+            (row,) = await session.fetch("soak/open_rows")
         for table in ("jobs", "stages", "tasks", "callbacks"):
             if row[table]:
                 self.figures.add_violation(f"{row[table]} {table} have not ended")

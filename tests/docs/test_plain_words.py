@@ -24,6 +24,8 @@ FOLDERS = {
     "runtime/logs.py",
     "runtime/settings.py",
     "runtime/soak",
+    "runtime/sql/bench",
+    "runtime/sql/soak",
 }
 
 ALLOWED: Mapping[str, tuple[str, ...]] = {

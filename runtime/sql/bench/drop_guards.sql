@@ -1,4 +1,4 @@
--- bench, as the owner of a schema made for it: what tasks cost that nobody guards.
+-- bench, as the owner of its scratch schema: no trigger guards the tasks.
 DO $body$
 DECLARE
   guard name;

@@ -1,4 +1,4 @@
--- bench, as the schema's owner: takes away the schema that this run made for itself, and its role.
+-- bench, as the owner of its scratch schema: drops that schema and its role, at the end of a run.
 DO $body$
 DECLARE
   made text := split_part('app.jobs', '.', 1);

@@ -1,2 +1,2 @@
--- bench, before a run: the workers that have come to look for work.
+-- bench, before a run: the number of workers that are ready for work.
 SELECT count(*) AS ready FROM app.workers WHERE stopped_at IS NULL

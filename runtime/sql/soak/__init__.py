@@ -1,1 +1,1 @@
-"""What the soak asks the database beside what everybody asks."""
+"""The statements of the soak, besides those of the application."""

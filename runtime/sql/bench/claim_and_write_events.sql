@@ -1,6 +1,6 @@
--- bench, for comparison only: a claim whose events the client writes itself, with no rule that makes it do so.
+-- bench, for comparison only: a claim whose events the client writes itself, with no rule that enforces it.
 WITH moved AS (:move),
-told AS (
+written AS (
   INSERT INTO app.job_events (job_id, task_id, stage, lease_number, attempt, event_type, event_status, event_data)
   SELECT m.job_id, m.key, m.stage, m.lease_number, m.attempt, %(event_type)s, %(event_status)s, %(event_data)s::jsonb
   FROM moved AS m RETURNING event_id)

@@ -1,2 +1,0 @@
--- soak: the first event of a task since a restart of the server. Reads the index on created_at; takes no lock.
-SELECT min(created_at) AS moved FROM app.job_events WHERE created_at > %(since)s AND task_id IS NOT NULL

@@ -41,6 +41,6 @@ blocking_loop = Job("blocking_loop", [Stage("block", block_the_loop, each="numbe
 forking = Job("forking", [Stage("fork", fork_and_stay)])
 
 
-def lines_of(file: Path) -> list[str]:
+def read_lines(file: Path) -> list[str]:
     """What was left so far."""
     return file.read_text().splitlines() if file.exists() else []

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.acceptance.blocking_jobs import lines_of
+from tests.acceptance.blocking_jobs import read_lines
 from tests.acceptance.commands import line_with, started
 from tests.acceptance.short_jobs import TASKS, short
 from tests.databases import OpenApp
@@ -46,7 +46,7 @@ async def test_f32_two_hundred_tasks_end_within_30_s_after_their_killed_worker_w
     assert (row["status"], row["result"]) == ("completed", {"results": TASKS})
     assert lasted < IN_TIME, f"{lasted:.1f} s"
 
-    ran = Counter(int(line) for line in lines_of(file))
+    ran = Counter(int(line) for line in read_lines(file))
     assert ran.keys() == set(range(TASKS))
     assert {number for number, times in ran.items() if times > 1} <= {one["task_index"] for one in in_flight}
     assert max(ran.values()) <= 2

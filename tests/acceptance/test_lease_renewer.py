@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from coremachine import Job, Stage, task
-from tests.acceptance.blocking_jobs import blocking_loop, holding_interpreter, lines_of
+from tests.acceptance.blocking_jobs import blocking_loop, holding_interpreter, read_lines
 from tests.acceptance.commands import line_with, started
 from tests.databases import OpenApp
 from tests.integration.children_seen import Process
@@ -39,7 +39,7 @@ async def test_f40_f05_handlers_that_block_their_worker_for_several_leases_run_o
             row = await until_status(app, submitted.id, "completed", "failed")
     counts = await counted_events(app, submitted.id)
     assert row["status"] == "completed"
-    assert sorted(lines_of(file)) == [f"begun {number}" for number in NUMBERS]
+    assert sorted(read_lines(file)) == [f"begun {number}" for number in NUMBERS]
     assert {one["lease_number"] for one in await tasks_of(app, submitted.id)} == {1}
     assert (counts["task_started"], counts["task_rescued"], counts["stale_result_rejected"]) == (len(NUMBERS), 0, 0)
 
@@ -62,7 +62,7 @@ async def test_f05_f32_the_renewer_of_a_killed_worker_is_gone_and_its_task_is_re
             submitted = await app.submit("forking", file=str(file))
 
             async def forked() -> list[str]:
-                return lines_of(file)
+                return read_lines(file)
 
             (pid,) = await until(forked, "the handler has forked")
             worker.kill()

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.model.actions import Action, actions
+from tests.model.apply import after, one_by_one
 from tests.model.batches import Sight, batches
 from tests.model.draft import ViolationError
-from tests.model.effects import after, one_by_one
 from tests.model.invariants import broken
 from tests.model.state import State, World, canonical
 

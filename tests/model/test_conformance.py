@@ -13,8 +13,8 @@ import pytest
 from tests.databases import OpenApp
 from tests.integration.rows import open_session
 from tests.model.actions import Action, actions
+from tests.model.apply import after
 from tests.model.batches import Sight, batches
-from tests.model.effects import after
 from tests.model.replay import Replay, job_of
 from tests.model.rows import predicted_rows
 from tests.model.state import State, World, canonical

@@ -7,7 +7,7 @@ import pytest
 
 from coremachine.statemachine.lifecycle import Edge, Lifecycle
 from tests.model.actions import Action
-from tests.model.effects import after
+from tests.model.apply import after
 from tests.model.explore import DIFFERS, explore
 from tests.model.mutated import edges, without
 from tests.model.outcomes import Arrival

@@ -16,7 +16,7 @@ import pytest
 from coremachine import AsyncCoreMachine, Job
 from coremachine.runtime.embedded import EmbeddedServer
 from coremachine.runtime.embedded.cluster import Cluster
-from tests.acceptance.blocking_jobs import lines_of
+from tests.acceptance.blocking_jobs import read_lines
 from tests.acceptance.commands import started
 from tests.acceptance.outage_jobs import planned, telling, working
 from tests.integration.embedded.test_after_a_crash import postmaster_of
@@ -64,7 +64,7 @@ async def submit_all(url: str, place: Path) -> list[str]:
     """Submit the jobs, and return once a fan-out function, a callback, and as many tasks as there are places run."""
 
     async def begun() -> Counter[str]:
-        return Counter(line.split()[0] for line in lines_of(place / "lines"))
+        return Counter(line.split()[0] for line in read_lines(place / "lines"))
 
     async def apart_from_tasks() -> bool:
         return await begun() == {"numbers": 1, "callback": 1}
@@ -125,7 +125,7 @@ async def test_gap_1_an_outage_of_the_database_loses_nothing_and_is_told_in_two_
     assert [finding for finding in audit.findings if finding.severity != "info"] == []
     assert not stale
     once = {f"work {number}" for number in (0, 1, 2, *range(100, 130))} | {"numbers", "callback"}
-    assert Counter(lines_of(tmp_path / "lines")) == dict.fromkeys(once, 1)
+    assert Counter(read_lines(tmp_path / "lines")) == dict.fromkeys(once, 1)
     begun, over = log.end()
     assert (begun["level"], begun["event"]) == ("warning", "the database cannot be reached; trying again")
     assert begun["error"]

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from coremachine.runtime.store.session import Session
 from coremachine.statemachine.tables import CALLBACKS, JOBS, STAGES, TASKS
-from tests.integration.rows import born, move, row_in, run
+from tests.integration.rows import insert_row, move, row_in, run
 
 ALIVE = """INSERT INTO {schema}.workers (worker, seen_at, runs, failures, last_error, found)
 VALUES ('w-1', app.clock(), 1, 0, 'null', '{"tasks_rescued": 0}')"""
@@ -40,15 +40,15 @@ async def by_hand(session: Session, *statements: str) -> None:
 
 async def open_stage(session: Session, tasks: int = 1, stages: int = 1) -> str:
     """A job under way whose first stage is open, with that many queued tasks, as the flow would leave it."""
-    job = await born(session, JOBS, stage_count=stages)
+    job = await insert_row(session, JOBS, stage_count=stages)
     await move(session, JOBS, job, "start")
     for stage in range(1, stages + 1):
-        opened = await born(session, STAGES, job_id=job.key, stage=stage, name=f"stage {stage}")
+        opened = await insert_row(session, STAGES, job_id=job.key, stage=stage, name=f"stage {stage}")
         if stage == 1:
             await move(session, STAGES, opened, "open")
             for index in range(tasks):
                 given = {"stage_id": int(opened.key), "task_index": index, "task_number": index + 1}
-                await born(session, TASKS, job_id=job.key, **given)
+                await insert_row(session, TASKS, job_id=job.key, **given)
     return job.key
 
 
@@ -73,15 +73,15 @@ async def a_task_waits_too_long(session: Session) -> None:
 
 @damage("GAP-8")
 async def a_job_message_waits_too_long(session: Session) -> None:
-    job = await born(session, JOBS)
-    await born(session, STAGES, job_id=job.key)
+    job = await insert_row(session, JOBS)
+    await insert_row(session, STAGES, job_id=job.key)
     await run(session, ALIVE)
     await run(session, "UPDATE {schema}.jobs SET due_at = app.clock() - interval '1 hour'")
 
 
 @damage("GAP-8")
 async def a_callback_waits_too_long(session: Session) -> None:
-    await born(session, CALLBACKS, job_id=await completed_job(session))
+    await insert_row(session, CALLBACKS, job_id=await completed_job(session))
     await run(session, ALIVE)
     await run(session, "UPDATE {schema}.callbacks SET due_at = app.clock() - interval '1 hour'")
 
@@ -95,7 +95,7 @@ async def a_job_has_ended_before_its_stage(session: Session) -> None:
 @damage("GAP-9")
 async def a_job_has_ended_and_a_stage_still_waits(session: Session) -> None:
     job = await row_in(session, JOBS, "processing")
-    await born(session, STAGES, job_id=job.key)
+    await insert_row(session, STAGES, job_id=job.key)
     await end_over_its_stages(session)
 
 
@@ -115,10 +115,10 @@ async def a_task_belongs_to_another_job_than_its_stage(session: Session) -> None
 @damage("GAP-9", "GAP-10")
 async def a_task_is_queued_before_its_stage_is_open(session: Session) -> None:
     """No constraint lets the stage count it."""
-    job = await born(session, JOBS)
-    stage = await born(session, STAGES, job_id=job.key)
+    job = await insert_row(session, JOBS)
+    stage = await insert_row(session, STAGES, job_id=job.key)
     async with unguarded(session):
-        await born(session, TASKS, job_id=job.key, stage_id=int(stage.key))
+        await insert_row(session, TASKS, job_id=job.key, stage_id=int(stage.key))
 
 
 @damage("GAP-9", "GAP-10")
@@ -127,22 +127,22 @@ async def a_task_is_queued_though_its_stage_is_closed(session: Session) -> None:
     stage = await row_in(session, STAGES, "completed", job_id=job.key)
     await run(session, "UPDATE {schema}.jobs SET due_at = app.clock()")
     async with unguarded(session):
-        await born(session, TASKS, job_id=job.key, stage_id=int(stage.key))
+        await insert_row(session, TASKS, job_id=job.key, stage_id=int(stage.key))
 
 
 @damage("GAP-9")
 async def a_task_has_lost_its_stage(session: Session) -> None:
-    job = await born(session, JOBS)
-    await born(session, STAGES, job_id=job.key)
+    job = await insert_row(session, JOBS)
+    await insert_row(session, STAGES, job_id=job.key)
     async with unguarded(session):
-        stage = await born(session, STAGES, job_id=job.key, stage=2, name="lost")
-        await born(session, TASKS, job_id=job.key, stage_id=int(stage.key), stage=2)
+        stage = await insert_row(session, STAGES, job_id=job.key, stage=2, name="lost")
+        await insert_row(session, TASKS, job_id=job.key, stage_id=int(stage.key), stage=2)
         await run(session, "DELETE FROM {schema}.stages WHERE name = 'lost'")
 
 
 @damage("GAP-9")
 async def a_stage_has_lost_its_job(session: Session) -> None:
-    await born(session, STAGES)
+    await insert_row(session, STAGES)
     await by_hand(session, "DELETE FROM {schema}.job_events", "DELETE FROM {schema}.jobs")
 
 
@@ -150,7 +150,7 @@ async def a_stage_has_lost_its_job(session: Session) -> None:
 async def a_callback_belongs_to_a_job_that_goes_on(session: Session) -> None:
     job = await open_stage(session)
     async with unguarded(session):
-        await born(session, CALLBACKS, job_id=job)
+        await insert_row(session, CALLBACKS, job_id=job)
 
 
 @damage("GAP-10")
@@ -306,7 +306,7 @@ async def a_stage_is_open_though_all_is_counted(session: Session) -> None:
 @damage("GAP-18")
 async def a_job_under_way_has_lost_its_message(session: Session) -> None:
     job = await row_in(session, JOBS, "processing")
-    await born(session, STAGES, job_id=job.key)
+    await insert_row(session, STAGES, job_id=job.key)
     await run(session, "UPDATE {schema}.jobs SET due_at = NULL")
 
 
@@ -454,8 +454,8 @@ async def a_loop_of_a_worker_fails(session: Session) -> None:
 
 @damage("GAP-33")
 async def a_job_message_is_due_in_a_year(session: Session) -> None:
-    job = await born(session, JOBS)
-    await born(session, STAGES, job_id=job.key)
+    job = await insert_row(session, JOBS)
+    await insert_row(session, STAGES, job_id=job.key)
     await run(session, "UPDATE {schema}.jobs SET due_at = app.clock() + interval '1 year'")
 
 
@@ -467,5 +467,5 @@ async def a_task_is_due_in_a_year(session: Session) -> None:
 
 @damage("GAP-33")
 async def a_callback_is_due_in_a_year(session: Session) -> None:
-    await born(session, CALLBACKS, job_id=await completed_job(session))
+    await insert_row(session, CALLBACKS, job_id=await completed_job(session))
     await run(session, "UPDATE {schema}.callbacks SET due_at = app.clock() + interval '1 year'")

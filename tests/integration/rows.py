@@ -1,4 +1,4 @@
-"""Rows in any state: born in the initial one, then walked along the declared edges by the moves themselves."""
+"""Rows in any state: inserted in the initial state, then moved along the declared edges by the generated moves."""
 
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
@@ -21,7 +21,7 @@ NUMBERS = count(1)
 OWNER = "a worker"
 MANY = 1000
 
-TOLD: Mapping[str, object] = {
+EVENT_DATA: Mapping[str, object] = {
     "error": {"message": "boom"},
     "attempt": 1,
     "finalizer": "none",
@@ -30,7 +30,7 @@ TOLD: Mapping[str, object] = {
     "tasks_failed": 0,
     "tasks_cancelled": 0,
 }
-"""Event data that every gap check lets through."""
+"""Event data that every gap check accepts."""
 
 GIVEN: Mapping[str, object] = {
     "delay": 0.0,
@@ -42,7 +42,7 @@ GIVEN: Mapping[str, object] = {
     "rescues": 0,
     "decided_by": "a reviewer",
 }
-"""A value for every input that some move wants, the lease number apart."""
+"""A value for every input that a move needs, except the lease number."""
 
 COLUMNS: Mapping[str, Mapping[str, object]] = {
     "job": {"job_type": "sums", "stage_count": 1},
@@ -76,8 +76,8 @@ async def run(session: Session, text: str, parameters: Mapping[str, object] | No
     return await cursor.fetchall() if cursor.description else []
 
 
-async def born(session: Session, record: Record, **columns: object) -> Subject:
-    """Insert a row in the initial state, and a job and a stage to hold it unless `columns` names them."""
+async def insert_row(session: Session, record: Record, **columns: object) -> Subject:
+    """Insert a row in the initial state, and its job and stage unless `columns` names them."""
     given = {**COLUMNS[record.machine], **await _parents(session, record, columns)}
     if record.lifecycle.created is not None:
         event = machine_of(record.lifecycle).creation_event()
@@ -100,7 +100,7 @@ async def _parents(session: Session, record: Record, given: Mapping[str, object]
         return {"job_id": f"{next(NUMBERS):064x}"}
     if record is CALLBACKS:
         return {"job_id": given.get("job_id") or (await row_in(session, JOBS, "completed")).key}
-    parents = {"job_id": given.get("job_id") or (await born(session, JOBS)).key}
+    parents = {"job_id": given.get("job_id") or (await insert_row(session, JOBS)).key}
     if record is APPROVALS:
         parents["approval_id"] = parents["job_id"]
     if record.machine == "task":
@@ -110,8 +110,8 @@ async def _parents(session: Session, record: Record, given: Mapping[str, object]
 
 
 async def row_in(session: Session, record: Record, state: str, **columns: object) -> Subject:
-    """A new row, walked into `state` by the shortest way."""
-    subject = await born(session, record, **columns)
+    """A new row, moved to `state` by the shortest path."""
+    subject = await insert_row(session, record, **columns)
     for transition in path(record.lifecycle, state):
         await prepare(session, record, subject.key, transition.target)
         await move(session, record, subject, transition.trigger)
@@ -119,13 +119,13 @@ async def row_in(session: Session, record: Record, state: str, **columns: object
 
 
 async def prepare(session: Session, record: Record, key: str, target: str) -> None:
-    """Make what has to be there before a row may stand in `target`: a job completes with its stage completed."""
+    """Insert what must exist before a row may be in `target`: a job completes only with a completed stage."""
     if record is JOBS and target == "completed":
         await row_in(session, STAGES, "completed", job_id=key)
 
 
 def path(lifecycle: Lifecycle, state: str) -> tuple[Transition, ...]:
-    """The shortest way from the initial state into `state`."""
+    """The shortest path from the initial state to `state`."""
     found: dict[str, tuple[Transition, ...]] = {lifecycle.initial.name: ()}
     ahead = deque(found)
     while ahead:
@@ -138,21 +138,21 @@ def path(lifecycle: Lifecycle, state: str) -> tuple[Transition, ...]:
 
 
 async def move(session: Session, record: Record, subject: Subject, trigger: str) -> Move:
-    """Fire `trigger` on the machine and write the move, which must win."""
-    fired = machine_of(record.lifecycle).fire(subject, trigger, await values_of(session, record, subject), TOLD)
+    """Fire `trigger` on the machine and write the move, which must succeed."""
+    fired = machine_of(record.lifecycle).fire(subject, trigger, await values_of(session, record, subject), EVENT_DATA)
     await session.must_apply(record, fired)
     return fired
 
 
 async def values_of(session: Session, record: Record, subject: Subject) -> dict[str, object]:
-    """Values that let every move of this row through: the samples, and the lease number of a row that is leased."""
+    """Values with which every move of this row succeeds: the samples, and the lease number of a leased row."""
     if record.fencing_column is None or not record.lifecycle.by_name[subject.state].leased:
         return dict(GIVEN)
     return {**GIVEN, record.fencing_column: (await row_of(session, record, subject.key))[record.fencing_column]}
 
 
 async def row_of(session: Session, record: Record, key: str) -> Row:
-    """The row as it stands."""
+    """The row."""
     select = sql.SQL("SELECT * FROM {} WHERE {}::text = %s").format(
         sql.Identifier(session.schema, record.table), sql.Identifier(record.key.name)
     )
@@ -187,7 +187,7 @@ async def update(
 
 
 def tied_columns(record: Record, target: str) -> dict[str, str]:
-    """What a client has to set so that the row may stand in `target`: SQL texts by column."""
+    """What a client must set so that the row may be in `target`: SQL texts by column."""
     samples = {
         "TIMESTAMPTZ": "now()",
         "JSON": "'[]'::json",
@@ -209,7 +209,7 @@ def tied_columns(record: Record, target: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def without_guard(session: Session, record: Record, number: str) -> AsyncGenerator[None]:
-    """One guard taken away, for as long as a transaction lasts that is rolled back."""
+    """Without one guard, in a transaction that is rolled back."""
     async with session.connection.transaction(force_rollback=True):
         await run(session, f"DROP TRIGGER {record.table}_{number} ON {{schema}}.{record.table}")
         yield

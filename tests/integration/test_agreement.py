@@ -18,12 +18,12 @@ from coremachine.statemachine.machine import Machine, Move, Subject, WrittenEven
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import CALLBACKS, JOBS, STAGES, TASKS
 from tests.integration.rows import (
+    EVENT_DATA,
     NUMBERS,
     OWNER,
-    TOLD,
     WITH_APPROVALS,
-    born,
     events_of,
+    insert_row,
     open_session,
     path,
     prepare,
@@ -100,7 +100,7 @@ async def test_all_agree_about_every_trigger_in_every_state(custom: Session, rec
 
 async def test_without_the_machines_callback_the_event_is_gone(custom: Session) -> None:
     """The database has no event to write, so the move does not happen."""
-    subject = await born(custom, TASKS)
+    subject = await insert_row(custom, TASKS)
     silent = Machine(TASK, write_event=lambda _: None)
     moved = silent.fire(subject, "claim", await values_of(custom, TASKS, subject), {"worker": "me"})
     assert moved.event is None
@@ -113,7 +113,7 @@ async def test_without_the_machines_callback_the_event_is_gone(custom: Session) 
 async def agree_along(session: Session, record: Record, walk: Sequence[Transition]) -> None:
     """Fire each trigger of `walk` on a new row three times over, and compare the answers."""
     kind = f"kind {next(NUMBERS)}"
-    subject = await born(session, record, **await columns_of(session, record, kind))
+    subject = await insert_row(session, record, **await columns_of(session, record, kind))
     if record is JOBS:  # its stage has completed, so that it may complete itself
         await prepare(session, record, subject.key, "completed")
     for transition in walk:
@@ -135,7 +135,7 @@ async def agree_along(session: Session, record: Record, walk: Sequence[Transitio
 async def columns_of(session: Session, record: Record, kind: str) -> dict[str, object]:
     """The columns of a row of this kind: a task is of its stage's kind, and a callback of its job's."""
     if record is TASKS:
-        job = (await born(session, JOBS)).key
+        job = (await insert_row(session, JOBS)).key
         stage = await row_in(session, STAGES, "processing", job_id=job, task_type=kind)
         return {"task_type": kind, "job_id": job, "stage_id": int(stage.key)}
     if record is CALLBACKS:
@@ -146,7 +146,7 @@ async def columns_of(session: Session, record: Record, kind: str) -> dict[str, o
 async def as_python_says(session: Session, record: Record, subject: Subject, transition: Transition) -> Move | None:
     source, values = subject.state, await values_of(session, record, subject)
     try:
-        move = machine_of(record.lifecycle).fire(subject, transition.trigger, values, TOLD)
+        move = machine_of(record.lifecycle).fire(subject, transition.trigger, values, EVENT_DATA)
     except IllegalMoveError:
         assert subject.state == source
         return None
@@ -165,7 +165,7 @@ def _fires(machine: Machine, source: str, trigger: str) -> bool:
     values = {"lease_number": 1, "delay": 0.0, "result": "1", "tasks_total": 0}
     counters = dict.fromkeys(("tasks_completed", "tasks_failed", "tasks_cancelled"), 0)
     try:
-        machine.fire(Subject("any", source), trigger, {**values, **counters}, TOLD)
+        machine.fire(Subject("any", source), trigger, {**values, **counters}, EVENT_DATA)
     except IllegalMoveError:
         return False
     return True
@@ -198,7 +198,7 @@ async def _passes(session: Session, record: Record, key: str, target: str, told:
 
 async def forged(session: Session, record: Record, subject: Subject, transition: Transition) -> Move:
     """The move that the machine refused, as somebody would write it who does not ask the machine."""
-    event = WrittenEvent(transition.event.type, transition.event.status, TOLD)
+    event = WrittenEvent(transition.event.type, transition.event.status, EVENT_DATA)
     values = await values_of(session, record, subject)
     return Move(record.machine, transition.trigger, subject.key, subject.state, transition.target, values, event)
 

@@ -16,7 +16,7 @@ from coremachine.sql_generator.outbox import confirm_statement, take_statement
 from coremachine.statemachine.lifecycles import TASK
 from coremachine.statemachine.machine import Subject, machine_of
 from coremachine.statemachine.tables import TASKS
-from tests.integration.rows import born, run
+from tests.integration.rows import insert_row, run
 
 Node = dict[str, Any]
 QUEUED = 50_000
@@ -58,7 +58,7 @@ async def fill_behind_the_planners_back(session: Session, analyzed_rows: int, ro
     await run(session, "ALTER TABLE {schema}.tasks SET (autovacuum_enabled = off)")
     if not analyzed_rows:
         await run(session, "ANALYZE {schema}.tasks")
-    await born(session, TASKS)
+    await insert_row(session, TASKS)
     if analyzed_rows:
         await run(session, "ANALYZE {schema}.tasks")
     await run(session, FILL, {"rows": rows})
@@ -165,7 +165,7 @@ async def test_a_plan_that_is_kept_from_when_the_table_was_empty_finds_its_rows_
         await worker.connection.execute("SET plan_cache_mode = force_generic_plan")
         await worker.connection.execute(f"PREPARE kept AS {numbered}".encode())
         await worker.connection.execute(execute)
-        await born(session, TASKS)
+        await insert_row(session, TASKS)
         await run(session, FILL, {"rows": QUEUED})
         row = await (await worker.connection.execute(execute)).fetchone()
     await database.close()

@@ -9,7 +9,7 @@ from psycopg import errors
 from coremachine.runtime.store.session import Session
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import CALLBACKS, JOBS, SCHEMA, STAGES, TASKS
-from tests.integration.rows import born, row_in, row_of, tied_columns, update, without_guard
+from tests.integration.rows import insert_row, row_in, row_of, tied_columns, update, without_guard
 
 TIED = [
     (record, tie.column, state)
@@ -69,12 +69,12 @@ async def test_a_tied_column_is_neither_missing_nor_superfluous(
 async def test_attempts_and_rescues_stay_within_their_bounds(
     shared: Session, record: Record, changes: dict[str, str], constraint: str
 ) -> None:
-    subject = await born(shared, record)
+    subject = await insert_row(shared, record)
     assert await refused_by(shared, record, subject.key, changes) == f"{record.table}_{constraint}"
 
 
 async def test_a_message_lease_has_an_owner_and_an_end(shared: Session) -> None:
-    subject = await born(shared, JOBS)
+    subject = await insert_row(shared, JOBS)
     assert await refused_by(shared, JOBS, subject.key, {"lease_owner": "'me'"}) == "jobs_message_lease"
     assert await refused_by(shared, JOBS, subject.key, {"lease_expires_at": "now()"}) == "jobs_message_lease"
 
@@ -98,7 +98,7 @@ async def test_a_counter_is_never_negative(shared: Session, counter: str) -> Non
 @pytest.mark.parametrize("target", ["completed", "failed", "cancelled"])
 async def test_a_stage_closes_when_every_task_is_counted_and_not_before(shared: Session, target: str) -> None:
     stage = await row_in(shared, STAGES, "processing")
-    await born(shared, TASKS, job_id=(await row_of(shared, STAGES, stage.key))["job_id"], stage_id=int(stage.key))
+    await insert_row(shared, TASKS, job_id=(await row_of(shared, STAGES, stage.key))["job_id"], stage_id=int(stage.key))
     closing = {"status": f"'{target}'", **tied_columns(STAGES, target)}
     assert await refused_by(shared, STAGES, stage.key, closing) == "stages_closed_when_counted"
 
@@ -132,10 +132,10 @@ async def test_a_job_completes_only_with_every_stage_completed(shared: Session, 
 
 
 async def test_a_job_has_no_more_stages_than_it_was_given(shared: Session) -> None:
-    job = await born(shared, JOBS, stage_count=1)
-    await born(shared, STAGES, job_id=job.key)
+    job = await insert_row(shared, JOBS, stage_count=1)
+    await insert_row(shared, STAGES, job_id=job.key)
     with pytest.raises(errors.CheckViolation) as refused:
-        await born(shared, STAGES, job_id=job.key, stage=2, name="one more")
+        await insert_row(shared, STAGES, job_id=job.key, stage=2, name="one more")
     assert refused.value.diag.constraint_name == "jobs_stages_counted"
 
 
@@ -157,5 +157,5 @@ async def test_a_job_has_no_more_stages_than_it_was_given(shared: Session) -> No
 async def test_what_could_stop_all_others_stays_in_range(
     shared: Session, record: Record, changes: dict[str, str]
 ) -> None:
-    subject = await born(shared, record)
+    subject = await insert_row(shared, record)
     assert await refused_by(shared, record, subject.key, changes) == f"{record.table}_in_range"

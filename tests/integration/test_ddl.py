@@ -20,7 +20,7 @@ from coremachine.sql_generator.schema import CORE, digests, script
 from coremachine.statemachine.errors import DefinitionError
 from coremachine.statemachine.records import Schema
 from coremachine.statemachine.tables import SCHEMA
-from tests.integration.rows import WITH_APPROVALS, born, events_of, move, open_session, path, prepare, run
+from tests.integration.rows import WITH_APPROVALS, events_of, insert_row, move, open_session, path, prepare, run
 
 PROGRAMS = ("psql", "pg_dump")
 Program = Callable[..., str]
@@ -115,7 +115,7 @@ async def test_another_schema_name_works_throughout(empty_url: str, records: Sch
     async with open_session(empty_url, "other") as session:
         for record in records.records:
             for state in record.lifecycle.by_name:
-                subject = await born(session, record)
+                subject = await insert_row(session, record)
                 for transition in path(record.lifecycle, state):
                     await prepare(session, record, subject.key, transition.target)
                     await move(session, record, subject, transition.trigger)

@@ -13,7 +13,17 @@ from coremachine.statemachine.lifecycle import Edge, Lifecycle
 from coremachine.statemachine.lifecycles import LIFECYCLES
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import CALLBACKS, JOBS, SCHEMA, STAGES, TASKS
-from tests.integration.rows import born, events_of, prepare, row_in, row_of, run, tied_columns, update, without_guard
+from tests.integration.rows import (
+    events_of,
+    insert_row,
+    prepare,
+    row_in,
+    row_of,
+    run,
+    tied_columns,
+    update,
+    without_guard,
+)
 
 Pair = tuple[Record, str, str]
 PAIRS: list[Pair] = [
@@ -181,7 +191,7 @@ async def user_of(session: Session) -> str:
 
 @pytest.mark.parametrize("record", SCHEMA.records, ids=named)
 async def test_without_the_stamp_a_move_with_no_event_is_refused(shared: Session, record: Record) -> None:
-    subject = await born(shared, record)
+    subject = await insert_row(shared, record)
     target = next(edge.target for edge in record.lifecycle.edges if edge.source == subject.state)
     async with without_guard(shared, record, "2_stamp"):
         with pytest.raises(psycopg.Error) as refused:
@@ -204,7 +214,7 @@ async def test_without_its_guard_an_illegal_move_with_no_event_passes(shared: Se
 @pytest.mark.parametrize(("record", "state"), NEVER_BORN, ids=named)
 async def test_birth_in_another_state_is_refused(shared: Session, record: Record, state: str) -> None:
     with pytest.raises(psycopg.Error, match=f"cannot be born {state}") as refused:
-        await born(shared, record, status=state)
+        await insert_row(shared, record, status=state)
     assert sqlstate(refused) == "CM002"
     assert refused.value.diag.message_hint is not None
     assert f"is born {record.lifecycle.initial.name}" in refused.value.diag.message_hint
@@ -213,7 +223,7 @@ async def test_birth_in_another_state_is_refused(shared: Session, record: Record
 @pytest.mark.parametrize("record", SCHEMA.records, ids=named)
 async def test_birth_with_moves_behind_it_is_refused(shared: Session, record: Record) -> None:
     with pytest.raises(psycopg.Error) as refused:
-        await born(shared, record, move_number=1, event_type=record.lifecycle.edges[0].transition.event.type)
+        await insert_row(shared, record, move_number=1, event_type=record.lifecycle.edges[0].transition.event.type)
     assert sqlstate(refused) == "CM002"
 
 
@@ -225,9 +235,9 @@ async def test_birth_with_another_event_or_a_lying_status_is_refused(shared: Ses
     for event_type, event_status in sorted(set(others) - {told}, key=str):
         forged = {"event_type": event_type, "event_status": event_status, "event_data": "{}"}
         with pytest.raises(psycopg.Error, match="cannot be born") as refused:
-            await born(shared, record, **forged)
+            await insert_row(shared, record, **forged)
         assert sqlstate(refused) == "CM002"
-    assert (await born(shared, record)).state == record.lifecycle.initial.name
+    assert (await insert_row(shared, record)).state == record.lifecycle.initial.name
 
 
 @pytest.mark.parametrize("column", EVENTS_ON_A_ROW)
@@ -358,7 +368,7 @@ async def test_an_edge_is_told_by_its_own_events_alone(shared: Session, record: 
 @pytest.mark.parametrize("step", ["+ 2", "- 1"])
 @pytest.mark.parametrize("record", SCHEMA.records, ids=named)
 async def test_a_move_number_is_the_next_one(shared: Session, record: Record, step: str) -> None:
-    subject = await born(shared, record)
+    subject = await insert_row(shared, record)
     edge = next(edge for edge in record.lifecycle.edges if edge.source == subject.state)
     told = {**told_as(edge), "move_number": f"move_number {step}"}
     changes = {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **told}
@@ -370,7 +380,7 @@ async def test_a_move_number_is_the_next_one(shared: Session, record: Record, st
 @pytest.mark.parametrize("column", ["event_type", "event_status"])
 @pytest.mark.parametrize("record", SCHEMA.records, ids=named)
 async def test_a_move_without_an_event_is_refused_by_the_guard(shared: Session, record: Record, column: str) -> None:
-    subject = await born(shared, record)
+    subject = await insert_row(shared, record)
     edge = next(edge for edge in record.lifecycle.edges if edge.source == subject.state)
     untold = {**told_as(edge), column: "NULL"}
     with pytest.raises(psycopg.Error, match=r"cannot be told by event .*\bnone\b") as refused:
@@ -385,7 +395,7 @@ async def test_a_move_without_an_event_is_refused_by_the_guard(shared: Session, 
 
 @pytest.mark.parametrize("record", SCHEMA.records, ids=named)
 async def test_a_move_tells_its_whole_event(shared: Session, record: Record) -> None:
-    subject = await born(shared, record)
+    subject = await insert_row(shared, record)
     edge = next(edge for edge in record.lifecycle.edges if edge.source == subject.state)
     changes = {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **told_as(edge), "event_data": "NULL"}
     with pytest.raises(errors.CheckViolation) as refused:
@@ -396,7 +406,7 @@ async def test_a_move_tells_its_whole_event(shared: Session, record: Record) -> 
 @pytest.mark.parametrize("record", [JOBS, STAGES, TASKS, CALLBACKS], ids=named)
 async def test_a_key_never_changes(shared: Session, record: Record) -> None:
     """The event of a row whose key changed with its state would be lost: the writer joins by key."""
-    subject = await born(shared, record)
+    subject = await insert_row(shared, record)
     edge = next(edge for edge in record.lifecycle.edges if edge.source == subject.state)
     other = "DEFAULT" if record.key.identity else f"'{'f' * 64}'"
     changes = {record.key.name: other, "status": f"'{edge.target}'", **tied_columns(record, edge.target)}

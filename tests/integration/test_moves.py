@@ -16,10 +16,10 @@ from coremachine.statemachine.machine import Move, Subject, machine_of
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import CALLBACKS, JOBS, STAGES, TASKS
 from tests.integration.rows import (
+    EVENT_DATA,
     GIVEN,
-    TOLD,
-    born,
     events_of,
+    insert_row,
     move,
     open_session,
     row_in,
@@ -34,7 +34,7 @@ from tests.waiting import until
 async def tasks_in(session: Session, state: str, number: int, **columns: object) -> list[Subject]:
     """Tasks of one stage, `number` of them, all in one state, in task order."""
     task_type = columns.get("task_type", "add")
-    job = (await born(session, JOBS)).key
+    job = (await insert_row(session, JOBS)).key
     stage = int((await row_in(session, STAGES, "processing", job_id=job, task_type=task_type)).key)
     parents = {"job_id": job, "stage_id": stage, **columns}
     return [
@@ -45,7 +45,7 @@ async def tasks_in(session: Session, state: str, number: int, **columns: object)
 
 async def fired(session: Session, subjects: Sequence[Subject], trigger: str) -> list[Move]:
     machine = machine_of(TASK)
-    return [machine.fire(one, trigger, await values_of(session, TASKS, one), TOLD) for one in subjects]
+    return [machine.fire(one, trigger, await values_of(session, TASKS, one), EVENT_DATA) for one in subjects]
 
 
 async def claim(session: Session, kinds: Sequence[str], limit: int = 100) -> list[Row]:
@@ -123,7 +123,7 @@ async def test_a_move_made_twice_wins_once(session: Session) -> None:
 async def test_a_late_outcome_does_not_pass_the_fence_f06(session: Session, trigger: str, lease_number: int) -> None:
     [task] = await tasks_in(session, "processing", 1)
     before = await row_of(session, TASKS, task.key)
-    late = machine_of(TASK).fire(task, trigger, {**GIVEN, "lease_number": lease_number}, TOLD)
+    late = machine_of(TASK).fire(task, trigger, {**GIVEN, "lease_number": lease_number}, EVENT_DATA)
     assert await session.apply(TASKS, [late]) == set()
     assert await row_of(session, TASKS, task.key) == before
 
@@ -191,7 +191,7 @@ async def test_claims_of_two_connections_are_disjoint_and_do_not_wait(session: S
 
 @pytest.mark.parametrize("record", [TASKS, CALLBACKS], ids=lambda record: record.table)
 async def test_a_claim_by_key_takes_the_rows_named_if_nobody_had_them_since(session: Session, record: Record) -> None:
-    named, unnamed, late, had = [await born(session, record) for _ in range(4)]
+    named, unnamed, late, had = [await insert_row(session, record) for _ in range(4)]
     await update(session, record, late.key, {"due_at": "now() + interval '1 hour'", "send_number": "3"})
     await update(session, record, had.key, {"lease_number": "1"})
     event = machine_of(record.lifecycle).fire(Subject("*", "queued"), "claim").event
@@ -228,7 +228,7 @@ async def test_a_retry_counts_and_waits_in_one_statement_f09(session: Session, r
     subject = await row_in(session, record, "processing")
     before = await row_of(session, record, subject.key)
     values = {"lease_number": before["lease_number"], "delay": 90.0}
-    retry = machine_of(record.lifecycle).fire(subject, "retry", values, TOLD)
+    retry = machine_of(record.lifecycle).fire(subject, "retry", values, EVENT_DATA)
     assert await session.apply(record, [retry]) == {subject.key}
     after = await row_of(session, record, subject.key)
     [moment] = [one["moment"] for one in await run(session, "SELECT {schema}.clock() AS moment")]
@@ -256,7 +256,7 @@ async def test_a_retry_beyond_the_last_attempt_is_refused(session: Session) -> N
 async def test_a_resume_is_a_new_attempt_with_as_many_to_come_as_at_first_f21(session: Session) -> None:
     task = await row_in(session, TASKS, "failed", max_attempts=1)
     values = {**GIVEN, "max_attempts": 3}
-    await session.must_apply(TASKS, machine_of(TASK).fire(task, "resume", values, TOLD))
+    await session.must_apply(TASKS, machine_of(TASK).fire(task, "resume", values, EVENT_DATA))
     row = await row_of(session, TASKS, task.key)
     assert (row["status"], row["attempt"], row["max_attempts"], row["error"]) == ("queued", 2, 4, None)
 

@@ -12,7 +12,7 @@ from coremachine.statemachine.errors import LostRaceError
 from coremachine.statemachine.lifecycles import TASK
 from coremachine.statemachine.machine import Move, machine_of
 from coremachine.statemachine.tables import TASKS
-from tests.integration.rows import born, row_of
+from tests.integration.rows import insert_row, row_of
 
 NOTED = "SELECT count(*) AS number FROM app.job_events WHERE event_type = 'checkpoint'"
 NO_JOB = "0" * 64
@@ -40,7 +40,7 @@ async def database_fixture(url: str) -> AsyncIterator[Database]:
 
 async def cancelling(session: Session) -> tuple[Move, str]:
     """A move of a task that is there, and its job."""
-    task = await born(session, TASKS)
+    task = await insert_row(session, TASKS)
     row = await row_of(session, TASKS, task.key)
     return machine_of(TASK).fire(task, "cancel", data={"reason": "test"}), row["job_id"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from coremachine.runtime.store.session import Session
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import CALLBACKS, JOBS, SCHEMA, STAGES, TASKS
-from tests.integration.rows import born, open_session, row_in, row_of, run
+from tests.integration.rows import insert_row, open_session, row_in, row_of, run
 
 EACH = 3
 ROOM = 9
@@ -69,7 +69,7 @@ async def _parents(session: Session, record: Record) -> Sequence[Columns]:
     """What three rows belong to: the first and the last to the same, which is still open, and has room."""
     if record is JOBS or record is CALLBACKS:
         return [dict[str, object]()] * EACH
-    first, apart = [{"job_id": (await born(session, JOBS, stage_count=ROOM)).key} for _ in range(2)]
+    first, apart = [{"job_id": (await insert_row(session, JOBS, stage_count=ROOM)).key} for _ in range(2)]
     if record is TASKS:
         for one in (first, apart):
             one["stage_id"] = (await row_in(session, STAGES, "processing", **one)).key

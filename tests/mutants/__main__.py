@@ -10,18 +10,18 @@ import psycopg
 from coremachine.runtime.embedded import EmbeddedServer
 from tests.databases import Created, install, url_of
 from tests.mutants.equivalent import is_equivalent
-from tests.mutants.ground import lay
-from tests.mutants.judge import judge, judge_statements, probes_of, unsound, unsound_statements
+from tests.mutants.evaluate import evaluate, evaluate_statements, probes_of, unsound, unsound_statements
+from tests.mutants.fixture_rows import create_rows
 from tests.mutants.of_ddl import of_ddl
 from tests.mutants.of_moves import broken, statements
 from tests.mutants.waiting_for_locks import Bystanders
 
 
 def main() -> int:
-    """Judge every mutant of the generated schema and statements. Exits with 1 where one survives that should not."""
+    """Evaluate every mutant of the generated schema and statements. Exits with 1 if one survives that should not."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=main.__doc__)
-    parser.add_argument("--url", help="a server on which databases may be made (default: the embedded one)")
-    parser.add_argument("--killers", action="store_true", help="say for each mutant what went wrong with it")
+    parser.add_argument("--url", help="a server on which databases can be created (default: the embedded one)")
+    parser.add_argument("--killers", action="store_true", help="print for each mutant which probe failed")
     given = parser.parse_args()
     with ExitStack() as stack:
         server = given.url
@@ -29,23 +29,23 @@ def main() -> int:
             server = stack.enter_context(EmbeddedServer.open()).url
         name = f"mutants_{uuid4().hex[:12]}"
         stack.enter_context(Created(server, name, None))
-        return _judge(url_of(server, name), killers=given.killers)
+        return _evaluate(url_of(server, name), killers=given.killers)
 
 
-def _judge(url: str, *, killers: bool) -> int:
+def _evaluate(url: str, *, killers: bool) -> int:
     asyncio.run(install(url))
-    ground, began = asyncio.run(lay(url)), perf_counter()
+    fixture, began = asyncio.run(create_rows(url)), perf_counter()
     of_statements = [one for statement in statements() for one in broken(statement)]
     with psycopg.connect(url, autocommit=True) as connection, Bystanders(url) as bystanders:
-        probes = probes_of(ground)
-        wrong = [*unsound(connection, probes), *unsound_statements(connection, bystanders, ground)]
-        verdicts = (
-            judge(connection, of_ddl(), probes),
-            judge_statements(connection, bystanders, ground, of_statements),
+        probes = probes_of(fixture)
+        wrong = [*unsound(connection, probes), *unsound_statements(connection, bystanders, fixture)]
+        evaluations = (
+            evaluate(connection, of_ddl(), probes),
+            evaluate_statements(connection, bystanders, fixture, of_statements),
         )
-    survivors = [name for verdict in verdicts for name in verdict.survivors]
-    killed = {name: why for verdict in verdicts for name, why in verdict.killers.items()}
-    made = sum(verdict.made.total() for verdict in verdicts)
+    survivors = [name for evaluation in evaluations for name in evaluation.survivors]
+    killed = {name: why for evaluation in evaluations for name, why in evaluation.killers.items()}
+    made = sum(evaluation.made.total() for evaluation in evaluations)
     unexplained = sorted(name for name in survivors if not is_equivalent(name))
     mistaken = sorted(name for name in killed if is_equivalent(name))
     lines = [f"{name}: {why}" for name, why in killed.items()] if killers else []

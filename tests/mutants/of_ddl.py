@@ -18,7 +18,7 @@ CREATES = re.compile(
 )
 WHEN = re.compile(r"\bWHEN \((.*)\)\s*EXECUTE FUNCTION", re.DOTALL)
 UPDATED = re.compile(r"\bUPDATE OF ([\w, ]+?)\s+ON\b")
-TOLD = "OLD.status || ' ' || NEW.status || ' ' || NEW.event_type || ' ' || NEW.event_status"
+COMPARED = "OLD.status || ' ' || NEW.status || ' ' || NEW.event_type || ' ' || NEW.event_status"
 EDGE = re.compile(r'"(\w+ \w+ \w+ \w+)"')
 ON = re.compile(r"\bON\s+app\.(\w+)")
 ABOUT = {
@@ -111,7 +111,7 @@ def _of_trigger(statement: str) -> Iterator[Mutant]:
     if when:
         every = f"{statement[: when.start(1)]}true{statement[when.end(1) :]}"
         yield Mutant(f"trigger {name} without its condition", about, (every,))
-        yield from _of_told(name, about, statement)
+        yield from _of_compared_move(name, about, statement)
         for left in taken_out(when.group(1)):
             text = f"{statement[: when.start(1)]}{left.text}{statement[when.end(1) :]}"
             yield Mutant(f"trigger {name} without {left.out}", about, (text,))
@@ -126,14 +126,14 @@ def _of_fired(name: str, about: str, statement: str, fired: re.Match[str]) -> It
         yield Mutant(f"trigger {name} on {column}", about, (less,))
 
 
-def _of_told(name: str, about: str, statement: str) -> Iterator[Mutant]:
+def _of_compared_move(name: str, about: str, statement: str) -> Iterator[Mutant]:
     """A move compared with the declared ones in three of its four words."""
-    if TOLD not in statement:
+    if COMPARED not in statement:
         return
-    words = TOLD.split(" || ' ' || ")
+    words = COMPARED.split(" || ' ' || ")
     for at, word in enumerate(words):
         left = " || ' ' || ".join(one for one in words if one != word)
-        less = EDGE.sub(lambda edge, at=at: _one_less(edge.group(1), at), statement.replace(TOLD, left))  # type: ignore[misc]
+        less = EDGE.sub(lambda edge, at=at: _one_less(edge.group(1), at), statement.replace(COMPARED, left))  # type: ignore[misc]
         yield Mutant(f"trigger {name} without {word} in a move", about, (less,))
 
 
@@ -189,7 +189,7 @@ def _each(privileges: str) -> list[str]:
 
 
 def _of_legal_rows() -> Iterator[Mutant]:
-    """The rows that make the words of a refusal, and the event of a move that nobody told."""
+    """The rows that make the text of an error, and the event of a move that was given none."""
     for record in SCHEMA.records:
         for edge in record.lifecycle.edges:
             trigger = edge.transition.trigger

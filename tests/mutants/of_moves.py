@@ -91,12 +91,16 @@ def _changes(node: exp.Expr) -> Iterator[tuple[str, bool, Callable[[exp.Expr], N
     if isinstance(node, exp.Where | exp.And):
         for operand in (node.args.get("this"), node.args.get("expression")):
             if operand is not None and not isinstance(operand, exp.And):
-                yield from _of_condition(_said(operand))
+                yield from _of_condition(_condition_text(operand))
     if isinstance(node, exp.Join) and node.args.get("on") is not None:
-        yield from _of_condition(_said(node.args["on"]))
+        yield from _of_condition(_condition_text(node.args["on"]))
     if isinstance(node, exp.In | exp.Array):
         for member in node.expressions if len(node.expressions) > 1 else ():
-            yield f"{_said(node)}: {_said(member)}", False, _without_member(_said(node), _said(member))
+            yield (
+                f"{_condition_text(node)}: {_condition_text(member)}",
+                False,
+                _without_member(_condition_text(node), _condition_text(member)),
+            )
     yield from _of_clause(node)
 
 
@@ -106,7 +110,11 @@ def _of_clause(node: exp.Expr) -> Iterator[tuple[str, bool, Callable[[exp.Expr],
         if node.args.get("wait") is False:
             yield "SKIP LOCKED", True, _waiting
     if isinstance(node, exp.Order):
-        yield "its order", "lease" not in _said(node) and "due_at" not in _said(node), _drop(exp.Order)
+        yield (
+            "its order",
+            "lease" not in _condition_text(node) and "due_at" not in _condition_text(node),
+            _drop(exp.Order),
+        )
     if isinstance(node, exp.Limit):
         yield "its limit", False, _drop(exp.Limit)
     if isinstance(node, exp.Update):
@@ -114,32 +122,32 @@ def _of_clause(node: exp.Expr) -> Iterator[tuple[str, bool, Callable[[exp.Expr],
             yield f"SET {one.this.name}", False, _without_set(one.this.name)
 
 
-def _of_condition(said: str) -> Iterator[tuple[str, bool, Callable[[exp.Expr], None]]]:
-    locks = re.match(r"x\.(\w+) = ANY\((ARRAY\(|CAST\(%\(\1\)s)", said) is not None
-    yield said, locks, _true_where(said)
+def _of_condition(text: str) -> Iterator[tuple[str, bool, Callable[[exp.Expr], None]]]:
+    locks = re.match(r"x\.(\w+) = ANY\((ARRAY\(|CAST\(%\(\1\)s)", text) is not None
+    yield text, locks, _true_where(text)
 
 
-def _said(node: exp.Expr) -> str:
+def _condition_text(node: exp.Expr) -> str:
     """The text of a condition, whatever the row is called in it."""
     return re.sub(r"\b[rt]\.", "x.", " ".join(render(node, pretty=False).split()))
 
 
-def _true_where(said: str) -> Callable[[exp.Expr], None]:
+def _true_where(text: str) -> Callable[[exp.Expr], None]:
     def change(node: exp.Expr) -> None:
         if (
             isinstance(node.parent, exp.Where | exp.And | exp.Join)
             and not isinstance(node, exp.And)
-            and _said(node) == said
+            and _condition_text(node) == text
         ):
             node.replace(exp.true())
 
     return change
 
 
-def _without_member(said: str, member: str) -> Callable[[exp.Expr], None]:
+def _without_member(text: str, member: str) -> Callable[[exp.Expr], None]:
     def change(node: exp.Expr) -> None:
-        if isinstance(node, exp.In | exp.Array) and _said(node) == said:
-            node.set("expressions", [one for one in node.expressions if _said(one) != member])
+        if isinstance(node, exp.In | exp.Array) and _condition_text(node) == text:
+            node.set("expressions", [one for one in node.expressions if _condition_text(one) != member])
 
     return change
 

@@ -7,7 +7,7 @@ from coremachine.statemachine.lifecycle import Edge
 from coremachine.statemachine.records import Record, StateColumn
 from tests.integration.rows import tied_columns
 from tests.mutants.attempt import Probe
-from tests.mutants.ground import Ground
+from tests.mutants.fixture_rows import FixtureRows
 
 SAMPLES: Mapping[str, str] = {
     "TIMESTAMPTZ": "now()",
@@ -42,14 +42,18 @@ def restored(sql: str) -> str:
     return f"SET LOCAL session_replication_role = replica; {sql}"
 
 
-def told_as(edge: Edge) -> dict[str, str]:
+def event_columns_of(edge: Edge) -> dict[str, str]:
     """The event columns as the machine would set them."""
     event = edge.transition.event
-    told = {"event_type": f"'{event.type}'", "event_status": f"'{event.status}'", "event_data": """'{"told": 1}'"""}
-    return {"move_number": "move_number + 1", **told}
+    event_columns = {
+        "event_type": f"'{event.type}'",
+        "event_status": f"'{event.status}'",
+        "event_data": """'{"told": 1}'""",
+    }
+    return {"move_number": "move_number + 1", **event_columns}
 
 
-def told_once(record: Record, key: str, what: str) -> str:
+def recorded_once(record: Record, key: str, what: str) -> str:
     """That this transaction wrote one event, about this row as it is, and that it fits `what`."""
     carried = [f"e.{c} IS NOT DISTINCT FROM r.{c}" for c in record.log.copied_columns]
     here = "e.transaction_id = pg_current_xact_id()"
@@ -60,68 +64,70 @@ def told_once(record: Record, key: str, what: str) -> str:
     )
 
 
-def of_record(record: Record, ground: Ground) -> Iterator[Probe]:
+def of_record(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
     """Every probe of a record's table."""
-    yield from of_edges(record, ground)
-    yield from of_illegal_moves(record, ground)
-    yield from of_events_on_rows(record, ground)
-    yield from of_births(record, ground)
-    yield from of_ties(record, ground)
-    yield from of_outcomes(record, ground)
-    yield from of_ended_rows(record, ground)
+    yield from of_edges(record, fixture)
+    yield from of_illegal_moves(record, fixture)
+    yield from of_events_on_rows(record, fixture)
+    yield from of_births(record, fixture)
+    yield from of_ties(record, fixture)
+    yield from of_outcomes(record, fixture)
+    yield from of_ended_rows(record, fixture)
 
 
-def of_edges(record: Record, ground: Ground) -> Iterator[Probe]:
-    """A legal move passes when told as the machine would, or not told at all, and in no other way."""
+def of_edges(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
+    """A legal move passes with the event of the machine or without any event, and in no other way."""
     for edge in record.lifecycle.edges:
-        key, event = ground.key(record, edge.source), edge.transition.event
+        key, event = fixture.key(record, edge.source), edge.transition.event
         name = f"{record.machine}: {edge.source} → {edge.target} by {edge.transition.trigger}"
         moved = {"status": f"'{edge.target}'", **tied_columns(record, edge.target)}
         fits = (
             f"e.event_type = '{event.type}' AND e.event_status = '{event.status}' AND e.event_data = '{{\"told\": 1}}'"
         )
-        yield Probe(name, update(record, key, moved | told_as(edge)), told_once(record, key, fits))
-        stamped = told_once(record, key, _stamped(record, edge))
+        yield Probe(name, update(record, key, moved | event_columns_of(edge)), recorded_once(record, key, fits))
+        stamped = recorded_once(record, key, _stamped(record, edge))
         yield Probe(f"{name}, not told", update(record, key, moved), stamped)
         pair = (edge.source, edge.target)
         fitting = {e.transition.event.type for e in record.lifecycle.edges if (e.source, e.target) == pair}
         for other in sorted(record.lifecycle.event_types - fitting):
-            told = {**told_as(edge), "event_type": f"'{other}'"}
-            wrong = update(record, key, moved | told)
+            event_columns = {**event_columns_of(edge), "event_type": f"'{other}'"}
+            wrong = update(record, key, moved | event_columns)
             yield Probe(f"{name} as {other}", wrong, refused=True, words=f"cannot be told by event {other}")
         for status in sorted({"success", "failure", "warning", "info"} - {event.status}):
-            told = {**told_as(edge), "event_status": f"'{status}'"}
-            wrong = update(record, key, moved | told)
+            event_columns = {**event_columns_of(edge), "event_status": f"'{status}'"}
+            wrong = update(record, key, moved | event_columns)
             yield Probe(f"{name} as a {status}", wrong, refused=True, words="cannot be told by event")
         for step in ("+ 2", "- 1"):
-            told = {**told_as(edge), "move_number": f"move_number {step}"}
-            yield Probe(f"{name} as move {step}", update(record, key, moved | told), refused=True)
+            event_columns = {**event_columns_of(edge), "move_number": f"move_number {step}"}
+            yield Probe(f"{name} as move {step}", update(record, key, moved | event_columns), refused=True)
         for column in ("event_type", "event_status", "event_data"):
-            told = {**told_as(edge), column: "NULL"}
+            event_columns = {**event_columns_of(edge), column: "NULL"}
             words = "" if column == "event_data" else "cannot be told by event"
-            yield Probe(f"{name} without {column}", update(record, key, moved | told), refused=True, words=words)
+            yield Probe(
+                f"{name} without {column}", update(record, key, moved | event_columns), refused=True, words=words
+            )
 
 
-def _of_end(record: Record, ground: Ground, tie: StateColumn, state: str) -> Iterator[Probe]:
+def _of_end(record: Record, fixture: FixtureRows, tie: StateColumn, state: str) -> Iterator[Probe]:
     """The same as a row comes to its end: once it is there another rule keeps the column."""
     for edge in record.lifecycle.edges:
         if edge.target == state:
             key, name = (
-                ground.key(record, edge.source),
+                fixture.key(record, edge.source),
                 f"{record.machine}: {edge.transition.trigger} with {tie.column}",
             )
-            moved = {"status": f"'{state}'", **tied_columns(record, state), **told_as(edge)}
+            moved = {"status": f"'{state}'", **tied_columns(record, state), **event_columns_of(edge)}
             given = update(record, key, moved | {tie.column: sample_of(record, tie)})
             yield Probe(f"{name} given", given, refused=state not in (*tie.required, *tie.allowed))
             missing = update(record, key, moved | {tie.column: "NULL"})
             yield Probe(f"{name} missing", missing, refused=state in tie.required)
 
 
-def of_outcomes(record: Record, ground: Ground) -> Iterator[Probe]:
+def of_outcomes(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
     """What a row ended with is not overwritten while it stays where it is."""
     for tie in record.state_columns:
         if tie.column in record.kept:
-            sql = update(record, ground.key(record, tie.required[0]), {tie.column: sample_of(record, tie)})
+            sql = update(record, fixture.key(record, tie.required[0]), {tie.column: sample_of(record, tie)})
             yield Probe(
                 f"{record.machine}: another {tie.column}", sql, refused=True, words="does not change without one"
             )
@@ -140,13 +146,13 @@ def _stamped(record: Record, edge: Edge) -> str:
     )
 
 
-def of_illegal_moves(record: Record, ground: Ground) -> Iterator[Probe]:
-    """An illegal move is refused, however it is told, and the refusal says what would be legal."""
+def of_illegal_moves(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
+    """An illegal move is refused with any event, and the error lists the legal moves."""
     lifecycle = record.lifecycle
     for source, target in product(lifecycle.by_name, (*lifecycle.by_name, "nonsense")):
         if (source, target) in lifecycle.legal_pairs:
             continue
-        key = ground.key(record, source)
+        key = fixture.key(record, source)
         moved = {"status": f"'{target}'", **(tied_columns(record, target) if target in lifecycle.by_name else {})}
         legal = sorted((e.target, e.transition.trigger) for e in lifecycle.edges if e.source == source)
         words = f"legal from {source}: {', '.join(f'{t} ({trigger})' for t, trigger in legal) or 'nothing'}"
@@ -154,18 +160,18 @@ def of_illegal_moves(record: Record, ground: Ground) -> Iterator[Probe]:
             name = f"{record.machine}: {source} → {target}"
             yield Probe(name, update(record, key, moved), refused=True, words=words)
         for edge in lifecycle.edges:
-            told = f"{record.machine}: {source} → {target} as {edge.transition.event.type}"
-            yield Probe(told, update(record, key, moved | told_as(edge)), refused=True)
+            name = f"{record.machine}: {source} → {target} as {edge.transition.event.type}"
+            yield Probe(name, update(record, key, moved | event_columns_of(edge)), refused=True)
 
 
-def of_events_on_rows(record: Record, ground: Ground) -> Iterator[Probe]:
+def of_events_on_rows(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
     """The event of a row's last move stays as it is, and so does its key; what is no move is no event."""
     for state in record.lifecycle.by_name:
-        key = ground.key(record, state)
+        key = fixture.key(record, state)
         for column, value in ON_A_ROW.items():
             name = f"{record.machine} {state}: {column} without a move"
             yield Probe(name, update(record, key, {column: value}), refused=True)
-    key = ground.key(record, record.lifecycle.initial.name)
+    key = fixture.key(record, record.lifecycle.initial.name)
     other = "DEFAULT" if record.key.identity else f"'{'f' * 64}'"
     yield Probe(f"{record.machine}: another key", update(record, key, {record.key.name: other}), refused=True)
     if not record.key.identity:
@@ -173,18 +179,18 @@ def of_events_on_rows(record: Record, ground: Ground) -> Iterator[Probe]:
         yield Probe(f"{record.machine}: the same key", same, "$changed = 1")
 
 
-def of_ended_rows(record: Record, ground: Ground) -> Iterator[Probe]:
+def of_ended_rows(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
     """A row that has ended is not touched; another may be, and no event tells of it."""
     silent = f"NOT EXISTS (SELECT FROM app.{record.log.table} WHERE transaction_id = pg_current_xact_id())"
     for state in record.lifecycle.states:
-        quiet = update(record, ground.key(record, state.name), {"created_at": "created_at"})
+        quiet = update(record, fixture.key(record, state.name), {"created_at": "created_at"})
         name = f"{record.machine} {state.name}: no move"
         if state.terminal:
             yield Probe(name, quiet, refused=True, words="does not change without one")
         else:
             yield Probe(name, quiet, f"$changed = 1 AND {silent}")
             for column in record.kept:
-                here = update(record, ground.key(record, state.name), {column: column})
+                here = update(record, fixture.key(record, state.name), {column: column})
                 yield Probe(f"{name}, {column} as it is", here, "$changed = 1")
 
 
@@ -212,10 +218,10 @@ def fresh(record: Record) -> dict[str, str]:
     return dict(given[record.machine])
 
 
-def of_births(record: Record, ground: Ground) -> Iterator[Probe]:
+def of_births(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
     """A row is born in its initial state, with no move behind it and with the event of its birth, or with none."""
     initial, created = record.lifecycle.initial.name, record.lifecycle.created
-    key, new = ground.key(record, initial), fresh(record)
+    key, new = fixture.key(record, initial), fresh(record)
     holds = None if created is None else f"EXISTS (SELECT FROM app.{record.log.table} WHERE event_type ="
     if holds is not None and created is not None:
         holds += f" '{created.type}' AND transaction_id = pg_current_xact_id())"
@@ -231,12 +237,12 @@ def of_births(record: Record, ground: Ground) -> Iterator[Probe]:
     moved = {**new, **whole, "move_number": "1"}
     if created is None:
         moved = {**new, "move_number": "1", **dict.fromkeys(whole, "NULL")}
-        told = told_as(record.lifecycle.edges[0]) | {"move_number": "0"}
-        yield Probe(f"{record.machine}: born with an event", copy_of(record, key, new | told), refused=True)
+        event_columns = event_columns_of(record.lifecycle.edges[0]) | {"move_number": "0"}
+        yield Probe(f"{record.machine}: born with an event", copy_of(record, key, new | event_columns), refused=True)
         for column in ("event_type", "event_status"):
-            told_half = {**new, **dict.fromkeys(whole, "NULL"), column: told[column]}
-            yield Probe(f"{record.machine}: born with {column}", copy_of(record, key, told_half), refused=True)
-        moved |= {name: value for name, value in told.items() if name != "move_number"}
+            half = {**new, **dict.fromkeys(whole, "NULL"), column: event_columns[column]}
+            yield Probe(f"{record.machine}: born with {column}", copy_of(record, key, half), refused=True)
+        moved |= {name: value for name, value in event_columns.items() if name != "move_number"}
         yield Probe(
             f"{record.machine}: born moved, silent", copy_of(record, key, {**new, "move_number": "1"}), refused=True
         )
@@ -250,10 +256,10 @@ def of_births(record: Record, ground: Ground) -> Iterator[Probe]:
     yield Probe(f"{record.machine}: born with moves behind it", copy_of(record, key, moved), refused=True)
 
 
-def of_ties(record: Record, ground: Ground) -> Iterator[Probe]:
+def of_ties(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
     """A tied column is neither missing nor superfluous in any state, whatever the guards let through."""
     for tie, state in product(record.state_columns, record.lifecycle.by_name):
-        key = ground.key(record, state)
+        key = fixture.key(record, state)
         name = f"{record.machine} {state}: {tie.column}"
         both = {"lease_owner", "lease_expires_at"} if record.machine == "job" else set[str]()
         with_its_twin = sorted(both if tie.column in both else {tie.column})
@@ -263,4 +269,4 @@ def of_ties(record: Record, ground: Ground) -> Iterator[Probe]:
         yield Probe(f"{name} given", restored(update(record, key, filled)), refused=not may)
         yield Probe(f"{name} missing", restored(update(record, key, cleared)), refused=state in tie.required)
         if tie.column in record.kept:
-            yield from _of_end(record, ground, tie, state)
+            yield from _of_end(record, fixture, tie, state)

@@ -1,4 +1,4 @@
-"""What a generated statement must do: win the rows that are where it expects them, told and counted; no others."""
+"""What a generated statement must do: move the rows in the expected state, with event and counters, and no others."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ import psycopg
 from coremachine.statemachine.records import Record, StateColumn
 from tests.integration.rows import GIVEN
 from tests.mutants.attempt import Probe
-from tests.mutants.ground import Ground
+from tests.mutants.fixture_rows import FixtureRows
 from tests.mutants.of_moves import Statement
 from tests.mutants.probes import restored, sample_of
 
@@ -37,7 +37,7 @@ def literal(sql: str, parameters: Mapping[str, object]) -> str:
 
 
 class _Nowhere:
-    """The connection whose encoding literals are made in. Set by the judge."""
+    """The connection whose encoding literals are made in. Set by the evaluate."""
 
     connection: psycopg.Connection[tuple[int, str]]
 
@@ -47,14 +47,14 @@ def connect(connection: psycopg.Connection[tuple[int, str]]) -> None:
     _Nowhere.connection = connection
 
 
-def of_statement(statement: Statement, ground: Ground) -> Iterator[Probe]:
+def of_statement(statement: Statement, fixture: FixtureRows) -> Iterator[Probe]:
     """Every probe of one statement."""
     if statement.kind == "move":
-        yield from _of_move(statement, ground)
+        yield from _of_move(statement, fixture)
     elif statement.kind == "sweep":
-        yield from _of_sweep(statement, ground)
+        yield from _of_sweep(statement, fixture)
     else:
-        yield from _of_claim(statement, ground)
+        yield from _of_claim(statement, fixture)
 
 
 def before(record: Record, key: str) -> str:
@@ -76,7 +76,7 @@ def moved(statement: Statement, key: str, data: Mapping[str, object]) -> str:
     """That the row has moved: its state, number and event, its columns set, counted and added to."""
     record, transition = statement.record, statement.transition
     trigger, event = transition.trigger, transition.event
-    said = [
+    conditions = [
         f"r.status = '{transition.target}'",
         "r.move_number = b.move_number + 1",
         f"e.event_type = '{event.type}' AND e.event_status = '{event.status}'",
@@ -91,7 +91,7 @@ def moved(statement: Statement, key: str, data: Mapping[str, object]) -> str:
     return (
         f"EXISTS (SELECT FROM app.{record.table} AS r JOIN before_move AS b USING ({record.key.name})"
         f" JOIN app.{record.log.table} AS e ON e.job_id = r.job_id AND e.transaction_id = pg_current_xact_id()"
-        f" WHERE r.{record.key.name}::text = '{key}' AND {' AND '.join(said)})"
+        f" WHERE r.{record.key.name}::text = '{key}' AND {' AND '.join(conditions)})"
     )
 
 
@@ -116,19 +116,19 @@ def _tied(statement: Statement) -> Iterator[str]:
             yield f"r.{tie.column} IS NOT DISTINCT FROM b.{tie.column}"
 
 
-def _values(statement: Statement, key: str, ground: Ground) -> dict[str, object]:
+def _values(statement: Statement, key: str, fixture: FixtureRows) -> dict[str, object]:
     record = statement.record
     trigger = statement.transition.trigger
     counters: Mapping[str, int] = SET_TO[trigger] if record.sets.get(trigger) else {}
     given = {**GIVEN, "delay": 50.0, **_added(statement), **counters}
-    return given if record.fencing_column is None else {**given, record.fencing_column: _lease(statement, key, ground)}
+    return given if record.fencing_column is None else {**given, record.fencing_column: _lease(statement, key, fixture)}
 
 
-def _lease(statement: Statement, key: str, ground: Ground) -> int | None:
+def _lease(statement: Statement, key: str, fixture: FixtureRows) -> int | None:
     """The lease to name: that of the row, or none where the move may do without and the row is not leased."""
     states, record = statement.record.lifecycle.by_name, statement.record
     must = all(states[source].leased for source in statement.transition.sources)
-    return ground.leases[key] if must or states[ground.state(record, key)].leased else None
+    return fixture.leases[key] if must or states[fixture.state(record, key)].leased else None
 
 
 def _parameters(
@@ -180,11 +180,11 @@ def _held(record: Record, tie: StateColumn) -> str:
     )
 
 
-def _of_move(statement: Statement, ground: Ground) -> Iterator[Probe]:
+def _of_move(statement: Statement, fixture: FixtureRows) -> Iterator[Probe]:
     record, transition = statement.record, statement.transition
     for state in record.lifecycle.by_name:
-        key, other = ground.keys[record.machine, state][:2]
-        values, leased = _values(statement, key, ground), record.lifecycle.by_name[state].leased
+        key, other = fixture.keys[record.machine, state][:2]
+        values, leased = _values(statement, key, fixture), record.lifecycle.by_name[state].leased
         sql = literal(statement.sql, _parameters(statement, [(key, values, {"n": 1})]))
         name = f"{statement.name} in {state}"
         won = state in transition.sources
@@ -195,7 +195,7 @@ def _of_move(statement: Statement, ground: Ground) -> Iterator[Probe]:
         yield Probe(f"{name}, of another", _prepared(statement) + before(record, other) + sql, unchanged(record, other))
         if not won:
             continue
-        both = [(one, _values(statement, one, ground), {"n": n}) for n, one in enumerate((key, other))]
+        both = [(one, _values(statement, one, fixture), {"n": n}) for n, one in enumerate((key, other))]
         each = literal(statement.sql, _parameters(statement, both))
         for n, one in enumerate((key, other)):
             holds = moved(statement, one, {"n": n})
@@ -210,7 +210,7 @@ def _of_move(statement: Statement, ground: Ground) -> Iterator[Probe]:
         if record.fencing_column is not None and leased:
             yield from _fenced(statement, key, values, name)
         elif record.fencing_column is not None and values[record.fencing_column] is None and _may_be_fenced(statement):
-            last = {**values, record.fencing_column: ground.leases[key]}
+            last = {**values, record.fencing_column: fixture.leases[key]}
             sql = literal(statement.sql, _parameters(statement, [(key, last, {})]))
             holds = f"$changed = 0 AND {unchanged(record, key)}"
             yield Probe(f"{name} under its last lease", before(record, key) + sql, holds)
@@ -233,28 +233,40 @@ def _fenced(statement: Statement, key: str, values: dict[str, object], name: str
         yield Probe(f"{name} under lease {lease} of {number}", before(record, key) + sql, holds)
 
 
-def many(statement: Statement, ground: Ground, keys: list[str], limit: int = 100) -> tuple[str, int]:
+def many(statement: Statement, fixture: FixtureRows, keys: list[str], limit: int = 100) -> tuple[str, int]:
     """The statement for several rows, and how many rows it gives back then."""
     if statement.kind == "move":
-        rows = [(key, _values(statement, key, ground), {"n": 1}) for key in keys]
+        rows = [(key, _values(statement, key, fixture), {"n": 1}) for key in keys]
         return literal(statement.sql, _parameters(statement, rows)), len(keys)
     if statement.kind == "sweep":
         sql = statement.sql.replace("%(value)s", _parent(statement, keys[0]))
         return literal(sql, _event(statement)), 1
     kind = {"task": "add", "callback": "sums"}[statement.record.machine]
-    given = {**_event(statement), "kinds": [kind], "limit": limit, "lease": 60.0, "without": [], **_named(keys, ground)}
+    given = {
+        **_event(statement),
+        "kinds": [kind],
+        "limit": limit,
+        "lease": 60.0,
+        "without": [],
+        **_named(keys, fixture),
+    }
     return literal(statement.sql, given), limit if statement.kind == "claim" else len(keys)
 
 
-def _named(keys: Sequence[str], ground: Ground) -> dict[str, object]:
+def _named(keys: Sequence[str], fixture: FixtureRows) -> dict[str, object]:
     """Rows by their keys, each under the lease it had last."""
-    return {"keys": list(keys), "lease_numbers": [ground.leases[key] for key in keys]}
+    return {"keys": list(keys), "lease_numbers": [fixture.leases[key] for key in keys]}
 
 
 def _event(statement: Statement) -> dict[str, object]:
     event = statement.transition.event
-    told = {"event_type": event.type, "event_status": event.status, "event_data": '{"n": 1}'}
-    return {**{name: _plain(value) for name, value in GIVEN.items()}, "delay": 50.0, **_added(statement), **told}
+    event_columns = {"event_type": event.type, "event_status": event.status, "event_data": '{"n": 1}'}
+    return {
+        **{name: _plain(value) for name, value in GIVEN.items()},
+        "delay": 50.0,
+        **_added(statement),
+        **event_columns,
+    }
 
 
 def _added(statement: Statement) -> dict[str, int]:
@@ -267,10 +279,10 @@ def _parent(statement: Statement, key: str) -> str:
     return f"(SELECT {statement.column} FROM app.{record.table} WHERE {record.key.name}::text = '{key}')"  # noqa: S608
 
 
-def _of_sweep(statement: Statement, ground: Ground) -> Iterator[Probe]:
+def _of_sweep(statement: Statement, fixture: FixtureRows) -> Iterator[Probe]:
     record = statement.record
     for state in record.lifecycle.by_name:
-        key, other = ground.keys[record.machine, state][:2]
+        key, other = fixture.keys[record.machine, state][:2]
         sql = statement.sql.replace("%(value)s", _parent(statement, key))
         sql = literal(sql, _event(statement))
         name = f"{statement.name} in {state}"
@@ -279,19 +291,19 @@ def _of_sweep(statement: Statement, ground: Ground) -> Iterator[Probe]:
         yield Probe(f"{name}, of another", _prepared(statement) + before(record, other) + sql, unchanged(record, other))
 
 
-def _of_claim(statement: Statement, ground: Ground) -> Iterator[Probe]:
+def _of_claim(statement: Statement, fixture: FixtureRows) -> Iterator[Probe]:
     record = statement.record
     assert record.queue is not None
     table, by, initial = f"app.{record.table}", record.queue.by, record.lifecycle.initial.name
     kind = {"task": "add", "callback": "sums"}[record.machine]
-    keys = ground.keys[record.machine, initial]
+    keys = fixture.keys[record.machine, initial]
     given = {**_event(statement), "kinds": [kind], "limit": 100, "lease": 60.0, "without": []}
 
     def claim(keys: Sequence[str] = keys, **other: object) -> str:
-        return literal(statement.sql, {**given, **_named(keys, ground), **other})
+        return literal(statement.sql, {**given, **_named(keys, fixture), **other})
 
     for state in record.lifecycle.by_name:
-        key = ground.keys[record.machine, state][0]
+        key = fixture.keys[record.machine, state][0]
         sql = _prepared(statement) + before(record, key) + claim([key])
         holds = moved(statement, key, {"n": 1}) if state in statement.transition.sources else unchanged(record, key)
         yield Probe(f"{statement.name} in {state}", sql, holds)
@@ -308,7 +320,7 @@ def _of_claim(statement: Statement, ground: Ground) -> Iterator[Probe]:
         )
         yield from _of_due(statement, keys, claim)
     else:
-        yield from _of_named(statement, ground, keys, claim)
+        yield from _of_named(statement, fixture, keys, claim)
 
 
 def _of_due(statement: Statement, keys: Sequence[str], claim: Claim) -> Iterator[Probe]:
@@ -324,10 +336,10 @@ def _of_due(statement: Statement, keys: Sequence[str], claim: Claim) -> Iterator
         yield Probe(f"{statement.name}, the first", sql, moved(statement, one, {"n": 1}))
 
 
-def _of_named(statement: Statement, ground: Ground, keys: Sequence[str], claim: Claim) -> Iterator[Probe]:
+def _of_named(statement: Statement, fixture: FixtureRows, keys: Sequence[str], claim: Claim) -> Iterator[Probe]:
     """What is named under its last lease is claimed, due or not; another row or another lease is not."""
     record, first, last = statement.record, keys[0], keys[-1]
-    number = ground.leases[last]
+    number = fixture.leases[last]
     wins = f"$changed = {len(keys)} AND {moved(statement, last, {'n': 1})}"
     early = _prepared(statement) + _early(record, first) + before(record, last)
     yield Probe(f"{statement.name}, not due", early + claim(), wins)
@@ -338,7 +350,7 @@ def _of_named(statement: Statement, ground: Ground, keys: Sequence[str], claim: 
         yield Probe(f"{statement.name} under lease {lease} of {number}", sql, holds)
     where = f"WHERE {record.key.name}::text = '{last}'"
     raised = f"UPDATE app.{record.table} SET lease_number = {number + 1} {where}; "  # noqa: S608 - test SQL
-    for leases, won in (([ground.leases[first], number + 1], 2), ([number + 1, ground.leases[first]], 0)):
+    for leases, won in (([fixture.leases[first], number + 1], 2), ([number + 1, fixture.leases[first]], 0)):
         sql = raised + claim([first, last], lease_numbers=leases)
         yield Probe(f"{statement.name}, each under its own lease: {leases}", sql, f"$changed = {won}")
 

@@ -7,8 +7,8 @@ from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import CALLBACKS, JOBS, STAGES, TASKS
 from tests.integration.rows import tied_columns
 from tests.mutants.attempt import Probe
-from tests.mutants.ground import Ground
-from tests.mutants.probes import copy_of, fresh, told_as, update
+from tests.mutants.fixture_rows import FixtureRows
+from tests.mutants.probes import copy_of, event_columns_of, fresh, update
 from tests.mutants.rules_of_the_log import HOSTILE, JANITOR
 
 ROLE = worker_role("app")
@@ -43,43 +43,43 @@ def off(record: Record) -> str:
 COUNTED = f"NOT EXISTS ({off(TASKS)}) AND NOT EXISTS ({off(STAGES)})"
 
 
-def of_counting(ground: Ground) -> Iterator[Probe]:
+def of_counting(fixture: FixtureRows) -> Iterator[Probe]:
     """Every rule of the counters."""
     for record in (STAGES, TASKS):
-        yield from _of_moves(record, ground)
-        yield from _of_births(record, ground)
-    yield from _of_unmoved(ground)
-    yield from _of_wrong_parents(ground)
-    yield from _of_closed_parents(ground)
-    yield from _of_others(ground)
+        yield from _of_moves(record, fixture)
+        yield from _of_births(record, fixture)
+    yield from _of_unmoved(fixture)
+    yield from _of_wrong_parents(fixture)
+    yield from _of_closed_parents(fixture)
+    yield from _of_others(fixture)
 
 
-def _moved(record: Record, keys: Sequence[str], target: str, told: Mapping[str, str]) -> str:
-    changes = {"status": f"'{target}'", **tied_columns(record, target), **told}
+def _moved(record: Record, keys: Sequence[str], target: str, event_columns: Mapping[str, str]) -> str:
+    changes = {"status": f"'{target}'", **tied_columns(record, target), **event_columns}
     listed = ", ".join(map(repr, keys))
     return update(record, keys[0], changes).replace(f"= '{keys[0]}'", f"IN ({listed})")
 
 
-def _of_moves(record: Record, ground: Ground) -> Iterator[Probe]:
+def _of_moves(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
     """Whatever moves, one row or three of two parents, the counters follow, and parents are taken in one order."""
     for edge in record.lifecycle.edges:
-        keys = ground.keys[record.machine, edge.source]
+        keys = fixture.keys[record.machine, edge.source]
         for moving in (keys[:1], keys):
             name = f"{edge.source} → {edge.target} by {edge.transition.trigger}"
-            sql = _moved(record, moving, edge.target, told_as(edge))
+            sql = _moved(record, moving, edge.target, event_columns_of(edge))
             holds = f"$changed = {len(moving)} AND {COUNTED}"
             yield Probe(f"{len(moving)} {record.table} {name} counted", sql, holds, role=ROLE)
     hostile = f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
     edge = record.lifecycle.edges[1]
-    sql = _moved(record, ground.keys[record.machine, edge.source], edge.target, told_as(edge))
+    sql = _moved(record, fixture.keys[record.machine, edge.source], edge.target, event_columns_of(edge))
     yield Probe(f"{record.table} moved and counted in a hostile place", hostile + sql, COUNTED)
 
 
-def _of_births(record: Record, ground: Ground) -> Iterator[Probe]:
+def _of_births(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
     """What is born is counted, as what it is even where the guard of births is gone; parents are taken in order."""
     parent, initial = record.parent, record.lifecycle.initial.name
     assert parent is not None
-    key = ground.key(record, initial)
+    key = fixture.key(record, initial)
     born = copy_of(record, key, fresh(record))
     yield Probe(f"a born {record.machine} counted", born, f"$changed = 1 AND {COUNTED}", role=ROLE)
     hostile = f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
@@ -125,35 +125,35 @@ def _in_order(table: str, key: str) -> str:
     return f"(SELECT count(*) > 5 AND {order} FROM app.{table} WHERE {last})"  # noqa: S608 - test SQL
 
 
-def _of_unmoved(ground: Ground) -> Iterator[Probe]:
+def _of_unmoved(fixture: FixtureRows) -> Iterator[Probe]:
     """Where the number of no state changes no parent is touched; where a row goes to another parent, both are."""
     for record, source, target in ((TASKS, "queued", "processing"), (STAGES, "pending", "processing")):
-        key, parent = ground.key(record, source), record.parent
+        key, parent = fixture.key(record, source), record.parent
         assert parent is not None
         whose = f"{parent.key} = (SELECT {parent.key} FROM app.{record.table} WHERE {record.key.name}::text = '{key}')"  # noqa: S608
         seen = f"CREATE TEMP TABLE seen AS SELECT ctid AS place FROM app.{parent.table} WHERE {whose}; "  # noqa: S608
         edge = next(edge for edge in record.lifecycle.edges if (edge.source, edge.target) == (source, target))
         still = f"(SELECT p.ctid = s.place FROM app.{parent.table} AS p, seen AS s WHERE p.{whose})"  # noqa: S608
         for what, sql in (
-            ("moved", _moved(record, [key], target, told_as(edge))),
+            ("moved", _moved(record, [key], target, event_columns_of(edge))),
             ("changed", update(record, key, {"created_at": "created_at"})),
         ):
             yield Probe(
                 f"a {record.machine} {what} and its parent not touched", seen + sql, f"$changed = 1 AND {still}"
             )
-    task = ground.key(TASKS, "queued")
-    elsewhere = f"(SELECT s.stage_id FROM app.stages AS s WHERE s.stage_id = {ground.key(STAGES, 'processing')})"  # noqa: S608
+    task = fixture.key(TASKS, "queued")
+    elsewhere = f"(SELECT s.stage_id FROM app.stages AS s WHERE s.stage_id = {fixture.key(STAGES, 'processing')})"  # noqa: S608
     yield Probe("a task in another stage", update(TASKS, task, {"stage_id": elsewhere}), COUNTED)
-    pending, job = ground.key(STAGES, "pending"), ground.key(JOBS, "queued")
+    pending, job = fixture.key(STAGES, "pending"), fixture.key(JOBS, "queued")
     room = f"UPDATE app.jobs SET stage_count = 9 WHERE job_id = '{job}'; "  # noqa: S608 - test SQL
     moved = update(STAGES, pending, {"job_id": f"'{job}'", "stage": "7", "name": "'seventh'"})
     yield Probe("a stage in another job", room + moved, COUNTED)
 
 
-def _of_wrong_parents(ground: Ground) -> Iterator[Probe]:
+def _of_wrong_parents(fixture: FixtureRows) -> Iterator[Probe]:
     """A task equals its stage, and a callback its job, in what both have."""
-    task, callback = ground.key(TASKS, "queued"), ground.key(CALLBACKS, "queued")
-    other = f"'{ground.key(JOBS, 'queued')}'"
+    task, callback = fixture.key(TASKS, "queued"), fixture.key(CALLBACKS, "queued")
+    other = f"'{fixture.key(JOBS, 'queued')}'"
     for column, value in (("job_id", other), ("stage", "2"), ("task_type", "'another'")):
         wrong = copy_of(TASKS, task, {**fresh(TASKS), column: value})
         yield Probe(f"a task with another {column}", wrong, refused=True, words="no row of stages is its parent")
@@ -163,7 +163,7 @@ def _of_wrong_parents(ground: Ground) -> Iterator[Probe]:
     hostile = f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
     yield Probe("a callback refused in a hostile place", hostile + strange, refused=True, words=words)
     for state in JOBS.lifecycle.by_name:
-        of = copy_of(CALLBACKS, callback, {**fresh(CALLBACKS), "job_id": f"'{ground.key(JOBS, state)}'"})
+        of = copy_of(CALLBACKS, callback, {**fresh(CALLBACKS), "job_id": f"'{fixture.key(JOBS, state)}'"})
         if state == "completed":
             yield Probe(f"a callback of a {state} job", of, "$changed = 1")
         else:
@@ -172,7 +172,7 @@ def _of_wrong_parents(ground: Ground) -> Iterator[Probe]:
     yield Probe("a callback made by somebody who sees no jobs", born, "$changed = 1", role=JANITOR)
     strangers = [
         key
-        for (machine, state), keys in ground.keys.items()
+        for (machine, state), keys in fixture.keys.items()
         if machine == "job"
         for key in keys
         if state != "completed"
@@ -183,18 +183,18 @@ def _of_wrong_parents(ground: Ground) -> Iterator[Probe]:
         yield Probe(f"the first of wrong callbacks {way}", way + many, refused=True, words=min(strangers))
 
 
-def _of_closed_parents(ground: Ground) -> Iterator[Probe]:
+def _of_closed_parents(fixture: FixtureRows) -> Iterator[Probe]:
     """Nothing is added to what is closed, nothing closed over what is open, by any client."""
-    task, stage = ground.key(TASKS, "queued"), ground.key(STAGES, "pending")
+    task, stage = fixture.key(TASKS, "queued"), fixture.key(STAGES, "pending")
     for state in STAGES.lifecycle.by_name:
-        key = ground.key(STAGES, state)
+        key = fixture.key(STAGES, state)
         into = {"stage_id": key, "job_id": f"(SELECT job_id FROM app.stages WHERE stage_id = {key})"}  # noqa: S608
         sql = copy_of(TASKS, task, {**fresh(TASKS), **into})
         yield Probe(
             f"a task into a {state} stage", sql, None if state != "processing" else COUNTED, state != "processing"
         )
     for state in JOBS.lifecycle.by_name:
-        key, room = ground.key(JOBS, state), "SET LOCAL session_replication_role = replica; "
+        key, room = fixture.key(JOBS, state), "SET LOCAL session_replication_role = replica; "
         room += f"UPDATE app.jobs SET stage_count = 2, stages_completed = {2 if state == 'completed' else 1}"  # noqa: S608
         room += f" WHERE job_id = '{key}'; SET LOCAL session_replication_role = origin; "
         sql = copy_of(STAGES, stage, {**fresh(STAGES), "job_id": f"'{key}'"})
@@ -203,23 +203,23 @@ def _of_closed_parents(ground: Ground) -> Iterator[Probe]:
     for edge in STAGES.lifecycle.edges:
         if STAGES.lifecycle.by_name[edge.target].terminal and edge.source == "processing":
             for state in ("queued", "processing"):
-                holder = f"(SELECT stage_id FROM app.tasks WHERE task_id = '{ground.key(TASKS, state)}')"  # noqa: S608
-                changes = {"status": f"'{edge.target}'", **tied_columns(STAGES, edge.target), **told_as(edge)}
+                holder = f"(SELECT stage_id FROM app.tasks WHERE task_id = '{fixture.key(TASKS, state)}')"  # noqa: S608
+                changes = {"status": f"'{edge.target}'", **tied_columns(STAGES, edge.target), **event_columns_of(edge)}
                 sql = update(STAGES, "", changes).replace("stage_id::text = ''", f"stage_id = {holder}")
                 words = "stages_closed_when_counted"
                 yield Probe(f"a stage {edge.target} over a {state} task", sql, refused=True, words=words, role=ROLE)
     for edge in JOBS.lifecycle.edges:
         if JOBS.lifecycle.by_name[edge.target].terminal and edge.source == "queued":
             holder = f"(SELECT job_id FROM app.stages WHERE stage_id = {stage})"  # noqa: S608 - test SQL
-            changes = {"status": f"'{edge.target}'", **tied_columns(JOBS, edge.target), **told_as(edge)}
+            changes = {"status": f"'{edge.target}'", **tied_columns(JOBS, edge.target), **event_columns_of(edge)}
             sql = update(JOBS, "", changes).replace("job_id::text = ''", f"job_id = {holder}")
             words = "jobs_ended_when_counted"
             yield Probe(f"a job {edge.target} over an open stage", sql, refused=True, words=words, role=ROLE)
 
 
-def _of_others(ground: Ground) -> Iterator[Probe]:
+def _of_others(fixture: FixtureRows) -> Iterator[Probe]:
     """What a stage has at its birth is added to its job's."""
-    stage = ground.key(STAGES, "pending")
+    stage = fixture.key(STAGES, "pending")
     names = "INSERT INTO app.stages (tasks_total, tasks_completed, "
     born = copy_of(STAGES, stage, fresh(STAGES)).replace("INSERT INTO app.stages (", names)
     born = born.replace(" SELECT ", " SELECT 5, 5, ", 1)

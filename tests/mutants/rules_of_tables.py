@@ -6,7 +6,7 @@ from coremachine.sql_generator.tables import BIGGEST_NUMBER, LATEST_TIME, LONGES
 from coremachine.statemachine.records import MOVE_COLUMNS, Column, Record
 from coremachine.statemachine.tables import CALLBACKS, ENDED, JOBS, OPEN, STAGES, TASKS
 from tests.mutants.attempt import Probe
-from tests.mutants.ground import Ground
+from tests.mutants.fixture_rows import FixtureRows
 from tests.mutants.probes import copy_of, fresh, restored, update
 
 Changes = Mapping[str, str]
@@ -65,17 +65,17 @@ BOUNDS: Mapping[str, tuple[tuple[str, Changes, bool], ...]] = {
 }
 
 
-def of_table(record: Record, ground: Ground) -> Iterator[Probe]:
+def of_table(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
     """Every rule of a table that has nothing to do with moves."""
     for state, changes, refused in BOUNDS[record.machine]:
-        sql = restored(update(record, ground.key(record, state), changes))
+        sql = restored(update(record, fixture.key(record, state), changes))
         yield Probe(f"{record.machine} {state}: {changes}", sql, refused=refused)
-    yield from _of_ranges(record, ground)
+    yield from _of_ranges(record, fixture)
     if any(column.name == "error" for column in record.columns):
         for wrong in ("'[]'", "'null'", "'1'"):
-            sql = restored(update(record, ground.key(record, "failed"), {"error": wrong}))
+            sql = restored(update(record, fixture.key(record, "failed"), {"error": wrong}))
             yield Probe(f"{record.machine}: error {wrong}", sql, refused=True)
-    key = ground.key(record, record.lifecycle.initial.name)
+    key = fixture.key(record, record.lifecycle.initial.name)
     for column in (*record.columns, *MOVE_COLUMNS):
         if not column.nullable:
             absent = restored(update(record, key, {column.name: "NULL"}))
@@ -84,7 +84,7 @@ def of_table(record: Record, ground: Ground) -> Iterator[Probe]:
     yield from _without_guards(record, key)
 
 
-def _of_ranges(record: Record, ground: Ground) -> Iterator[Probe]:
+def _of_ranges(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
     """What nobody could count on from, compare or read is refused, in every column; what comes next to it is not."""
     outside: Mapping[str, tuple[str, ...]] = {
         "INT": ("-1", f"{BIGGEST_NUMBER + 1}"),
@@ -99,7 +99,7 @@ def _of_ranges(record: Record, ground: Ground) -> Iterator[Probe]:
     bounded_otherwise = {column.name for column in record.columns if column.check or column.counted}
     bounded_otherwise |= {"attempt", "max_attempts", "rescues", "max_rescues", "move_number"}
     for column in (*record.columns, *MOVE_COLUMNS):
-        key = ground.key(record, _state_for(record, column))
+        key = fixture.key(record, _state_for(record, column))
         for value in outside.get(column.type, ()):
             changes = {column.name: value, **_beside(record, column, value)}
             sql = restored(update(record, key, changes))
@@ -117,9 +117,9 @@ def _state_for(record: Record, column: Column) -> str:
 
 def _beside(record: Record, column: Column, value: str) -> dict[str, str]:
     """What must be given with it, so that no other constraint is broken."""
-    told = {"event_type": "'job_queued'", "event_status": "'info'", "event_data": "'{}'"}
+    event_columns = {"event_type": "'job_queued'", "event_status": "'info'", "event_data": "'{}'"}
     if column.name == "move_number":
-        return told
+        return event_columns
     if record is JOBS and column.name == "lease_expires_at":
         return {"lease_owner": "'someone'"}
     if record is JOBS and column.name == "deadline":
@@ -133,11 +133,11 @@ def _beside(record: Record, column: Column, value: str) -> dict[str, str]:
 
 def _without_guards(record: Record, key: str) -> Iterator[Probe]:
     """What the table refuses on its own, where no trigger fires, as while a backup is restored."""
-    told = {"move_number": "1", "event_type": "'job_queued'", "event_status": "'info'", "event_data": "'{}'"}
-    yield Probe(f"{record.machine} restored", restored(update(record, key, told)), "$changed = 1")
+    event_columns = {"move_number": "1", "event_type": "'job_queued'", "event_status": "'info'", "event_data": "'{}'"}
+    yield Probe(f"{record.machine} restored", restored(update(record, key, event_columns)), "$changed = 1")
     bare = dict.fromkeys((tie.column for tie in record.state_columns), "NULL")
     wrong: list[Changes] = [{**bare, "status": "'nonsense'"}, {"status": "NULL"}, {"move_number": "NULL"}]
-    wrong += [{**told, column: "NULL"} for column in ("event_type", "event_status", "event_data")]
+    wrong += [{**event_columns, column: "NULL"} for column in ("event_type", "event_status", "event_data")]
     for changes in wrong:
         yield Probe(f"{record.machine} restored with {changes}", restored(update(record, key, changes)), refused=True)
 

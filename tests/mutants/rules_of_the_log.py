@@ -9,8 +9,8 @@ from coremachine.statemachine.records import MOVE_COLUMNS
 from coremachine.statemachine.tables import CALLBACKS, JOBS, SCHEMA, STAGES, TASKS
 from tests.integration.rows import tied_columns
 from tests.mutants.attempt import Probe
-from tests.mutants.ground import Ground
-from tests.mutants.probes import copy_of, fresh, restored, told_as, told_once, update
+from tests.mutants.fixture_rows import FixtureRows
+from tests.mutants.probes import copy_of, event_columns_of, fresh, recorded_once, restored, update
 
 ROLE = worker_role("app")
 ALONE = uuid4().hex[:8]
@@ -130,7 +130,7 @@ def of_kept() -> Iterator[Probe]:
                 yield Probe(f"{table}.{column} {value}", insert, refused=True)
 
 
-def of_stamps(ground: Ground) -> Iterator[Probe]:
+def of_stamps(fixture: FixtureRows) -> Iterator[Probe]:
     """A stamp looks nothing up in the path of who moved the row."""
     path = f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
     cancelled = {"status": "'cancelled'", **tied_columns(TASKS, "cancelled")}
@@ -138,13 +138,13 @@ def of_stamps(ground: Ground) -> Iterator[Probe]:
         "EXISTS (SELECT FROM app.job_events AS e WHERE e.transaction_id = pg_current_xact_id()"
         " AND e.event_type = 'task_cancelled')"
     )
-    sql = path + update(TASKS, ground.key(TASKS, "queued"), cancelled)
+    sql = path + update(TASKS, fixture.key(TASKS, "queued"), cancelled)
     yield Probe("stamp_move in a hostile path", sql, f"$changed = 1 AND {stamped}")
 
 
-def of_log(ground: Ground) -> Iterator[Probe]:
+def of_log(fixture: FixtureRows) -> Iterator[Probe]:
     """Every rule of the log."""
-    job = ground.key(JOBS, "processing")
+    job = fixture.key(JOBS, "processing")
     for one in NOTES:
         noted = note(job, one.type, one.status)
         yield Probe(f"{one.type} ({one.status}) noted", noted, written(job, one.type), role=ROLE)
@@ -207,18 +207,18 @@ def of_log(ground: Ground) -> Iterator[Probe]:
     yield Probe("a janitor retires events in a hostile place", hostile + swept, refused=True, role=JANITOR)
 
 
-def of_roles(ground: Ground) -> Iterator[Probe]:
+def of_roles(fixture: FixtureRows) -> Iterator[Probe]:
     """What a worker may do, and what it may not."""
     for record in SCHEMA.records:
         edge = record.lifecycle.edges[0]
-        key = ground.key(record, edge.source)
-        moved = {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **told_as(edge)}
+        key = fixture.key(record, edge.source)
+        moved = {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **event_columns_of(edge)}
         event = edge.transition.event
-        once = told_once(record, key, f"e.event_type = '{event.type}'")
+        once = recorded_once(record, key, f"e.event_type = '{event.type}'")
         yield Probe(f"a worker moves a {record.machine}", update(record, key, moved), once, role=ROLE)
         path = f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
         yield Probe(f"a {record.machine} moves in a hostile place", path + update(record, key, moved), once)
-        born = copy_of(record, ground.key(record, record.lifecycle.initial.name), fresh(record))
+        born = copy_of(record, fixture.key(record, record.lifecycle.initial.name), fresh(record))
         yield Probe(f"a worker makes a {record.machine}", born, "$changed = 1", role=ROLE)
         read = f"SELECT FROM app.{record.table}"
         yield Probe(f"a worker reads {record.table}", read, role=ROLE)
@@ -231,7 +231,7 @@ def of_roles(ground: Ground) -> Iterator[Probe]:
             yield Probe(f"a worker forges by {function}", forged, refused=True, words=words, role=ROLE)
         names = [column.name for column in (record.key, *record.columns, *MOVE_COLUMNS)]
         yield from _of_columns(record.table, names, record.inserted, record.changing)
-    yield from _of_the_rest(ground)
+    yield from _of_the_rest(fixture)
 
 
 def _of_columns(
@@ -245,8 +245,8 @@ def _of_columns(
         yield Probe(f"a worker does {changed}", changed, refused=name not in changing, role=ROLE)
 
 
-def _of_the_rest(ground: Ground) -> Iterator[Probe]:
-    job = ground.key(JOBS, "processing")
+def _of_the_rest(fixture: FixtureRows) -> Iterator[Probe]:
+    job = fixture.key(JOBS, "processing")
     for table, columns in KEPT.items():
         yield Probe(f"a worker reads {table}", f"SELECT FROM app.{table}", role=ROLE)
         may = tuple(columns) if table in CHANGED else ()
@@ -285,18 +285,18 @@ def _of_the_rest(ground: Ground) -> Iterator[Probe]:
     yield Probe("a note in a hostile place", path + note(job, "progress"), written(job, "progress"))
 
 
-def of_retiring(ground: Ground) -> Iterator[Probe]:
+def of_retiring(fixture: FixtureRows) -> Iterator[Probe]:
     """Whole finished jobs go, with all that is theirs; others stay, and nothing else can be deleted afterwards."""
     ended = [state.name for state in JOBS.lifecycle.states if state.terminal]
     total = f"(SELECT count(*) FROM app.jobs WHERE status IN ({', '.join(map(repr, ended))}))"  # noqa: S608
     for state in JOBS.lifecycle.by_name:
-        job = ground.key(JOBS, state)
+        job = fixture.key(JOBS, state)
         left = f"EXISTS (SELECT FROM app.jobs WHERE job_id = '{job}')"
         gone = f"NOT {left}" if state in ended else left
         yield Probe(f"a {state} job is retired", "SELECT app.retire_jobs(now() + interval '1 hour', 1000)", gone)
         yield Probe(f"a {state} job is too young", "SELECT app.retire_jobs(now() - interval '1 hour', 1000)", left)
     for state in CALLBACKS.lifecycle.by_name:
-        callback = ground.key(CALLBACKS, state)
+        callback = fixture.key(CALLBACKS, state)
         ending = "SELECT app.retire_jobs(now() + interval '1 hour', 1000)"
         stays = f"EXISTS (SELECT FROM app.callbacks WHERE callback_id = {callback})"
         closed = CALLBACKS.lifecycle.by_name[state].terminal
@@ -307,20 +307,20 @@ def of_retiring(ground: Ground) -> Iterator[Probe]:
     yield Probe("no more jobs are retired than asked for", most, f"(SELECT n FROM left_over) > {len(ended)}")  # noqa: S608
     after = "SELECT app.retire_jobs(now() + interval '1 hour', 1); DELETE FROM app.job_events"
     yield Probe("events are kept after a retirement", after, refused=True)
-    task = ground.key(TASKS, "completed")
+    task = fixture.key(TASKS, "completed")
     for left in (
         f"EXISTS (SELECT FROM app.tasks WHERE task_id = '{task}')",
-        f"EXISTS (SELECT FROM app.job_events WHERE job_id = '{ground.key(JOBS, 'processing')}')",
+        f"EXISTS (SELECT FROM app.job_events WHERE job_id = '{fixture.key(JOBS, 'processing')}')",
     ):
         yield Probe(f"all is retired but {left}", "SELECT app.retire_jobs(now() + interval '1 hour', 1000)", left)
     for state in ended:
-        job = ground.key(JOBS, state)
-        stage = ground.key(STAGES, "completed")
+        job = fixture.key(JOBS, state)
+        stage = fixture.key(STAGES, "completed")
         given = f"UPDATE app.stages SET job_id = '{job}', stage = 7, name = 'seventh' WHERE stage_id = {stage}; "  # noqa: S608
         given += f"UPDATE app.tasks SET stage_id = {stage} WHERE task_id = '{task}'; "  # noqa: S608 - test SQL
         retired = "SET LOCAL session_replication_role = origin; SELECT app.retire_jobs(now() + interval '1 hour', 1000)"
         gone = f"NOT EXISTS (SELECT FROM app.tasks WHERE task_id = '{task}')"
         yield Probe(f"a {state} job is retired with its tasks", restored(given) + retired, gone)
-    stage = ground.key(STAGES, "completed")
+    stage = fixture.key(STAGES, "completed")
     whole = f"EXISTS (SELECT FROM app.stages WHERE stage_id = {stage})"
     yield Probe("a stage of a job under way stays", "SELECT app.retire_jobs(now() + interval '1 hour', 1000)", whole)

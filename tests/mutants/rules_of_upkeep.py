@@ -7,7 +7,7 @@ from itertools import permutations
 from coremachine.sql_generator.roles import worker_role
 from coremachine.statemachine.tables import ENDED, JOBS, OPEN, STAGES, TASKS
 from tests.mutants.attempt import Probe
-from tests.mutants.ground import Ground
+from tests.mutants.fixture_rows import FixtureRows
 from tests.mutants.probes import restored, update
 from tests.mutants.rules_of_counting import COUNTED
 from tests.mutants.rules_of_the_log import HOSTILE, KEPT, READER
@@ -26,15 +26,15 @@ ONE = f"{COUNTED} AND (SELECT n = 1 FROM answer)"
 NOTHING = "(SELECT n = 0 FROM answer)"
 
 
-def of_upkeep(ground: Ground) -> Iterator[Probe]:
+def of_upkeep(fixture: FixtureRows) -> Iterator[Probe]:
     """Every rule of the functions of upkeep, but for those of retiring."""
     yield from _of_forgetting()
-    yield from _of_orphans(ground)
-    yield from _of_jobs(ground)
+    yield from _of_orphans(fixture)
+    yield from _of_jobs(fixture)
     for state in TASKS.lifecycle.by_name:
-        yield from _of_stage(f"(SELECT stage_id FROM app.tasks WHERE task_id = '{ground.key(TASKS, state)}')", state)
-    yield from _of_closed_stages(ground)
-    yield from _of_locks(ground)
+        yield from _of_stage(f"(SELECT stage_id FROM app.tasks WHERE task_id = '{fixture.key(TASKS, state)}')", state)
+    yield from _of_closed_stages(fixture)
+    yield from _of_locks(fixture)
 
 
 def _of_forgetting() -> Iterator[Probe]:
@@ -63,14 +63,14 @@ def _listed(keys: Iterable[str]) -> str:
     return ", ".join(map(repr, keys))
 
 
-def _of_orphans(ground: Ground) -> Iterator[Probe]:
+def _of_orphans(fixture: FixtureRows) -> Iterator[Probe]:
     """An open task of a closed stage goes with its events, and is kept in a note; all others stay."""
-    stage = ground.key(STAGES, "processing")
-    job, tasks = _job_of(stage), {state: ground.keys["task", state][1] for state in TASKS.lifecycle.by_name}
+    stage = fixture.key(STAGES, "processing")
+    job, tasks = _job_of(stage), {state: fixture.keys["task", state][1] for state in TASKS.lifecycle.by_name}
     gathered = f"UPDATE app.job_events SET job_id = {job} WHERE task_id IN ({_listed(tasks.values())}); "
     for at, task in enumerate(tasks.values()):
         gathered += f"UPDATE app.tasks SET stage_id = {stage}, task_index = {at} WHERE task_id = '{task}'; "
-    others = [ground.key(TASKS, state) for state in tasks] + [tasks[state] for state in ENDED]
+    others = [fixture.key(TASKS, state) for state in tasks] + [tasks[state] for state in ENDED]
     all_there = f"(SELECT count(*) = {len(others)} FROM app.tasks WHERE task_id IN ({_listed(others)}))"
     found = f"WHERE task_id IN ({_listed(tasks[state] for state in OPEN)}))"
     gone = f"NOT EXISTS (SELECT FROM app.tasks {found} AND NOT EXISTS (SELECT FROM app.job_events {found}"
@@ -95,22 +95,22 @@ def _of_orphans(ground: Ground) -> Iterator[Probe]:
             yield Probe(f"{name} are removed {way}", repaired(job, broken, way), holds)
         after = f"{repaired(job, broken)}; DELETE FROM app.job_events"
         yield Probe(f"{name} are removed, and no other event", after, refused=True, words="is not rewritten")
-        yield Probe(f"{name} of another job", repaired(f"'{ground.key(JOBS, 'queued')}'", broken), still)
+        yield Probe(f"{name} of another job", repaired(f"'{fixture.key(JOBS, 'queued')}'", broken), still)
 
 
-def _of_jobs(ground: Ground) -> Iterator[Probe]:
+def _of_jobs(fixture: FixtureRows) -> Iterator[Probe]:
     """Each counter of an open job is put right, and one that has ended stays as it ended."""
     for state in OPEN:
-        job, other = (f"'{key}'" for key in ground.keys["job", state][:2])
+        job, other = (f"'{key}'" for key in fixture.keys["job", state][:2])
         for column in ("stages_open", "stages_completed", "tasks_total"):
             broken = f"UPDATE app.jobs SET stage_count = 9, {column} = {column} + 1 WHERE job_id = {job}; "
             yield Probe(f"{column} of a {state} job", repaired(job, broken), ONE)
             yield Probe(f"{column} of another {state} job", repaired(other, broken), f"NOT ({COUNTED}) AND {NOTHING}")
     for state in ENDED:
-        job = f"'{ground.key(JOBS, state)}'"
+        job = f"'{fixture.key(JOBS, state)}'"
         broken = f"UPDATE app.jobs SET tasks_total = 3 WHERE job_id = {job}; "
         yield Probe(f"a {state} job stays as it ended", repaired(job, broken), NOTHING)
-        stage = f"(SELECT min(stage_id) FROM app.stages WHERE job_id = {_job_of(ground.key(STAGES, 'pending'))})"
+        stage = f"(SELECT min(stage_id) FROM app.stages WHERE job_id = {_job_of(fixture.key(STAGES, 'pending'))})"
         broken = f"UPDATE app.stages SET job_id = {job}, tasks_total = 3, tasks_failed = 3 WHERE stage_id = {stage}; "
         broken = broken.replace("SET ", "SET stage = 5, name = 'fifth', ")
         yield Probe(f"an open stage of a {state} job stays", repaired(job, broken), NOTHING)
@@ -132,10 +132,10 @@ def _of_stage(stage: str, state: str) -> Iterator[Probe]:
     yield Probe(f"all right over {state} tasks", repaired(job, ""), f"{COUNTED} AND {NOTHING}")
 
 
-def _of_closed_stages(ground: Ground) -> Iterator[Probe]:
+def _of_closed_stages(fixture: FixtureRows) -> Iterator[Probe]:
     """What a closed stage ended with stays; one that is open counts what there is, also where that is nothing."""
     for state in STAGES.lifecycle.by_name:
-        stage, counter = ground.key(STAGES, state), "tasks_completed" if state == "completed" else "tasks_cancelled"
+        stage, counter = fixture.key(STAGES, state), "tasks_completed" if state == "completed" else "tasks_cancelled"
         broken = f"UPDATE app.stages SET tasks_total = 3, {counter} = 3 WHERE stage_id = {stage}; "
         broken += f"UPDATE app.jobs SET tasks_total = 3 WHERE job_id = {_job_of(stage)}; "
         left = 3 if state in ENDED else 0
@@ -144,9 +144,9 @@ def _of_closed_stages(ground: Ground) -> Iterator[Probe]:
         yield Probe(f"all right with a {state} stage", repaired(_job_of(stage), ""), f"{COUNTED} AND {NOTHING}")
 
 
-def _of_locks(ground: Ground) -> Iterator[Probe]:
+def _of_locks(fixture: FixtureRows) -> Iterator[Probe]:
     """The job and its stages are locked, even where nothing is wrong with them, and no others."""
-    job = _job_of(ground.key(STAGES, "processing"))
+    job = _job_of(fixture.key(STAGES, "processing"))
     for table in ("jobs", "stages"):
         seen = f"SELECT ctid AS place, xmax::text AS held, job_id = {job} AS mine FROM app.{table}"
         held = "(r.xmax::text <> s.held) = s.mine"

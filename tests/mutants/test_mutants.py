@@ -1,7 +1,7 @@
 """Every edge, guard, tie, lock and privilege that is generated is needed: without it, something behaves otherwise.
 
-A test run judges each fourth; COREMACHINE_MUTANTS=all, or the
-program `python -m tests.mutants`, judges every mutant there is.
+A test run evaluates each fourth; COREMACHINE_MUTANTS=all, or the
+program `python -m tests.mutants`, evaluates every mutant there is.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ import pytest
 
 from tests.databases import Created, url_of
 from tests.mutants.equivalent import EQUIVALENT, is_equivalent
-from tests.mutants.ground import Ground, lay
-from tests.mutants.judge import Connection, judge, judge_statements, probes_of, unsound, unsound_statements
+from tests.mutants.evaluate import Connection, evaluate, evaluate_statements, probes_of, unsound, unsound_statements
+from tests.mutants.fixture_rows import FixtureRows, create_rows
 from tests.mutants.of_ddl import Mutant, of_ddl
 from tests.mutants.of_moves import Broken, broken, statements
 from tests.mutants.waiting_for_locks import Bystanders
@@ -34,7 +34,7 @@ class Court:
 
     connection: Connection
     bystanders: Bystanders
-    ground: Ground
+    fixture: FixtureRows
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,9 @@ def court(server: str, template: str) -> Iterator[Court]:
     name = f"mutants_{uuid4().hex[:12]}"
     with Created(server, name, template):
         url = url_of(server, name)
-        ground = asyncio.run(lay(url))
+        fixture = asyncio.run(create_rows(url))
         with psycopg.connect(url, autocommit=True) as connection, Bystanders(url) as bystanders:
-            yield Court(connection, bystanders, ground)
+            yield Court(connection, bystanders, fixture)
 
 
 @cache
@@ -65,22 +65,22 @@ def sample(mutants: Sequence[T]) -> Sequence[T]:
 
 
 def test_the_probes_find_nothing_wrong_where_nothing_is_taken_out(court: Court) -> None:
-    assert unsound(court.connection, probes_of(court.ground)) == []
-    assert unsound_statements(court.connection, court.bystanders, court.ground) == []
+    assert unsound(court.connection, probes_of(court.fixture)) == []
+    assert unsound_statements(court.connection, court.bystanders, court.fixture) == []
 
 
 def test_whatever_is_taken_out_of_the_schema_is_missed(court: Court) -> None:
     mutants = [one for one in of_schema() if not is_equivalent(one.name)]
-    verdict = judge(court.connection, sample(mutants), probes_of(court.ground))
-    print(f"of {len(mutants)}: {verdict}")  # noqa: T201 - the count is part of the proof
-    assert not verdict.survivors
+    evaluation = evaluate(court.connection, sample(mutants), probes_of(court.fixture))
+    print(f"of {len(mutants)}: {evaluation}")  # noqa: T201 - the count is part of the proof
+    assert not evaluation.survivors
 
 
 def test_whatever_is_taken_out_of_a_statement_is_missed(court: Court) -> None:
     mutants = [one for one in of_statements() if not is_equivalent(one.name)]
-    verdict = judge_statements(court.connection, court.bystanders, court.ground, sample(mutants))
-    print(f"of {len(mutants)}: {verdict}")  # noqa: T201 - the count is part of the proof
-    assert not verdict.survivors
+    evaluation = evaluate_statements(court.connection, court.bystanders, court.fixture, sample(mutants))
+    print(f"of {len(mutants)}: {evaluation}")  # noqa: T201 - the count is part of the proof
+    assert not evaluation.survivors
 
 
 def test_every_kind_of_artefact_has_its_mutants() -> None:

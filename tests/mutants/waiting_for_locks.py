@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import psycopg
 
-from tests.mutants.ground import Ground
+from tests.mutants.fixture_rows import FixtureRows
 from tests.mutants.of_moves import Statement
 from tests.mutants.probes_of_moves import many
 
@@ -37,14 +37,14 @@ class Bystanders:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def wrong(self, statement: Statement, ground: Ground) -> str | None:
+    def wrong(self, statement: Statement, fixture: FixtureRows) -> str | None:
         """What is wrong with how the statement waits."""
         source = statement.source or statement.transition.sources[0]
-        first, apart, last = ground.keys[statement.record.machine, source]
+        first, apart, last = fixture.keys[statement.record.machine, source]
         if statement.kind == "claim":
-            sql, rows = many(statement, ground, [first, apart, last], limit=1)
+            sql, rows = many(statement, fixture, [first, apart, last], limit=1)
             return self._waits(statement, first, sql, rows)
-        sql, rows = many(statement, ground, sorted((first, last), key=_order, reverse=True))
+        sql, rows = many(statement, fixture, sorted((first, last), key=_order, reverse=True))
         return self._waits(statement, apart, sql, rows) or self._holds(
             statement, sorted((first, last), key=_order), sql
         )

@@ -1,4 +1,4 @@
-"""The ground that probes stand on: rows of every record in every state, brought there by the moves themselves."""
+"""The rows that probes use: of every record in every state, moved there by the generated moves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from tests.integration.rows import insert_row, open_session, row_in, row_of, run
 
 EACH = 3
 ROOM = 9
-"""The stages that a job of the ground may have: more than it has."""
+"""The number of stages that a job may have: more than it has."""
 
 UNVACUUMED = """
 DO $$
@@ -27,7 +27,7 @@ END $$
 
 
 @dataclass(frozen=True)
-class Ground:
+class FixtureRows:
     """The keys of three rows for each record and state, in the order of the table, which is not that of the keys.
 
     `leases` are the lease numbers of rows by their keys.
@@ -45,7 +45,7 @@ class Ground:
         return self.keys[record.machine, state][0]
 
 
-async def lay(url: str) -> Ground:
+async def create_rows(url: str) -> FixtureRows:
     """Make the rows."""
     keys: dict[tuple[str, str], Sequence[str]] = {}
     leases: dict[str, int] = {}
@@ -59,7 +59,7 @@ async def lay(url: str) -> Ground:
                 if record.fencing_column is not None:
                     leases |= {key: (await row_of(session, record, key))[record.fencing_column] for key in made}
         await run(session, UNVACUUMED)
-    return Ground(keys, leases)
+    return FixtureRows(keys, leases)
 
 
 Columns = Mapping[str, object]

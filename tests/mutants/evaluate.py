@@ -1,4 +1,4 @@
-"""Judges mutants: each is made in a transaction that is rolled back, and some probe must be wrong in it."""
+"""Evaluates mutants: each is created in a transaction that is rolled back, and some probe must fail in it."""
 
 import re
 from collections import Counter
@@ -10,7 +10,7 @@ import psycopg
 
 from coremachine.statemachine.tables import SCHEMA
 from tests.mutants.attempt import ATTEMPT, FIRST_WRONG, Probe, first_wrong
-from tests.mutants.ground import Ground
+from tests.mutants.fixture_rows import FixtureRows
 from tests.mutants.of_ddl import Mutant
 from tests.mutants.of_moves import Broken, Statement, statements
 from tests.mutants.probes import of_record
@@ -23,14 +23,14 @@ from tests.mutants.waiting_for_locks import Bystanders
 
 Connection = psycopg.Connection[tuple[int, str]]
 FEW = 30
-"""How many probes are sent first: as a rule one of them is wrong, and the others need not be sent."""
+"""How many probes are sent first: usually one of them fails, and the others need not be sent."""
 VACUUM = b"VACUUM ANALYZE app.jobs, app.stages, app.tasks, app.callbacks, app.job_events"
 BATCH = 50
-"""How many mutants are judged before the dead rows that they leave behind are removed."""
+"""How many mutants are evaluated before the dead rows that they leave behind are removed."""
 
 
 @dataclass
-class Verdict:
+class Evaluation:
     """How many mutants there were, by kind, and those that no probe noticed."""
 
     made: Counter[str] = field(default_factory=Counter[str])
@@ -42,17 +42,17 @@ class Verdict:
         return "\n".join([f"{self.made.total()} mutants ({kinds}), {len(self.survivors)} survive", *self.survivors])
 
 
-def probes_of(ground: Ground) -> Mapping[str, Sequence[Probe]]:
+def probes_of(fixture: FixtureRows) -> Mapping[str, Sequence[Probe]]:
     """Every probe, by what it is about."""
-    made = {record.machine: [*of_record(record, ground), *of_table(record, ground)] for record in SCHEMA.records}
+    made = {record.machine: [*of_record(record, fixture), *of_table(record, fixture)] for record in SCHEMA.records}
     return made | {
-        "log": list(of_log(ground)),
+        "log": list(of_log(fixture)),
         "kept": list(of_kept()),
-        "stamps": list(of_stamps(ground)),
-        "roles": list(of_roles(ground)),
-        "retiring": list(of_retiring(ground)),
-        "counting": list(of_counting(ground)),
-        "upkeep": list(of_upkeep(ground)),
+        "stamps": list(of_stamps(fixture)),
+        "roles": list(of_roles(fixture)),
+        "retiring": list(of_retiring(fixture)),
+        "counting": list(of_counting(fixture)),
+        "upkeep": list(of_upkeep(fixture)),
     }
 
 
@@ -63,61 +63,63 @@ def set_up(connection: Connection) -> None:
         connection.execute(statement.encode())
 
 
-def judge(connection: Connection, mutants: Iterable[Mutant], probes: Mapping[str, Sequence[Probe]]) -> Verdict:
-    """Judge each mutant. Nothing of it stays. The server must be sound: see `unsound`."""
-    verdict, every = Verdict(), list(mutants)
+def evaluate(connection: Connection, mutants: Iterable[Mutant], probes: Mapping[str, Sequence[Probe]]) -> Evaluation:
+    """Evaluate each mutant. Nothing of it is kept. The server must be sound: see `unsound`."""
+    evaluation, every = Evaluation(), list(mutants)
     for start in range(0, len(every), BATCH):
         connection.execute(VACUUM)
         with connection.transaction(force_rollback=True):
             set_up(connection)
             for mutant in every[start : start + BATCH]:
-                _judge(connection, mutant, probes, verdict)
-    return verdict
+                _evaluate(connection, mutant, probes, evaluation)
+    return evaluation
 
 
-def _judge(connection: Connection, mutant: Mutant, probes: Mapping[str, Sequence[Probe]], verdict: Verdict) -> None:
-    verdict.made[mutant.name.split()[0].split(".")[0].rstrip(":")] += 1
+def _evaluate(
+    connection: Connection, mutant: Mutant, probes: Mapping[str, Sequence[Probe]], evaluation: Evaluation
+) -> None:
+    evaluation.made[mutant.name.split()[0].split(".")[0].rstrip(":")] += 1
     with connection.transaction(force_rollback=True):
         for statement in mutant.statements:
             connection.execute(statement.encode())
         wrong = _first_wrong(connection, mutant, probes)
     if wrong is None:
-        verdict.survivors.append(mutant.name)
+        evaluation.survivors.append(mutant.name)
     else:
-        verdict.killers[mutant.name] = wrong
+        evaluation.killers[mutant.name] = wrong
 
 
-def judge_statements(
-    connection: Connection, bystanders: Bystanders, ground: Ground, mutants: Iterable[Broken]
-) -> Verdict:
+def evaluate_statements(
+    connection: Connection, bystanders: Bystanders, fixture: FixtureRows, mutants: Iterable[Broken]
+) -> Evaluation:
     """The same for mutants of statements, which need nothing made."""
-    verdict = Verdict()
+    evaluation = Evaluation()
     with connection.transaction(force_rollback=True):
         set_up(connection)
         for mutant in mutants:
-            verdict.made[f"of {mutant.statement.kind}s"] += 1
-            wrong = statement_wrong(connection, bystanders, ground, mutant.statement, locks=mutant.lock)
+            evaluation.made[f"of {mutant.statement.kind}s"] += 1
+            wrong = statement_wrong(connection, bystanders, fixture, mutant.statement, locks=mutant.lock)
             if wrong is None:
-                verdict.survivors.append(mutant.name)
+                evaluation.survivors.append(mutant.name)
             else:
-                verdict.killers[mutant.name] = wrong
-    return verdict
+                evaluation.killers[mutant.name] = wrong
+    return evaluation
 
 
 def statement_wrong(
-    connection: Connection, bystanders: Bystanders, ground: Ground, statement: Statement, *, locks: bool
+    connection: Connection, bystanders: Bystanders, fixture: FixtureRows, statement: Statement, *, locks: bool
 ) -> str | None:
     """What is wrong with a statement: with how it waits, where that is looked at, or with what it does."""
-    if locks and (wrong := bystanders.wrong(statement, ground)) is not None:
+    if locks and (wrong := bystanders.wrong(statement, fixture)) is not None:
         return wrong
-    return first_wrong(connection, of_statement(statement, ground))
+    return first_wrong(connection, of_statement(statement, fixture))
 
 
-def unsound_statements(connection: Connection, bystanders: Bystanders, ground: Ground) -> list[str]:
+def unsound_statements(connection: Connection, bystanders: Bystanders, fixture: FixtureRows) -> list[str]:
     """What is wrong with the statements as they are generated."""
     with connection.transaction(force_rollback=True):
         set_up(connection)
-        every = (statement_wrong(connection, bystanders, ground, one, locks=True) for one in statements())
+        every = (statement_wrong(connection, bystanders, fixture, one, locks=True) for one in statements())
         return [wrong for wrong in every if wrong is not None]
 
 

@@ -87,8 +87,8 @@ async def test_a_job_runs_to_its_end_by_functions_alone(host: FunctionsHost, off
     submitted = await host.app.submit(SUMS, count=5)
     settlements = await bring(host, office, "completed")
     assert {type(one) for one in settlements} == {Complete}
-    told = await counted_events(host.app, submitted.id)
-    assert (told["task_started"], told["task_completed"], told["job_queued"]) == (6, 6, 1)
+    counts = await counted_events(host.app, submitted.id)
+    assert (counts["task_started"], counts["task_completed"], counts["job_queued"]) == (6, 6, 1)
     assert (await host.app.audit()).findings == ()
 
 
@@ -120,7 +120,7 @@ async def test_the_message_of_a_check_is_completed_and_does_nothing(host: Functi
     assert isinstance(await host.handle(message, QUEUES[0]), Complete)
 
 
-async def test_a_message_that_nobody_could_handle_is_told_and_not_raised_f27(host: FunctionsHost) -> None:
+async def test_a_message_that_nobody_could_handle_is_recorded_and_not_raised_f27(host: FunctionsHost) -> None:
     await host.maintain()
     submitted = await host.app.submit(SUMS, count=1)
     hint = MessageRef(kind="task", key="77-0", job_id=submitted.id, lease_number=0)

@@ -1,6 +1,6 @@
 """The SQL made from the declaration, word by word, in files that a person reads when they change.
 
-Set COREMACHINE_UPDATE_GOLDEN=1 to write the files anew, and read what git says has changed.
+Set COREMACHINE_UPDATE_GOLDEN=1 to write the files again, and read what git reports as changed.
 """
 
 import os
@@ -49,7 +49,7 @@ def statements_of(record: Record) -> Iterator[tuple[str, str]]:
 
 
 def reviewed(name: str, made: str) -> str:
-    """What the file says, after it was written anew where that is asked for."""
+    """The content of the file, which is written again first if that was requested."""
     path = HERE / name
     if UPDATE:
         path.write_text(made, encoding="utf-8")

@@ -62,7 +62,7 @@ COLUMNS: Mapping[str, Mapping[str, object]] = {
 
 @asynccontextmanager
 async def open_session(url: str, schema: str = "app", name: str = "psql") -> AsyncGenerator[Session]:
-    """A session on a connection of its own that commits each statement."""
+    """A session on a new connection that commits each statement."""
     connection = await psycopg.AsyncConnection[Row].connect(
         url, autocommit=True, row_factory=dict_row, application_name=name
     )

@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--deadline", action="store_true", help="the job has a deadline")
     parser.add_argument("--timeouts", action="store_true", help="each attempt has a timeout")
     parser.add_argument("--batches", action="store_true", help="two outcomes may come in one transaction")
-    parser.add_argument("--beyond", action="store_true", help="go on from states in which something is wrong")
+    parser.add_argument("--beyond", action="store_true", help="continue from states in which something is wrong")
     parser.add_argument("--stuck", action="store_true", help="a handler may never end")
     parser.add_argument("--drop", action="append", choices=sorted(RULES), default=[], help="a rule to do without")
     parser.add_argument("--limit", type=int, help="give up after so many states")

@@ -5,7 +5,7 @@ nothing that others see, and any outcome may come at any time. And what comes to
 lease that is another's or of a task that has moved, a message handled by somebody who holds it no more with a plan made
 at any time, a rescue with a candidate read long ago) is one action, tried in every state: it must change nothing. So
 a worker that has lost its lease need not be remembered: whatever it may still do is tried, alone and (in `batches`) in
-one transaction with an outcome of whoever holds the task now, who may be the same worker.
+one transaction with an outcome of the worker that holds the task now, which may be the same one.
 
 That one connection of a worker stands still while its others live is covered by this. Its outcome is held back while
 its lease is renewed: the outcome is written later. Its renewals stand still while its outcomes go through: a lease may

@@ -25,7 +25,7 @@ def after(world: World, state: State, action: Action) -> State:
 
 
 def one_by_one(world: World, state: State, batch: Action) -> State:
-    """The state that the outcomes of a batch lead to, each written in a transaction of its own."""
+    """The state that the outcomes of a batch lead to, each written in a separate transaction."""
     for arrival in batch.batch:
         state = after(world, state, batch._replace(batch=(arrival,)))
     return state

@@ -1,9 +1,9 @@
 """Batches of two outcomes that can meet in one transaction, in every state: of one task, or of two tasks of a stage.
 
-Each outcome is that of whoever holds the task, that of a reconciler who finds its lease run out or its time over, or a
-late one under an earlier lease. A late one is tried beside each of the others, in both orders, whoever holds the task
-now: it may be the same worker, whose first handler still runs. Two late ones, or a late one beside the outcome of
-another task, do nothing that each of them alone does not.
+Each outcome is that of the worker that holds the task, that of a reconciler that finds its lease expired or its time
+over, or a late one under an earlier lease. A late one is tried with each of the others, in both orders, for any holder
+of the task: it may be the same worker, whose first handler still runs. Two late ones, or a late one beside the outcome
+of another task, do nothing that each of them alone does not.
 
 What a batch leads to depends on the stage with its counters, on the two tasks and whether they are held, and on how
 many tasks are queued, which a failure would cancel: that is its `Sight`. What else there is in a state (messages,

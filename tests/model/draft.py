@@ -69,7 +69,7 @@ class Draft:
                 )
 
     def _check_stage(self, number: int) -> None:
-        """That counters add up, and that a stage which is not under way has no open task: so none is added either."""
+        """That counters add up, and that only a processing stage has open tasks, so that no other stage gets a task."""
         stage = self.stages[number]
         left = still_open(stage)
         if left < 0:
@@ -106,7 +106,7 @@ class Draft:
         self.free("message")
 
     def free(self, kind: str, stage: int = -1, task: int = -1) -> None:
-        """Whoever is busy with this has lost it, and what it does from here on comes too late."""
+        """The worker that is busy with this has lost it, and all that it does from now on comes too late."""
         for at, one in enumerate(self.workers):
             if one and (one.kind, one.stage, one.task) == (kind, stage, task):
                 self.workers[at] = None
@@ -140,7 +140,7 @@ class Draft:
         self.tasks[stage] = (*rows[:index], row, *rows[index + 1 :])
 
     def move_tasks(self, stage: int, source: str, trigger: str, more: int = 0) -> int:
-        """Move each task of a stage in `source`; with `more` attempts it begins anew. Returns how many moved."""
+        """Move each task of a stage in `source`; with `more` attempts it begins again. Returns how many moved."""
         moved = 0
         for index, row in enumerate(self.tasks[stage]):
             if row.status == source:

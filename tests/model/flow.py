@@ -174,7 +174,7 @@ def resume(draft: Draft) -> None:
 
 
 def settle_callback(draft: Draft, worker: Worker, outcome: str) -> None:
-    """Write what became of a callback, or of the worker that ran it."""
+    """Write the outcome of a callback, or of the worker that ran it."""
     row, world = draft.callback, draft.world
     if row is None or (outcome == "expired" and not row.expired):
         return

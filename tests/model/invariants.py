@@ -47,10 +47,10 @@ def _tasks(world: World, stage: StageRow, tasks: tuple[TaskRow, ...]) -> Iterato
 
 
 def _owner(state: State, *, ended: bool) -> Iterator[tuple[str, str]]:
-    """Each row that is not at its end has somebody who comes for it (invariant 4)."""
+    """Each row that has not ended has an owner (invariant 4)."""
     opened = any(stage.status == "processing" for stage in state.stages)
     message = state.job.message
     if not ended and message is None and (state.job.status == "queued" or not opened):
-        yield "no owner", f"the job is {state.job.status}, and nobody comes for it"
+        yield "no owner", f"the job is {state.job.status}, and has no owner"
     if ended and message is not None:
         yield "no owner", f"the job is {state.job.status}, and a message is {message}"

@@ -1,9 +1,9 @@
 """Outcomes of claimed tasks: each is decided, then all are written and counted in one transaction.
 
-A batch is no set of distinct tasks. A worker whose lease ran out may have claimed its own task again while the handler
-of the first lease still runs: then two outcomes of one task meet. So each is decided by its own lease number, after
-those before it. Without that rule ("distinct") a batch does what the runtime once did (F48): it keeps what was won by
-the key of the task, and so counts the late outcome with the one that won.
+A batch is not a set of distinct tasks. A worker whose lease ran out may have claimed its own task again while the
+handler of the first lease still runs: then two outcomes of one task meet. So each is decided by its own lease number,
+after those before it. Without that rule ("distinct") a batch does what the runtime once did (F48): it keeps what was
+won by the key of the task, and so counts the late outcome with the one that won.
 """
 
 from collections.abc import Sequence

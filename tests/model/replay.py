@@ -145,7 +145,7 @@ class Replay:
         await self._step(self.flow(action.worker), found, next_step(found.row, found.stages))
 
     async def _step(self, flow: Flow, found: Found, step: StageRow | str | None) -> None:
-        """As handle_job_message goes on, once it has seen what to do."""
+        """The rest of handle_job_message, once it knows what to do."""
         try:
             if isinstance(step, StageRow):
                 await open_stage(flow, found, step)

@@ -1,8 +1,8 @@
 """What the model remembers of a job: its rows, and who is busy with what.
 
-Times are left out: a lease has run out or it has not, and so has the time of a job, of an attempt, of whoever was asked
-to stop. Lease numbers are left out but for the one thing that counts:
-whether the number that somebody holds is still that of the row (`current`).
+Times are left out: a lease has run out or it has not, and so has the time of a job, of an attempt, of a worker that was
+asked to stop. Lease numbers are left out but for the one thing that counts: whether the number that somebody holds is
+still that of the row (`current`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ class JobRow(NamedTuple):
 class StageRow(NamedTuple):
     """A stage with its counters, and how often it was opened less how often it was closed.
 
-    `waited` tells that those who were asked to stop have had their time to do so.
+    `waited` is whether the workers that were asked to stop have had their time to do so.
     """
 
     status: str
@@ -59,7 +59,7 @@ class Worker(NamedTuple):
     """What a worker is busy with, under a lease that is its own: a task (by stage and index), a message or a callback.
 
     `plan` is the step that it saw when it looked at the job. `seen` are counters read too early, where the rule was
-    dropped that forbids it. `current` is false only for those who come too late, and they are no part of a state.
+    dropped that forbids it. `current` is false only for those that come too late, which are not part of a state.
     """
 
     kind: str
@@ -88,7 +88,7 @@ class World:
     """What is explored: a size, a policy, bounds, the declaration, and the rules that are dropped.
 
     `deadline` gives the job one, `timeouts` each attempt. Where handlers may be `stuck`, none need ever end.
-    With `batches` two outcomes may come in one transaction. `beyond` goes on from states in which something is wrong.
+    With `batches` two outcomes may come in one transaction. `beyond` continues from states in which something is wrong.
     """
 
     stages: int = 2
@@ -172,7 +172,7 @@ def holders(state: State, stage: int, task: int) -> Iterator[Worker]:
 
 
 def canonical(state: State) -> State:
-    """The same state with tasks of a stage, and workers, in an order of their own, and without what cannot matter.
+    """The same state with the tasks of a stage, and workers, in a canonical order, and without what cannot matter.
 
     The flow treats the tasks of a stage alike, and workers too: what it does never depends on an index but to name a
     row. So states that differ by a renaming have the same future up to that renaming, and one of them stands for all.

@@ -1,7 +1,7 @@
-"""The model and the runtime agree: random ways through the model, done on a real database, row by row.
+"""The model and the runtime agree: random paths through the model, done on a real database, row by row.
 
-COREMACHINE_TRACES says how many ways are tried (default: 12), COREMACHINE_BATCHES how many batches in states of their
-own (default: 24), COREMACHINE_TRACES_SEED where both begin.
+COREMACHINE_TRACES is the number of paths (default: 12), COREMACHINE_BATCHES the number of batches, each on a new job
+(default: 24), COREMACHINE_TRACES_SEED the seed of both.
 """
 
 import os
@@ -40,7 +40,7 @@ WANTED = {
 
 
 def chosen(world: World, state: State, random: Random) -> Action | None:
-    """What happens next: mostly something that brings the job on, now and then a fault or a late arrival."""
+    """What happens next: mostly something that moves the job on, sometimes a fault or a late arrival."""
     open_to = [one for one in actions(world, state) if one.name not in NEVER]
     fair = [one for one in open_to if one.fair and one.name not in IN_THE_END]
     faults = [one for one in open_to if one not in fair]
@@ -63,7 +63,7 @@ BATCHED = [
 async def test_a_batch_leads_where_the_model_says_in_each_state_of_a_stage(
     open_app: OpenApp, url: str, world: World
 ) -> None:
-    """Each batch of the first states is done by the runtime in one transaction, on a job of its own."""
+    """Each batch of the first states is done by the runtime in one transaction, on a new job."""
     job, differ, done = job_of(world), list[str](), 0
     app = await open_app(job)
     async with open_session(url) as session:

@@ -95,7 +95,7 @@ def test_an_object_with_a_shape_is_drawn(module: str, capfd: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "message"),
     [
         ("jobb", "cannot draw 'jobb': expected job, stage, task, callback, all or MODULE:NAME"),
         ("no_such_module:X", "module no_such_module cannot be imported: No module named 'no_such_module'"),
@@ -114,13 +114,13 @@ def test_an_object_with_a_shape_is_drawn(module: str, capfd: pytest.CaptureFixtu
 def test_what_cannot_be_drawn_is_named_on_standard_error(
     module: str,
     target: str,
-    told: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main([target.format(module=module), "--format", "dot"]) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
-    assert told.format(module=module) in captured.err
+    assert message.format(module=module) in captured.err
     assert captured.out == ""
 
 

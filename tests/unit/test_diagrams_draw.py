@@ -69,7 +69,7 @@ def test_the_dot_program_is_preferred_where_there_is_one(no_dot: Path) -> None:
     assert draw(DOT, "png").split() == [b"-Tpng", b"-Gdpi=144", str(len(DOT)).encode()]
 
 
-def test_what_dot_says_of_its_failure_is_told(no_dot: Path) -> None:
+def test_the_error_has_the_output_of_dot(no_dot: Path) -> None:
     put_dot(no_dot, "sys.exit('Format: svg not recognized')")
     with pytest.raises(DrawError, match="not recognized") as caught:
         draw(DOT, "svg")

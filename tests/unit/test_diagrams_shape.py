@@ -69,18 +69,18 @@ def test_the_finalizer_stands_before_the_end_and_the_callback_hangs_loose_behind
     assert [(edge.source, edge.target) for edge in graph.edges if edge.loose] == [("end", "callback")]
 
 
-def test_each_kind_of_stage_says_how_its_tasks_come_about() -> None:
+def test_each_kind_of_stage_shows_how_its_tasks_are_created() -> None:
     takes = StageShape("publish", "publish", "takes", "mosaic")
     own = StageShape("cut", "cut", "each", "tiles", "a task for each of the parameter tiles")
     dot = to_dot(shape_graph(JobShape("raster", (PLAN, SHADE, MOSAIC, takes, own))))
-    for told in (
+    for caption in (
         "one task<",
         "a task for each item of plan<",
         "one task, all of hillshade in order<",
         "one task, the result of mosaic<",
         "a task for each of the parameter tiles<",
     ):
-        assert f">{told}" in dot
+        assert f">{caption}" in dot
 
 
 def test_a_handler_is_named_where_its_name_is_not_the_stages() -> None:
@@ -89,7 +89,7 @@ def test_a_handler_is_named_where_its_name_is_not_the_stages() -> None:
     assert captions["2  mosaic"] == ("one task, all of hillshade in order",)
 
 
-def test_a_declared_job_tells_its_shape() -> None:
+def test_a_declared_job_has_a_shape() -> None:
     job = Job(
         "raster",
         [

@@ -126,7 +126,7 @@ def test_tiles_that_do_not_cover_the_image_exactly_once_are_refused(
 
 # Known values
 
-# The sun stands at azimuth 315°, altitude 45°: in the direction (east, north, up) = (-1/2, 1/2, 1/√2). A plane that
+# The sun is at azimuth 315°, altitude 45°: in the direction (east, north, up) = (-1/2, 1/2, 1/√2). A plane that
 # rises by 1 in 1 to the east has the normal (-1, 0, 1)/√2, so its light is (1/2 + 1/√2)/√2 = (1 + √2)/(2 √2).
 TOWARDS, AWAY = (1 + math.sqrt(2)) / (2 * math.sqrt(2)), (math.sqrt(2) - 1) / (2 * math.sqrt(2))
 DIAGONAL = math.sqrt(0.5)

@@ -109,7 +109,7 @@ def test_the_order_in_which_events_are_given_does_not_matter(failing: Log) -> No
     assert render_timeline(timeline(failing.events[::-1]), tz=UTC) == PICTURE
 
 
-def test_events_of_one_moment_are_told_apart_by_their_ids() -> None:
+def test_events_of_one_moment_are_ordered_by_their_ids() -> None:
     log = Log()
     log.add(0, "job_created")
     log.add(0, "job_queued")

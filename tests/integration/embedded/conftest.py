@@ -1,4 +1,4 @@
-"""Data directories that the server's account can reach, and users of it in processes of their own."""
+"""Data directories that the server's account can reach, and users of it in separate processes."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from coremachine.runtime.embedded.locks import is_held
 from coremachine.runtime.embedded.processes import processes_of
 from tests.integration.embedded.users import User
 
-# What root may do is no test of an ordinary user's.
+# What root may do is not a test of an ordinary user's.
 collect_ignore = [] if os.geteuid() == 0 else ["test_as_root.py"]
 
 

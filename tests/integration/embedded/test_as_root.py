@@ -17,7 +17,7 @@ from coremachine.runtime.embedded.account import Account
 from coremachine.runtime.embedded.binaries import find_binaries
 from coremachine.runtime.embedded.cluster import Cluster
 
-# The interpreter may be in root's home, so it is not started anew as nobody, but becomes nobody.
+# The interpreter may be in root's home, so it is not started again as nobody, but becomes nobody.
 AS_NOBODY = """
 import os, sys
 from pathlib import Path

@@ -20,7 +20,7 @@ def ask(url: str, question: str) -> object:
     return row[0]
 
 
-def tell(url: str, statement: str) -> None:
+def execute(url: str, statement: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(statement.encode())
 
@@ -40,7 +40,7 @@ def test_callers_find_psql_and_pg_dump(data_dir: Path) -> None:
 
 def test_data_survive_a_stop_and_a_start(data_dir: Path, is_running: Callable[[Path], bool]) -> None:
     with EmbeddedServer.open(data_dir) as server:
-        tell(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
+        execute(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
     assert not is_running(data_dir)
     with EmbeddedServer.open(data_dir) as server:
         assert ask(server.url, "SELECT answer FROM kept") == 42
@@ -124,7 +124,7 @@ def test_many_processes_that_open_a_new_place_at_once_get_one_server(
     assert not is_running(place / "data")
 
 
-def test_stop_ends_the_server_whoever_uses_it(
+def test_stop_ends_the_server_even_if_others_use_it(
     data_dir: Path, user: Callable[[Path], User], is_running: Callable[[Path], bool]
 ) -> None:
     other = user(data_dir)

@@ -46,16 +46,16 @@ class Log:
         for line in process.stderr:
             self.lines.append(json.loads(line))
 
-    async def until(self, words: str) -> None:
-        """Wait for a line that begins with `words`."""
+    async def until(self, text: str) -> None:
+        """Wait for a line that begins with `text`."""
 
-        async def said() -> bool:
-            return any(line["event"].startswith(words) for line in self.lines)
+        async def logged() -> bool:
+            return any(line["event"].startswith(text) for line in self.lines)
 
-        await until(said, words)
+        await until(logged, text)
 
     def end(self) -> list[dict[str, Any]]:
-        """Everything that was said, but for the start and the stop."""
+        """Every line, except the start and the stop."""
         self._thread.join()
         return [line for line in self.lines if not line["event"].startswith("worker ")]
 
@@ -83,7 +83,7 @@ async def submit_all(url: str, place: Path) -> list[str]:
 
 @pytest.fixture
 def server(data_dir: Path) -> Iterator[EmbeddedServer]:
-    """A server of the test's own, which is stopped at its end, whoever started it last."""
+    """A server for one test, which is stopped at its end even if another process started it last."""
     with EmbeddedServer.open(data_dir) as one:
         yield one
         EmbeddedServer.open(data_dir).stop()
@@ -101,7 +101,7 @@ async def go_away(server: EmbeddedServer, cluster: Cluster, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["stopped", "crashed", "cut"])
-async def test_gap_1_an_outage_of_the_database_loses_nothing_and_is_told_in_two_lines(
+async def test_gap_1_an_outage_of_the_database_loses_nothing_and_is_logged_in_two_lines(
     server: EmbeddedServer, tmp_path: Path, cluster_at: Callable[[Path], Cluster], how: str
 ) -> None:
     async with AsyncCoreMachine(server.url, jobs=JOBS, install=True):

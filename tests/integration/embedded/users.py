@@ -1,4 +1,4 @@
-"""Users of a server in processes of their own."""
+"""Users of a server in separate processes."""
 
 import signal
 import subprocess

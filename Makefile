@@ -3,14 +3,19 @@
 #   make test            run the tests                  make test ARGS="tests/unit -x -n 0"
 #   make lint            check style, types and layers
 #   make fmt             format and mend what can be mended
+#   make hooks           check style and layers at each commit, types at each push
+#   make lock            write .ci/dev.lock again, with the newest versions that pyproject.toml allows
+#   make lowest          run unit tests and the demo on the oldest versions that pyproject.toml allows
 #   make clean           remove .venv and whatever the tools leave behind
 # PYTHON names the interpreter to use.
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint fmt clean
+.PHONY: demo test lint fmt hooks lock lowest clean
 
 BIN := .venv/bin
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+LOCK := .ci/dev.lock
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(LOCK) --editable
+LOWEST := build/lowest
 # Each process starts a server of its own; the tests of a file share what the file sets up.
 PARALLEL := --numprocesses auto --dist loadfile
 CANDIDATES := $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 python
@@ -32,16 +37,34 @@ fmt: .venv/dev.stamp
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+hooks: .venv/dev.stamp
+	$(BIN)/pre-commit install --hook-type pre-commit --hook-type pre-push
+
+lock: .venv/dev.stamp
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
+	  --annotation-style line --custom-compile-command "make lock" --output-file $(LOCK) pyproject.toml
+
+# The tools for tests are the oldest, too; what pyproject.toml does not name is the newest. The demo gets a server of its own,
+# in a folder that an unprivileged server can reach.
+lowest: .venv/dev.stamp
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct --all-extras --python $(LOWEST)/bin/python \
+	  --output-file $(LOWEST)/requirements.txt pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --requirement $(LOWEST)/requirements.txt --editable .
+	$(LOWEST)/bin/python -m pytest $(PARALLEL) $(or $(ARGS),tests/unit tests/golden)
+	data=$$(mktemp -d) && chmod 755 "$$data" && trap 'rm -rf "$$data"' EXIT && \
+	  COREMACHINE_DATA_DIR="$$data" $(LOWEST)/bin/python -m coremachine demo --output $(LOWEST)/hillshade.png
+
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/demo.stamp: pyproject.toml | .venv/pyvenv.cfg
+.venv/demo.stamp: pyproject.toml $(LOCK) | .venv/pyvenv.cfg
 	@echo "Installing what the demo needs into .venv"
 	@$(INSTALL) ".[azure,embedded,demo,diagrams,web]"
 	@touch $@
 
-.venv/dev.stamp: pyproject.toml | .venv/pyvenv.cfg
+.venv/dev.stamp: pyproject.toml $(LOCK) | .venv/pyvenv.cfg
 	@echo "Installing what the tests need into .venv"
 	@$(INSTALL) ".[azure,embedded,demo,diagrams,web,otel,dev]"
 	@touch $@

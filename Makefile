@@ -1,21 +1,23 @@
 # Needs make and Python 3.11 or later; everything else is installed into .venv.
 #   make demo            run the example job            make demo ARGS=--fail
 #   make test            run the tests                  make test ARGS="tests/unit -x -n 0"
+#   make coverage        run unit tests and documentation, and fail below the coverage that pyproject.toml names
 #   make lint            check style, types and layers
 #   make fmt             format and mend what can be mended
 #   make hooks           check style and layers at each commit, types at each push
 #   make lock            write .ci/dev.lock again, with the newest versions that pyproject.toml allows
-#   make lowest          run unit tests and the demo on the oldest versions that pyproject.toml allows
+#   make lowest          run unit tests, golden files and the demo on the oldest versions that pyproject.toml allows
 #   make clean           remove .venv and whatever the tools leave behind
 # PYTHON names the interpreter to use.
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint fmt hooks lock lowest clean
+.PHONY: demo test coverage lint fmt hooks lock lowest clean
 
 BIN := .venv/bin
 LOCK := .ci/dev.lock
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(LOCK) --editable
 LOWEST := build/lowest
+COVERED := tests/unit tests/docs
 # Each process starts a server of its own; the tests of a file share what the file sets up.
 PARALLEL := --numprocesses auto --dist loadfile
 CANDIDATES := $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 python
@@ -25,6 +27,13 @@ demo: .venv/demo.stamp
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+# It measures the processes that the tests start, too. Measuring every test would take CI some minutes more.
+coverage: .venv/dev.stamp
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PARALLEL) $(COVERED) $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-empty
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check

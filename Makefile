@@ -49,7 +49,9 @@ fmt: .venv/dev.stamp
 hooks: .venv/dev.stamp
 	$(BIN)/pre-commit install --hook-type pre-commit --hook-type pre-push
 
-lock: .venv/dev.stamp
+# Where the lock and pyproject.toml disagree, nothing else can be installed.
+lock: .venv/pyvenv.cfg
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
 	  --annotation-style line --custom-compile-command "make lock" --output-file $(LOCK) pyproject.toml
 

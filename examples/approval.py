@@ -5,9 +5,8 @@ declaration below. `coremachine ddl --records coremachine.examples.approval:APPR
 `coremachine diagram coremachine.examples.approval:APPROVAL` draws the lifecycle.
 """
 
-from coremachine import CoreMachine, Event, Job, Lifecycle, Stage, State, Transition, task
-from coremachine.runtime.app.records import Records
-from coremachine.statemachine import Column, EventLog, Record, StateColumn
+from coremachine import CoreMachine, Job, Records, Stage, task
+from coremachine.statemachine import Column, Event, EventLog, Lifecycle, Record, State, StateColumn, Transition
 
 APPROVAL = Lifecycle(
     "approval",

@@ -1,33 +1,40 @@
-"""What may happen: lifecycles as data, the machines that run them, and the shape of jobs. No input or output."""
+"""What may happen: lifecycles as data, the machines that run them, and the shape of jobs. No input or output.
 
-from .context import TaskContext
-from .errors import CoreMachineError
-from .job import Job
+These are the names with which you declare a lifecycle of your own and the table of its records:
+
+    from coremachine.statemachine import Column, Event, EventLog, Lifecycle, Record, State, Transition
+
+The names with which you declare a job are in `coremachine`.
+"""
+
+# 0.1.0 listed these here too; for jobs their place is coremachine, for the built-in lifecycles it is .lifecycles
+from .context import TaskContext as TaskContext
+from .errors import CoreMachineError as CoreMachineError
+from .errors import GapRefusedError
+from .gaps import GapCheck
+from .job import Job as Job
 from .lifecycle import Event, Lifecycle, State, Transition
-from .lifecycles import CALLBACK, JOB, STAGE, TASK
-from .machine import Machine
+from .lifecycles import CALLBACK as CALLBACK
+from .lifecycles import JOB as JOB
+from .lifecycles import STAGE as STAGE
+from .lifecycles import TASK as TASK
+from .machine import Machine, Subject
 from .records import Column, EventLog, Record, StateColumn
-from .stage import Stage
-from .task import Task, task
+from .stage import Stage as Stage
+from .task import Task as Task
+from .task import task as task
 
 __all__ = [
-    "CALLBACK",
-    "JOB",
-    "STAGE",
-    "TASK",
     "Column",
-    "CoreMachineError",
     "Event",
     "EventLog",
-    "Job",
+    "GapCheck",
+    "GapRefusedError",
     "Lifecycle",
     "Machine",
     "Record",
-    "Stage",
     "State",
     "StateColumn",
-    "Task",
-    "TaskContext",
+    "Subject",
     "Transition",
-    "task",
 ]

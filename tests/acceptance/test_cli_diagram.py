@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from coremachine.diagrams import lifecycle_graph, render
-from coremachine.statemachine import JOB
-from coremachine.statemachine.lifecycles import LIFECYCLES
+from coremachine.statemachine.lifecycles import JOB, LIFECYCLES
 from tests.acceptance.commands import JOBS, error_of, run
 
 

@@ -1,5 +1,6 @@
 """The tables in the documentation that follow from the code; `python -m tests.docs.tables` writes them."""
 
+import importlib
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -60,6 +61,16 @@ def routes() -> str:
     return table(("route", "who may", "what it does"), rows)
 
 
+def names() -> str:
+    """Every public name that the page on Python lists: its module, and the first line of its docstring."""
+    rows = (
+        (f"`{face}`", f"`{name}`", _first_line(getattr(importlib.import_module(face), name).__doc__ or ""))
+        for face in SHOWN_FACES
+        for name in importlib.import_module(face).__all__
+    )
+    return table(("module", "name", "what it is"), rows)
+
+
 def _who(method: str, path: str) -> str:
     return "operator" if method == "post" else "everybody" if path in {"/healthz", "/readyz"} else "viewer"
 
@@ -74,11 +85,21 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+SHOWN_FACES = (
+    "coremachine",
+    "coremachine.statemachine",
+    "coremachine.diagrams",
+    "coremachine.sql_generator",
+    "coremachine.runtime.embedded",
+    "coremachine.runtime.functions",
+    "coremachine.runtime.web",
+)
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "register": (DOCS / "explanation" / "gap-checks.md", register),
     "events": (DOCS / "explanation" / "events.md", events),
     "routes": (DOCS / "reference" / "http.md", routes),
     "settings": (DOCS / "reference" / "settings.md", settings),
+    "names": (DOCS / "reference" / "python.md", names),
 }
 
 

@@ -1,6 +1,8 @@
+import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -16,6 +18,11 @@ from diagrams import Diagram
 from statemachine import StateMachine
 """
 
+VERSION = """
+import importlib.metadata, coremachine
+print(coremachine.__version__, coremachine.__file__, importlib.metadata.distribution("coremachine").locate_file(""))
+"""
+
 SHARED_FILES = """
 import collections, importlib.metadata
 owners = collections.Counter(str(f) for d in importlib.metadata.distributions() for f in d.files or ())
@@ -23,20 +30,21 @@ print(*[name for name, count in owners.items() if count > 1 and name.endswith(".
 """
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+def run(*command: str | Path, cwd: Path, **variables: str) -> str:
+    env = os.environ | variables
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
     return done.stdout
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built without a network from a copy, so that the checkout stays clean."""
+    """The wheel, built as for a release (from the source distribution), without a network and from a copy."""
     copy = tmp_path_factory.mktemp("source")
     for path in files():
         (copy / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, copy / path, follow_symlinks=False)
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", copy / "dist", copy, cwd=copy)
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", copy / "dist", copy, cwd=copy)
     return next((copy / "dist").glob("*.whl"))
 
 
@@ -60,6 +68,15 @@ def test_the_wheel_holds_every_file_of_the_folders_and_nothing_else(wheel: Path)
 
 def test_coremachine_is_the_only_name_at_the_top_of_the_wheel(wheel: Path) -> None:
     assert {PurePosixPath(name).parts[0] for name in contents(wheel)} == {"coremachine"}
+
+
+def test_the_version_is_that_of_pyproject_when_imported_from_the_wheel(wheel: Path) -> None:
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+    version, *places = run(sys.executable, "-c", VERSION, cwd=wheel.parent, PYTHONPATH=str(wheel)).split()
+
+    assert version == wanted
+    assert all(Path(place).is_relative_to(wheel) for place in places)
 
 
 @pytest.fixture(scope="module")

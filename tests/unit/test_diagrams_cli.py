@@ -10,7 +10,7 @@ from coremachine.statemachine.lifecycles import LIFECYCLES
 
 MODULE = """
 from coremachine.diagrams import JobShape, StageShape
-from coremachine.statemachine import Job, Stage
+from coremachine import Job, Stage
 from coremachine.statemachine.lifecycle import Event, Lifecycle, State, Transition
 from coremachine.statemachine.task import task
 

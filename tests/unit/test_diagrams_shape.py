@@ -1,9 +1,9 @@
 from itertools import product
 
+from coremachine import Job, Stage
 from coremachine.diagrams import Graph, JobShape, StageShape, shape_graph
 from coremachine.diagrams.dot import to_dot
 from coremachine.diagrams.shape import job_shape
-from coremachine.statemachine import Job, Stage
 from coremachine.statemachine.task import task
 
 

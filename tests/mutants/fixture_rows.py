@@ -28,7 +28,9 @@ END $$
 
 @dataclass(frozen=True)
 class FixtureRows:
-    """The keys of three rows for each record and state, in the order of the table, which is not that of the keys.
+    """The keys of three rows for each record and state, in the order in which they were made.
+
+    In the tables the greatest key comes first.
 
     `leases` are the lease numbers of rows by their keys.
     """
@@ -50,15 +52,16 @@ async def create_rows(url: str) -> FixtureRows:
     keys: dict[tuple[str, str], Sequence[str]] = {}
     leases: dict[str, int] = {}
     async with open_session(url) as session:
+        await run(session, UNVACUUMED)
         for record in SCHEMA.records:
             for state in record.lifecycle.by_name:
                 parents = await _parents(session, record)
                 made = [await _row(session, record, state, at, parents[at]) for at in range(EACH)]
                 keys[record.machine, state] = made
-                await _shuffle(session, record, made)
                 if record.fencing_column is not None:
                     leases |= {key: (await row_of(session, record, key))[record.fencing_column] for key in made}
-        await run(session, UNVACUUMED)
+        for record in SCHEMA.records:
+            await _reverse(session, record)
     return FixtureRows(keys, leases)
 
 
@@ -92,18 +95,11 @@ async def _row(session: Session, record: Record, state: str, at: int, parent: Co
     return key
 
 
-async def _shuffle(session: Session, record: Record, keys: Sequence[str]) -> None:
-    """Put the row with the smallest key behind the others in the table, past whatever room dead rows have left there.
+async def _reverse(session: Session, record: Record) -> None:
+    """Rewrite the table with the greatest key first, so that only a sort returns rows in the order of their keys.
 
-    Only the owner can, with the guards out of the way.
+    Updating a row does not move it for certain: the server reuses the room of dead rows on the same page.
     """
-    mine = f"{record.key.name}::text = ANY(%(keys)s)"
-    first = f"{record.key.name} = (SELECT min({record.key.name}) FROM app.{record.table} WHERE {mine})"  # noqa: S608
-    move = f"UPDATE app.{record.table} SET created_at = created_at WHERE {first}"  # noqa: S608 - test SQL
-    last = f"SELECT ctid = (SELECT max(ctid) FROM app.{record.table} WHERE {mine}) AS last FROM app.{record.table}"  # noqa: S608
-    given = {"keys": list(keys)}
-    await run(session, "SET session_replication_role = replica")
-    await run(session, move, given)
-    while not (await run(session, f"{last} WHERE {first}", given))[0]["last"]:
-        await run(session, move, given)
-    await run(session, "SET session_replication_role = origin")
+    await run(session, f"CREATE INDEX reversing ON app.{record.table} ({record.key.name} DESC)")
+    await run(session, f"CLUSTER app.{record.table} USING reversing")
+    await run(session, "DROP INDEX app.reversing")

@@ -52,23 +52,24 @@ class FunctionsHost:
         Raises AbandonedError where it is to be delivered again. A message that nobody could handle is told on its
         job's timeline, or in the log, and then completed: a function cannot dead-letter it.
         """
-        return await self.handle_envelope(envelope_of(message, queue))
+        return await self.handle_received(received_of(message, queue))
 
-    async def handle_envelope(self, envelope: ReceivedMessage) -> Settlement:
-        """The same for an envelope."""
-        if is_check(envelope):
+    async def handle_received(self, received: ReceivedMessage) -> Settlement:
+        """The same for a message that was received elsewhere."""
+        if is_check(received):
             return Complete("a check of the queue")
-        pushed = await self._opened()
-        settlement, ended = await pushed.push(envelope)
+        pushed, worker = await self._opened()
+        settlement = await pushed.push(received)
         match settlement:
             case Abandon(reason):
-                raise AbandonedError(envelope.message_id, reason)
+                raise AbandonedError(received.message_id, reason)
             case DeadLetter(reason, description):
-                await self._tell(DeadLetteredMessage(envelope, reason, description))
+                await self._record(DeadLetteredMessage(received, reason, description))
+            case Complete(_, lease) if lease is not None:
+                # Not cancelled with the function: the work is under a lease, and continues to its own end.
+                await asyncio.shield(worker.lease_ended(lease))
             case _:
-                if ended is not None:
-                    # Not cancelled with the function: the work is under a lease, and goes on to its own end.
-                    await asyncio.shield(ended)
+                pass
         return settlement
 
     async def maintain(self) -> dict[str, int]:
@@ -94,34 +95,34 @@ class FunctionsHost:
         """Who finds what waits in vain."""
         return self._worker.name if self._worker is not None else "functions"
 
-    async def _opened(self) -> ExternallyPolledBus:
+    async def _opened(self) -> tuple[ExternallyPolledBus, Worker]:
         async with self._opening:
             if self._running is not None and self._running.done():
-                log.error("the worker has ended and is started anew", error=repr(self._running.exception()))
+                log.error("the worker has ended and is started again", error=repr(self._running.exception()))
                 self._pushed = None
-            if self._pushed is None:
+            if self._pushed is None or self._worker is None:
                 if self._worker is None:
                     await self.app.open()
-                self._pushed = self._started()
-            return self._pushed
+                return self._started()
+            return self._pushed, self._worker
 
-    def _started(self) -> ExternallyPolledBus:
+    def _started(self) -> tuple[ExternallyPolledBus, Worker]:
         app = self.app
-        pushed = ExternallyPolledBus(app.bus)
-        worker = Worker(app.database, pushed, tuple(app.jobs.values()), app.settings, {"records": app.records})
-        pushed.ended = worker.ended
-        self._worker = worker
+        self._pushed = pushed = ExternallyPolledBus(app.bus)
+        self._worker = worker = Worker(
+            app.database, pushed, tuple(app.jobs.values()), app.settings, {"records": app.records}
+        )
         self._running = asyncio.get_running_loop().create_task(worker.run())
-        return pushed
+        return pushed, worker
 
-    async def _tell(self, message: DeadLetteredMessage) -> None:
+    async def _record(self, message: DeadLetteredMessage) -> None:
         transport = self.app.bus.transport
         if transport is not None:
-            await DeadLetterReader(self.app.database, transport.dead_letters(message.envelope.queue)).tell([message])
+            await DeadLetterReader(self.app.database, transport.dead_letters(message.received.queue)).record([message])
 
 
-def envelope_of(message: func.ServiceBusMessage, queue: str) -> ReceivedMessage:
-    """A message of the host as an envelope. The host counts deliveries from 1, we count those before this one."""
+def received_of(message: func.ServiceBusMessage, queue: str) -> ReceivedMessage:
+    """A message of the host. The host counts deliveries from 1, we count those before this one."""
     return ReceivedMessage(
         message_id=message.message_id or "",
         body=message.get_body(),

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coremachine.examples.approval import APPROVALS
+from coremachine.runtime.store.claims import Claim, claim_due
 from coremachine.runtime.store.database import Database
-from coremachine.runtime.store.session import Claim, Session
+from coremachine.runtime.store.session import Session
 from coremachine.statemachine.errors import IllegalMoveError
 from coremachine.statemachine.lifecycle import Lifecycle, Transition
 from coremachine.statemachine.lifecycles import TASK
@@ -205,6 +206,6 @@ async def forged(session: Session, record: Record, subject: Subject, transition:
 
 async def sql_moves(session: Session, record: Record, move: Move, kind: str) -> set[str]:
     if record.queue is not None and move.trigger == "claim":
-        claim = Claim(record=record, event=move.event, kinds=[kind], limit=9, owner=OWNER, lease=60.0)
-        return {row["key"] for row in await session.claim(claim)}
+        claim = Claim(record=record, types=[kind], limit=9, owner=OWNER, lease=60.0)
+        return {row["key"] for row in await claim_due(session, claim)}
     return await session.apply(record, [move])

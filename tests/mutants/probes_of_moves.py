@@ -242,7 +242,7 @@ def many(statement: Statement, ground: Ground, keys: list[str], limit: int = 100
         sql = statement.sql.replace("%(value)s", _parent(statement, keys[0]))
         return literal(sql, _event(statement)), 1
     kind = {"task": "add", "callback": "sums"}[statement.record.machine]
-    given = {**_event(statement), "kinds": [kind], "limit": limit, "lease": 60.0, "without": [], **_named(keys, ground)}
+    given = {**_event(statement), "types": [kind], "limit": limit, "lease": 60.0, "without": [], **_named(keys, ground)}
     return literal(statement.sql, given), limit if statement.kind == "claim" else len(keys)
 
 
@@ -285,7 +285,7 @@ def _of_claim(statement: Statement, ground: Ground) -> Iterator[Probe]:
     table, by, initial = f"app.{record.table}", record.queue.by, record.lifecycle.initial.name
     kind = {"task": "add", "callback": "sums"}[record.machine]
     keys = ground.keys[record.machine, initial]
-    given = {**_event(statement), "kinds": [kind], "limit": 100, "lease": 60.0, "without": []}
+    given = {**_event(statement), "types": [kind], "limit": 100, "lease": 60.0, "without": []}
 
     def claim(keys: Sequence[str] = keys, **other: object) -> str:
         return literal(statement.sql, {**given, **_named(keys, ground), **other})

@@ -33,10 +33,13 @@ def undeclared_move(record: Record) -> str:
 def undeclared_change(record: Record, schema: str) -> str:
     """That a row differs, without a move, in a way that no declared change allows."""
     columns = columns_of(record)
+    immutable = tuple(column.name for column in record.columns if column.immutable)
     shapes = dict.fromkeys(_shape(record, change, columns, schema) for change in record.all_changes)
     allowed = " OR ".join(f"({shape})" for shape in shapes)
-    differs = f"NOT {same(record, columns)}"
-    return f"{differs} AND (({allowed}) IS NOT TRUE)" if allowed else differs
+    undeclared = f"NOT {same(record, columns)}"
+    if allowed:
+        undeclared += f" AND (({allowed}) IS NOT TRUE)"
+    return f"(NOT {same(record, immutable)} OR {undeclared})"
 
 
 def columns_of(record: Record) -> tuple[str, ...]:

@@ -101,9 +101,9 @@ BEGIN
     AND pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
     RETURN NEW;
   END IF;
-  RAISE EXCEPTION '% %: no declared change allows this of %', TG_ARGV[0], to_jsonb(OLD) ->> TG_ARGV[1], changed
-    USING ERRCODE = '{kept_changed}', DETAIL = format('The row is %s and stays so.', OLD.status),
-      HINT = 'A late result overwrites nothing. To run the work again, resume it.';
+  RAISE EXCEPTION '% %: no declared change allows this of %; the row stays %', TG_ARGV[0],
+    to_jsonb(OLD) ->> TG_ARGV[1], coalesce(changed, 'a row that has ended'), OLD.status
+    USING ERRCODE = '{kept_changed}', HINT = 'A late result overwrites nothing. To run the work again, resume it.';
 END $body$"""
 
 REFUSE_KEY = """\
@@ -214,9 +214,10 @@ def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
 
 
 def _closed(record: Record, schema: str) -> Iterator[tuple[str, str, str]]:
-    """That a row of CoreMachine changes in a way that is not declared: with a move, and without one."""
+    """That a row of CoreMachine changes in a way that is not declared: with a move, after its end, or without a move."""
     yield "5_moved", "UPDATE OF status", f"OLD.status <> NEW.status AND {undeclared_move(record)}"
-    yield "6_changed", "UPDATE", f"OLD.status = NEW.status AND {undeclared_change(record, schema)}"
+    yield "6_ended", "UPDATE", f"OLD.status = NEW.status AND {one_of('OLD.status', record.ends)}"
+    yield "7_changed", "UPDATE", f"OLD.status = NEW.status AND {undeclared_change(record, schema)}"
 
 
 def _kept(record: Record) -> Iterator[tuple[str, str, str]]:

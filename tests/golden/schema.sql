@@ -141,9 +141,9 @@ BEGIN
     AND pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
     RETURN NEW;
   END IF;
-  RAISE EXCEPTION '% %: no declared change allows this of %', TG_ARGV[0], to_jsonb(OLD) ->> TG_ARGV[1], changed
-    USING ERRCODE = 'CM007', DETAIL = format('The row is %s and stays so.', OLD.status),
-      HINT = 'A late result overwrites nothing. To run the work again, resume it.';
+  RAISE EXCEPTION '% %: no declared change allows this of %; the row stays %', TG_ARGV[0],
+    to_jsonb(OLD) ->> TG_ARGV[1], coalesce(changed, 'a row that has ended'), OLD.status
+    USING ERRCODE = 'CM007', HINT = 'A late result overwrites nothing. To run the work again, resume it.';
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.refuse_key() RETURNS trigger LANGUAGE plpgsql
@@ -866,259 +866,336 @@ AND (
 ))
 EXECUTE FUNCTION app.refuse_change('job', 'job_id');
 
-CREATE OR REPLACE TRIGGER jobs_6_changed BEFORE UPDATE
+CREATE OR REPLACE TRIGGER jobs_6_ended BEFORE UPDATE
 ON
 app.jobs
 FOR EACH ROW
 WHEN (OLD.status = NEW.status
-AND NOT ROW(
-  CAST(NEW.result AS TEXT),
-  NEW.error,
-  NEW.message_failures,
-  NEW.deadline_at,
-  NEW.lease_owner,
-  NEW.lease_number,
-  NEW.send_number,
-  NEW.lease_expires_at,
-  NEW.due_at,
-  NEW.started_at,
-  NEW.finished_at
-) IS NOT DISTINCT FROM ROW(
-  CAST(OLD.result AS TEXT),
-  OLD.error,
-  OLD.message_failures,
-  OLD.deadline_at,
-  OLD.lease_owner,
-  OLD.lease_number,
-  OLD.send_number,
-  OLD.lease_expires_at,
-  OLD.due_at,
-  OLD.started_at,
-  OLD.finished_at
-)
+AND OLD.status = ANY(
+  CAST('{completed,failed,cancelled}' AS TEXT[])
+))
+EXECUTE FUNCTION app.refuse_change('job', 'job_id');
+
+CREATE OR REPLACE TRIGGER jobs_7_changed BEFORE UPDATE
+ON
+app.jobs
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
 AND (
-  NOT (
-    (
-      OLD.status = ANY(
-        CAST('{queued,processing}' AS TEXT[])
+  NOT ROW(
+    NEW.job_type,
+    CAST(NEW.parameters AS TEXT),
+    NEW.submission_key,
+    NEW.definition,
+    NEW.stage_count,
+    NEW.deadline
+  ) IS NOT DISTINCT FROM ROW(
+    OLD.job_type,
+    CAST(OLD.parameters AS TEXT),
+    OLD.submission_key,
+    OLD.definition,
+    OLD.stage_count,
+    OLD.deadline
+  )
+  OR NOT ROW(
+    CAST(NEW.result AS TEXT),
+    NEW.error,
+    NEW.message_failures,
+    NEW.deadline_at,
+    NEW.lease_owner,
+    NEW.lease_number,
+    NEW.send_number,
+    NEW.lease_expires_at,
+    NEW.due_at,
+    NEW.started_at,
+    NEW.finished_at
+  ) IS NOT DISTINCT FROM ROW(
+    CAST(OLD.result AS TEXT),
+    OLD.error,
+    OLD.message_failures,
+    OLD.deadline_at,
+    OLD.lease_owner,
+    OLD.lease_number,
+    OLD.send_number,
+    OLD.lease_expires_at,
+    OLD.due_at,
+    OLD.started_at,
+    OLD.finished_at
+  )
+  AND (
+    NOT (
+      (
+        OLD.status = ANY(
+          CAST('{queued,processing}' AS TEXT[])
+        )
+        AND NOT OLD.due_at IS NULL
+        AND (
+          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND (
+          NEW.lease_expires_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND (
+          NOT NEW.lease_owner IS NULL
+        )
+        AND (
+          NEW.lease_number = OLD.lease_number + 1
+        )
+        AND (
+          NEW.send_number = 0
+        )
+        AND ROW(
+          CAST(NEW.result AS TEXT),
+          NEW.error,
+          NEW.message_failures,
+          NEW.deadline_at,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          CAST(OLD.result AS TEXT),
+          OLD.error,
+          OLD.message_failures,
+          OLD.deadline_at,
+          OLD.started_at,
+          OLD.finished_at
+        )
       )
-      AND NOT OLD.due_at IS NULL
-      AND NEW.due_at <= app.clock() + INTERVAL '1 DAY'
-      AND NEW.lease_expires_at <= app.clock() + INTERVAL '1 DAY'
-      AND NOT NEW.lease_owner IS NULL
-      AND NEW.lease_number = OLD.lease_number + 1
-      AND NEW.send_number = 0
-      AND ROW(
-        CAST(NEW.result AS TEXT),
-        NEW.error,
-        NEW.message_failures,
-        NEW.deadline_at,
-        NEW.started_at,
-        NEW.finished_at
-      ) IS NOT DISTINCT FROM ROW(
-        CAST(OLD.result AS TEXT),
-        OLD.error,
-        OLD.message_failures,
-        OLD.deadline_at,
-        OLD.started_at,
-        OLD.finished_at
+      OR (
+        OLD.status = ANY(
+          CAST('{queued,processing}' AS TEXT[])
+        )
+        AND NOT OLD.lease_owner IS NULL
+        AND (
+          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND (
+          NEW.lease_expires_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND ROW(
+          CAST(NEW.result AS TEXT),
+          NEW.error,
+          NEW.message_failures,
+          NEW.deadline_at,
+          NEW.lease_owner,
+          NEW.lease_number,
+          NEW.send_number,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          CAST(OLD.result AS TEXT),
+          OLD.error,
+          OLD.message_failures,
+          OLD.deadline_at,
+          OLD.lease_owner,
+          OLD.lease_number,
+          OLD.send_number,
+          OLD.started_at,
+          OLD.finished_at
+        )
       )
-    )
-    OR (
-      OLD.status = ANY(
-        CAST('{queued,processing}' AS TEXT[])
+      OR (
+        OLD.status = ANY(
+          CAST('{queued,processing}' AS TEXT[])
+        )
+        AND NOT OLD.due_at IS NULL
+        AND (
+          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND (
+          NEW.send_number = OLD.send_number + 1
+        )
+        AND (
+          NEW.lease_owner IS NULL
+        )
+        AND (
+          NEW.lease_expires_at IS NULL
+        )
+        AND ROW(
+          CAST(NEW.result AS TEXT),
+          NEW.error,
+          NEW.message_failures,
+          NEW.deadline_at,
+          NEW.lease_number,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          CAST(OLD.result AS TEXT),
+          OLD.error,
+          OLD.message_failures,
+          OLD.deadline_at,
+          OLD.lease_number,
+          OLD.started_at,
+          OLD.finished_at
+        )
       )
-      AND NOT OLD.lease_owner IS NULL
-      AND NEW.due_at <= app.clock() + INTERVAL '1 DAY'
-      AND NEW.lease_expires_at <= app.clock() + INTERVAL '1 DAY'
-      AND ROW(
-        CAST(NEW.result AS TEXT),
-        NEW.error,
-        NEW.message_failures,
-        NEW.deadline_at,
-        NEW.lease_owner,
-        NEW.lease_number,
-        NEW.send_number,
-        NEW.started_at,
-        NEW.finished_at
-      ) IS NOT DISTINCT FROM ROW(
-        CAST(OLD.result AS TEXT),
-        OLD.error,
-        OLD.message_failures,
-        OLD.deadline_at,
-        OLD.lease_owner,
-        OLD.lease_number,
-        OLD.send_number,
-        OLD.started_at,
-        OLD.finished_at
+      OR (
+        OLD.status = ANY(
+          CAST('{queued,processing}' AS TEXT[])
+        )
+        AND NOT OLD.due_at IS NULL
+        AND OLD.lease_owner IS NULL
+        AND (
+          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND ROW(
+          CAST(NEW.result AS TEXT),
+          NEW.error,
+          NEW.message_failures,
+          NEW.deadline_at,
+          NEW.lease_owner,
+          NEW.lease_number,
+          NEW.send_number,
+          NEW.lease_expires_at,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          CAST(OLD.result AS TEXT),
+          OLD.error,
+          OLD.message_failures,
+          OLD.deadline_at,
+          OLD.lease_owner,
+          OLD.lease_number,
+          OLD.send_number,
+          OLD.lease_expires_at,
+          OLD.started_at,
+          OLD.finished_at
+        )
       )
-    )
-    OR (
-      OLD.status = ANY(
-        CAST('{queued,processing}' AS TEXT[])
+      OR (
+        OLD.status = ANY(
+          CAST('{queued,processing}' AS TEXT[])
+        )
+        AND NOT OLD.due_at IS NULL
+        AND OLD.lease_owner IS NULL
+        AND (
+          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND (
+          NEW.send_number = OLD.send_number + 1
+        )
+        AND ROW(
+          CAST(NEW.result AS TEXT),
+          NEW.error,
+          NEW.message_failures,
+          NEW.deadline_at,
+          NEW.lease_owner,
+          NEW.lease_number,
+          NEW.lease_expires_at,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          CAST(OLD.result AS TEXT),
+          OLD.error,
+          OLD.message_failures,
+          OLD.deadline_at,
+          OLD.lease_owner,
+          OLD.lease_number,
+          OLD.lease_expires_at,
+          OLD.started_at,
+          OLD.finished_at
+        )
       )
-      AND NOT OLD.due_at IS NULL
-      AND NEW.due_at <= app.clock() + INTERVAL '1 DAY'
-      AND NEW.send_number = OLD.send_number + 1
-      AND NEW.lease_owner IS NULL
-      AND NEW.lease_expires_at IS NULL
-      AND ROW(
-        CAST(NEW.result AS TEXT),
-        NEW.error,
-        NEW.message_failures,
-        NEW.deadline_at,
-        NEW.lease_number,
-        NEW.started_at,
-        NEW.finished_at
-      ) IS NOT DISTINCT FROM ROW(
-        CAST(OLD.result AS TEXT),
-        OLD.error,
-        OLD.message_failures,
-        OLD.deadline_at,
-        OLD.lease_number,
-        OLD.started_at,
-        OLD.finished_at
+      OR (
+        OLD.status = 'processing'
+        AND NOT OLD.lease_owner IS NULL
+        AND (
+          NEW.due_at IS NULL
+        )
+        AND (
+          NEW.lease_owner IS NULL
+        )
+        AND (
+          NEW.lease_expires_at IS NULL
+        )
+        AND (
+          NEW.message_failures IS NULL
+        )
+        AND ROW(
+          CAST(NEW.result AS TEXT),
+          NEW.error,
+          NEW.deadline_at,
+          NEW.lease_number,
+          NEW.send_number,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          CAST(OLD.result AS TEXT),
+          OLD.error,
+          OLD.deadline_at,
+          OLD.lease_number,
+          OLD.send_number,
+          OLD.started_at,
+          OLD.finished_at
+        )
       )
-    )
-    OR (
-      OLD.status = ANY(
-        CAST('{queued,processing}' AS TEXT[])
+      OR (
+        OLD.status = 'processing'
+        AND (
+          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND (
+          NEW.lease_owner IS NULL
+        )
+        AND (
+          NEW.lease_expires_at IS NULL
+        )
+        AND ROW(
+          CAST(NEW.result AS TEXT),
+          NEW.error,
+          NEW.message_failures,
+          NEW.deadline_at,
+          NEW.lease_number,
+          NEW.send_number,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          CAST(OLD.result AS TEXT),
+          OLD.error,
+          OLD.message_failures,
+          OLD.deadline_at,
+          OLD.lease_number,
+          OLD.send_number,
+          OLD.started_at,
+          OLD.finished_at
+        )
       )
-      AND NOT OLD.due_at IS NULL
-      AND OLD.lease_owner IS NULL
-      AND NEW.due_at <= app.clock() + INTERVAL '1 DAY'
-      AND ROW(
-        CAST(NEW.result AS TEXT),
-        NEW.error,
-        NEW.message_failures,
-        NEW.deadline_at,
-        NEW.lease_owner,
-        NEW.lease_number,
-        NEW.send_number,
-        NEW.lease_expires_at,
-        NEW.started_at,
-        NEW.finished_at
-      ) IS NOT DISTINCT FROM ROW(
-        CAST(OLD.result AS TEXT),
-        OLD.error,
-        OLD.message_failures,
-        OLD.deadline_at,
-        OLD.lease_owner,
-        OLD.lease_number,
-        OLD.send_number,
-        OLD.lease_expires_at,
-        OLD.started_at,
-        OLD.finished_at
+      OR (
+        OLD.status = ANY(
+          CAST('{queued,processing}' AS TEXT[])
+        )
+        AND NOT OLD.lease_owner IS NULL
+        AND (
+          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND (
+          NEW.lease_owner IS NULL
+        )
+        AND (
+          NEW.lease_expires_at IS NULL
+        )
+        AND (
+          NEW.message_failures = COALESCE(OLD.message_failures, 0) + 1
+        )
+        AND ROW(
+          CAST(NEW.result AS TEXT),
+          NEW.error,
+          NEW.deadline_at,
+          NEW.lease_number,
+          NEW.send_number,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          CAST(OLD.result AS TEXT),
+          OLD.error,
+          OLD.deadline_at,
+          OLD.lease_number,
+          OLD.send_number,
+          OLD.started_at,
+          OLD.finished_at
+        )
       )
-    )
-    OR (
-      OLD.status = ANY(
-        CAST('{queued,processing}' AS TEXT[])
-      )
-      AND NOT OLD.due_at IS NULL
-      AND OLD.lease_owner IS NULL
-      AND NEW.due_at <= app.clock() + INTERVAL '1 DAY'
-      AND NEW.send_number = OLD.send_number + 1
-      AND ROW(
-        CAST(NEW.result AS TEXT),
-        NEW.error,
-        NEW.message_failures,
-        NEW.deadline_at,
-        NEW.lease_owner,
-        NEW.lease_number,
-        NEW.lease_expires_at,
-        NEW.started_at,
-        NEW.finished_at
-      ) IS NOT DISTINCT FROM ROW(
-        CAST(OLD.result AS TEXT),
-        OLD.error,
-        OLD.message_failures,
-        OLD.deadline_at,
-        OLD.lease_owner,
-        OLD.lease_number,
-        OLD.lease_expires_at,
-        OLD.started_at,
-        OLD.finished_at
-      )
-    )
-    OR (
-      OLD.status = 'processing'
-      AND NOT OLD.lease_owner IS NULL
-      AND NEW.due_at IS NULL
-      AND NEW.lease_owner IS NULL
-      AND NEW.lease_expires_at IS NULL
-      AND NEW.message_failures IS NULL
-      AND ROW(
-        CAST(NEW.result AS TEXT),
-        NEW.error,
-        NEW.deadline_at,
-        NEW.lease_number,
-        NEW.send_number,
-        NEW.started_at,
-        NEW.finished_at
-      ) IS NOT DISTINCT FROM ROW(
-        CAST(OLD.result AS TEXT),
-        OLD.error,
-        OLD.deadline_at,
-        OLD.lease_number,
-        OLD.send_number,
-        OLD.started_at,
-        OLD.finished_at
-      )
-    )
-    OR (
-      OLD.status = 'processing'
-      AND NEW.due_at <= app.clock() + INTERVAL '1 DAY'
-      AND NEW.lease_owner IS NULL
-      AND NEW.lease_expires_at IS NULL
-      AND ROW(
-        CAST(NEW.result AS TEXT),
-        NEW.error,
-        NEW.message_failures,
-        NEW.deadline_at,
-        NEW.lease_number,
-        NEW.send_number,
-        NEW.started_at,
-        NEW.finished_at
-      ) IS NOT DISTINCT FROM ROW(
-        CAST(OLD.result AS TEXT),
-        OLD.error,
-        OLD.message_failures,
-        OLD.deadline_at,
-        OLD.lease_number,
-        OLD.send_number,
-        OLD.started_at,
-        OLD.finished_at
-      )
-    )
-    OR (
-      OLD.status = ANY(
-        CAST('{queued,processing}' AS TEXT[])
-      )
-      AND NOT OLD.lease_owner IS NULL
-      AND NEW.due_at <= app.clock() + INTERVAL '1 DAY'
-      AND NEW.lease_owner IS NULL
-      AND NEW.lease_expires_at IS NULL
-      AND NEW.message_failures = COALESCE(OLD.message_failures, 0) + 1
-      AND ROW(
-        CAST(NEW.result AS TEXT),
-        NEW.error,
-        NEW.deadline_at,
-        NEW.lease_number,
-        NEW.send_number,
-        NEW.started_at,
-        NEW.finished_at
-      ) IS NOT DISTINCT FROM ROW(
-        CAST(OLD.result AS TEXT),
-        OLD.error,
-        OLD.deadline_at,
-        OLD.lease_number,
-        OLD.send_number,
-        OLD.started_at,
-        OLD.finished_at
-      )
-    )
-  ) IS TRUE
+    ) IS TRUE
+  )
 ))
 EXECUTE FUNCTION app.refuse_change('job', 'job_id');
 
@@ -1209,28 +1286,49 @@ AND (
 ))
 EXECUTE FUNCTION app.refuse_change('stage', 'stage_id');
 
-CREATE OR REPLACE TRIGGER stages_6_changed BEFORE UPDATE
+CREATE OR REPLACE TRIGGER stages_6_ended BEFORE UPDATE
 ON
 app.stages
 FOR EACH ROW
 WHEN (OLD.status = NEW.status
-AND NOT ROW(NEW.stop_reason, NEW.stop_why, NEW.stopped_at, NEW.error, NEW.started_at, NEW.finished_at) IS NOT DISTINCT FROM ROW(OLD.stop_reason, OLD.stop_why, OLD.stopped_at, OLD.error, OLD.started_at, OLD.finished_at)
+AND OLD.status = ANY(
+  CAST('{completed,failed,cancelled}' AS TEXT[])
+))
+EXECUTE FUNCTION app.refuse_change('stage', 'stage_id');
+
+CREATE OR REPLACE TRIGGER stages_7_changed BEFORE UPDATE
+ON
+app.stages
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
 AND (
-  NOT (
-    (
-      OLD.status = 'processing'
-      AND NEW.stop_reason = 'cancel'
-      OR NEW.stop_reason = 'fail_fast'
-      OR NEW.stop_reason = 'deadline'
-      AND TRUE
-      AND (
-        NEW.stopped_at = OLD.stopped_at
-        OR OLD.stopped_at IS NULL
-        AND NEW.stopped_at <= app.clock()
+  NOT ROW(NEW.job_id, NEW.stage, NEW.name, NEW.task_type, NEW.definition) IS NOT DISTINCT FROM ROW(OLD.job_id, OLD.stage, OLD.name, OLD.task_type, OLD.definition)
+  OR NOT ROW(NEW.stop_reason, NEW.stop_why, NEW.stopped_at, NEW.error, NEW.started_at, NEW.finished_at) IS NOT DISTINCT FROM ROW(OLD.stop_reason, OLD.stop_why, OLD.stopped_at, OLD.error, OLD.started_at, OLD.finished_at)
+  AND (
+    NOT (
+      (
+        OLD.status = 'processing'
+        AND (
+          (
+            NEW.stop_reason = 'cancel'
+            OR NEW.stop_reason = 'fail_fast'
+            OR NEW.stop_reason = 'deadline'
+          )
+        )
+        AND (
+          TRUE
+        )
+        AND (
+          (
+            NEW.stopped_at = OLD.stopped_at
+            OR OLD.stopped_at IS NULL
+            AND NEW.stopped_at <= app.clock()
+          )
+        )
+        AND ROW(NEW.error, NEW.started_at, NEW.finished_at) IS NOT DISTINCT FROM ROW(OLD.error, OLD.started_at, OLD.finished_at)
       )
-      AND ROW(NEW.error, NEW.started_at, NEW.finished_at) IS NOT DISTINCT FROM ROW(OLD.error, OLD.started_at, OLD.finished_at)
-    )
-  ) IS TRUE
+    ) IS TRUE
+  )
 ))
 EXECUTE FUNCTION app.refuse_change('stage', 'stage_id');
 
@@ -1352,137 +1450,180 @@ AND (
 ))
 EXECUTE FUNCTION app.refuse_change('task', 'task_id');
 
-CREATE OR REPLACE TRIGGER tasks_6_changed BEFORE UPDATE
+CREATE OR REPLACE TRIGGER tasks_6_ended BEFORE UPDATE
 ON
 app.tasks
 FOR EACH ROW
 WHEN (OLD.status = NEW.status
-AND NOT ROW(
-  CAST(NEW.result AS TEXT),
-  NEW.error,
-  NEW.lease_owner,
-  NEW.lease_number,
-  NEW.send_number,
-  NEW.lease_expires_at,
-  NEW.due_at,
-  NEW.attempt,
-  NEW.max_attempts,
-  NEW.rescues,
-  NEW.deadline_at,
-  NEW.started_at,
-  NEW.finished_at
-) IS NOT DISTINCT FROM ROW(
-  CAST(OLD.result AS TEXT),
-  OLD.error,
-  OLD.lease_owner,
-  OLD.lease_number,
-  OLD.send_number,
-  OLD.lease_expires_at,
-  OLD.due_at,
-  OLD.attempt,
-  OLD.max_attempts,
-  OLD.rescues,
-  OLD.deadline_at,
-  OLD.started_at,
-  OLD.finished_at
-)
+AND OLD.status = ANY(
+  CAST('{completed,failed,cancelled}' AS TEXT[])
+))
+EXECUTE FUNCTION app.refuse_change('task', 'task_id');
+
+CREATE OR REPLACE TRIGGER tasks_7_changed BEFORE UPDATE
+ON
+app.tasks
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
 AND (
-  NOT (
-    (
-      OLD.status = 'queued'
-      AND NEW.due_at <= app.clock() + INTERVAL '1 DAY'
-      AND NEW.send_number = OLD.send_number + 1
-      AND ROW(
-        CAST(NEW.result AS TEXT),
-        NEW.error,
-        NEW.lease_owner,
-        NEW.lease_number,
-        NEW.lease_expires_at,
-        NEW.attempt,
-        NEW.max_attempts,
-        NEW.rescues,
-        NEW.deadline_at,
-        NEW.started_at,
-        NEW.finished_at
-      ) IS NOT DISTINCT FROM ROW(
-        CAST(OLD.result AS TEXT),
-        OLD.error,
-        OLD.lease_owner,
-        OLD.lease_number,
-        OLD.lease_expires_at,
-        OLD.attempt,
-        OLD.max_attempts,
-        OLD.rescues,
-        OLD.deadline_at,
-        OLD.started_at,
-        OLD.finished_at
+  NOT ROW(
+    NEW.job_id,
+    NEW.stage_id,
+    NEW.stage,
+    NEW.task_index,
+    NEW.task_number,
+    NEW.task_type,
+    CAST(NEW.item AS TEXT),
+    NEW.max_rescues,
+    NEW.timeout
+  ) IS NOT DISTINCT FROM ROW(
+    OLD.job_id,
+    OLD.stage_id,
+    OLD.stage,
+    OLD.task_index,
+    OLD.task_number,
+    OLD.task_type,
+    CAST(OLD.item AS TEXT),
+    OLD.max_rescues,
+    OLD.timeout
+  )
+  OR NOT ROW(
+    CAST(NEW.result AS TEXT),
+    NEW.error,
+    NEW.lease_owner,
+    NEW.lease_number,
+    NEW.send_number,
+    NEW.lease_expires_at,
+    NEW.due_at,
+    NEW.attempt,
+    NEW.max_attempts,
+    NEW.rescues,
+    NEW.deadline_at,
+    NEW.started_at,
+    NEW.finished_at
+  ) IS NOT DISTINCT FROM ROW(
+    CAST(OLD.result AS TEXT),
+    OLD.error,
+    OLD.lease_owner,
+    OLD.lease_number,
+    OLD.send_number,
+    OLD.lease_expires_at,
+    OLD.due_at,
+    OLD.attempt,
+    OLD.max_attempts,
+    OLD.rescues,
+    OLD.deadline_at,
+    OLD.started_at,
+    OLD.finished_at
+  )
+  AND (
+    NOT (
+      (
+        OLD.status = 'queued'
+        AND (
+          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND (
+          NEW.send_number = OLD.send_number + 1
+        )
+        AND ROW(
+          CAST(NEW.result AS TEXT),
+          NEW.error,
+          NEW.lease_owner,
+          NEW.lease_number,
+          NEW.lease_expires_at,
+          NEW.attempt,
+          NEW.max_attempts,
+          NEW.rescues,
+          NEW.deadline_at,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          CAST(OLD.result AS TEXT),
+          OLD.error,
+          OLD.lease_owner,
+          OLD.lease_number,
+          OLD.lease_expires_at,
+          OLD.attempt,
+          OLD.max_attempts,
+          OLD.rescues,
+          OLD.deadline_at,
+          OLD.started_at,
+          OLD.finished_at
+        )
       )
-    )
-    OR (
-      OLD.status = 'queued'
-      AND NEW.due_at <= app.clock() + INTERVAL '1 DAY'
-      AND ROW(
-        CAST(NEW.result AS TEXT),
-        NEW.error,
-        NEW.lease_owner,
-        NEW.lease_number,
-        NEW.send_number,
-        NEW.lease_expires_at,
-        NEW.attempt,
-        NEW.max_attempts,
-        NEW.rescues,
-        NEW.deadline_at,
-        NEW.started_at,
-        NEW.finished_at
-      ) IS NOT DISTINCT FROM ROW(
-        CAST(OLD.result AS TEXT),
-        OLD.error,
-        OLD.lease_owner,
-        OLD.lease_number,
-        OLD.send_number,
-        OLD.lease_expires_at,
-        OLD.attempt,
-        OLD.max_attempts,
-        OLD.rescues,
-        OLD.deadline_at,
-        OLD.started_at,
-        OLD.finished_at
+      OR (
+        OLD.status = 'queued'
+        AND (
+          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND ROW(
+          CAST(NEW.result AS TEXT),
+          NEW.error,
+          NEW.lease_owner,
+          NEW.lease_number,
+          NEW.send_number,
+          NEW.lease_expires_at,
+          NEW.attempt,
+          NEW.max_attempts,
+          NEW.rescues,
+          NEW.deadline_at,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          CAST(OLD.result AS TEXT),
+          OLD.error,
+          OLD.lease_owner,
+          OLD.lease_number,
+          OLD.send_number,
+          OLD.lease_expires_at,
+          OLD.attempt,
+          OLD.max_attempts,
+          OLD.rescues,
+          OLD.deadline_at,
+          OLD.started_at,
+          OLD.finished_at
+        )
       )
-    )
-    OR (
-      OLD.status = 'processing'
-      AND NEW.lease_expires_at <= app.clock() + INTERVAL '1 DAY'
-      AND (
-        NEW.deadline_at IS NOT DISTINCT FROM OLD.deadline_at
-        OR NEW.deadline_at <= app.clock() + OLD.timeout
+      OR (
+        OLD.status = 'processing'
+        AND (
+          NEW.lease_expires_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND (
+          (
+            NEW.deadline_at IS NOT DISTINCT FROM OLD.deadline_at
+            OR NEW.deadline_at <= app.clock() + OLD.timeout
+          )
+        )
+        AND ROW(
+          CAST(NEW.result AS TEXT),
+          NEW.error,
+          NEW.lease_owner,
+          NEW.lease_number,
+          NEW.send_number,
+          NEW.due_at,
+          NEW.attempt,
+          NEW.max_attempts,
+          NEW.rescues,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          CAST(OLD.result AS TEXT),
+          OLD.error,
+          OLD.lease_owner,
+          OLD.lease_number,
+          OLD.send_number,
+          OLD.due_at,
+          OLD.attempt,
+          OLD.max_attempts,
+          OLD.rescues,
+          OLD.started_at,
+          OLD.finished_at
+        )
       )
-      AND ROW(
-        CAST(NEW.result AS TEXT),
-        NEW.error,
-        NEW.lease_owner,
-        NEW.lease_number,
-        NEW.send_number,
-        NEW.due_at,
-        NEW.attempt,
-        NEW.max_attempts,
-        NEW.rescues,
-        NEW.started_at,
-        NEW.finished_at
-      ) IS NOT DISTINCT FROM ROW(
-        CAST(OLD.result AS TEXT),
-        OLD.error,
-        OLD.lease_owner,
-        OLD.lease_number,
-        OLD.send_number,
-        OLD.due_at,
-        OLD.attempt,
-        OLD.max_attempts,
-        OLD.rescues,
-        OLD.started_at,
-        OLD.finished_at
-      )
-    )
-  ) IS TRUE
+    ) IS TRUE
+  )
 ))
 EXECUTE FUNCTION app.refuse_change('task', 'task_id');
 
@@ -1594,119 +1735,140 @@ AND (
 ))
 EXECUTE FUNCTION app.refuse_change('callback', 'callback_id');
 
-CREATE OR REPLACE TRIGGER callbacks_6_changed BEFORE UPDATE
+CREATE OR REPLACE TRIGGER callbacks_6_ended BEFORE UPDATE
 ON
 app.callbacks
 FOR EACH ROW
 WHEN (OLD.status = NEW.status
-AND NOT ROW(
-  NEW.lease_owner,
-  NEW.lease_number,
-  NEW.send_number,
-  NEW.lease_expires_at,
-  NEW.due_at,
-  NEW.attempt,
-  NEW.max_attempts,
-  NEW.rescues,
-  NEW.deadline_at,
-  NEW.started_at,
-  NEW.finished_at
-) IS NOT DISTINCT FROM ROW(
-  OLD.lease_owner,
-  OLD.lease_number,
-  OLD.send_number,
-  OLD.lease_expires_at,
-  OLD.due_at,
-  OLD.attempt,
-  OLD.max_attempts,
-  OLD.rescues,
-  OLD.deadline_at,
-  OLD.started_at,
-  OLD.finished_at
-)
+AND OLD.status = ANY(
+  CAST('{completed,failed}' AS TEXT[])
+))
+EXECUTE FUNCTION app.refuse_change('callback', 'callback_id');
+
+CREATE OR REPLACE TRIGGER callbacks_7_changed BEFORE UPDATE
+ON
+app.callbacks
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
 AND (
-  NOT (
-    (
-      OLD.status = 'queued'
-      AND NEW.due_at <= app.clock() + INTERVAL '1 DAY'
-      AND NEW.send_number = OLD.send_number + 1
-      AND ROW(
-        NEW.lease_owner,
-        NEW.lease_number,
-        NEW.lease_expires_at,
-        NEW.attempt,
-        NEW.max_attempts,
-        NEW.rescues,
-        NEW.deadline_at,
-        NEW.started_at,
-        NEW.finished_at
-      ) IS NOT DISTINCT FROM ROW(
-        OLD.lease_owner,
-        OLD.lease_number,
-        OLD.lease_expires_at,
-        OLD.attempt,
-        OLD.max_attempts,
-        OLD.rescues,
-        OLD.deadline_at,
-        OLD.started_at,
-        OLD.finished_at
+  NOT ROW(NEW.job_id, NEW.job_type, NEW.name, NEW.max_rescues, NEW.timeout) IS NOT DISTINCT FROM ROW(OLD.job_id, OLD.job_type, OLD.name, OLD.max_rescues, OLD.timeout)
+  OR NOT ROW(
+    NEW.lease_owner,
+    NEW.lease_number,
+    NEW.send_number,
+    NEW.lease_expires_at,
+    NEW.due_at,
+    NEW.attempt,
+    NEW.max_attempts,
+    NEW.rescues,
+    NEW.deadline_at,
+    NEW.started_at,
+    NEW.finished_at
+  ) IS NOT DISTINCT FROM ROW(
+    OLD.lease_owner,
+    OLD.lease_number,
+    OLD.send_number,
+    OLD.lease_expires_at,
+    OLD.due_at,
+    OLD.attempt,
+    OLD.max_attempts,
+    OLD.rescues,
+    OLD.deadline_at,
+    OLD.started_at,
+    OLD.finished_at
+  )
+  AND (
+    NOT (
+      (
+        OLD.status = 'queued'
+        AND (
+          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND (
+          NEW.send_number = OLD.send_number + 1
+        )
+        AND ROW(
+          NEW.lease_owner,
+          NEW.lease_number,
+          NEW.lease_expires_at,
+          NEW.attempt,
+          NEW.max_attempts,
+          NEW.rescues,
+          NEW.deadline_at,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          OLD.lease_owner,
+          OLD.lease_number,
+          OLD.lease_expires_at,
+          OLD.attempt,
+          OLD.max_attempts,
+          OLD.rescues,
+          OLD.deadline_at,
+          OLD.started_at,
+          OLD.finished_at
+        )
       )
-    )
-    OR (
-      OLD.status = 'queued'
-      AND NEW.due_at <= app.clock() + INTERVAL '1 DAY'
-      AND ROW(
-        NEW.lease_owner,
-        NEW.lease_number,
-        NEW.send_number,
-        NEW.lease_expires_at,
-        NEW.attempt,
-        NEW.max_attempts,
-        NEW.rescues,
-        NEW.deadline_at,
-        NEW.started_at,
-        NEW.finished_at
-      ) IS NOT DISTINCT FROM ROW(
-        OLD.lease_owner,
-        OLD.lease_number,
-        OLD.send_number,
-        OLD.lease_expires_at,
-        OLD.attempt,
-        OLD.max_attempts,
-        OLD.rescues,
-        OLD.deadline_at,
-        OLD.started_at,
-        OLD.finished_at
+      OR (
+        OLD.status = 'queued'
+        AND (
+          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND ROW(
+          NEW.lease_owner,
+          NEW.lease_number,
+          NEW.send_number,
+          NEW.lease_expires_at,
+          NEW.attempt,
+          NEW.max_attempts,
+          NEW.rescues,
+          NEW.deadline_at,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          OLD.lease_owner,
+          OLD.lease_number,
+          OLD.send_number,
+          OLD.lease_expires_at,
+          OLD.attempt,
+          OLD.max_attempts,
+          OLD.rescues,
+          OLD.deadline_at,
+          OLD.started_at,
+          OLD.finished_at
+        )
       )
-    )
-    OR (
-      OLD.status = 'processing'
-      AND NEW.lease_expires_at <= app.clock() + INTERVAL '1 DAY'
-      AND ROW(
-        NEW.lease_owner,
-        NEW.lease_number,
-        NEW.send_number,
-        NEW.due_at,
-        NEW.attempt,
-        NEW.max_attempts,
-        NEW.rescues,
-        NEW.deadline_at,
-        NEW.started_at,
-        NEW.finished_at
-      ) IS NOT DISTINCT FROM ROW(
-        OLD.lease_owner,
-        OLD.lease_number,
-        OLD.send_number,
-        OLD.due_at,
-        OLD.attempt,
-        OLD.max_attempts,
-        OLD.rescues,
-        OLD.deadline_at,
-        OLD.started_at,
-        OLD.finished_at
+      OR (
+        OLD.status = 'processing'
+        AND (
+          NEW.lease_expires_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND ROW(
+          NEW.lease_owner,
+          NEW.lease_number,
+          NEW.send_number,
+          NEW.due_at,
+          NEW.attempt,
+          NEW.max_attempts,
+          NEW.rescues,
+          NEW.deadline_at,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          OLD.lease_owner,
+          OLD.lease_number,
+          OLD.send_number,
+          OLD.due_at,
+          OLD.attempt,
+          OLD.max_attempts,
+          OLD.rescues,
+          OLD.deadline_at,
+          OLD.started_at,
+          OLD.finished_at
+        )
       )
-    )
-  ) IS TRUE
+    ) IS TRUE
+  )
 ))
 EXECUTE FUNCTION app.refuse_change('callback', 'callback_id');
 
@@ -2286,7 +2448,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '3e32bbbd0b4af187d30de81857d198de3a117b3899afe08c14e37e257254b823'
+    '7f61f93ab765e3ab8fea1a1980aa269383c7c8dd466a407cae7739e8dd4e7494'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

@@ -142,7 +142,7 @@ async def columns_of(session: Session, record: Record, kind: str) -> dict[str, o
         return {"task_type": kind, "job_id": job, "stage_id": int(stage.key)}
     if record is CALLBACKS:
         return {"job_type": kind, "job_id": (await row_in(session, JOBS, "completed", job_type=kind)).key}
-    return {KINDS[record.machine]: kind} if record.queue else {}
+    return {KINDS[record.machine]: kind} if record.machine in KINDS else {}
 
 
 async def as_python_says(session: Session, record: Record, subject: Subject, transition: Transition) -> Move | None:

@@ -124,7 +124,7 @@ async def test_without_the_guard_an_illegal_move_passes(shared: Session, record:
     subject = await row_in(shared, record, "completed")
     initial = record.lifecycle.initial.name
     forged = {"status": f"'{initial}'", **tied_columns(record, initial), **told_as(record.lifecycle.edges[0])}
-    async with without_guard(shared, record, "2_guard"):
+    async with without_guard(shared, record, "2_guard"), without_guard(shared, record, "5_moved"):
         [row] = await update(shared, record, subject.key, forged)
         assert row["status"] == initial
     with pytest.raises(psycopg.Error, match="is not a legal move"):
@@ -207,7 +207,7 @@ async def test_without_its_guard_an_illegal_move_with_no_event_passes(shared: Se
     subject = await row_in(shared, record, record.ends[0])
     initial = record.lifecycle.initial.name
     untold = {"status": f"'{initial}'", **tied_columns(record, initial)}
-    async with without_guard(shared, record, "2_unstamped"):
+    async with without_guard(shared, record, "2_unstamped"), without_guard(shared, record, "5_moved"):
         [row] = await update(shared, record, subject.key, untold)
         assert row["status"] == initial
     with pytest.raises(psycopg.Error, match="is not a legal move"):

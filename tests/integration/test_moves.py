@@ -192,6 +192,7 @@ async def test_claims_of_two_connections_are_disjoint_and_do_not_wait(session: S
 @pytest.mark.parametrize("record", [TASKS, CALLBACKS], ids=lambda record: record.table)
 async def test_a_claim_by_key_takes_the_rows_named_if_nobody_had_them_since(session: Session, record: Record) -> None:
     named, unnamed, late, had = [await born(session, record) for _ in range(4)]
+    await run(session, "SET coremachine.repairing = 'on'")
     await update(session, record, late.key, {"due_at": "now() + interval '1 hour'", "send_number": "3"})
     await update(session, record, had.key, {"lease_number": "1"})
     event = machine_of(record.lifecycle).fire(Subject("*", "queued"), "claim").event

@@ -284,9 +284,10 @@ def queue_views(records: tuple[Record, ...], schema: str) -> list[str]:
 
 def _described(parts: _Parts) -> str:
     queue = parts.queue
+    subject = f"'{queue.name} ' || t.{queue.label}" if queue.label else f"'{queue.name}'"
     return (
         f"CAST('{queue.name}' AS VARCHAR) AS queue, CAST(t.{parts.key} AS VARCHAR) AS key, t.job_id,"
-        f" t.{queue.by} AS type, t.lease_number"
+        f" CAST({subject} AS VARCHAR) AS subject, t.{queue.by} AS type, t.lease_number"
     )
 
 

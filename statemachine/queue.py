@@ -30,7 +30,7 @@ class Queue:
     in `order`; a claim returns `returns` and `children`. `claim` is the trigger that a claim fires; None means that
     claiming changes no state: then a row waits as long as `due_at` has a value, and every open state may be leased.
 
-    `failures` is the column that counts handlings that failed in a row, `handler_deadline` a deadline that moves with
+    `label` is the column by which people know a row; None if its job is enough. `failures` is the column that counts handlings that failed in a row, `handler_deadline` a deadline that moves with
     the lease until the handler begins, `stop` a column of the parent row that asks the worker to stop, `first_sent` the
     note that is written once when the message was first sent.
     """
@@ -40,6 +40,7 @@ class Queue:
     order: tuple[str, ...]
     returns: tuple[str, ...]
     claim: str | None = "claim"
+    label: str | None = None
     children: Children | None = None
     failures: str | None = None
     handler_deadline: str | None = None

@@ -2127,6 +2127,7 @@ SELECT
   CAST('job' AS VARCHAR) AS queue,
   CAST(t.job_id AS VARCHAR) AS key,
   t.job_id,
+  CAST('job' AS VARCHAR) AS subject,
   t.job_type AS type,
   t.lease_number,
   t.send_number,
@@ -2139,6 +2140,7 @@ SELECT
   CAST('task' AS VARCHAR) AS queue,
   CAST(t.task_id AS VARCHAR) AS key,
   t.job_id,
+  CAST('task ' || t.task_id AS VARCHAR) AS subject,
   t.task_type AS type,
   t.lease_number,
   t.send_number,
@@ -2151,6 +2153,7 @@ SELECT
   CAST('callback' AS VARCHAR) AS queue,
   CAST(t.callback_id AS VARCHAR) AS key,
   t.job_id,
+  CAST('callback ' || t.name AS VARCHAR) AS subject,
   t.job_type AS type,
   t.lease_number,
   t.send_number,
@@ -2164,6 +2167,7 @@ SELECT
   CAST('job' AS VARCHAR) AS queue,
   CAST(t.job_id AS VARCHAR) AS key,
   t.job_id,
+  CAST('job' AS VARCHAR) AS subject,
   t.job_type AS type,
   t.lease_number,
   t.lease_owner,
@@ -2177,6 +2181,7 @@ SELECT
   CAST('task' AS VARCHAR) AS queue,
   CAST(t.task_id AS VARCHAR) AS key,
   t.job_id,
+  CAST('task ' || t.task_id AS VARCHAR) AS subject,
   t.task_type AS type,
   t.lease_number,
   t.lease_owner,
@@ -2190,6 +2195,7 @@ SELECT
   CAST('callback' AS VARCHAR) AS queue,
   CAST(t.callback_id AS VARCHAR) AS key,
   t.job_id,
+  CAST('callback ' || t.name AS VARCHAR) AS subject,
   t.job_type AS type,
   t.lease_number,
   t.lease_owner,
@@ -2448,7 +2454,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '7f61f93ab765e3ab8fea1a1980aa269383c7c8dd466a407cae7739e8dd4e7494'
+    '8ad61dbc3411f48b5914f0e34be838353867f24bece4e3daa5922a1455b46fc0'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

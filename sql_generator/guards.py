@@ -98,7 +98,8 @@ DECLARE
                    WHERE n.value IS DISTINCT FROM to_jsonb(OLD) -> n.key);
 BEGIN
   IF current_setting('coremachine.repairing', true) = 'on'
-    AND pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
+    AND pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user)::name,
+      (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
     RETURN NEW;
   END IF;
   RAISE EXCEPTION '% %: no declared change allows this of %; the row stays %', TG_ARGV[0],
@@ -214,7 +215,7 @@ def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
 
 
 def _closed(record: Record, schema: str) -> Iterator[tuple[str, str, str]]:
-    """That a row of CoreMachine changes in a way that is not declared: with a move, after its end, or without a move."""
+    """That a row of CoreMachine changes in an undeclared way: with a move, after its end, or without a move."""
     yield "5_moved", "UPDATE OF status", f"OLD.status <> NEW.status AND {undeclared_move(record)}"
     yield "6_ended", "UPDATE", f"OLD.status = NEW.status AND {one_of('OLD.status', record.ends)}"
     yield "7_changed", "UPDATE", f"OLD.status = NEW.status AND {undeclared_change(record, schema)}"

@@ -19,7 +19,7 @@ from .text import listed, parse, render, source_state
 
 
 class _Parts(NamedTuple):
-    """The parts that the statements of one queue are made of. In conditions `t` is a row of a pick, `r` one that changes."""
+    """The parts of one queue's statements. In conditions `t` is a row of a pick, `r` a row that changes."""
 
     record: Record
     queue: Queue
@@ -170,7 +170,7 @@ def requeue_statement(record: Record, schema: str = "app") -> str:
 
 @cache
 def requeue_stalled_statement(record: Record, schema: str = "app") -> str:
-    """The rows of %(keys)s are under way, with no message and no open child: they need a worker now. Returns their keys.
+    """The rows of %(keys)s are under way with no message and no open child: they need a worker. Returns their keys.
 
     Rows that are locked are left alone.
     """
@@ -393,7 +393,7 @@ def _sets(change: Change) -> str:
     return ", ".join(f"{column} = {one.value}" for column, one in change.columns.items())
 
 
-def _change_by_key(
+def _change_by_key(  # noqa: PLR0913 - each by its name
     parts: _Parts,
     name: str,
     schema: str,
@@ -408,7 +408,7 @@ def _change_by_key(
     """A change of the rows in %(keys)s, which are locked in the order of their keys.
 
     `given` are columns of the row that must equal an array parameter beside the keys, its name in the plural; `begun`
-    is no column. `picked` is a further condition on the row as it is locked, `waits` whether to wait for rows that are locked.
+    is no column. `picked` is a further condition on the row as it is locked, `waits` whether to wait for locked rows.
     """
     change, key = _change(parts, name), parts.key
     columns = given or {}

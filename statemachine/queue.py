@@ -30,9 +30,10 @@ class Queue:
     in `order`; a claim returns `returns` and `children`. `claim` is the trigger that a claim fires; None means that
     claiming changes no state: then a row waits as long as `due_at` has a value, and every open state may be leased.
 
-    `label` is the column by which people know a row; None if its job is enough. `failures` is the column that counts handlings that failed in a row, `handler_deadline` a deadline that moves with
-    the lease until the handler begins, `stop` a column of the parent row that asks the worker to stop, `first_sent` the
-    note that is written once when the message was first sent.
+    `label` is the column by which people know a row; None if its job is enough. `failures` is the column that counts
+    handlings that failed in a row, `handler_deadline` a deadline that moves with the lease until the handler begins,
+    `stop` a column of the parent row that asks the worker to stop, `first_sent` the note that is written once when the
+    message was first sent.
     """
 
     name: str
@@ -62,7 +63,7 @@ NO_LEASE = {"lease_owner": EMPTY, "lease_expires_at": EMPTY}
 
 
 def queue_changes(queue: Queue, lifecycle: Lifecycle) -> dict[str, Change]:
-    """Every change that the queue makes to a row, by name. A claim that fires a trigger is a move, and not among them."""
+    """Every change that the queue makes to a row, by name. A claim that fires a trigger is a move, not a change."""
     waits, leased = states_of(queue, lifecycle)
     if queue.claim is None:
         made = _by_due_time(queue, waits, tuple(state for state in waits if not lifecycle.by_name[state].initial))

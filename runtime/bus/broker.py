@@ -63,7 +63,7 @@ class BrokerBus:
 
 
 class BrokerMessageSource:
-    """Receives from one queue. Settling goes on while the next work begins, and ends before the next message is received.
+    """Receives from one queue. Settling continues while the next work begins, and ends before the next receive.
 
     Messages that could not be claimed are kept for as long as their locks last: giving them back would only wear out
     their delivery count.

@@ -83,8 +83,8 @@ class Children:
     async def run(self, call: ChildCall, *, timeout: float | None, context: TaskContext) -> str:  # noqa: ASYNC109 - it kills
         """Run a handler and return its result as JSON text.
 
-        Waits for a child if all are busy; `timeout`, in seconds, counts from when there is one. What the handler reports
-        arrives at `context.emit`, in the event loop's thread, and `context.ask_to_stop` reaches the handler.
+        Waits for a child if all are busy; `timeout`, in seconds, counts from when there is one. What the handler
+        reports arrives at `context.emit`, in the event loop's thread, and `context.ask_to_stop` reaches the handler.
         Cancellation kills the child. Raises HandlerTimeoutError, HandlerError, ChildDiedError, ChildStartError,
         ChildrenClosedError, TaskCancelledError where the handler raised it, and whatever `context.emit` raises.
         """

@@ -105,7 +105,7 @@ async def write_plan(flow: Flow, found: Found, plan: Plan) -> Done:
 
 
 async def _lock_and_write(session: Session, flow: Flow, found: Found, plan: Plan, claim: TaskClaim | None) -> Done:
-    """Lock the job, and the stage that is to be opened. If they changed since the plan was made, the message is stale."""
+    """Lock the job and the stage that is to be opened. If they changed since the plan, the message is stale."""
     message = found.message
     asked = await ask_for_job(session, message)
     if isinstance(plan, Opening):

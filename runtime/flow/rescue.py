@@ -56,7 +56,7 @@ async def _rescue(session: Session, callback: ClaimedCallback, found_by: str) ->
 
 
 async def requeue_stalled(database: Database, bus: Bus, job_ids: Sequence[str]) -> int:
-    """Queue jobs again that are under way with neither an open stage nor a message. Returns how many there still were."""
+    """Queue jobs again that are under way with no open stage and no message. Returns how many there still were."""
     async with database.transaction() as session:
         statement = requeue_stalled_statement(JOBS, session.schema)
         stalled = [row["key"] for row in await session.statement(statement, {"keys": list(job_ids)})]

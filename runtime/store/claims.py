@@ -25,7 +25,7 @@ class Claim:
 
     @property
     def parameters(self) -> dict[str, object]:
-        """What each statement that claims takes. One event is written for each row: no row is known before the claim."""
+        """What each statement that claims takes. All rows get the same event: no row is known before the claim."""
         common: dict[str, object] = {"types": list(self.types), "lease_owner": self.owner, "lease": self.lease}
         queue, lifecycle = self.record.queue, self.record.lifecycle
         if queue is None or queue.claim is None:

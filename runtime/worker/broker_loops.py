@@ -1,4 +1,4 @@
-"""What a worker runs beside its producers if the bus is a broker: for each queue a relay and a reader of dead letters."""
+"""What a worker runs beside its producers on a broker: for each queue a relay and a reader of dead letters."""
 
 from collections.abc import Awaitable, Callable, Mapping
 

@@ -17,7 +17,7 @@ from coremachine.statemachine.changes import Change
 from coremachine.statemachine.lifecycle import Edge
 from coremachine.statemachine.machine import Subject, machine_of
 from coremachine.statemachine.records import Record
-from coremachine.statemachine.tables import JOBS, SCHEMA
+from coremachine.statemachine.tables import JOBS, SCHEMA, STAGES
 from tests.integration.rows import TOLD, prepare, row_in, row_of, run, values_of
 
 DAY = timedelta(days=1)
@@ -265,5 +265,12 @@ async def test_the_owner_repairs_a_row_only_where_that_is_said(session: Session)
 
 async def test_no_worker_can_repair(client: Client) -> None:
     key = (await row_in(client.owner, JOBS, "queued")).key
+    stage = await row_in(client.owner, STAGES, "completed")
     await client.worker.connection.execute(b"SET coremachine.repairing = 'on'")
     assert await refused(client, JOBS, key, {"lease_number": 7})
+    added = (
+        "INSERT INTO app.tasks (task_id, job_id, stage_id, stage, task_index, task_number, task_type)"
+        " SELECT 'more', job_id, stage_id, stage, 9, 9, task_type FROM app.stages WHERE stage_id = %s"
+    )
+    with pytest.raises(psycopg.Error, match="no declared change allows this"):  # the counting trigger runs as the owner
+        await client.worker.connection.execute(added.encode(), (int(stage.key),))

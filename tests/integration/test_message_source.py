@@ -1,4 +1,4 @@
-"""The messages of a queue: messages are settled once their claims are committed, and kept while the database is away."""
+"""The messages of a queue are settled once their claims are committed, and kept while the database is away."""
 
 import asyncio
 from collections.abc import Sequence

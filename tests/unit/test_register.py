@@ -81,7 +81,7 @@ def test_gap_28_a_message_carries_an_id_and_has_no_field_that_could_grow() -> No
     ref = {"kind": Kind, "key": str, "job_id": str, "lease_number": int}
     assert {field.name: field.type for field in fields(MessageRef)} == ref
     assert {field.name: field.type for field in fields(OutgoingMessage)} == {
-        "hint": MessageRef,
+        "ref": MessageRef,
         "send_number": int,
         "delay": float,
     }

@@ -6,6 +6,7 @@ from typing import Literal
 
 from ..statemachine.lifecycle import Edge as LifecycleEdge
 from ..statemachine.lifecycle import EventStatus, Lifecycle, State
+from ..statemachine.tables import QUEUES
 
 Kind = Literal["start", "state", "task", "more", "join", "hook", "end"]
 Tone = Literal["plain", "failure", "warning"]
@@ -99,8 +100,19 @@ def lifecycle_graph(lifecycle: Lifecycle) -> Graph:
         title=f"{lifecycle.name.replace('_', ' ').capitalize()} lifecycle",
         nodes=(start, *(_state_node(state) for state in lifecycle.states)),
         edges=(_creation(lifecycle), *(_arrow(edge) for edge in lifecycle.edges)),
-        text=lifecycle.text,
+        text=" ".join(part for part in (lifecycle.text, _queue_line(lifecycle)) if part),
     )
+
+
+def _queue_line(lifecycle: Lifecycle) -> str:
+    """How its rows wait for workers, if they are a queue of CoreMachine."""
+    for record in QUEUES.values():
+        if record.lifecycle is lifecycle and record.queue is not None:
+            queue = record.queue
+            claim = f"the trigger {queue.claim}" if queue.claim else "a lease and changes no state"
+            order = ", ".join(queue.order)
+            return f"Queue: rows wait by {queue.by} in the order of {order}; a claim is {claim}."
+    return ""
 
 
 def _state_node(state: State) -> Node:

@@ -1,7 +1,7 @@
 """The declaration as SQL: tables, constraints, guards and moves. No connection."""
 
-from .claims import claim_statement
 from .moves import MoveStatement, move_statement
+from .queues import claim_statement
 from .schema import ddl, digests, script
 from .sweeps import sweep_statement
 

@@ -90,6 +90,7 @@ def role_and_notes(schema: str) -> list[str]:
             notes=listed(tuple(f"{note.type} {note.status}" for note in NOTES)),
         ),
         f"GRANT SELECT ON {schema}.installed, {schema}.legal_transitions TO {role}",
+        f"GRANT SELECT ON {schema}.waiting_rows, {schema}.leased_rows TO {role}",
         *(
             statement
             for table, columns in kept.items()

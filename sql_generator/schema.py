@@ -8,7 +8,7 @@ from sqlglot import exp
 from ..statemachine.checks import check_name
 from ..statemachine.errors import DefinitionError
 from ..statemachine.records import MOVE_COLUMNS, Record, Schema
-from ..statemachine.tables import JOB_EVENTS, SCHEMA
+from ..statemachine.tables import JOB_EVENTS, JOBS, SCHEMA
 from .counters import count_function, count_function_kept, count_triggers
 from .events import (
     COMMON,
@@ -20,6 +20,7 @@ from .events import (
     log_guards,
 )
 from .guards import guard_functions, guard_triggers, legal_rows, legal_table
+from .queues import queue_views
 from .roles import create_role, grants, role_and_notes, worker_role
 from .tables import create_index, create_table
 from .text import parse, quoted, render
@@ -177,6 +178,7 @@ def _tables(records: Schema, schema: str) -> list[exp.Expr | str]:
         *(trigger for record in counted for trigger in count_triggers(record, schema)),
         *(trigger for record in records.records for trigger in event_triggers(record, schema)),
         *(guard for log in logs for guard in log_guards(log, schema)),
+        *(queue_views(records.records, schema) if JOBS in records.records else ()),
         *grants(records, schema),
         *(comment for record in records.records for comment in _comments(record, schema)),
     ]

@@ -1,4 +1,4 @@
-"""What a handler may know and say while it runs."""
+"""What a handler knows of its task, and what it can report while it runs."""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from threading import Event
 
 from .errors import OperationError
 
-Tell = Callable[[str, Mapping[str, object]], None]
+Emit = Callable[[str, Mapping[str, object]], None]
 StopListener = Callable[[str], None]
 
 
@@ -19,8 +19,8 @@ class TaskCancelledError(OperationError):
         super().__init__(f"this task was asked to stop: {reason}")
 
 
-def _unheard(_kind: str, _data: Mapping[str, object]) -> None:
-    """In a unit test nobody listens to a handler."""
+def _ignore(_kind: str, _data: Mapping[str, object]) -> None:
+    """In a unit test nothing receives what a handler reports."""
 
 
 @dataclass(kw_only=True)
@@ -37,18 +37,18 @@ class TaskContext:
     index: int = 0
     attempt: int = 1
     lease_number: int = 1
-    tell: Tell = field(default=_unheard, repr=False)
+    emit: Emit = field(default=_ignore, repr=False)
     _stop: Event = field(default_factory=Event, repr=False)
     _reason: str = ""
     _listeners: list[StopListener] = field(default_factory=list[StopListener], init=False, repr=False, compare=False)
 
     def checkpoint(self, name: str, **data: object) -> None:
-        """Write an event that says how far the handler has come. `data` must be JSON."""
-        self.tell("checkpoint", {"name": name, **data})
+        """Write an event that records how far the handler has come. `data` must be JSON."""
+        self.emit("checkpoint", {"name": name, **data})
 
     def progress(self, done: float, total: float) -> None:
-        """Say how much of the work is done. Written at most once a second, the last one always."""
-        self.tell("progress", {"done": done, "total": total})
+        """Report how much of the work is done. Written at most once a second, the last one always."""
+        self.emit("progress", {"done": done, "total": total})
 
     @property
     def cancelled(self) -> bool:
@@ -72,7 +72,7 @@ class TaskContext:
             listener(reason)
 
     @contextmanager
-    def heard_by(self, listener: StopListener) -> Generator[None, None, None]:
+    def stop_listener(self, listener: StopListener) -> Generator[None, None, None]:
         """Used by the worker: while it lasts, `listener(reason)` is called in the thread that asks to stop.
 
         It is called at once if that has happened already; it may be called twice.

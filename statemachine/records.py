@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from .changes import Change
 from .checks import check_name
 from .errors import DefinitionError
 from .lifecycle import Lifecycle
+from .queue import Queue, queue_changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,18 +105,6 @@ class Parent:
     states: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
-    """How rows are claimed: only those whose column `by` is among the claimer's names, in `order`.
-
-    `returns` are the columns that a claim hands to the claimer.
-    """
-
-    by: str
-    order: tuple[str, ...]
-    returns: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Record:
     """A table whose rows live through a lifecycle. Two records are equal only if they are the same one.
@@ -123,7 +113,8 @@ class Record:
     one, `adds` those that rise by the value given, `resets` those that go back to their default, `clears` those that
     become NULL.
     `fencing_column` is a column that must still hold the value the move names when it leaves a leased state.
-    A row that has ended keeps the columns that are tied to states; with `ends_unchanged` it keeps them all.
+    `changes` are those that are no moves, beside those of the queue: then a row changes in no other way. None leaves
+    columns that are not tied to states free to change while the row is open.
     With `bounded` its numbers, times and intervals stay where they can be read, compared and counted on from.
     """
 
@@ -143,7 +134,7 @@ class Record:
     fencing_column: str | None = None
     queue: Queue | None = None
     parent: Parent | None = None
-    ends_unchanged: bool = False
+    changes: tuple[Change, ...] | None = None
     bounded: bool = False
     storage: str = ""
 
@@ -181,6 +172,12 @@ class Record:
     def ends(self) -> tuple[str, ...]:
         """The terminal states."""
         return tuple(state.name for state in self.lifecycle.states if state.terminal)
+
+    @property
+    def all_changes(self) -> tuple[Change, ...]:
+        """Every declared change that is no move: those of the queue, then the record's own."""
+        queued = () if self.queue is None else tuple(queue_changes(self.queue, self.lifecycle).values())
+        return (*queued, *(self.changes or ()))
 
     @property
     def kept(self) -> tuple[str, ...]:

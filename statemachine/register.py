@@ -294,7 +294,7 @@ HANDLED: tuple[GapHandled, ...] = (
         response="a message carries ids, never payloads",
         event="message_dead_lettered",
         remedy="nothing: a message has no field that could grow",
-        handler="coremachine.runtime.bus.port:Message",
+        handler="coremachine.runtime.bus.port:Announcement",
     ),
 )
 

@@ -1,9 +1,13 @@
 """The records of CoreMachine: jobs, stages, tasks and callbacks, each tied to its lifecycle."""
 
+from .changes import Change, Difference
 from .lifecycles import CALLBACK, JOB, STAGE, TASK
-from .records import Check, Column, EventLog, Index, Parent, Queue, Record, Schema, StateColumn
+from .queue import Children, Queue
+from .records import Check, Column, EventLog, Index, Parent, Record, Schema, StateColumn
 
 JOB_EVENTS = "job_events"
+STOP_REASONS = ("cancel", "fail_fast", "deadline")
+"""Why running tasks may be asked to stop: their job is cancelled, a sibling failed, or the job is past its deadline."""
 OPEN = ("queued", "processing")
 ENDED = ("completed", "failed", "cancelled")
 
@@ -23,15 +27,15 @@ ATTEMPTS = (
     Column(name="attempt", type="INT", default="1", text="counts towards retries"),
     Column(name="max_attempts", type="INT", default="1"),
     Column(name="rescues", type="INT", default="0", text="leases that ran out"),
-    Column(name="max_rescues", type="INT", default="3"),
-    Column(name="timeout", type="INTERVAL", nullable=True),
+    Column(name="max_rescues", type="INT", default="3", immutable=True),
+    Column(name="timeout", type="INTERVAL", nullable=True, immutable=True),
     Column(name="deadline_at", type="TIMESTAMPTZ", nullable=True, text="when the attempt under way must have ended"),
 )
 TIMES = (
     Column(name="started_at", type="TIMESTAMPTZ", nullable=True),
     Column(name="finished_at", type="TIMESTAMPTZ", nullable=True),
 )
-LEASE_TIES = (
+LEASE_COLUMNS_BY_STATE = (
     StateColumn(column="due_at", required=("queued",), after="delay"),
     StateColumn(column="lease_owner", required=("processing",)),
     StateColumn(column="lease_expires_at", required=("processing",), after="lease"),
@@ -74,7 +78,12 @@ JOBS = Record(
         ),
         Column(name="result", type="JSON", nullable=True),
         Column(name="error", type="JSONB", nullable=True, check="jsonb_typeof(error) = 'object'"),
-        Column(name="put_offs", type="INT", nullable=True, text="how often in a row its message could not be handled"),
+        Column(
+            name="message_failures",
+            type="INT",
+            nullable=True,
+            text="how often in a row its message could not be handled",
+        ),
         Column(
             name="deadline",
             type="INTERVAL",
@@ -101,9 +110,9 @@ JOBS = Record(
         StateColumn(column="result", required=("completed",)),
         StateColumn(column="error", required=("failed",)),
         StateColumn(column="deadline_at", allowed=OPEN, plus_interval="deadline"),
-        StateColumn(column="put_offs", allowed=OPEN),
+        StateColumn(column="message_failures", allowed=OPEN),
     ),
-    clears={"start": ("due_at", "lease_owner", "lease_expires_at", "put_offs")},
+    clears={"start": ("due_at", "lease_owner", "lease_expires_at", "message_failures")},
     checks=(
         Check(name="message_lease", expression="(lease_owner IS NULL) = (lease_expires_at IS NULL)"),
         Check(
@@ -120,8 +129,47 @@ JOBS = Record(
         Index(name="jobs_with_deadline", columns=("deadline_at",), where="deadline_at IS NOT NULL"),
         Index(name="jobs_recent", columns=("created_at", "job_id")),
     ),
+    queue=Queue(
+        name="job",
+        by="job_type",
+        order=("due_at",),
+        claim=None,
+        returns=(
+            "job_id",
+            "job_type",
+            "lease_number",
+            "status",
+            "parameters",
+            "definition",
+            "stage_count",
+            "tasks_total",
+        ),
+        children=Children(
+            table="stages",
+            key="job_id",
+            order="stage",
+            columns=(
+                "stage_id",
+                "job_id",
+                "stage",
+                "name",
+                "task_type",
+                "status",
+                "definition",
+                "tasks_total",
+                "tasks_open",
+                "tasks_completed",
+                "tasks_failed",
+                "tasks_cancelled",
+                "stop_reason",
+                "stop_why",
+            ),
+        ),
+        failures="message_failures",
+        first_sent="job_queued",
+    ),
+    changes=(),
     bounded=True,
-    ends_unchanged=True,
     storage=QUEUE_STORAGE,
 )
 
@@ -176,8 +224,27 @@ STAGES = Record(
         counts={"stages_open": ("pending", "processing"), "stages_completed": ("completed",)},
         sums={"tasks_total": "tasks_total"},
     ),
+    changes=(
+        Change(
+            name="stop",
+            states=("processing",),
+            columns={
+                "stop_reason": Difference(
+                    "%(stop_reason)s",
+                    f"({' OR '.join(f'{{new}} = {reason!r}' for reason in STOP_REASONS)})",
+                    f"one of {', '.join(STOP_REASONS)}",
+                ),
+                "stop_why": Difference("%(stop_why)s", "TRUE", "the same in words"),
+                "stopped_at": Difference(
+                    "COALESCE(r.stopped_at, n.moment)",
+                    "({new} = {old} OR {old} IS NULL AND {new} <= {schema}.clock())",
+                    "the time of the first request",
+                ),
+            },
+            text="Running tasks are asked to stop.",
+        ),
+    ),
     bounded=True,
-    ends_unchanged=True,
     storage="fillfactor = 70",
 )
 
@@ -203,7 +270,7 @@ TASKS = Record(
         table=JOB_EVENTS, copied_columns=("job_id", "task_id", "stage", "lease_number"), copied_before=("attempt",)
     ),
     state_columns=(
-        *LEASE_TIES,
+        *LEASE_COLUMNS_BY_STATE,
         StateColumn(
             column="started_at",
             required=("processing", "completed", "failed"),
@@ -220,12 +287,13 @@ TASKS = Record(
         Index(name="tasks_due", columns=("task_type", "due_at", "task_number"), where="status = 'queued'"),
         Index(name="tasks_leased", columns=("lease_expires_at",), where="status = 'processing'"),
     ),
-    sets={"resume": ("rescues",)},
     adds={"resume": ("max_attempts",)},
     counts={**LEASE_COUNTS, "resume": ("attempt",)},
-    resets=LEASE_RESETS,
+    resets={**LEASE_RESETS, "resume": ("rescues",)},
     fencing_column="lease_number",
     queue=Queue(
+        name="task",
+        label="task_id",
         by="task_type",
         order=("due_at", "task_number"),
         returns=(
@@ -244,6 +312,8 @@ TASKS = Record(
             "rescues",
             "max_rescues",
         ),
+        handler_deadline="deadline_at",
+        stop="stop_reason",
     ),
     parent=Parent(
         table="stages",
@@ -257,8 +327,8 @@ TASKS = Record(
         },
         same=("job_id", "stage", "task_type"),
     ),
+    changes=(),
     bounded=True,
-    ends_unchanged=True,
     storage=QUEUE_STORAGE,
 )
 
@@ -276,7 +346,7 @@ CALLBACKS = Record(
     ),
     log=EventLog(table=JOB_EVENTS, copied_columns=("job_id", "lease_number"), copied_before=("attempt",)),
     state_columns=(
-        *LEASE_TIES,
+        *LEASE_COLUMNS_BY_STATE,
         StateColumn(
             column="started_at", required=("processing", "completed", "failed"), allowed=("queued",), clock=True
         ),
@@ -292,6 +362,8 @@ CALLBACKS = Record(
     resets=LEASE_RESETS,
     fencing_column="lease_number",
     queue=Queue(
+        name="callback",
+        label="name",
         by="job_type",
         order=("due_at", "callback_id"),
         returns=(
@@ -307,9 +379,11 @@ CALLBACKS = Record(
         ),
     ),
     parent=Parent(table="jobs", key="job_id", same=("job_type",), states=("completed",)),
+    changes=(),
     bounded=True,
-    ends_unchanged=True,
     storage=QUEUE_STORAGE,
 )
 
 SCHEMA = Schema((JOBS, STAGES, TASKS, CALLBACKS))
+QUEUES = {record.queue.name: record for record in (JOBS, TASKS, CALLBACKS) if record.queue is not None}
+"""The records whose rows wait for workers, by the name of their messages."""

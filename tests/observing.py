@@ -6,9 +6,10 @@ from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.store.session import Row
 
 
-async def rows(app: AsyncCoreMachine, statement: str, *given: object) -> list[Row]:
-    """The rows that a statement returns; none for one that returns nothing. It is run as the schema's owner."""
+async def rows(app: AsyncCoreMachine, statement: str, *given: object, repairing: bool = True) -> list[Row]:
+    """The rows that a statement returns; none for one that returns nothing. The owner runs it, and repairs rows."""
     async with await app.database.connection("observer") as connection:
+        await connection.execute(b"SET coremachine.repairing = 'on'" if repairing else b"SELECT 1")
         cursor = await connection.execute(statement.encode(), given or None)
         return [] if cursor.description is None else await cursor.fetchall()
 

@@ -20,7 +20,7 @@ Fault = Callable[[Sequence[OutgoingMessage]], Awaitable[None]]
 class PostOffice:
     """The broker: a transport.
 
-    `sent` are all letters that arrived, `settled` all settlements, in their order. `connected` are the queues
+    `sent` are all messages that arrived, `settled` all settlements, in their order. `connected` are the queues
     that have an open sender.
     """
 
@@ -49,9 +49,9 @@ class PostOffice:
     async def close(self) -> None:
         """Nothing is held."""
 
-    def put(self, queue: str, envelope: ReceivedMessage) -> None:
+    def put(self, queue: str, received: ReceivedMessage) -> None:
         """Let a message arrive, whoever sent it."""
-        self.queues[queue].append(replace(envelope, queue=queue))
+        self.queues[queue].append(replace(received, queue=queue))
         self.arrived.set()
 
     def lose(self) -> int:
@@ -69,15 +69,15 @@ class _Sender:
     async def open(self) -> None:
         self.office.connected.add(self.queue)
 
-    async def send(self, letters: Sequence[OutgoingMessage]) -> None:
+    async def send(self, messages: Sequence[OutgoingMessage]) -> None:
         if self.office.before:
-            await self.office.before.pop(0)(letters)
-        self.office.sent += letters
-        for letter in letters:
-            if not self.office.loses(letter):
-                self.office.put(self.queue, envelope_of(letter))
+            await self.office.before.pop(0)(messages)
+        self.office.sent += messages
+        for message in messages:
+            if not self.office.loses(message):
+                self.office.put(self.queue, received_of(message))
         if self.office.after:
-            await self.office.after.pop(0)(letters)
+            await self.office.after.pop(0)(messages)
 
     async def close(self) -> None:
         return
@@ -102,12 +102,12 @@ class _Receiver:
 
     async def settle(self, settlements: Sequence[tuple[ReceivedMessage, Settlement]]) -> int:
         self.office.settled += settlements
-        for envelope, settlement in settlements:
+        for received, settlement in settlements:
             if isinstance(settlement, Abandon):
-                self.office.put(self.queue, replace(envelope, delivery_count=envelope.delivery_count + 1))
+                self.office.put(self.queue, replace(received, delivery_count=received.delivery_count + 1))
             if isinstance(settlement, DeadLetter):
                 self.office.dead[self.queue].append(
-                    DeadLetteredMessage(envelope, settlement.reason, settlement.description)
+                    DeadLetteredMessage(received, settlement.reason, settlement.description)
                 )
         return 0
 
@@ -133,9 +133,9 @@ class _DeadLetters:
         return
 
 
-def envelope_of(letter: OutgoingMessage, queue: str = "") -> ReceivedMessage:
+def received_of(message: OutgoingMessage, queue: str = "") -> ReceivedMessage:
     """The message as it arrives."""
-    return ReceivedMessage(message_id=letter.message_id, body=letter.body, queue=queue)
+    return ReceivedMessage(message_id=message.message_id, body=message.body, queue=queue)
 
 
 async def refuse(_: Sequence[OutgoingMessage]) -> None:

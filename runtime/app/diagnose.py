@@ -142,7 +142,7 @@ def _running(facts: Facts, running: RunningTasks, stage: StageRow | None) -> Wai
 
 def _stop_by(facts: Facts) -> datetime | None:
     """When tasks without a timeout of their own are taken from their workers, where they were asked to stop."""
-    stopped: datetime | None = facts.open_stage.extra["stopped_at"] if facts.open_stage else None
+    stopped: datetime | None = facts.open_stage.stopped_at if facts.open_stage else None
     return stopped + timedelta(seconds=facts.stop_grace) if stopped else None
 
 

@@ -17,11 +17,13 @@ import psycopg
 from psycopg.rows import dict_row
 
 from ...statemachine.errors import OperationError
+from ...statemachine.tables import JOBS
 from ..app import AsyncCoreMachine
 from ..flow.flow import Flow
 from ..flow.handle_job import handle_job_message
 from ..flow.rescue import close_counted_out
 from ..settings import Settings
+from ..store.claims import Claim, claim_due
 from ..store.queries import query
 from ..store.rows import JobMessage
 from ..store.session import Row, array_text
@@ -86,9 +88,9 @@ async def _open(app: AsyncCoreMachine) -> None:
     async def call(function: Any, given: Mapping[str, object]) -> Any:
         return await asyncio.to_thread(lambda: function(**given))
 
-    claim = {"kinds": [FLAT.name], "limit": 100, "without": [], "owner": OWNER, "lease": 60.0}
+    claim = Claim(record=JOBS, types=[FLAT.name], limit=100, owner=OWNER, lease=60.0)
     async with app.database.session() as session:
-        rows = await session.fetch("worker/claim_job_messages", claim)
+        rows = await claim_due(session, claim)
     flow = Flow(app.database, app.bus, OWNER, call)
     for row in rows:
         await handle_job_message(flow, app.jobs, JobMessage.of(row))
@@ -99,7 +101,7 @@ def drain(url: str, schema: str, writer: EventWriter) -> DrainResult:
     moved, began, ended = 0, 0.0, 0.0
     statements = statements_for(writer, schema)
     claim = {
-        "kinds": [flat_work.name],
+        "types": [flat_work.name],
         "limit": SET_SIZE,
         "without": [],
         "lease_owner": OWNER,

@@ -1,1 +1,1 @@
-"""Buses: how a hint that something may be done gets to who may do it."""
+"""Buses: how a ref that something may be done gets to who may do it."""

@@ -10,7 +10,8 @@ from ..store.database import Database
 from ..store.session import Session
 from .channel import Channel
 from .messages import Kind, ReceivedMessage
-from .port import Claims, Message, QueueRoute, Receiver, Transport, Work, WorkSource
+from .port import Announcement, MessageSource, QueueRoute, Receiver, Transport
+from .settlement import Settlement
 
 log = logger("bus")
 
@@ -40,56 +41,57 @@ class BrokerBus:
             self._transport = self._made()
         return self._transport
 
-    async def announce(self, session: Session, messages: Sequence[Message]) -> None:
-        """Wake the relays at commit: the rows are the outbox. `job_queued` is told when the message has been sent."""
-        await self._channel.notify(session, (message.kind for message in messages))
+    async def announce(self, session: Session, announcements: Sequence[Announcement]) -> None:
+        """Wake the relays at commit: the rows are the outbox. `job_queued` is written once the message was sent."""
+        await self._channel.notify(session, (one.kind for one in announcements))
 
     async def listen(self, wake: Callable[[Kind], None]) -> None:
         """Wake the relays until cancelled."""
         await self._channel.listen(wake)
 
-    def intakes(self, claims: Claims) -> Sequence[WorkSource]:
-        """One for each queue, with a receiver of its own."""
-        return [self._intake(route, claims) for route in self.routes]
+    def message_sources(self) -> Sequence[MessageSource]:
+        """One for each queue, with a receiver of its own. Raises BrokerError."""
+        return [
+            BrokerMessageSource(route.queue, tuple(route.types), self.transport.receiver(route.queue), self._wait)
+            for route in self.routes
+        ]
 
     async def close(self) -> None:
         """Let go of the broker."""
         if self._transport is not None:
             await self._transport.close()
 
-    def _intake(self, route: QueueRoute, claims: Claims) -> WorkSource:
-        inbox = MessageSource(self.transport.receiver(route.queue), claims, self._wait)
-        return WorkSource(route.queue, tuple(route.types), inbox.claim, inbox.close, waits=True)
 
+class BrokerMessageSource:
+    """Receives from one queue. Settling continues while the next work begins, and ends before the next receive.
 
-class MessageSource:
-    """Receives from one queue, claims in sets, and settles once the claims are committed.
-
-    Settling goes on while the next work is started, and ends before the receiver is used again: it is not to be shared.
+    Messages that could not be claimed are kept for as long as their locks last: giving them back would only wear out
+    their delivery count.
     """
 
-    def __init__(self, receiver: Receiver, claims: Claims, wait: float) -> None:
+    def __init__(self, queue: str, kinds: tuple[Kind, ...], receiver: Receiver, wait: float) -> None:
+        self.name = queue
+        self.kinds = kinds
         self._receiver = receiver
-        self._claims = claims
         self._wait = wait
-        self._undecided: list[ReceivedMessage] = []
+        self._unsettled: list[ReceivedMessage] = []
         self._settling: asyncio.Task[int] | None = None
 
-    async def claim(self, limit: int) -> Sequence[Work]:
-        """What was won of up to `limit` messages. Raises BrokerError, and psycopg's errors: then they are kept."""
+    async def receive(self, most: int) -> Sequence[ReceivedMessage]:
+        """Up to `most` messages, those that were kept first. Raises BrokerError."""
         await self._settled()
-        # Kept while the database could not be asked: giving them back would only wear out their delivery count.
-        waiting = [envelope for envelope in self._undecided if _still_locked(envelope)]
-        if not waiting:
-            waiting = list(await self._receiver.receive(limit, self._wait))
-        self._undecided = waiting
-        asked = waiting[:limit]
-        if not asked:
-            return ()
-        won, settlements = await self._claims.named(asked)
-        self._undecided = waiting[limit:]
-        self._settling = asyncio.create_task(self._receiver.settle(list(zip(asked, settlements, strict=True))))
-        return won
+        self._unsettled = [message for message in self._unsettled if _still_locked(message)]
+        if not self._unsettled:
+            self._unsettled = list(await self._receiver.receive(most, self._wait))
+        return self._unsettled[:most]
+
+    def settle(self, settled: Sequence[tuple[ReceivedMessage, Settlement]]) -> None:
+        """Settle the first of what was received."""
+        self._unsettled = self._unsettled[len(settled) :]
+        self._settling = asyncio.create_task(self._receiver.settle(settled))
+
+    def failed(self, error: BaseException) -> None:
+        """What was received is kept."""
 
     async def close(self) -> None:
         """Settle what is decided, give back the rest."""
@@ -119,6 +121,6 @@ def routes_of(jobs: Iterable[Job], job_queue: str, task_queue: str, prefix: str 
     )
 
 
-def _still_locked(envelope: ReceivedMessage) -> bool:
+def _still_locked(received: ReceivedMessage) -> bool:
     # The lock is the broker's and told by its clock; being wrong about it only makes a duplicate.
-    return envelope.locked_until is None or envelope.locked_until > datetime.now(UTC)
+    return received.locked_until is None or received.locked_until > datetime.now(UTC)

@@ -1,90 +1,98 @@
-"""A bus whose messages are brought by somebody else, such as the host of Azure Functions, who settles them too."""
+"""A bus whose messages another program receives and settles, such as the host of Azure Functions."""
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from ..store.session import Session
 from .messages import Kind, ReceivedMessage, UnreadableMessageError, read_message_ref
-from .port import Bus, Claims, Message, QueueRoute, Transport, Work, WorkSource
+from .port import Announcement, Bus, MessageSource, QueueRoute, Transport
 from .settlement import Settlement
 
-WAIT = 1.0
-Ended = Callable[[Work], "asyncio.Future[None]"]
-Answer = tuple[Settlement, "asyncio.Future[None] | None"]
-PollQueue = asyncio.Queue[tuple[ReceivedMessage, "asyncio.Future[Answer]"]]
+WAIT_SECONDS = 1.0
+Waiting = tuple[ReceivedMessage, "asyncio.Future[Settlement]"]
 
 
 class ExternallyPolledBus:
-    """Sends as `bus` does; receives what is pushed. `ended` tells when claimed work has come to its end."""
+    """Sends as `bus` does; its messages come through `push`."""
 
     def __init__(self, bus: Bus) -> None:
         self.name = bus.name
         self.routes: Sequence[QueueRoute] = bus.routes
-        self.ended: Ended | None = None
         self._bus = bus
-        self._jobs: PollQueue = asyncio.Queue()
-        self._tasks: PollQueue = asyncio.Queue()
+        self._jobs = PushedMessageSource("pushed jobs", ("job", "callback"))
+        self._tasks = PushedMessageSource("pushed tasks", ("task",))
 
     @property
     def transport(self) -> Transport | None:
-        """That of the bus it stands for."""
+        """The transport of `bus`."""
         return self._bus.transport
 
-    async def announce(self, session: Session, messages: Sequence[Message]) -> None:
-        """As the bus does."""
-        await self._bus.announce(session, messages)
+    async def announce(self, session: Session, announcements: Sequence[Announcement]) -> None:
+        """As `bus` does."""
+        await self._bus.announce(session, announcements)
 
     async def listen(self, wake: Callable[[Kind], None]) -> None:
-        """As the bus does."""
+        """As `bus` does."""
         await self._bus.listen(wake)
 
-    def intakes(self, claims: Claims) -> Sequence[WorkSource]:
+    def message_sources(self) -> Sequence[MessageSource]:
         """One for jobs and callbacks, and one for tasks."""
-
-        async def claim(queue: PollQueue, limit: int) -> Sequence[Work]:
-            return await self._claim(claims, queue) if limit else ()
-
-        return [
-            WorkSource("pushed jobs", ("job", "callback"), partial(claim, self._jobs), _nothing_to_close, waits=True),
-            WorkSource("pushed tasks", ("task",), partial(claim, self._tasks), _nothing_to_close, waits=True),
-        ]
+        return (self._jobs, self._tasks)
 
     async def close(self) -> None:
-        """The bus is closed by whoever opened it."""
+        """Whoever opened `bus` closes it."""
 
-    async def push(self, envelope: ReceivedMessage) -> Answer:
-        """The settlement on a message, once any claim is committed; and when the work it led to ends, if it won any."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        queue = self._tasks if _is_of_task(envelope) else self._jobs
-        await queue.put((envelope, answer))
+    async def push(self, message: ReceivedMessage) -> Settlement:
+        """What is to become of a message, once any claim that it led to is committed.
+
+        Raises what prevented the claim.
+        """
+        return await (self._tasks if _is_of_task(message) else self._jobs).push(message)
+
+
+class PushedMessageSource:
+    """Messages that wait to be claimed, one at a time, each with the call that wants its settlement."""
+
+    def __init__(self, name: str, kinds: tuple[Kind, ...]) -> None:
+        self.name = name
+        self.kinds = kinds
+        self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
+        self._asked: asyncio.Future[Settlement] | None = None
+
+    async def push(self, message: ReceivedMessage) -> Settlement:
+        """Have a message claimed, and return its settlement."""
+        answer: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
+        await self._queue.put((message, answer))
         return await answer
 
-    async def _claim(self, claims: Claims, queue: PollQueue) -> Sequence[Work]:
-        """One message at a time, so that it is known which work it led to."""
-        try:
-            async with asyncio.timeout(WAIT):
-                envelope, answer = await queue.get()
-        except TimeoutError:
+    async def receive(self, most: int) -> Sequence[ReceivedMessage]:
+        """The next message, if it comes within a second."""
+        if not most:
             return ()
         try:
-            won, (settlement,) = await claims.named([envelope])
-        except BaseException as error:
-            if not answer.done():
-                answer.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
-            raise
-        ended = self.ended(won[0]) if won and self.ended is not None else None
-        if not answer.done():
-            answer.set_result((settlement, ended))
-        return won
+            async with asyncio.timeout(WAIT_SECONDS):
+                message, self._asked = await self._queue.get()
+        except TimeoutError:
+            return ()
+        return (message,)
+
+    def settle(self, settled: Sequence[tuple[ReceivedMessage, Settlement]]) -> None:
+        """Answer the call that waits."""
+        for _, settlement in settled:
+            if self._asked is not None and not self._asked.done():
+                self._asked.set_result(settlement)
+
+    def failed(self, error: BaseException) -> None:
+        """Raise the error in the call that waits."""
+        if self._asked is not None and not self._asked.done():
+            self._asked.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
-def _is_of_task(envelope: ReceivedMessage) -> bool:
+def _is_of_task(message: ReceivedMessage) -> bool:
     try:
-        return read_message_ref(envelope).kind == "task"
+        return read_message_ref(message).kind == "task"
     except UnreadableMessageError:
         return False
-
-
-async def _nothing_to_close() -> None:
-    return

@@ -1,4 +1,4 @@
-"""A letter: one message as it travels on a broker, and how it is read. It carries ids, never payloads.
+"""A message: one message as it travels on a broker, and how it is read. It carries ids, never payloads.
 
 Nothing here receives, settles or looks at the database.
 """
@@ -34,20 +34,20 @@ class MessageRef:
 class OutgoingMessage:
     """A message to be sent, in `delay` seconds; 0 or less is at once."""
 
-    hint: MessageRef
+    ref: MessageRef
     send_number: int
     delay: float = 0.0
 
     @property
     def message_id(self) -> str:
         """The same for each try of one sending, so that a broker can drop copies; another when it is sent again."""
-        return f"{self.hint.kind}:{self.hint.key}:{self.hint.lease_number}:{self.send_number}"
+        return f"{self.ref.kind}:{self.ref.key}:{self.ref.lease_number}:{self.send_number}"
 
     @property
     def body(self) -> bytes:
-        """The hint as JSON."""
-        hint = self.hint
-        told = {"kind": hint.kind, "key": hint.key, "job_id": hint.job_id, "lease_number": hint.lease_number}
+        """The ref as JSON."""
+        ref = self.ref
+        told = {"kind": ref.kind, "key": ref.key, "job_id": ref.job_id, "lease_number": ref.lease_number}
         return json.dumps({"v": VERSION, **told}, separators=(",", ":")).encode()
 
 
@@ -65,7 +65,7 @@ class ReceivedMessage:
 
 
 class UnreadableMessageError(Exception):
-    """No hint can be had from a message. Carries `reason`, a short name, and `description`."""
+    """No ref can be had from a message. Carries `reason`, a short name, and `description`."""
 
     def __init__(self, reason: str, description: str) -> None:
         self.reason = reason
@@ -73,37 +73,37 @@ class UnreadableMessageError(Exception):
         super().__init__(f"{reason}: {description}")
 
 
-def read_message_ref(envelope: ReceivedMessage) -> MessageRef:
-    """The hint that a message brings. Raises UnreadableMessageError."""
-    if len(envelope.body) > LARGEST:
-        raise UnreadableMessageError("Oversized", f"{len(envelope.body)} bytes, at most {LARGEST} are read")
+def read_message_ref(received: ReceivedMessage) -> MessageRef:
+    """The ref that a message brings. Raises UnreadableMessageError."""
+    if len(received.body) > LARGEST:
+        raise UnreadableMessageError("Oversized", f"{len(received.body)} bytes, at most {LARGEST} are read")
     try:
-        told: object = json.loads(envelope.body)
+        told: object = json.loads(received.body)
     except (ValueError, RecursionError) as error:
         raise UnreadableMessageError("NotJson", f"the body is not JSON: {error}") from error
     if not isinstance(told, dict):
         raise UnreadableMessageError("NotAMessage", f"the body is a JSON {type(told).__name__}, not an object")
-    return _hint(cast("dict[str, object]", told))
+    return _ref(cast("dict[str, object]", told))
 
 
-def is_check(envelope: ReceivedMessage) -> bool:
+def is_check(received: ReceivedMessage) -> bool:
     """Whether a message came from a check of its queue."""
-    return envelope.body == CHECK
+    return received.body == CHECK
 
 
-def job_id_of_body(envelope: ReceivedMessage) -> str | None:
+def job_id_of_body(received: ReceivedMessage) -> str | None:
     """The job that a message names, whatever else is wrong with it: to tell of it there, never to claim by."""
-    if len(envelope.body) > TOLD_OF:
+    if len(received.body) > TOLD_OF:
         return None
     try:
-        told: object = json.loads(envelope.body)
+        told: object = json.loads(received.body)
     except (ValueError, RecursionError):
         return None
     job_id = cast("dict[str, object]", told).get("job_id") if isinstance(told, dict) else None
     return str(job_id) if _is_id(job_id) else None
 
 
-def _hint(told: dict[str, object]) -> MessageRef:
+def _ref(told: dict[str, object]) -> MessageRef:
     if told.get("v") != VERSION:
         raise UnreadableMessageError("UnknownVersion", f"version {told.get('v')!r}; this release reads {VERSION}")
     kind: Kind | None = next((one for one in KINDS if one == told.get("kind")), None)

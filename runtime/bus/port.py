@@ -1,6 +1,6 @@
-"""The ports of a bus: it carries hints that something may be done. The database says whether it may."""
+"""The ports of a bus: it carries messages that say where work may wait. The database decides whether it does."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,13 +8,10 @@ from ..store.session import Session
 from .messages import Kind, OutgoingMessage, ReceivedMessage
 from .settlement import Settlement
 
-Work = object
-"""What a claim has won, in the shape in which the worker that claimed it does it."""
-
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A hint: an id and what it is the id of. `queued` marks the one that a submission or a resume sends."""
+class Announcement:
+    """That rows of this kind wait in a job. `queued` marks the one that a submission or a resume makes."""
 
     kind: Kind
     job_id: str
@@ -29,33 +26,36 @@ class QueueRoute:
     types: Mapping[Kind, Sequence[str]]
 
 
-class Claims(Protocol):
-    """How a worker claims, for a bus to call."""
+class MessageSource(Protocol):
+    """Where a worker receives messages of these kinds. For one task of the loop."""
 
-    async def due(self, kind: Kind, limit: int) -> Sequence[Work]:
-        """Claim up to `limit` due rows of a kind."""
+    @property
+    def name(self) -> str:
+        """What it is called in the log."""
         ...
 
-    async def named(self, envelopes: Sequence[ReceivedMessage]) -> tuple[Sequence[Work], Sequence[Settlement]]:
-        """Claim the rows that messages speak of, in a set; and what is to become of each message, in their order.
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of its messages."""
+        ...
 
-        When it returns the claims are committed.
+    async def receive(self, most: int) -> Sequence[ReceivedMessage]:
+        """Up to `most` messages; none after a while without any. Raises BrokerError.
+
+        Messages that were received and neither settled nor lost come again first.
         """
         ...
 
+    def settle(self, settled: Sequence[tuple[ReceivedMessage, Settlement]]) -> None:
+        """Settle messages in the order in which they were received, while their work begins."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class WorkSource:
-    """Where a worker's feed gets work of these kinds: `claim(limit)` returns what it has won.
+    def failed(self, error: BaseException) -> None:
+        """The messages received last could not be claimed: they stay."""
+        ...
 
-    One that `waits` returns with nothing only after it has waited for something to come.
-    """
-
-    name: str
-    kinds: tuple[Kind, ...]
-    claim: Callable[[int], Awaitable[Sequence[Work]]]
-    close: Callable[[], Awaitable[None]]
-    waits: bool = False
+    async def close(self) -> None:
+        """Settle what is decided, give back the rest."""
 
 
 class Sender(Protocol):
@@ -64,7 +64,7 @@ class Sender(Protocol):
     async def open(self) -> None:
         """Connect, where it has not. Raises BrokerError."""
 
-    async def send(self, letters: Sequence[OutgoingMessage]) -> None:
+    async def send(self, messages: Sequence[OutgoingMessage]) -> None:
         """Send them all, in as many batches as their size wants. Returns when the broker has them all.
 
         Raises BrokerError where that is not known of each: then each may be sent again, with the same id.
@@ -96,7 +96,7 @@ class Receiver(Protocol):
 class DeadLetteredMessage:
     """A dead letter: the message, and why it is one."""
 
-    envelope: ReceivedMessage
+    received: ReceivedMessage
     reason: str
     description: str
 
@@ -144,14 +144,14 @@ class Bus(Protocol):
     def transport(self) -> Transport | None:
         """How its queues are written and read. Raises BrokerError where settings lack what it needs."""
 
-    async def announce(self, session: Session, messages: Sequence[Message]) -> None:
-        """Make `messages` known when, and only if, the session's transaction commits."""
+    async def announce(self, session: Session, announcements: Sequence[Announcement]) -> None:
+        """Make `announcements` known when, and only if, the session's transaction commits."""
 
     async def listen(self, wake: Callable[[Kind], None]) -> None:
         """Call `wake` for each announcement that arrives, until cancelled. Reconnects by itself."""
 
-    def intakes(self, claims: Claims) -> Sequence[WorkSource]:
-        """Where work comes from: one feed for each."""
+    def message_sources(self) -> Sequence[MessageSource]:
+        """Where messages come from. None if no message travels: then a worker claims what is due in the tables."""
         ...
 
     async def close(self) -> None:

@@ -1,25 +1,28 @@
-"""What is to become of a message that came: decided apart from the broker that then settles it."""
+"""What becomes of a received message: decided apart from the broker that then settles it."""
 
 from dataclasses import dataclass
+
+from .messages import MessageRef
 
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """It has done its work, or there was none for it to do: `reason` says why."""
+    """It has done its work, or there was none to do; `reason` says why. `lease` is the row and lease number it won."""
 
     reason: str
+    lease: MessageRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Give it back: it is delivered again, and that counts."""
+    """Give it back: it is delivered again, and that counts as a delivery."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Nobody could ever do anything with it."""
+    """Nobody could ever handle it."""
 
     reason: str
     description: str
@@ -27,7 +30,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Somebody else can: its row has been put off by `delay` seconds and is then sent anew, so this one is settled."""
+    """Another worker can handle it: its row is sent again in `delay` seconds, so this message is complete."""
 
     delay: float
     reason: str

@@ -1,4 +1,4 @@
-"""The completer: gathers the outcomes of concurrent handlers and writes them together.
+"""The batch completer: gathers the outcomes of concurrent handlers and writes them together.
 
 It never waits for a batch: while one transaction is under way, further outcomes gather and form the next one. An
 outcome is held, and its lease kept, until its own commit (GAP-1), however long the database is out of reach.
@@ -25,10 +25,10 @@ LARGEST_BACKLOG = 2 * BATCH_SIZE
 class BatchCompleter:
     """Writes outcomes and notes in the order in which they came."""
 
-    def __init__(self, database: Database, bus: Bus, held: LeaseTable, owner: str) -> None:
+    def __init__(self, database: Database, bus: Bus, leases: LeaseTable, owner: str) -> None:
         self._database = database
         self._bus = bus
-        self._held = held
+        self._leases = leases
         self._owner = owner
         self._outcomes: deque[Outcome] = deque()
         self._notes: deque[Note] = deque()
@@ -36,11 +36,15 @@ class BatchCompleter:
         self._loop = asyncio.get_running_loop()
         self._closing = False
         self.unwritten = 0
-        self.on_drained: Callable[[], None] = lambda: None
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_drained(self, notify: Callable[[], None]) -> None:
+        """Call `notify` each time the backlog of outcomes has become small again."""
+        self._listeners.append(notify)
 
     @property
     def has_capacity(self) -> bool:
-        """Whether more may be begun: outcomes that wait to be written are run again where their worker dies."""
+        """Whether more may begin: tasks whose outcomes are not written yet run again if this worker dies."""
         return self.unwritten < LARGEST_BACKLOG
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
@@ -91,9 +95,10 @@ class BatchCompleter:
     def _done_with(self, outcomes: list[Outcome]) -> None:
         was_full = not self.has_capacity
         self.unwritten -= len(outcomes)
-        self._held.drop("task", [(outcome.task.key, outcome.task.lease_number) for outcome in outcomes])
+        self._leases.drop("task", [(outcome.task.key, outcome.task.lease_number) for outcome in outcomes])
         if self.has_capacity and was_full:
-            self.on_drained()
+            for notify in self._listeners:
+                notify()
 
     async def _write_apart(self, notes: list[Note], outcomes: list[Outcome], error: Exception) -> None:
         """One of them cannot be written: write each alone, so that the others do not suffer, and tell of the one."""

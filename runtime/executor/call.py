@@ -1,4 +1,4 @@
-"""A call: one claimed task with its input at hand, and how it ends, which is told once."""
+"""A call: one claimed task with its input, and its outcome, which is reported once."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -13,39 +13,39 @@ from .errors import ArgumentError, HandlerError, HandlerTimeoutError
 from .job_cache import Plan
 from .progress_throttle import ProgressThrottle
 
-TellOf = Callable[[ClaimedTask, str, Mapping[str, object]], None]
+ReportOf = Callable[[ClaimedTask, str, Mapping[str, object]], None]
 
 
 class Call:
     """One call of a handler.
 
     `plan` and `value`, the handler's input, are set before it runs. It may be asked to stop from any thread. `end`
-    gives the right to tell its outcome to the first who asks for it: the handler's thread, the clock that ran out, or
-    the worker that stops.
+    gives the right to report its outcome to the first caller: the handler's thread, the time-out, or the worker that
+    stops.
     """
 
-    __slots__ = ("_begin", "_context", "_open", "_reason", "_tell", "began", "plan", "task", "took", "value")
+    __slots__ = ("_begin", "_context", "_open", "_reason", "_report", "began", "plan", "task", "took", "value")
     plan: Plan
     value: object
 
-    def __init__(self, task: ClaimedTask, tell: TellOf, begin: Callable[[str, int], None]) -> None:
+    def __init__(self, task: ClaimedTask, report: ReportOf, begin: Callable[[str, int], None]) -> None:
         self.task = task
         self._begin = begin
         self.began = 0.0
         self.took = 0.0
-        self._tell = tell
+        self._report = report
         self._open = [True]
         self._reason: str | None = None
         self._context: TaskContext | None = None
 
     def begin(self) -> None:
-        """Its handler has a place: from here on its time runs. May be called from any thread."""
+        """Its handler has a slot: its time-out begins. May be called from any thread."""
         self.began = time.monotonic()
         if self.task.deadline_at is not None:
             self._begin(self.task.key, self.task.lease_number)
 
     def end(self) -> bool:
-        """Whether it is now up to the caller to tell the outcome. True once. May be called from any thread."""
+        """Whether the caller is to report the outcome. True once. May be called from any thread."""
         try:
             return self._open.pop()
         except IndexError:
@@ -67,7 +67,7 @@ class Call:
             index=task.task_index,
             attempt=task.attempt,
             lease_number=task.lease_number,
-            tell=ProgressThrottle(lambda kind, data: self._tell(task, kind, data)),
+            emit=ProgressThrottle(lambda kind, data: self._report(task, kind, data)),
         )
         self._context = made
         if self._reason is not None:
@@ -82,7 +82,7 @@ class Call:
             outcome = self.completed(json_text(self.plan.handler.function(**given)))
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its task's outcome
             outcome = self.failed(error)
-        self.quieten()
+        self.flush_progress()
         return outcome
 
     def arguments(self) -> dict[str, object]:
@@ -98,10 +98,10 @@ class Call:
         if self._reason is not None:
             raise TaskCancelledError(self._reason)
 
-    def quieten(self) -> None:
-        """The handler has ended: tell its last progress."""
-        if self._context is not None and isinstance(self._context.tell, ProgressThrottle):
-            self._context.tell.end()
+    def flush_progress(self) -> None:
+        """The handler has ended: report its last progress."""
+        if self._context is not None and isinstance(self._context.emit, ProgressThrottle):
+            self._context.emit.end()
 
     def completed(self, result: str) -> Outcome:
         """The outcome of a handler that returned; `result` is JSON text."""

@@ -8,7 +8,7 @@ Run as `python -m coremachine.runtime.executor.child <pid of the worker>`. Messa
 
 and to the worker:
 
-    {"kind": "tell", "what": …, "data": {…}}                         while a handler runs
+    {"kind": "report", "what": …, "data": {…}}                         while a handler runs
     {"kind": "result", "text": …} or {"kind": "cancelled", "reason": …}
     or {"kind": "error", "type": …, "message": …, "traceback": …, "retryable": …}
 
@@ -43,7 +43,9 @@ from ...statemachine.task import Task
 _PR_SET_PDEATHSIG: Final = 1
 _LONGEST_MESSAGE: Final = 10_000  # characters of an exception's text
 _LONGEST_TRACEBACK: Final = 50_000
-_PROGRESS_SECONDS: Final = 0.5  # a handler may tell of each of a million rows; its worker's event loop has more to do
+_PROGRESS_SECONDS: Final = (
+    0.5  # a handler may report each of a million rows; the event loop of its worker has other work
+)
 _MAINS: Final[dict[str, ModuleType]] = {"": sys.modules["__main__"]}  # kept: a module that nobody holds is emptied
 
 
@@ -74,11 +76,11 @@ class _Call:
 
     def __init__(self, wire: Pipe, message: Mapping[str, Any]) -> None:
         self.message = message
-        self.context = TaskContext(**message["facts"], tell=self._tell)
+        self.context = TaskContext(**message["facts"], emit=self._emit)
         self._wire = wire
         self._over = False
         self._quiet_until = 0.0
-        self._untold: Mapping[str, object] | None = None
+        self._held_back: Mapping[str, object] | None = None
 
     def answer(self) -> None:
         """Call the handler and send what came of it."""
@@ -97,29 +99,29 @@ class _Call:
                 arguments[self.message["context_parameter"]] = self.context
             lasting = (DefinitionError, ResultError)  # in the handler, a ValidationError may be about anything
             text = json_text(task.function(**arguments))
-            self._tell_last_progress()
+            self._emit_last_progress()
         except TaskCancelledError as error:
             return json.dumps({"kind": "cancelled", "reason": error.reason})
         except BaseException as error:  # noqa: BLE001 - a handler's sys.exit() ends the handler, not the child
             return _told(error, retryable=not isinstance(error, lasting))
         return json.dumps({"kind": "result", "text": text})
 
-    def _tell(self, kind: str, data: Mapping[str, object]) -> None:
+    def _emit(self, kind: str, data: Mapping[str, object]) -> None:
         if kind == "progress" and time.monotonic() < self._quiet_until:
-            self._untold = data
+            self._held_back = data
             return
-        line = f'{{"kind":"tell","what":{json.dumps(kind)},"data":{json_text(data, kind)}}}'
+        line = f'{{"kind":"report","what":{json.dumps(kind)},"data":{json_text(data, kind)}}}'
         with self._wire.lock:
             if self._over:
                 raise OperationError(f"a {kind} of task {self.context.task_id} came after its handler had ended")
             if kind == "progress":
-                self._quiet_until, self._untold = time.monotonic() + _PROGRESS_SECONDS, None
+                self._quiet_until, self._held_back = time.monotonic() + _PROGRESS_SECONDS, None
             self._wire.send(line)
 
-    def _tell_last_progress(self) -> None:
-        if self._untold is not None:
+    def _emit_last_progress(self) -> None:
+        if self._held_back is not None:
             self._quiet_until = 0.0
-            self._tell("progress", self._untold)
+            self._emit("progress", self._held_back)
 
 
 def _task_at(reference: str, main_path: str | None) -> Task[..., Any]:

@@ -83,10 +83,10 @@ class Children:
     async def run(self, call: ChildCall, *, timeout: float | None, context: TaskContext) -> str:  # noqa: ASYNC109 - it kills
         """Run a handler and return its result as JSON text.
 
-        Waits for a child if all are busy; `timeout`, in seconds, counts from when there is one. What the handler tells
-        arrives at `context.tell`, in the event loop's thread, and `context.ask_to_stop` reaches the handler.
+        Waits for a child if all are busy; `timeout`, in seconds, counts from when there is one. What the handler
+        reports arrives at `context.emit`, in the event loop's thread, and `context.ask_to_stop` reaches the handler.
         Cancellation kills the child. Raises HandlerTimeoutError, HandlerError, ChildDiedError, ChildStartError,
-        ChildrenClosedError, TaskCancelledError where the handler raised it, and whatever `context.tell` raises.
+        ChildrenClosedError, TaskCancelledError where the handler raised it, and whatever `context.emit` raises.
         """
         await self._slots.acquire()
         try:
@@ -101,7 +101,7 @@ class Children:
                 return await child.handle(call, context)
         except TimeoutError:
             if timeout is None or not limit.expired():
-                raise  # it is one of context.tell
+                raise  # it is one of context.emit
             raise HandlerTimeoutError(timeout) from None
         finally:
             await self._give_back(child)
@@ -186,7 +186,7 @@ class _Child(asyncio.SubprocessProtocol):
         self._context = context
         self.free = False
         self._write(line)
-        with context.heard_by(lambda reason: self._ask_to_stop(answer, reason)):
+        with context.stop_listener(lambda reason: self._ask_to_stop(answer, reason)):
             return await answer
 
     def send(self, message: Mapping[str, object]) -> None:
@@ -259,7 +259,7 @@ class _Child(asyncio.SubprocessProtocol):
         except (ValueError, RecursionError):
             message = None
         match message:
-            case {"kind": "tell", "what": str(), "data": dict()}:
+            case {"kind": "report", "what": str(), "data": dict()}:
                 self._pass_on(message["what"], message["data"])
             case {"kind": "result", "text": str()}:
                 self.free = True
@@ -275,7 +275,7 @@ class _Child(asyncio.SubprocessProtocol):
 
     def _pass_on(self, kind: str, data: Mapping[str, object]) -> None:
         try:
-            self._context.tell(kind, data)
+            self._context.emit(kind, data)
         except Exception as error:  # noqa: BLE001 - raised by run(), to whoever gave it the context
             self.end(error)
 

@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from ...statemachine.task import Task
 from ..flow.calls import Arguments
 from ..store.database import Database
-from ..store.rows import ClaimedTask, StageRow
-from ..store.session import Row
+from ..store.rows import ClaimedTask, JobRow, StageRow
 from .errors import ArgumentError
 
 KEPT = 256
@@ -33,13 +32,12 @@ class Plan:
     @property
     def timeout(self) -> float | None:
         """Seconds that an attempt may take."""
-        seconds: float | None = self.stage.definition["timeout"]
-        return seconds
+        return self.stage.definition.timeout
 
     @property
     def fed(self) -> bool:
         """Whether the handler is given an input."""
-        return bool(self.stage.definition["kind"] != "single")
+        return self.stage.definition.kind != "single"
 
     @cached_property
     def arguments(self) -> Arguments:
@@ -76,16 +74,16 @@ class CachedJob:
         plan = self.plans.get(task.stage_id)
         if plan is None:
             stage = self.stages[task.stage_id]
-            source = self._source_of(stage) if stage.definition["kind"] in {"gather", "takes"} else None
+            source = self._source_of(stage) if stage.definition.kind in {"gather", "takes"} else None
             plan = self.plans[task.stage_id] = Plan(handlers[task.task_type], self.parameters, stage, source)
         return plan
 
     def _source_of(self, stage: StageRow) -> StageRow:
-        name = stage.definition["source"]["stage"]
+        name = stage.definition.source["stage"]
         return next(one for one in self.stages.values() if one.name == name)
 
 
-class Facts:
+class JobCache:
     """The facts of the jobs that this worker has met lately."""
 
     def __init__(self, database: Database) -> None:
@@ -101,17 +99,17 @@ class Facts:
         known = self._kept.get(job_id)
         if known is None:
             async with self._database.session() as session:
-                (job,) = await session.fetch("flow/load_job", {"job_id": job_id})
+                (row,) = await session.fetch("flow/load_job", {"job_id": job_id})
                 stages = [StageRow.of(row) for row in await session.fetch("flow/load_stages", {"job_id": job_id})]
-            known = self.keep(job, stages)
+            known = self.keep(JobRow.of(row), stages)
         return known
 
-    def keep(self, job: Row, stages: Sequence[StageRow]) -> CachedJob:
+    def keep(self, job: JobRow, stages: Sequence[StageRow]) -> CachedJob:
         """Keep the facts of a job that was read for another reason: its row, and its stages."""
-        known = self._kept.get(job["job_id"])
+        known = self._kept.get(job.job_id)
         if known is None:
-            known = CachedJob(job["parameters"], {stage.stage_id: stage for stage in stages})
-            self._kept[job["job_id"]] = known
+            known = CachedJob(job.parameters, {stage.stage_id: stage for stage in stages})
+            self._kept[job.job_id] = known
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return known

@@ -18,7 +18,7 @@ from .children import ChildCall, Children
 from .coroutines import awaited
 from .errors import HandlerTimeoutError
 from .function_threads import FunctionThreads
-from .job_cache import Facts, Plan
+from .job_cache import JobCache, Plan
 
 
 class Runner:
@@ -27,16 +27,16 @@ class Runner:
     def __init__(self, database: Database, tasks: Mapping[str, Task[..., Any]], concurrency: int) -> None:
         self._database = database
         self._tasks = tasks
-        self.facts = Facts(database)
+        self.job_cache = JobCache(database)
         self._calls = FunctionThreads(concurrency)
         self._children = Children(concurrency)
 
     def ready(self, call: Call) -> bool:
         """Give `call` its plan and input, where nothing has to be read for that. Returns whether it has them."""
-        facts = self.facts.known(call.task.job_id)
-        if facts is None:
+        job = self.job_cache.known(call.task.job_id)
+        if job is None:
             return False
-        plan = facts.plan(call.task, self._tasks)
+        plan = job.plan(call.task, self._tasks)
         if plan.source is not None:
             return False
         call.plan, call.value = plan, call.task.item
@@ -44,8 +44,8 @@ class Runner:
 
     async def prepare(self, call: Call) -> None:
         """Give `call` its plan and input. Raises psycopg.Error and PoolTimeout where they cannot be read."""
-        facts = await self.facts.of(call.task.job_id)
-        call.plan = facts.plan(call.task, self._tasks)
+        job = await self.job_cache.of(call.task.job_id)
+        call.plan = job.plan(call.task, self._tasks)
         call.value = await self._input(call)
 
     async def run(self, call: Call) -> Outcome:
@@ -56,7 +56,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is its task's outcome
             outcome = call.failed(error)
         finally:
-            call.quieten()
+            call.flush_progress()
         return outcome
 
     async def call(self, function: Callable[..., Any], given: Mapping[str, object]) -> Any:
@@ -93,4 +93,4 @@ class Runner:
             return call.task.item
         async with self._database.session() as session:
             results = await results_of(session, plan.source)
-        return results if plan.stage.definition["kind"] == "gather" else results[0]
+        return results if plan.stage.definition.kind == "gather" else results[0]

@@ -6,13 +6,14 @@ stage. So a stage closes exactly once, whoever comes last.
 
 from collections.abc import Mapping, Sequence
 
+from ...sql_generator.queues import requeue_statement
 from ...statemachine.errors import LostRaceError
 from ...statemachine.lifecycles import JOB, STAGE, TASK
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.tables import JOBS, STAGES, TASKS
-from ..bus.port import Bus, Message
+from ..bus.port import Announcement, Bus
 from ..store.reports import in_a_line, short
-from ..store.rows import StageRow
+from ..store.rows import JobRow, StageRow
 from ..store.session import Note, Row, Session
 from ..store.text import brief
 
@@ -26,20 +27,20 @@ DEADLINE = "deadline"
 """The stop reason of a stage whose job is past its deadline: however its tasks end, it ends failed."""
 
 
-async def advance(session: Session, bus: Bus, job: Row, stage: StageRow) -> None:
+async def advance(session: Session, bus: Bus, job: JobRow, stage: StageRow) -> None:
     """Apply the failure policy of `stage`, of which some tasks have ended and are counted; close it after the last."""
-    if stage.tasks_failed and stage.definition["policy"] == FAIL_FAST and stage.stop_reason is None:
+    if stage.tasks_failed and stage.definition.policy == FAIL_FAST and stage.stop_reason is None:
         await stop_siblings(session, stage, FAIL_FAST, "a task of this stage failed")
     if not stage.tasks_open:
         await close_stage(session, bus, job, stage)
 
 
-async def count_anew(session: Session, stages: Sequence[StageRow]) -> None:
-    """Read what the database has counted in these stages since they were read."""
+async def read_counters(session: Session, stages: Sequence[StageRow]) -> None:
+    """Read the counters of these stages again."""
     rows = await session.fetch("flow/stage_counters", {"stage_ids": [stage.stage_id for stage in stages]})
     counted = {row["stage_id"]: row for row in rows}
     for stage in stages:
-        stage.count(counted[stage.stage_id])
+        stage.update_counters(counted[stage.stage_id])
 
 
 async def stop_siblings(session: Session, stage: StageRow, reason: str, why: str, by: str | None = None) -> None:
@@ -53,13 +54,13 @@ async def stop_siblings(session: Session, stage: StageRow, reason: str, why: str
     rows = await session.fetch("flow/stop_stage", {"stage_id": stage.stage_id, "stop_reason": reason, "stop_why": why})
     if not rows:
         raise LostRaceError("stage", "stop", [str(stage.stage_id)])
-    stage.count(rows[0])
+    stage.update_counters(rows[0])
     if stage.tasks_open or by:
         data = {"reason": reason, "why": why, "running": stage.tasks_open, **({"by": by} if by else {})}
         await session.note([Note(type="stop_requested", job_id=stage.job_id, stage=stage.stage, data=data)])
 
 
-async def close_stage(session: Session, bus: Bus, job: Row, stage: StageRow, error: Row | None = None) -> None:
+async def close_stage(session: Session, bus: Bus, job: JobRow, stage: StageRow, error: Row | None = None) -> None:
     """Close a stage whose tasks have all ended: as completed, failed or cancelled; then what follows from it.
 
     `error` is why it failed, where no task of it did.
@@ -78,26 +79,26 @@ async def close_stage(session: Session, bus: Bus, job: Row, stage: StageRow, err
     move = machine_of(STAGE).fire(Subject(str(stage.stage_id), stage.status), trigger, values, data)
     await session.must_apply(STAGES, move)
     if trigger == "complete":
-        await _send_for_job(session, bus, stage)
+        await _requeue_job(session, bus, stage)
     else:
         why = f"stage {stage.stage} ({stage.name}) {'failed' if trigger == 'fail' else 'was cancelled'}"
         told: dict[str, object] = {"stage": stage.stage, "stage_name": stage.name}
         await end_job(session, job, why, error, told | ({"reason": stage.stop_why} if stage.stop_why else {}))
 
 
-async def end_job(session: Session, job: Row, why: str, error: Row | None, told: Mapping[str, object]) -> str:
+async def end_job(session: Session, job: JobRow, why: str, error: Row | None, told: Mapping[str, object]) -> str:
     """Fail a job that has no open stage with `error`, or cancel it where there is none, and return its state then.
 
     `told` goes into its event. The stages that were not opened are cancelled, for the reason `why`.
     """
     skip = machine_of(STAGE).fire(Subject("*", "pending"), "skip", data={"reason": why})
-    await session.sweep(STAGES, skip, "job_id", job["job_id"])
-    subject = Subject(job["job_id"], job["status"])
+    await session.sweep(STAGES, skip, "job_id", job.job_id)
+    subject = Subject(job.job_id, job.status)
     if error is None:
         move = machine_of(JOB).fire(subject, "cancel", data=told)
     else:
         move = machine_of(JOB).fire(subject, "fail", {"error": error}, {**told, "error": brief(error)})
-        session.report("error", "a job failed", job=short(job["job_id"]), why=why, error=in_a_line(error))
+        session.report("error", "a job failed", job=short(job.job_id), why=why, error=in_a_line(error))
     await session.must_apply(JOBS, move)
     return move.target
 
@@ -116,11 +117,10 @@ async def _checkpoint(session: Session, stage: StageRow) -> None:
     await session.note([Note(type="checkpoint", job_id=stage.job_id, stage=stage.stage, data=data)])
 
 
-async def _send_for_job(session: Session, bus: Bus, stage: StageRow) -> None:
-    await session.expect(
-        "flow/post_job_message", {"job_id": stage.job_id}, LostRaceError("job", "post", [stage.job_id])
-    )
-    await bus.announce(session, [Message("job", stage.job_id)])
+async def _requeue_job(session: Session, bus: Bus, stage: StageRow) -> None:
+    requeued = await session.ask_statement(requeue_statement(JOBS, session.schema), {"keys": [stage.job_id]})
+    await session.expect_rows(requeued, LostRaceError("job", "requeue", [stage.job_id]))
+    await bus.announce(session, [Announcement("job", stage.job_id)])
 
 
 def deadline_error(why: str) -> Row:

@@ -9,10 +9,10 @@ from ...statemachine.job import Job
 from ...statemachine.lifecycles import CALLBACK
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.tables import CALLBACKS
-from ..bus.port import Message
+from ..bus.port import Announcement
 from ..logs import logger
 from ..store.reports import in_a_line, short
-from ..store.rows import ClaimedCallback
+from ..store.rows import ClaimedCallback, JobRow
 from ..store.session import Note, Row, Session
 from ..store.text import error_data
 from .calls import arguments
@@ -33,7 +33,8 @@ async def run_callback(flow: Flow, job: Job, claimed: ClaimedCallback, more: Map
     if job.on_job_complete is None or job.callback_signature is None:
         error = {"type": "UndeclaredCallback", "message": f"{job.name} no longer declares on_job_complete"}
     else:
-        known = {**row["parameters"], "job_id": row["job_id"], "result": row["result"], **more}
+        found = JobRow.of(row)
+        known = {**found.parameters, "job_id": found.job_id, "result": found.result, **more}
         try:
             await flow.call(job.on_job_complete, arguments(job.callback_signature, known))
         except asyncio.CancelledError:
@@ -53,7 +54,7 @@ async def _release(flow: Flow, claimed: ClaimedCallback) -> None:
         async with flow.database.transaction() as session:
             won = await session.apply(CALLBACKS, [move])
             if won:
-                await flow.bus.announce(session, [Message("callback", claimed.job_id)])
+                await flow.bus.announce(session, [Announcement("callback", claimed.job_id)])
     except psycopg.OperationalError as lost:
         log.warning(
             "a callback could not be given back; its lease will end", job=claimed.job_id, error=str(lost).strip()

@@ -2,8 +2,8 @@
 
 from ..bus.port import Bus
 from ..store.database import Database
-from ..store.rows import StageRow
-from ..store.session import Row, Session
+from ..store.rows import JobRow, StageRow
+from ..store.session import Session
 from ..store.text import cleaned
 from .advance import CANCEL, end_job
 from .stop import Stop, lock_job, stop_stage
@@ -22,14 +22,14 @@ async def cancel(database: Database, bus: Bus, job_id: str, reason: str, *, by: 
         return await _cancel_open(session, bus, job, stage, Stop(CANCEL, reason, by))
 
 
-async def _cancel_open(session: Session, bus: Bus, job: Row, stage: StageRow, stop: Stop) -> str:
+async def _cancel_open(session: Session, bus: Bus, job: JobRow, stage: StageRow, stop: Stop) -> str:
     if stage.stop_reason == CANCEL:
-        return str(job["status"])
+        return job.status
     closed = await stop_stage(session, bus, job, stage, stop)
-    return "cancelled" if closed else str(job["status"])
+    return "cancelled" if closed else job.status
 
 
-async def _cancel_between(session: Session, job: Row, reason: str, by: str | None) -> str:
+async def _cancel_between(session: Session, job: JobRow, reason: str, by: str | None) -> str:
     """No stage is open: nothing runs, so the job ends at once."""
     told = {"reason": reason, **({"by": by} if by else {})}
     return await end_job(session, job, "the job was cancelled", None, told)

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from ..bus.port import Bus, Message
+from ..bus.port import Announcement, Bus
 from ..store.database import Database
-from ..store.rows import ClaimedTask, StageRow
-from ..store.session import Row, Session
+from ..store.rows import ClaimedTask, JobRow, StageRow
+from ..store.session import Session
 from .advance import DEADLINE, deadline_error, end_job
 from .outcome import Outcome
 from .record_outcomes import record_outcomes
@@ -18,7 +18,7 @@ async def end_overdue_tasks(database: Database, bus: Bus, tasks: Sequence[Claime
     async with database.transaction() as session:
         won = await record_outcomes(session, bus, outcomes, found_by)
         if won:
-            await bus.announce(session, [Message("task", task.job_id) for task in tasks if task.key in won])
+            await bus.announce(session, [Announcement("task", task.job_id) for task in tasks if task.key in won])
     return len(won)
 
 
@@ -26,7 +26,7 @@ async def end_overdue_job(database: Database, bus: Bus, job_id: str) -> bool:
     """Fail a job that is past its deadline, or ask what runs of it to stop. Returns whether it still had to be."""
     async with database.transaction() as session:
         job, stage = await lock_job(session, job_id)
-        if not job["is_overdue"] or (stage is not None and stage.stop_reason):
+        if not job.is_overdue or (stage is not None and stage.stop_reason):
             return False
         if stage is None:
             why = _why(job, await _between(session, job_id))
@@ -36,8 +36,9 @@ async def end_overdue_job(database: Database, bus: Bus, job_id: str) -> bool:
     return True
 
 
-def _why(job: Row, under_way: str) -> str:
-    return f"the job did not end within its deadline of {job['deadline'].total_seconds():g} s: {under_way}"
+def _why(job: JobRow, under_way: str) -> str:
+    within = "" if job.deadline is None else f" of {job.deadline.total_seconds():g} s"
+    return f"the job did not end within its deadline{within}: {under_way}"
 
 
 def _under_way(stage: StageRow) -> str:

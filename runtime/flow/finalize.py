@@ -1,6 +1,7 @@
-"""finalize_job: the finalizer runs, then job → completed, and the callback is owed, in one transaction."""
+"""finalize_job: the finalizer runs, then job → completed, and its callback is created, in one transaction."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ...statemachine.lifecycles import JOB
@@ -8,104 +9,97 @@ from ...statemachine.machine import Subject, machine_of
 from ...statemachine.results import json_text
 from ...statemachine.signature import signature_of
 from ...statemachine.tables import JOBS
-from ..bus.port import Bus, Message
-from ..errors import StaleMessageError
+from ..bus.port import Announcement
 from ..store.reports import in_a_line, short
+from ..store.rows import JobRow
 from ..store.session import Note, Row, Session
 from ..store.text import brief, error_data
 from .calls import arguments
 from .flow import Done, Flow, Found
-from .job_message import own_message, start_job
+from .job_message import start_job
 from .outputs import output_of
 
 CALLBACK_NAME = "on_job_complete"
 FINALIZED = "finalized"
 
 
-async def finalize_job(flow: Flow, found: Found) -> str:
-    """Run the finalizer outside any transaction, then complete the job, or fail it where the finalizer is required.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """How a job ends: with the result of its finalizer as JSON text, or with the error of that."""
 
-    Raises StaleMessageError, with nothing changed, where the message is no longer ours.
-    """
-    result, error = await _finalized(flow, found)
-    await flow.database.commit_once(lambda session: _lock_and_write(session, flow, found, result, error))
-    return FINALIZED
+    result: str | None = None
+    error: Row | None = None
 
 
-async def finalize_where_claimed(session: Session, flow: Flow, found: Found) -> Done | None:
-    """Complete a job without a finalizer in the transaction that claimed its message and holds its lock.
-
-    None, with nothing changed, where a finalizer has to run.
-    """
-    if _finalizer(found) is not None:
-        return None
-    await _write(session, flow.bus, found.row, await _unfinalized(session, found), None)
-    return FINALIZED, ()
+def has_finalizer(found: Found) -> bool:
+    """Whether a finalizer has to run."""
+    return _finalizer(found) is not None
 
 
-async def _lock_and_write(session: Session, flow: Flow, found: Found, result: str, error: Row | None) -> None:
-    job = await own_message(session, found.message, flow.owner)
-    if job["status"] not in {"queued", "processing"}:
-        raise StaleMessageError(found.message.job_id)
-    await _write(session, flow.bus, job, result, error)
+async def prepare_finish(flow: Flow, found: Found) -> Finish:
+    """Run the finalizer, outside any transaction. What it raises becomes the job's error or a warning (GAP-6)."""
+    finalize = _finalizer(found)
+    if finalize is None:
+        return Finish()
+    output = await flow.database.read(lambda session: output_of(session, found.stages[-1]))
+    try:
+        given = arguments(signature_of(finalize), found.row.parameters, fed=True, value=output)
+        made: Any = await flow.call(finalize, given)
+        return Finish(result=json_text(made))
+    except Exception as failure:  # noqa: BLE001 - whatever user code raises is recorded in the job's event
+        return Finish(error=error_data(failure))
 
 
-async def _write(session: Session, bus: Bus, job: Row, result: str, error: Row | None) -> None:
-    if job["status"] == "queued":  # resumed after a required finalizer had failed: its stages are complete
+async def finalize_job(session: Session, flow: Flow, found: Found, finish: Finish) -> Done:
+    """Complete a job, or fail it if its finalizer failed and is required; under its lock."""
+    job = found.row
+    if job.status == JOB.initial.name:  # resumed after a required finalizer had failed: its stages are complete
         job = await start_job(session, job)
-    await _end(session, job, result, error)
-    if error is None or not job["definition"]["finalize_required"]:
-        await _owe_callback(session, bus, job)
+    if finish.error is not None and job.definition.finalizer_required:
+        await _fail(session, job, finish.error)
+        return Done(FINALIZED)
+    result = await _unfinalized(session, found) if finish.result is None else finish.result
+    await _complete(session, job, result, finish.error)
+    if job.definition.has_callback:
+        await _create_callback(session, job)
+        await flow.bus.announce(session, [Announcement("callback", job.job_id)])
+    return Done(FINALIZED)
 
 
 def _finalizer(found: Found) -> Callable[..., Any] | None:
-    return found.job.finalize if found.row["definition"]["finalize"] else None
+    return found.job.finalize if found.row.definition.has_finalizer else None
 
 
 async def _unfinalized(session: Session, found: Found) -> str:
-    """The result of a job that no finalizer has made, as JSON text: its last stage's, or how many results that has."""
+    """The result that no finalizer made, as JSON text: the last stage's, or how many results a fan-out has."""
     last = found.stages[-1]
-    if last.definition["kind"] == "each":
+    if last.definition.kind == "each":
         return json_text({"results": last.tasks_completed})
     return json_text(await output_of(session, last))
 
 
-async def _finalized(flow: Flow, found: Found) -> tuple[str, Row | None]:
-    """The job's result as JSON text, and the finalizer's error where it failed."""
-    finalize = _finalizer(found)
-    if finalize is None:
-        return await flow.database.read(lambda session: _unfinalized(session, found)), None
-    output = await flow.database.read(lambda session: output_of(session, found.stages[-1]))
-    try:
-        given = arguments(signature_of(finalize), found.row["parameters"], fed=True, value=output)
-        made: Any = await flow.call(finalize, given)
-        return json_text(made), None
-    except Exception as failure:  # noqa: BLE001 - whatever user code raises is told by the job's event (GAP-6)
-        return await flow.database.read(lambda session: _unfinalized(session, found)), error_data(failure)
+async def _fail(session: Session, job: JobRow, error: Row) -> None:
+    data: dict[str, object] = {"error": brief(error), "finalizer": "failed"}
+    move = machine_of(JOB).fire(Subject(job.job_id, job.status), "fail", {"error": error}, data)
+    await session.must_apply(JOBS, move)
+    why = "its finalizer failed"
+    session.report("error", "a job failed", job=short(job.job_id), why=why, error=in_a_line(error))
 
 
-async def _end(session: Session, job: Row, result: str, error: Row | None) -> None:
-    subject = Subject(job["job_id"], job["status"])
-    if error is not None and job["definition"]["finalize_required"]:
-        told: dict[str, object] = {"error": brief(error), "finalizer": "failed"}
-        await session.must_apply(JOBS, machine_of(JOB).fire(subject, "fail", {"error": error}, told))
-        why = "its finalizer failed"
-        session.report("error", "a job failed", job=short(job["job_id"]), why=why, error=in_a_line(error))
-        return
-    data: dict[str, object] = {"finalizer": "succeeded" if job["definition"]["finalize"] else "none"}
+async def _complete(session: Session, job: JobRow, result: str, error: Row | None) -> None:
+    data: dict[str, object] = {"finalizer": "succeeded" if job.definition.has_finalizer else "none"}
     if error is not None:
         data = {"finalizer": "failed", "error": brief(error)}
-        await session.note([Note(type="finalizer_failed", job_id=job["job_id"], data={"error": error})])
-    await session.must_apply(JOBS, machine_of(JOB).fire(subject, "complete", {"result": result}, data))
+        await session.note([Note(type="finalizer_failed", job_id=job.job_id, data={"error": error})])
+    move = machine_of(JOB).fire(Subject(job.job_id, job.status), "complete", {"result": result}, data)
+    await session.must_apply(JOBS, move)
 
 
-async def _owe_callback(session: Session, bus: Bus, job: Row) -> None:
-    if job["definition"]["on_job_complete"]:
-        owed = {
-            "job_id": job["job_id"],
-            "job_type": job["job_type"],
-            "name": CALLBACK_NAME,
-            "max_attempts": job["definition"]["callback_attempts"],
-        }
-        await session.run("flow/insert_callback", owed)
-        await bus.announce(session, [Message("callback", job["job_id"])])
+async def _create_callback(session: Session, job: JobRow) -> None:
+    callback = {
+        "job_id": job.job_id,
+        "job_type": job.job_type,
+        "name": CALLBACK_NAME,
+        "max_attempts": job.definition.callback_attempts,
+    }
+    await session.run("flow/insert_callback", callback)

@@ -1,37 +1,38 @@
-"""The job message: whose it is, that it has been handled, and that the job is under way."""
+"""The job message: whose it is, that it was handled, and that the job is under way."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 
+from ...sql_generator.queues import acknowledge_statement
 from ...statemachine.errors import LostRaceError
 from ...statemachine.lifecycles import JOB
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.tables import JOBS
 from ..errors import StaleMessageError
-from ..store.rows import JobMessage
-from ..store.session import Answer, Row, Session
+from ..store.rows import JobMessage, JobRow
+from ..store.session import Answer, Session
 
 
 async def acknowledge(session: Session, message: JobMessage) -> None:
-    """The message has been handled. Where a later one has taken its place, nothing changes."""
-    await session.run("flow/acknowledge_job_message", _acknowledged(message))
+    """The message was handled. If a later one has taken its place, nothing changes."""
+    await _acknowledged(session, message)
 
 
-async def handled(session: Session, message: JobMessage, job: Row) -> Row:
-    """The message has been handled under the job's lock. Returns the job's row, started."""
-    if job["status"] == JOB.initial.name:
+async def handled(session: Session, message: JobMessage, job: JobRow) -> JobRow:
+    """The message was handled under the job's lock. Returns the job's row, started."""
+    if job.status == JOB.initial.name:
         return await start_job(session, job)
-    await session.expect(
-        "flow/acknowledge_job_message", _acknowledged(message), LostRaceError("job", "acknowledge", [message.job_id])
-    )
+    lost = LostRaceError("job", "acknowledge", [message.job_id])
+    await session.expect_rows(await _acknowledged(session, message), lost)
     return job
 
 
-def _acknowledged(message: JobMessage) -> Mapping[str, object]:
-    return {"job_id": message.job_id, "lease_number": message.lease_number}
+async def _acknowledged(session: Session, message: JobMessage) -> Answer:
+    given = {"key": message.job_id, "lease_number": message.lease_number}
+    return await session.ask_statement(acknowledge_statement(JOBS, session.schema), given)
 
 
-async def own_message(session: Session, message: JobMessage, owner: str) -> Row:
-    """The job's row, locked, with the message still ours. Raises StaleMessageError where it is not."""
+async def own_message(session: Session, message: JobMessage, owner: str) -> JobRow:
+    """The job's row, locked, with the message still ours. Raises StaleMessageError if it is not."""
     return await still_ours(await ask_for_job(session, message), message, owner)
 
 
@@ -40,16 +41,17 @@ async def ask_for_job(session: Session, message: JobMessage) -> Answer:
     return await session.ask("flow/lock_jobs", {"job_ids": [message.job_id]})
 
 
-async def still_ours(asked: Answer, message: JobMessage, owner: str) -> Row:
-    """The row that was asked for. Raises StaleMessageError where its message is not ours."""
+async def still_ours(asked: Answer, message: JobMessage, owner: str) -> JobRow:
+    """The row that was asked for. Raises StaleMessageError if its message is not ours."""
     (row,) = await asked.rows()
-    if row["lease_number"] != message.lease_number or row["lease_owner"] != owner:
+    job = JobRow.of(row)
+    if job.lease_number != message.lease_number or job.lease_owner != owner:
         raise StaleMessageError(message.job_id)
-    return row
+    return job
 
 
-async def start_job(session: Session, job: Row) -> Row:
-    """Start a queued job, whose message that acknowledges. Returns its row, processing."""
-    move = machine_of(JOB).fire(Subject(job["job_id"], job["status"]), "start")
+async def start_job(session: Session, job: JobRow) -> JobRow:
+    """Start a queued job, which acknowledges its message too. Returns its row, processing."""
+    move = machine_of(JOB).fire(Subject(job.job_id, job.status), "start")
     await session.must_apply(JOBS, move)
-    return {**job, "status": move.target}
+    return replace(job, status=move.target)

@@ -1,76 +1,61 @@
 """open_stage: task rows, stage → processing and job → processing, in one transaction.
 
-The items of a fan-out are had before that transaction begins: user code never runs inside one.
+The items of a fan-out are made before that transaction begins: user code never runs inside one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import psycopg
+from dataclasses import dataclass
 
 from ...statemachine.lifecycles import STAGE, TASK
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.results import json_text
 from ...statemachine.tables import STAGES, TASKS
-from ..bus.port import Bus, Message
-from ..errors import FanOutError, StaleMessageError
-from ..store.rows import StageRow
+from ..bus.port import Announcement, Bus
+from ..errors import FanOutError
+from ..store.rows import JobRow, StageRow
 from ..store.session import Note, Row, Session, array_text
 from ..store.text import error_data
-from ..store.transient import is_row_error
-from .advance import close_stage, count_anew
+from .advance import close_stage, read_counters
 from .calls import arguments
-from .flow import Done, Flow, Found, Takes, TakesNone
-from .job_message import ask_for_job, handled, still_ours
+from .flow import Done, Flow, Found, TaskClaim
+from .job_message import handled
 from .outputs import as_items, named, output_of, results_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Opening:
-    """A stage that is to be opened: the items of its tasks, or why there are none."""
+class Opening:
+    """A stage that is to be opened: the items of its tasks as JSON text, or why there are none."""
 
     stage: StageRow
     items: Sequence[str | None]
     error: Row | None = None
 
 
-async def open_stage(flow: Flow, found: Found, stage: StageRow) -> str:
-    """Open `stage` with its tasks. A stage with none closes at once; a fan-out that fails fails stage and job.
-
-    Raises StaleMessageError, with nothing changed, where the message is no longer ours.
-    """
-    items: list[str | None] = []
-    error: Row | None = None
-    if not stage.tasks_total:
-        try:
-            items = await items_of(flow, found, stage)
-        except Exception as failure:  # noqa: BLE001 - whatever user code raises is told by the stage's failure
-            error = error_data(failure)
-    opening = _Opening(stage=stage, items=items, error=error)
+async def prepare_opening(flow: Flow, found: Found, stage: StageRow) -> Opening:
+    """Make the items of a stage, outside any transaction. What a fan-out raises becomes the stage's failure."""
+    if stage.tasks_total:  # resumed: its tasks are there
+        return Opening(stage=stage, items=[])
     try:
-        with flow.taking() as taker:
-            done, taken = await flow.database.commit_once(
-                lambda session: _lock_and_write(session, flow, found, opening, taker)
-            )
-            taker.take(taken)
-    except psycopg.Error as failure:
-        if not is_row_error(failure):
-            raise
-        # it may be a row of another job that could not be claimed: this one opens all the same
-        done, _ = await flow.database.commit_once(
-            lambda session: _lock_and_write(session, flow, found, opening, TakesNone())
-        )
-    return done
+        return Opening(stage=stage, items=await items_of(flow, found, stage))
+    except Exception as failure:  # noqa: BLE001 - whatever user code raises is recorded as the stage's failure
+        return Opening(stage=stage, items=[], error=error_data(failure))
 
 
-async def open_where_claimed(session: Session, flow: Flow, found: Found, stage: StageRow, taker: Takes) -> Done | None:
-    """Open a stage of one task, which is known, in the transaction that claimed the message and holds the job's lock.
+async def open_stage(session: Session, flow: Flow, found: Found, opening: Opening, claim: TaskClaim | None) -> Done:
+    """Open a stage with its tasks, under the locks of job and stage; some of them may be claimed at once.
 
-    None, with nothing changed, where there may be more to it.
+    A stage with no tasks closes at once; a fan-out that failed fails stage and job.
     """
-    if stage.definition["kind"] == "each":
-        return None
-    return await _write(session, flow, found, _Opening(stage=stage, items=[None]), taker)
+    stage = opening.stage
+    job = await handled(session, found.message, found.row)
+    await _open(session, job, stage, opening.items)
+    error = _failure(stage, opening.error)
+    claimed: Sequence[Row] = ()
+    if error is None and stage.tasks_open:
+        claimed = await _claim_some(session, flow.bus, stage, claim)
+    else:
+        await _close(session, flow.bus, job, stage, error)
+    return Done(f"opened stage {stage.stage} ({stage.name}) with {stage.tasks_total} tasks", claimed)
 
 
 async def items_of(flow: Flow, found: Found, stage: StageRow) -> list[str | None]:
@@ -78,16 +63,16 @@ async def items_of(flow: Flow, found: Found, stage: StageRow) -> list[str | None
 
     Raises FanOutError, ResultError, or what the fan-out function raises.
     """
-    if stage.definition["kind"] != "each":
+    if stage.definition.kind != "each":
         return [None]
-    source: dict[str, str] = stage.definition["source"]
+    source = stage.definition.source
     if "parameter" in source:
-        given = found.row["parameters"][source["parameter"]]
+        given = found.row.parameters[source["parameter"]]
         items = as_items(stage.name, f"parameter {source['parameter']}", given)
     elif "stage" in source:
         earlier = named(found.stages, source["stage"])
         results = await flow.database.read(lambda session: results_of(session, earlier))
-        many = earlier.definition["kind"] == "each"
+        many = earlier.definition.kind == "each"
         items = results if many else as_items(stage.name, f"stage {earlier.name}", results[0])
     else:
         items = await _items_of_function(flow, found, stage)
@@ -98,43 +83,20 @@ async def _items_of_function(flow: Flow, found: Found, stage: StageRow) -> list[
     declared = found.job.stage(stage.name)
     signature = declared.fan_out
     if signature is None or not callable(declared.each):
-        raise FanOutError(stage.name, f"{stage.definition['source']} is no longer declared by {found.job.name}")
-    known: dict[str, object] = dict(found.row["parameters"])
+        raise FanOutError(stage.name, f"{dict(stage.definition.source)} is no longer declared by {found.job.name}")
+    known: dict[str, object] = dict(found.row.parameters)
     wanted = {parameter.name for parameter in signature.parameters}
     sources = [earlier for earlier in found.stages[: stage.stage - 1] if earlier.name in wanted]
     known |= await flow.database.read(lambda session: _outputs(session, sources))
     returned = await flow.call(declared.each, arguments(signature, known))
-    return as_items(stage.name, f"function {stage.definition['source']['function']}", returned)
-
-
-async def _lock_and_write(session: Session, flow: Flow, found: Found, opening: _Opening, taker: Takes) -> Done:
-    asked = await ask_for_job(session, found.message)
-    (stage_row,) = await session.fetch("flow/lock_stages", {"stage_ids": [opening.stage.stage_id]})
-    job, stage = await still_ours(asked, found.message, flow.owner), StageRow.of(stage_row)
-    if stage.status != STAGE.initial.name:
-        raise StaleMessageError(found.message.job_id)
-    return await _write(session, flow, replace(found, row=job), replace(opening, stage=stage), taker)
-
-
-async def _write(session: Session, flow: Flow, found: Found, opening: _Opening, taker: Takes) -> Done:
-    """Under the lock of the job, whose row is as it was found."""
-    stage = opening.stage
-    job = await handled(session, found.message, found.row)
-    await _open(session, job, stage, opening.items)
-    error = _failure(stage, opening.error)
-    taken: Sequence[Row] = ()
-    if error is None and stage.tasks_open:
-        taken = await _have_run(session, flow.bus, stage, taker)
-    else:
-        await _close(session, flow.bus, job, stage, error)
-    return f"opened stage {stage.stage} ({stage.name}) with {stage.tasks_total} tasks", taken
+    return as_items(stage.name, f"function {stage.definition.source['function']}", returned)
 
 
 async def _outputs(session: Session, stages: Sequence[StageRow]) -> dict[str, object]:
     return {stage.name: await output_of(session, stage) for stage in stages}
 
 
-async def _open(session: Session, job: Row, stage: StageRow, items: Sequence[str | None]) -> None:
+async def _open(session: Session, job: JobRow, stage: StageRow, items: Sequence[str | None]) -> None:
     """The stage's move, and its tasks: new ones, or those of an earlier run that did not succeed, queued again."""
     again, new = stage.tasks_failed + stage.tasks_cancelled, 0 if stage.tasks_total else len(items)
     data = {"name": stage.name, "tasks": stage.tasks_total + new} | ({"again": again} if again else {})
@@ -149,47 +111,47 @@ async def _open(session: Session, job: Row, stage: StageRow, items: Sequence[str
         stage.tasks_total = stage.tasks_open = new
 
 
-def _task_parameters(job: Row, stage: StageRow, items: Sequence[str | None]) -> Mapping[str, object]:
+def _task_parameters(job: JobRow, stage: StageRow, items: Sequence[str | None]) -> Mapping[str, object]:
     return {
         "job_id": stage.job_id,
         "stage_id": stage.stage_id,
         "stage": stage.stage,
-        "numbered_from": job["tasks_total"],
+        "numbered_from": job.tasks_total,
         "task_type": stage.task_type,
         "items": array_text(items),
-        "max_attempts": stage.definition["max_attempts"],
-        "max_rescues": stage.definition["max_rescues"],
-        "timeout": stage.definition["timeout"],
+        "max_attempts": stage.definition.max_attempts,
+        "max_rescues": stage.definition.max_rescues,
+        "timeout": stage.definition.timeout,
     }
 
 
 async def _queue_again(session: Session, stage: StageRow) -> None:
-    values = {"delay": 0.0, "max_attempts": stage.definition["max_attempts"], "rescues": 0}
+    values = {"delay": 0.0, "max_attempts": stage.definition.max_attempts}
     for state in ("failed", "cancelled"):
         move = machine_of(TASK).fire(Subject("*", state), "resume", values, {"stage": stage.name})
         await session.sweep(TASKS, move, "stage_id", stage.stage_id)
-    await count_anew(session, [stage])
+    await read_counters(session, [stage])
 
 
 def _failure(stage: StageRow, error: Row | None) -> Row | None:
-    wanted = stage.definition["at_least"]
+    wanted = stage.definition.at_least
     if error is not None or stage.tasks_total >= wanted:
         return error
     message = f"stage {stage.name} has {stage.tasks_total} tasks, at least {wanted} are wanted"
     return {"type": "TooFewTasks", "message": message}
 
 
-async def _have_run(session: Session, bus: Bus, stage: StageRow, taker: Takes) -> Sequence[Row]:
-    """The taker's worker runs what it claims; the others hear of the rest."""
+async def _claim_some(session: Session, bus: Bus, stage: StageRow, claim: TaskClaim | None) -> Sequence[Row]:
+    """Claim tasks for this worker, and announce the others."""
     data: dict[str, object] = {"name": "opened stage", "tasks": stage.tasks_total}
     await session.note([Note(type="checkpoint", job_id=stage.job_id, stage=stage.stage, data=data)])
-    taken = await taker.claim(session, stage)
-    if sum(row["stage_id"] == stage.stage_id for row in taken) < stage.tasks_open:
-        await bus.announce(session, [Message("task", stage.job_id)])
-    return taken
+    claimed = () if claim is None else await claim.claim(session, stage)
+    if sum(row["stage_id"] == stage.stage_id for row in claimed) < stage.tasks_open:
+        await bus.announce(session, [Announcement("task", stage.job_id)])
+    return claimed
 
 
-async def _close(session: Session, bus: Bus, job: Row, stage: StageRow, error: Row | None) -> None:
+async def _close(session: Session, bus: Bus, job: JobRow, stage: StageRow, error: Row | None) -> None:
     """A stage that has nothing to run, or that fails as it opens, closes at once."""
     if error is not None:
         await _cancel_unstarted(session, stage)
@@ -205,4 +167,4 @@ async def _cancel_unstarted(session: Session, stage: StageRow) -> None:
         why = {"reason": "the stage failed as it opened"}
         move = machine_of(TASK).fire(Subject("*", "queued"), "cancel", data=why)
         await session.sweep(TASKS, move, "stage_id", stage.stage_id)
-        await count_anew(session, [stage])
+        await read_counters(session, [stage])

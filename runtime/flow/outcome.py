@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from ...statemachine.retry import Backoff
 from ..store.rows import ClaimedTask, StageRow
 
 
@@ -71,7 +70,7 @@ def _decide_failed(outcome: Outcome, stage: StageRow, fence: dict[str, object], 
     task = outcome.task
     told = told | {"error": outcome.error, "attempt": task.attempt, "of": task.max_attempts}
     if outcome.retryable and task.attempt < task.max_attempts and not stage.stop_reason:
-        delay = backoff_of(stage).delay(task.attempt)
+        delay = stage.definition.backoff.delay(task.attempt)
         return Decision("retry", fence | {"delay": delay}, told | {"delay_s": round(delay, 3)})
     return Decision("fail", fence | {"error": outcome.error}, told)
 
@@ -99,13 +98,7 @@ def _decide_overdue(outcome: Outcome, stage: StageRow, fence: dict[str, object],
         return Decision("cancel", fence, told | {"reason": stage.stop_reason, "why": why})
     error = {
         "type": "HandlerTimeoutError",
-        "message": f"the handler did not end within its timeout of {stage.definition['timeout']:g} s, nor did its"
+        "message": f"the handler did not end within its timeout of {stage.definition.timeout:g} s, nor did its"
         f" worker {task.lease_owner} end it; give the task a longer timeout, or run it in a process (process=True)",
     }
     return _decide_failed(outcome._replace(error=error), stage, fence, told)
-
-
-def backoff_of(stage: StageRow) -> Backoff:
-    """The back-off that the stage was submitted with."""
-    first, factor, most, jitter = stage.definition["backoff"]
-    return Backoff(first=first, factor=factor, most=most, jitter=jitter)

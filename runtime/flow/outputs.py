@@ -11,7 +11,7 @@ from ..store.session import Session
 async def output_of(session: Session, stage: StageRow) -> Any:
     """The result of a one-task stage; the list of results, in task order, of a fan-out."""
     results = await results_of(session, stage)
-    return results if stage.definition["kind"] == "each" else results[0]
+    return results if stage.definition.kind == "each" else results[0]
 
 
 async def results_of(session: Session, stage: StageRow) -> list[Any]:

@@ -15,7 +15,7 @@ from ...statemachine.machine import Move, Subject, machine_of
 from ...statemachine.tables import TASKS
 from ..bus.port import Bus
 from ..store.reports import in_a_line, short
-from ..store.rows import StageRow
+from ..store.rows import JobRow, StageRow
 from ..store.session import Note, Row, Session
 from .advance import FAIL_FAST, advance, closing
 from .outcome import Decision, Outcome, completion, decide
@@ -66,13 +66,16 @@ async def record_outcomes(session: Session, bus: Bus, outcomes: Sequence[Outcome
     return set(won)
 
 
-async def lock_parents(session: Session, outcomes: Sequence[Outcome]) -> tuple[dict[str, Row], dict[int, StageRow]]:
+async def lock_parents(session: Session, outcomes: Sequence[Outcome]) -> tuple[dict[str, JobRow], dict[int, StageRow]]:
     """The jobs and stages of these outcomes, locked in the one order. Those of a retired job are not there."""
     job_ids = sorted({outcome.task.job_id for outcome in outcomes})
     stage_ids = sorted({outcome.task.stage_id for outcome in outcomes})
     jobs = await session.ask("flow/lock_jobs", {"job_ids": job_ids})
     stages = await session.fetch("flow/lock_stages", {"stage_ids": stage_ids})
-    return {job["job_id"]: job for job in await jobs.rows()}, {row["stage_id"]: StageRow.of(row) for row in stages}
+    return (
+        {row["job_id"]: JobRow.of(row) for row in await jobs.rows()},
+        {row["stage_id"]: StageRow.of(row) for row in stages},
+    )
 
 
 async def _lock_tasks(session: Session, outcomes: Sequence[Outcome]) -> dict[str, Row]:
@@ -96,7 +99,7 @@ def _judged(
         del tasks[outcome.task.key]  # it moves: no other outcome fits it then
         decision = decide(outcome, stage, worker)
         judged.append((outcome, decision))
-        if decision.trigger == "fail" and stage.definition["policy"] == FAIL_FAST and stage.stop_reason is None:
+        if decision.trigger == "fail" and stage.definition.policy == FAIL_FAST and stage.stop_reason is None:
             stages[stage.stage_id] = replace(stage, stop_reason=FAIL_FAST)
     return judged
 
@@ -115,7 +118,7 @@ async def _write(session: Session, firings: Mapping[str, Firing], stages: Mappin
     answers = [await session.ask_moves(TASKS, moves) for moves in by_trigger.values()]
     counted = await session.fetch("flow/stage_counters", {"stage_ids": sorted(stages)}) if answers else []
     for row in counted:
-        stages[row["stage_id"]].count(row)
+        stages[row["stage_id"]].update_counters(row)
     return {row["key"]: firings[row["key"]] for answer in answers for row in await answer.rows()}
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from ...sql_generator.queues import requeue_stalled_statement
 from ...statemachine.lifecycles import CALLBACK
 from ...statemachine.machine import Subject, machine_of
-from ...statemachine.tables import CALLBACKS
-from ..bus.port import Bus, Message
+from ...statemachine.tables import CALLBACKS, JOBS
+from ..bus.port import Announcement, Bus
 from ..store.database import Database
-from ..store.rows import ClaimedCallback, ClaimedTask, StageRow
+from ..store.rows import ClaimedCallback, ClaimedTask, JobRow, StageRow
 from ..store.session import Note, Session
 from .advance import close_stage
 from .callback import report_failed
@@ -21,7 +22,7 @@ async def rescue_tasks(database: Database, bus: Bus, tasks: Sequence[ClaimedTask
     async with database.transaction() as session:
         won = await record_outcomes(session, bus, outcomes, found_by)
         if won:
-            await bus.announce(session, [Message("task", task.job_id) for task in tasks if task.key in won])
+            await bus.announce(session, [Announcement("task", task.job_id) for task in tasks if task.key in won])
     return len(won)
 
 
@@ -36,7 +37,7 @@ async def rescue_callbacks(database: Database, bus: Bus, callbacks: Sequence[Cla
         for callback in lost:
             await _rescue(session, callback, found_by)
         if lost:
-            await bus.announce(session, [Message("callback", callback.job_id) for callback in lost])
+            await bus.announce(session, [Announcement("callback", callback.job_id) for callback in lost])
     return len(lost)
 
 
@@ -54,16 +55,17 @@ async def _rescue(session: Session, callback: ClaimedCallback, found_by: str) ->
         report_failed(session, callback, trigger, error)
 
 
-async def send_for_jobs(database: Database, bus: Bus, job_ids: Sequence[str]) -> int:
-    """Send for jobs under way that nobody would come for. Returns how many there still were."""
+async def requeue_stalled(database: Database, bus: Bus, job_ids: Sequence[str]) -> int:
+    """Queue jobs again that are under way with no open stage and no message. Returns how many there still were."""
     async with database.transaction() as session:
-        rows = await session.fetch("flow/requeue_idle_jobs", {"job_ids": job_ids})
+        statement = requeue_stalled_statement(JOBS, session.schema)
+        stalled = [row["key"] for row in await session.statement(statement, {"keys": list(job_ids)})]
         await session.note(
-            Note(type="gap_found", job_id=row["job_id"], data={"gap": "no open stage and no message"}) for row in rows
+            Note(type="gap_found", job_id=job_id, data={"gap": "no open stage and no message"}) for job_id in stalled
         )
-        if rows:
-            await bus.announce(session, [Message("job", row["job_id"]) for row in rows])
-    return len(rows)
+        if stalled:
+            await bus.announce(session, [Announcement("job", job_id) for job_id in stalled])
+    return len(stalled)
 
 
 async def close_counted_out(database: Database, bus: Bus, job_id: str, stage_id: int) -> bool:
@@ -76,5 +78,5 @@ async def close_counted_out(database: Database, bus: Bus, job_id: str, stage_id:
             return False
         data = {"gap": "every task was counted, and the stage was open"}
         await session.note([Note(type="gap_found", job_id=stage.job_id, stage=stage.stage, data=data)])
-        await close_stage(session, bus, job, stage)
+        await close_stage(session, bus, JobRow.of(job), stage)
     return True

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ...statemachine.lifecycles import JOB, STAGE
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.tables import JOBS, STAGES
-from ..bus.port import Bus, Message
+from ..bus.port import Announcement, Bus
 from ..store.database import Database
 from ..store.rows import StageRow
 from ..store.session import Session
@@ -34,15 +34,15 @@ async def resume(
     `by` is who asked; the event says so. Raises IllegalMoveError for a job in any other state.
     """
     async with database.transaction() as session:
-        (job,) = await session.fetch("flow/lock_jobs", {"job_ids": [job_id]})
+        (row,) = await session.fetch("flow/lock_jobs", {"job_ids": [job_id]})
         stages = [StageRow.of(row) for row in await session.fetch("flow/load_stages", {"job_id": job_id})]
-        move = machine_of(JOB).fire(Subject(job_id, job["status"]), "resume", {"delay": 0.0}, _told(stages, by))
+        move = machine_of(JOB).fire(Subject(job_id, row["status"]), "resume", {"delay": 0.0}, _told(stages, by))
         plan = planned(job_id, move.target, stages)
         if dry_run:
             return plan
         await session.must_apply(JOBS, move)
         await _resume_stages(session, job_id, stages)
-        await bus.announce(session, [Message("job", job_id, queued=True)])
+        await bus.announce(session, [Announcement("job", job_id, queued=True)])
         return plan
 
 

@@ -3,14 +3,15 @@
 from typing import NamedTuple
 
 from ..bus.port import Bus
-from ..store.rows import StageRow
-from ..store.session import Row, Session
+from ..store.rows import JobRow, StageRow
+from ..store.session import Session
 from .advance import close_stage, stop_siblings
 
 
-async def lock_job(session: Session, job_id: str) -> tuple[Row, StageRow | None]:
+async def lock_job(session: Session, job_id: str) -> tuple[JobRow, StageRow | None]:
     """The job and its open stage, where it has one, locked in the one order."""
-    (job,) = await session.fetch("flow/lock_jobs", {"job_ids": [job_id]})
+    (row,) = await session.fetch("flow/lock_jobs", {"job_ids": [job_id]})
+    job = JobRow.of(row)
     stages = [StageRow.of(row) for row in await session.fetch("flow/load_stages", {"job_id": job_id})]
     for stage in stages:
         if stage.status == "processing":
@@ -27,7 +28,7 @@ class Stop(NamedTuple):
     by: str | None = None
 
 
-async def stop_stage(session: Session, bus: Bus, job: Row, stage: StageRow, stop: Stop) -> bool:
+async def stop_stage(session: Session, bus: Bus, job: JobRow, stage: StageRow, stop: Stop) -> bool:
     """Stop a locked stage that is open. Returns whether it is closed; if not, its last task to end will close it."""
     await stop_siblings(session, stage, stop.reason, stop.why, stop.by)
     if stage.tasks_open:

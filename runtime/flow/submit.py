@@ -8,7 +8,7 @@ from ...statemachine.identity import job_id_of
 from ...statemachine.job import Job, checked_deadline
 from ...statemachine.lifecycles import JOB
 from ...statemachine.machine import machine_of
-from ..bus.port import Bus, Message
+from ..bus.port import Announcement, Bus
 from ..store.database import Database
 from ..store.session import Row, Session, event_parameters
 
@@ -47,7 +47,7 @@ async def submit(  # noqa: PLR0913 - what a submission is made of, and who asks 
     async with database.transaction() as session:
         submitted = {"parameters": checked, "submission_key": key, "deadline": within}
         if await _insert(session, job, job_id, submitted, by):
-            await bus.announce(session, [Message("job", job_id, queued=True)])
+            await bus.announce(session, [Announcement("job", job_id, queued=True)])
             return Submission(id=job_id, job_type=job.name, created=True, status=JOB.initial.name)
         row = (await session.fetch("flow/load_job", {"job_id": job_id}))[0]
     return Submission(

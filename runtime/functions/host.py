@@ -58,17 +58,18 @@ class FunctionsHost:
         """Handle a message that has been converted by `received_message`."""
         if is_check(received):
             return Complete("a check of the queue")
-        bus = await self._open_bus()
-        settlement, ended = await bus.push(received)
+        bus, worker = await self._open()
+        settlement = await bus.push(received)
         match settlement:
             case Abandon(reason):
                 raise AbandonedError(received.message_id, reason)
             case DeadLetter(reason, description):
                 await self._record_dead_letter(DeadLetteredMessage(received, reason, description))
+            case Complete(_, lease) if lease is not None:
+                # Not cancelled with the function: the work has a lease, and continues to its end.
+                await asyncio.shield(worker.lease_ended(lease))
             case _:
-                if ended is not None:
-                    # Not cancelled with the function: the work has a lease, and continues to its end.
-                    await asyncio.shield(ended)
+                pass
         return settlement
 
     async def maintain(self) -> dict[str, int]:
@@ -94,30 +95,30 @@ class FunctionsHost:
         """The name under which this process recovers stuck work."""
         return self._worker.name if self._worker is not None else "functions"
 
-    async def _open_bus(self) -> ExternallyPolledBus:
+    async def _open(self) -> tuple[ExternallyPolledBus, Worker]:
         async with self._opening:
             if self._running is not None and self._running.done():
                 log.error("the worker has ended and is started again", error=repr(self._running.exception()))
                 self._bus = None
-            if self._bus is None:
+            if self._bus is None or self._worker is None:
                 if self._worker is None:
                     await self.app.open()
-                self._bus = self._start()
-            return self._bus
+                return self._start()
+            return self._bus, self._worker
 
-    def _start(self) -> ExternallyPolledBus:
+    def _start(self) -> tuple[ExternallyPolledBus, Worker]:
         app = self.app
-        bus = ExternallyPolledBus(app.bus)
-        worker = Worker(app.database, bus, tuple(app.jobs.values()), app.settings, {"records": app.records})
-        bus.ended = worker.ended
-        self._worker = worker
+        self._bus = bus = ExternallyPolledBus(app.bus)
+        self._worker = worker = Worker(
+            app.database, bus, tuple(app.jobs.values()), app.settings, {"records": app.records}
+        )
         self._running = asyncio.get_running_loop().create_task(worker.run())
-        return bus
+        return bus, worker
 
     async def _record_dead_letter(self, message: DeadLetteredMessage) -> None:
         transport = self.app.bus.transport
         if transport is not None:
-            await DeadLetterReader(self.app.database, transport.dead_letters(message.envelope.queue)).tell([message])
+            await DeadLetterReader(self.app.database, transport.dead_letters(message.received.queue)).record([message])
 
 
 def received_message(message: func.ServiceBusMessage, queue: str) -> ReceivedMessage:

@@ -29,8 +29,12 @@ class LeaseTable:
         self._futures: dict[tuple[Kind, str, int], asyncio.Future[None]] = {}
 
     def done_future(self, kind: Kind, key: str, number: int) -> "asyncio.Future[None]":
-        """Done when this lease is no longer held. Called on the loop, as `drop` is where one watches."""
-        return self._futures.setdefault((kind, key, number), asyncio.get_running_loop().create_future())
+        """Done when this lease is no longer held. Called on the loop, and so is `drop` if anything waits for it."""
+        future = self._futures.setdefault((kind, key, number), asyncio.get_running_loop().create_future())
+        if self._leases[kind].get(key) != number and not future.done():
+            del self._futures[kind, key, number]
+            future.set_result(None)
+        return future
 
     @property
     def empty(self) -> bool:

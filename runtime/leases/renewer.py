@@ -17,9 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from ...sql_generator.queues import held_statement, renew_statement
 from ...sql_generator.roles import worker_role
 from ...statemachine.retry import Backoff
-from ..bus.messages import Kind
+from ...statemachine.tables import QUEUES
 from ..logs import logger
 from ..store.database import Database
 from ..store.queries import query
@@ -28,24 +29,14 @@ from .lease_table import LeaseTable
 log = logger("leases")
 _PROGRAM: Final = Path(__file__).with_name("renewer_process.py")
 _PATIENCE: Final = 5.0  # seconds in which a renewer that is well reads what it is told, and a killed one has ended
-_RENEW: Final[dict[Kind, str]] = {
-    "task": "leases/renew_task_leases",
-    "job": "leases/renew_job_messages",
-    "callback": "leases/renew_callback_leases",
-}
-_FIND: Final[dict[Kind, str]] = {
-    "task": "leases/held_tasks",
-    "job": "leases/held_job_messages",
-    "callback": "leases/held_callbacks",
-}
 
 
 class LeaseRenewer:
     """Has every held lease renewed three times in its length, whatever becomes of the loop and the interpreter."""
 
-    def __init__(self, database: Database, held: LeaseTable, owner: str, lease: float) -> None:
+    def __init__(self, database: Database, leases: LeaseTable, owner: str, lease: float) -> None:
         self._database = database
-        self._held = held
+        self._leases = leases
         self._owner = owner
         self._lease = lease
         self._participant = database.outage.participant()
@@ -88,11 +79,11 @@ class LeaseRenewer:
         with process:
             pipe = Pipe(process)
             pipe.send(self._first_message())
-            self._held.attach(pipe.send)
+            self._leases.attach(pipe.send)
             self._begun.set()
             for line in process.stdout or ():
                 self._handle(json.loads(line))
-            self._held.attach(None)  # before the pipe is closed, whose number may soon be another file's
+            self._leases.attach(None)  # before the pipe is closed, whose number may soon be another file's
         return process.returncode
 
     def _first_message(self) -> Mapping[str, object]:
@@ -105,13 +96,13 @@ class LeaseRenewer:
             "lease": self._lease,
             "role": worker_role(schema),
             "take_role": query("store/take_role", schema).decode(),
-            "renew": {kind: query(name, schema).decode() for kind, name in _RENEW.items()},
-            "find": {kind: query(name, schema).decode() for kind, name in _FIND.items()},
+            "renew": {kind: renew_statement(record, schema) for kind, record in QUEUES.items()},
+            "find": {kind: held_statement(record, schema) for kind, record in QUEUES.items()},
         }
 
     def _handle(self, message: Mapping[str, Any]) -> None:
         if message["kind"] == "stop":
-            self._held.ask_to_stop(message["reasons"])
+            self._leases.ask_to_stop(message["reasons"])
             return
         with suppress(RuntimeError):  # the loop has ended, and its worker with it
             if message["kind"] == "lost":

@@ -18,7 +18,7 @@ from ..store.transient import is_transient
 from .steps import Step, Steps
 
 log = logger("reconciler")
-Beat = Callable[[Session, str], Awaitable[None]]
+WriteHeartbeat = Callable[[Session, str], Awaitable[None]]
 """Writes what else belongs to the heartbeat of the worker named."""
 
 
@@ -36,14 +36,14 @@ class Reconciler:
         settings: Settings,
         patience: float = 0.0,
         *,
-        beat: Beat | None = None,
+        write_heartbeat: WriteHeartbeat | None = None,
         failures: Failures | None = None,
     ) -> None:
         self._database = database
         self._bus = bus
         self._worker = worker
         self._settings = settings
-        self._beat = beat
+        self._write_heartbeat = write_heartbeat
         self._loops = Failures() if failures is None else failures
         self._steps = Steps(database, bus, worker, settings)
         self._patience = patience
@@ -77,7 +77,7 @@ class Reconciler:
             # Workers that were started together should not all look at the same moment.
             await asyncio.sleep(self._settings.reconcile * (0.75 + random() / 2))  # noqa: S311 - no secret
 
-    async def beat_on(self) -> None:
+    async def run_heartbeat(self) -> None:
         """Write the heartbeat until cancelled, however long a run takes."""
         while True:
             await asyncio.sleep(self._settings.reconcile)
@@ -129,8 +129,8 @@ class Reconciler:
         }
         async with self._database.session() as session:
             await session.run("reconciler/record_reconciliation", recorded)
-            if self._beat is not None:
-                await self._beat(session, self._worker)
+            if self._write_heartbeat is not None:
+                await self._write_heartbeat(session, self._worker)
             await session.run("reconciler/retire")
 
     def _note(self, error: Exception) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from ..bus.port import Bus
 from ..flow.deadline import end_overdue_job, end_overdue_tasks
-from ..flow.rescue import close_counted_out, rescue_callbacks, rescue_tasks, send_for_jobs
+from ..flow.rescue import close_counted_out, requeue_stalled, rescue_callbacks, rescue_tasks
 from ..settings import Settings
 from ..store.database import Database
 from ..store.rows import ClaimedCallback, ClaimedTask
@@ -34,7 +34,7 @@ class Steps:
             "tasks_rescued": self._rescue_tasks,
             "callbacks_rescued": self._rescue_callbacks,
             "stages_closed": self._close_stages,
-            "jobs_sent_for": self._send_for_jobs,
+            "jobs_sent_for": self._requeue_stalled,
             "jobs_overdue": self._end_overdue_jobs,
             "tasks_overdue": self._end_overdue_tasks,
         }
@@ -60,9 +60,9 @@ class Steps:
         found = await self._found("reconciler/counted_out_stages")
         return await self._each("close stage", found, close, lambda row: Name(str(row["stage_id"]), row["job_id"]))
 
-    async def _send_for_jobs(self) -> int:
+    async def _requeue_stalled(self) -> int:
         async def together(rows: Sequence[Row]) -> int:
-            return await send_for_jobs(self._database, self._bus, [row["job_id"] for row in rows])
+            return await requeue_stalled(self._database, self._bus, [row["job_id"] for row in rows])
 
         return await self._one_by_one.handle("send for job", await self._found("reconciler/idle_jobs"), together, _job)
 

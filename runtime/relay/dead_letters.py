@@ -67,27 +67,27 @@ class DeadLetterReader:
         if not dead:
             return ()
         try:
-            await self.tell(dead)
+            await self.record(dead)
         except Exception as error:
             if is_transient(error):
                 raise
             if len(dead) > 1:
                 return [message for one in dead for message in await self._recorded([one])]
             message = dead[0]
-            unhandled = Unhandled(repr(message.envelope.message_id), None, error)
-            await set_aside(self._database, "read dead letter", [unhandled], message.envelope.queue)
+            unhandled = Unhandled(repr(message.received.message_id), None, error)
+            await set_aside(self._database, "read dead letter", [unhandled], message.received.queue)
             return ()
         return dead
 
-    async def tell(self, dead: Sequence[DeadLetteredMessage]) -> None:
+    async def record(self, dead: Sequence[DeadLetteredMessage]) -> None:
         """Write each on its job's timeline, once; what belongs to no job is kept for the audit, and logged."""
-        named = [(message, job_id_of_body(message.envelope)) for message in dead if not is_check(message.envelope)]
+        named = [(message, job_id_of_body(message.received)) for message in dead if not is_check(message.received)]
         async with self._database.transaction() as session:
             job_ids = sorted({job_id for _, job_id in named if job_id is not None})
             known = {row["job_id"] for row in await session.fetch("relay/existing_jobs", {"job_ids": job_ids})}
             owned = [(message, job_id) for message, job_id in named if job_id is not None and job_id in known]
             orphans = [message for message, job_id in named if job_id not in known]
-            await _tell_jobs(session, owned)
+            await _record_for_jobs(session, owned)
             if orphans:
                 await _keep(session, orphans)
         for message in orphans:
@@ -95,7 +95,7 @@ class DeadLetterReader:
             log.error("a dead letter of no job", **_data(message))
 
 
-async def _tell_jobs(session: Session, owned: Sequence[tuple[DeadLetteredMessage, str]]) -> None:
+async def _record_for_jobs(session: Session, owned: Sequence[tuple[DeadLetteredMessage, str]]) -> None:
     job_ids = sorted({job_id for _, job_id in owned})
     asked = {"job_ids": job_ids, "message_ids": [_message_id(message) for message, _ in owned]}
     told = {(row["job_id"], row["message_id"]) for row in await session.fetch("relay/recorded_dead_letters", asked)}
@@ -105,7 +105,7 @@ async def _tell_jobs(session: Session, owned: Sequence[tuple[DeadLetteredMessage
 
 async def _keep(session: Session, orphans: Sequence[DeadLetteredMessage]) -> None:
     """Keep them for as long as the audit tells of them; one that comes twice is kept once."""
-    kept = [{**_data(message), "digest": sha256(message.envelope.body).hexdigest()} for message in orphans]
+    kept = [{**_data(message), "digest": sha256(message.received.body).hexdigest()} for message in orphans]
     await session.run("relay/keep_dead_letters", {name: [one[name] for one in kept] for name in KEPT})
 
 
@@ -118,11 +118,11 @@ def _data(message: DeadLetteredMessage) -> dict[str, object]:
         "reason": cleaned(message.reason, SHOWN),
         "description": cleaned(message.description),
         "message_id": _message_id(message),
-        "queue": message.envelope.queue,
-        "delivery_count": message.envelope.delivery_count,
-        "body": cleaned(message.envelope.body[:SHOWN].decode("utf-8", "replace"), SHOWN),
+        "queue": message.received.queue,
+        "delivery_count": message.received.delivery_count,
+        "body": cleaned(message.received.body[:SHOWN].decode("utf-8", "replace"), SHOWN),
     }
 
 
 def _message_id(message: DeadLetteredMessage) -> str:
-    return cleaned(message.envelope.message_id, SHOWN)
+    return cleaned(message.received.message_id, SHOWN)

@@ -3,22 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...sql_generator.outbox import (
-    confirm_statement,
-    postpone_statement,
-    take_statement,
+from ...sql_generator.queues import (
+    confirm_sent_statement,
+    lease_for_send_statement,
+    redirect_statement,
     to_send_statement,
 )
-from ...statemachine.records import Record
-from ...statemachine.tables import CALLBACKS, TASKS
+from ...statemachine.tables import QUEUES
 from ..bus.messages import Kind, MessageRef, OutgoingMessage
 from ..store.session import Note, Row, Session
 
-RECORDS: dict[Kind, Record] = {"task": TASKS, "callback": CALLBACKS}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
+class SendTimes:
     """The times of sending, in seconds, as in the settings of the same names; and how many are sent together."""
 
     relay_lease: float
@@ -29,85 +26,76 @@ class Sending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taking:
+class SendRequest:
     """What a relay takes: rows of one kind, of these types; with `ahead` those due within the horizon too."""
 
     kind: Kind
     types: Sequence[str]
-    sending: Sending
+    times: SendTimes
     ahead: bool
 
     def parameters(self, limit: int, without: Sequence[str]) -> dict[str, object]:
         """The parameters of its statements."""
-        sending = self.sending
         return {
-            "kinds": list(self.types),
+            "types": list(self.types),
             "limit": limit,
             "without": list(without),
-            "lease": sending.relay_lease,
-            "horizon": sending.horizon if self.ahead else 0.0,
+            "lease": self.times.relay_lease,
+            "horizon": self.times.horizon if self.ahead else 0.0,
         }
 
 
-async def take(session: Session, taking: Taking, limit: int, without: Sequence[str] = ()) -> list[OutgoingMessage]:
-    """Take up to `limit` rows that are to be sent, without those whose keys are in `without`.
+async def lease_for_send(
+    session: Session, request: SendRequest, limit: int, without: Sequence[str] = ()
+) -> list[OutgoingMessage]:
+    """Take up to `limit` rows whose messages are to be sent, without those whose keys are in `without`.
 
     Until they are confirmed they are due again when the relay's lease ends.
     """
-    given = taking.parameters(limit, without)
-    if taking.kind == "job":
-        rows = await session.fetch("relay/take_job_messages", given)
-    else:
-        rows = await session.statement(take_statement(RECORDS[taking.kind], session.schema), given)
-    return [_letter(taking.kind, row) for row in rows]
+    statement = lease_for_send_statement(QUEUES[request.kind], session.schema)
+    rows = await session.statement(statement, request.parameters(limit, without))
+    return [_message(request.kind, row) for row in rows]
 
 
-async def to_take(session: Session, taking: Taking, limit: int, without: Sequence[str]) -> list[Row]:
-    """The `key` and `job_id` of the rows that `take` would take."""
-    given = taking.parameters(limit, without)
-    if taking.kind == "job":
-        return await session.fetch("relay/jobs_to_send", given)
-    return await session.statement(to_send_statement(RECORDS[taking.kind], session.schema), given)
+async def rows_to_send(session: Session, request: SendRequest, limit: int, without: Sequence[str]) -> list[Row]:
+    """The `key` and `job_id` of the rows that `lease_for_send` would take."""
+    statement = to_send_statement(QUEUES[request.kind], session.schema)
+    return await session.statement(statement, request.parameters(limit, without))
 
 
-async def confirm(session: Session, kind: Kind, letters: Sequence[OutgoingMessage], sending: Sending) -> int:
-    """These were sent: they are sent again when nobody has come for them in time. Returns how many still waited.
-
-    `job_queued` is told of a job whose submission or resumption has not been told yet.
-    """
+async def confirm_sent(session: Session, kind: Kind, messages: Sequence[OutgoingMessage], times: SendTimes) -> int:
+    """These were sent: each is sent again unless somebody claims it in time. Returns how many still waited."""
     given: dict[str, object] = {
-        "keys": [letter.hint.key for letter in letters],
-        "lease_numbers": [letter.hint.lease_number for letter in letters],
-        "send_numbers": [letter.send_number for letter in letters],
-        "lease": sending.relay_lease,
-        "resend": sending.resend,
-        "most": sending.resend_at_most,
+        "keys": [message.ref.key for message in messages],
+        "lease_numbers": [message.ref.lease_number for message in messages],
+        "send_numbers": [message.send_number for message in messages],
+        "lease": times.relay_lease,
+        "resend": times.resend,
+        "most": times.resend_at_most,
     }
-    if kind != "job":
-        return len(await session.statement(confirm_statement(RECORDS[kind], session.schema), given))
-    rows = await session.fetch("relay/confirm_job_messages", given)
-    await tell_queued(session, [row["key"] for row in rows])
+    rows = await session.statement(confirm_sent_statement(QUEUES[kind], session.schema), given)
+    await record_first_sent(session, kind, [row["key"] for row in rows])
     return len(rows)
 
 
-async def postpone(session: Session, hint: MessageRef, delay: float) -> bool:
-    """Have a message sent anew in `delay` seconds. False where somebody has claimed the row: then nothing changes."""
-    given = {"key": hint.key, "lease_number": hint.lease_number, "delay": delay}
-    if hint.kind == "job":
-        return bool(await session.fetch("relay/postpone_job_message", given))
-    return bool(await session.statement(postpone_statement(RECORDS[hint.kind], session.schema), given))
+async def redirect(session: Session, ref: MessageRef, delay: float) -> bool:
+    """Have a message sent again in `delay` seconds. False if somebody has claimed the row: then nothing changes."""
+    given = {"key": ref.key, "lease_number": ref.lease_number, "delay": delay}
+    return bool(await session.statement(redirect_statement(QUEUES[ref.kind], session.schema), given))
 
 
-async def tell_queued(session: Session, job_ids: Sequence[str]) -> None:
-    """Write `job_queued` for those of these jobs, locked by the caller, that have none since they were queued.
+async def record_first_sent(session: Session, kind: Kind, keys: Sequence[str]) -> None:
+    """Write the note of the first sending for those of these rows, locked by the caller, that have none yet.
 
-    Told by whoever first knows that the message was sent: the relay that sent it, or the worker that got it.
+    Whoever first knows that the message was sent writes it: the relay that sent it, or the worker that received it.
     """
-    if job_ids:
-        rows = await session.fetch("relay/jobs_without_job_queued", {"job_ids": list(job_ids)})
-        await session.note(Note(type="job_queued", job_id=row["job_id"], data={}) for row in rows)
+    queue = QUEUES[kind].queue
+    note = None if queue is None else queue.first_sent
+    if note is not None and keys:
+        rows = await session.fetch("relay/jobs_without_job_queued", {"job_ids": list(keys)})
+        await session.note(Note(type=note, job_id=row["job_id"], data={}) for row in rows)
 
 
-def _letter(kind: Kind, row: Row) -> OutgoingMessage:
-    hint = MessageRef(kind=kind, key=row["key"], job_id=row["job_id"], lease_number=row["lease_number"])
-    return OutgoingMessage(hint=hint, send_number=row["send_number"], delay=row["delay"])
+def _message(kind: Kind, row: Row) -> OutgoingMessage:
+    ref = MessageRef(kind=kind, key=row["key"], job_id=row["job_id"], lease_number=row["lease_number"])
+    return OutgoingMessage(ref=ref, send_number=row["send_number"], delay=row["delay"])

@@ -20,10 +20,10 @@ from ..store.database import Database
 from ..store.session import Row
 from ..store.transient import is_row_error
 from ..store.unclaimable import Unclaimable
-from .outbox import Sending, Taking, confirm, take, to_take
+from .outbox import SendRequest, SendTimes, confirm_sent, lease_for_send, rows_to_send
 
 log = logger("relay")
-LOOK_AHEAD = 5.0
+LOOK_AHEAD_SECONDS = 5.0
 
 
 class Relay:
@@ -32,14 +32,14 @@ class Relay:
     Several processes may run one for the same queue: each row is taken by one of them.
     """
 
-    def __init__(self, database: Database, route: QueueRoute, sender: Sender, sending: Sending, poll: float) -> None:
+    def __init__(self, database: Database, route: QueueRoute, sender: Sender, times: SendTimes, poll: float) -> None:
         self._database = database
-        self._routes = route
+        self._route = route
         self._sender = sender
-        self._sending = sending
+        self._times = times
         self._poll = poll
         self._woken = asyncio.Event()
-        self._untakeable = Unclaimable(database, f"relay of {route.queue}")
+        self._unclaimable = Unclaimable(database, f"relay of {route.queue}")
         self._backoff = Backoff(first=0.2, most=10)
         self._send_again = Backoff(first=0.1, most=2)
         self._looked_ahead = float("-inf")
@@ -70,7 +70,7 @@ class Relay:
                     failures = 0
                 except (psycopg.Error, PoolTimeout, BrokerError) as error:
                     failures += 1
-                    self._tell(error, failures)
+                    self._log_failure(error, failures)
                     await asyncio.sleep(self._backoff.delay(failures))
                     continue
                 if not full:
@@ -84,85 +84,85 @@ class Relay:
         Raises BrokerError where they could not be sent: they stay due.
         """
         sent = 0
-        for kind in self._routes.types:
-            while letters := await self._taken(kind, ahead=True):
-                await self._send(kind, letters)
-                sent += len(letters)
-                if len(letters) < self._sending.at_once:
+        for kind in self._route.types:
+            while messages := await self._leased(kind, ahead=True):
+                await self._send(kind, messages)
+                sent += len(messages)
+                if len(messages) < self._times.at_once:
                     break
         return sent
 
     async def _turn(self) -> bool:
         """Send once of each kind. Returns whether there may be more."""
-        ahead = monotonic() - self._looked_ahead >= min(LOOK_AHEAD, self._sending.horizon / 2)
+        ahead = monotonic() - self._looked_ahead >= min(LOOK_AHEAD_SECONDS, self._times.horizon / 2)
         full = False
-        if monotonic() - self._failed_last > 2 * self._sending.relay_lease:
+        if monotonic() - self._failed_last > 2 * self._times.relay_lease:
             self._failed_first = None  # what could not be sent would have been taken again since
-        for kind in self._routes.types:
-            letters = await self._taken(kind, ahead=ahead)
-            if letters:
-                await self._send(kind, letters)
-            full = full or len(letters) == self._sending.at_once
+        for kind in self._route.types:
+            messages = await self._leased(kind, ahead=ahead)
+            if messages:
+                await self._send(kind, messages)
+            full = full or len(messages) == self._times.at_once
         if ahead:
             # Looking ahead passes over the rows that wait to be sent again, one by one: not to be done at each turn.
             self._looked_ahead = monotonic()
         return full
 
-    async def _taken(self, kind: Kind, *, ahead: bool) -> Sequence[OutgoingMessage]:
-        taking = Taking(kind=kind, types=self._routes.types[kind], sending=self._sending, ahead=ahead)
+    async def _leased(self, kind: Kind, *, ahead: bool) -> Sequence[OutgoingMessage]:
+        request = SendRequest(kind=kind, types=self._route.types[kind], times=self._times, ahead=ahead)
 
         async def claim(limit: int, without: Sequence[str]) -> Sequence[OutgoingMessage]:
             async with self._database.transaction() as session:
-                return await take(session, taking, limit, without)
+                return await lease_for_send(session, request, limit, without)
 
         async def due(limit: int, without: Sequence[str]) -> Sequence[Row]:
             async with self._database.session() as session:
-                return await to_take(session, taking, limit, without)
+                return await rows_to_send(session, request, limit, without)
 
-        return await self._untakeable.claim(f"send {kind}", self._sending.at_once, claim, due)
+        return await self._unclaimable.claim(f"send {kind}", self._times.at_once, claim, due)
 
-    async def _send(self, kind: Kind, letters: Sequence[OutgoingMessage]) -> None:
+    async def _send(self, kind: Kind, messages: Sequence[OutgoingMessage]) -> None:
         """Send and confirm; outside any transaction, for a broker may take its time."""
-        await self._sent_within_lease(letters)
+        await self._sent_within_lease(messages)
         self._failed_first = None
-        await self._confirm(kind, letters)
+        await self._confirm(kind, messages)
 
-    async def _confirm(self, kind: Kind, letters: Sequence[OutgoingMessage]) -> None:
+    async def _confirm(self, kind: Kind, messages: Sequence[OutgoingMessage]) -> None:
         """What cannot be confirmed is sent again when the relay's lease on it has ended."""
         try:
             async with self._database.transaction() as session:
-                await confirm(session, kind, letters, self._sending)
+                await confirm_sent(session, kind, messages, self._times)
         except psycopg.Error as error:
             if not is_row_error(error):
                 raise
-            if len(letters) == 1:
-                log.warning("a sent message cannot be confirmed", key=letters[0].hint.key, error=str(error).strip())
+            if len(messages) == 1:
+                log.warning("a sent message cannot be confirmed", key=messages[0].ref.key, error=str(error).strip())
                 return
-            for letter in letters:
-                await self._confirm(kind, [letter])
+            for message in messages:
+                await self._confirm(kind, [message])
 
-    async def _sent_within_lease(self, letters: Sequence[OutgoingMessage]) -> None:
+    async def _sent_within_lease(self, messages: Sequence[OutgoingMessage]) -> None:
         """Try again with the same ids while nobody else may take the rows. Raises BrokerError."""
-        until = monotonic() + self._sending.relay_lease / 2
+        until = monotonic() + self._times.relay_lease / 2
         failures = 0
         while True:
             try:
-                return await self._sender.send(letters)
+                return await self._sender.send(messages)
             except BrokerError as error:
                 failures += 1
                 delay = self._send_again.delay(failures)
                 if error.lasting or monotonic() + delay > until:
                     raise
-                log.info("sending again", queue=self._routes.queue, messages=len(letters), error=str(error))
+                log.info("sending again", queue=self._route.queue, messages=len(messages), error=str(error))
                 await asyncio.sleep(delay)
 
-    def _tell(self, error: Exception, failures: int) -> None:
+    def _log_failure(self, error: Exception, failures: int) -> None:
         self._failed_last = monotonic()
         if self._failed_first is None:
             self._failed_first = self._failed_last
         if failures == 1:
-            said = log.error if isinstance(error, BrokerError) and error.lasting else log.warning
-            said("nothing can be sent; trying again", queue=self._routes.queue, error=str(error).strip())
+            write = log.error if isinstance(error, BrokerError) and error.lasting else log.warning
+            write("cannot send messages; trying again", queue=self._route.queue, error=str(error).strip())
 
     async def _sleep(self) -> None:
         try:

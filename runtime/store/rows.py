@@ -1,9 +1,11 @@
 """Rows as the flow sees them."""
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from ...statemachine.definitions import JobDefinition, StageDefinition
 from .session import Row
 
 
@@ -53,13 +55,37 @@ class JobMessage:
 
     @classmethod
     def of(cls, row: Row) -> "JobMessage":
-        """From a row of claim_job_messages."""
+        """From a row that a claim won."""
         return cls(row["job_id"], row["job_type"], row["lease_number"])
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """A job as it was read. The fields with a default have it if the statement does not read the column."""
+
+    job_id: str
+    job_type: str
+    status: str
+    parameters: Mapping[str, Any]
+    definition: JobDefinition
+    tasks_total: int
+    lease_number: int
+    lease_owner: str | None = None
+    message_failures: int | None = None
+    deadline: timedelta | None = None
+    is_overdue: bool | None = None
+    result: Any = None
+
+    @classmethod
+    def of(cls, row: Row) -> "JobRow":
+        """From a row of lock_jobs or load_job, or of a claim."""
+        known = {name: row[name] for name in cls.__slots__ if name in row}
+        return cls(**{**known, "definition": JobDefinition(row["definition"])})
+
+
+@dataclass(slots=True, kw_only=True)
 class StageRow:
-    """A stage as it stands under its lock. The database counts its tasks: after a move its counters are read again."""
+    """A stage as it was read. The database counts its tasks: after a move its counters are read again."""
 
     stage_id: int
     job_id: str
@@ -67,7 +93,7 @@ class StageRow:
     name: str
     task_type: str
     status: str
-    definition: dict[str, Any]
+    definition: StageDefinition
     tasks_total: int
     tasks_open: int
     tasks_completed: int
@@ -75,13 +101,13 @@ class StageRow:
     tasks_cancelled: int
     stop_reason: str | None
     stop_why: str | None
-    extra: Row = field(default_factory=dict[str, Any])
+    stopped_at: datetime | None = None
 
     @classmethod
     def of(cls, row: Row) -> "StageRow":
-        """From a row of lock_stages or load_stages."""
+        """From a row of lock_stages or load_stages, or of a claim of its job."""
         known = {name: row[name] for name in cls.__slots__ if name in row}
-        return cls(**known, extra={name: value for name, value in row.items() if name not in known})
+        return cls(**{**known, "definition": StageDefinition(row["definition"])})
 
     @property
     def counters(self) -> dict[str, int]:
@@ -93,7 +119,7 @@ class StageRow:
             "tasks_cancelled": self.tasks_cancelled,
         }
 
-    def count(self, row: Row) -> None:
+    def update_counters(self, row: Row) -> None:
         """Take over the counters of a row that was read since."""
         for name in ("tasks_total", "tasks_open", "tasks_completed", "tasks_failed", "tasks_cancelled"):
             setattr(self, name, row[name])

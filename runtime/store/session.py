@@ -9,7 +9,6 @@ import psycopg
 from psycopg.pq import PipelineStatus
 from psycopg.rows import dict_row
 
-from ...sql_generator.claims import claim_statement, due_statement
 from ...sql_generator.moves import move_statement
 from ...sql_generator.sweeps import sweep_statement
 from ...statemachine.errors import LostRaceError
@@ -38,22 +37,6 @@ class Note:
     stage: int | None = None
     attempt: int | None = None
     lease_number: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """Up to `limit` due rows of a record, of these kinds, for `owner`, for `lease` seconds, told by one event.
-
-    The rows whose keys are in `without` are left out.
-    """
-
-    record: Record
-    event: WrittenEvent | None
-    kinds: Sequence[str]
-    limit: int
-    owner: str
-    lease: float
-    without: Sequence[str] = ()
 
 
 class Answer:
@@ -93,10 +76,6 @@ class Session:
     async def ask(self, name: str, parameters: Mapping[str, object] | None = None) -> Answer:
         """Send the query in `name`.sql, whose rows are wanted later."""
         return await self._send(query(name, self.schema), parameters or {})
-
-    async def expect(self, name: str, parameters: Mapping[str, object], lost: LostRaceError) -> None:
-        """Send the query in `name`.sql, which has to return a row, or else the transaction ends with `lost`."""
-        await self._expect(await self.ask(name, parameters), lost)
 
     async def check(self) -> None:
         """Raise the LostRaceError of the first that had to win and did not: each transaction does, before its end."""
@@ -141,7 +120,7 @@ class Session:
     async def must_apply(self, record: Record, move: Move) -> None:
         """Write one move that has to win. Where it does not, the transaction ends with LostRaceError."""
         lost = LostRaceError(record.machine, move.trigger, [move.key])
-        await self._expect(await self.ask_moves(record, [move]), lost)
+        await self.expect_rows(await self.ask_moves(record, [move]), lost)
 
     async def sweep(self, record: Record, move: Move, column: str, value: object) -> int:
         """Apply one move to every row whose `column` is `value` and that is in the move's source state.
@@ -154,26 +133,13 @@ class Session:
         (row,) = await (await self._send(sql.encode(), given, prepare=False)).rows()
         return int(row["moved"])
 
-    async def claim(self, claim: Claim) -> list[Row]:
-        """Claim due rows and return those won."""
-        parameters = {
-            "kinds": list(claim.kinds),
-            "limit": claim.limit,
-            "lease_owner": claim.owner,
-            "lease": claim.lease,
-            "without": list(claim.without),
-            **event_parameters(claim.event),
-        }
-        return await self.statement(claim_statement(claim.record, self.schema), parameters)
-
-    async def due(self, claim: Claim) -> list[Row]:
-        """The `key` and `job_id` of the rows that this claim would try to win."""
-        given = {"kinds": list(claim.kinds), "without": list(claim.without), "limit": claim.limit}
-        return await self.statement(due_statement(claim.record, self.schema), given)
-
     async def statement(self, sql: str, parameters: Mapping[str, object]) -> list[Row]:
         """Run a generated statement and return its rows."""
-        return await (await self._send(sql.encode(), parameters)).rows()
+        return await (await self.ask_statement(sql, parameters)).rows()
+
+    async def ask_statement(self, sql: str, parameters: Mapping[str, object]) -> Answer:
+        """Send a generated statement, whose rows are wanted later."""
+        return await self._send(sql.encode(), parameters)
 
     async def note(self, notes: Iterable[Note]) -> None:
         """Write notes into the event log, in their order."""
@@ -185,7 +151,8 @@ class Session:
             columns["data"] = [json.dumps(note.data) for note in listed]
             await self.run("store/write_notes", columns)
 
-    async def _expect(self, answer: Answer, lost: LostRaceError) -> None:
+    async def expect_rows(self, answer: Answer, lost: LostRaceError) -> None:
+        """End the transaction with `lost` unless this answer has a row. In a pipeline that is checked at the end."""
         self._expected.append((answer, lost))
         if self.connection.info.pipeline_status == PipelineStatus.OFF:
             await self.check()

@@ -1,18 +1,18 @@
-"""What a worker runs beside its feeds where the bus is a broker: a relay and a reader of dead letters a queue."""
+"""What a worker runs beside its producers on a broker: for each queue a relay and a reader of dead letters."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
 from ..bus.messages import Kind
 from ..bus.port import Bus
 from ..relay import DeadLetterReader, Relay
-from ..relay.outbox import Sending
+from ..relay.outbox import SendTimes
 from ..settings import Settings
 from ..store.database import Database
 from ..store.session import Session
 
 
 class BrokerLoops:
-    """The loops of a broker; none where the bus has no transport."""
+    """The loops of a broker; none if the bus has no transport."""
 
     def __init__(self, database: Database, bus: Bus, settings: Settings) -> None:
         self._bus = bus
@@ -22,10 +22,9 @@ class BrokerLoops:
         transport = bus.transport
         if transport is not None:
             for route in bus.routes:
-                sender = transport.sender(route.queue)
-                relay = Relay(database, route, sender, sending_of(settings), settings.poll)
-                self._relays.append((frozenset(route.types), relay))
+                relay = Relay(database, route, transport.sender(route.queue), send_times(settings), settings.poll)
                 reader = DeadLetterReader(database, transport.dead_letters(route.queue))
+                self._relays.append((frozenset(route.types), relay))
                 self._readers.append(reader)
                 self._loops |= {f"relay of {route.queue}": relay.run, f"dead letters of {route.queue}": reader.run}
 
@@ -43,22 +42,22 @@ class BrokerLoops:
         """Send all that is to be sent. Returns how many messages there were. Raises BrokerError."""
         return sum([await relay.run_once() for _, relay in self._relays])
 
-    async def beat(self, session: Session, worker: str) -> None:
-        """Write beside the worker's heartbeat how its sending goes; nothing where there is none."""
+    async def write_heartbeat(self, session: Session, worker: str) -> None:
+        """Write beside the worker's heartbeat whether messages can be sent; nothing if there is no broker."""
         if not self._relays:
             return
-        types: dict[Kind, list[str]] = {"job": [], "task": []}
-        for route in self._bus.routes:
-            for kind in types:
-                types[kind] += route.types.get(kind, ())
-        told: dict[str, object] = {"bus": self._bus.name, "job_types": types["job"], "task_types": types["task"]}
-        orphans = sum(reader.orphans for reader in self._readers)
-        failing = max((relay.failing or 0.0 for _, relay in self._relays), default=0.0) or None
-        await session.run(
-            "relay/record_outbox_state", {"worker": worker, "dead_letters": orphans, "failing": failing, **told}
-        )
+        routed = [(kind, name) for route in self._bus.routes for kind, types in route.types.items() for name in types]
+        state = {
+            "worker": worker,
+            "bus": self._bus.name,
+            "queues": [kind for kind, _ in routed],
+            "types": [name for _, name in routed],
+            "dead_letters": sum(reader.orphans for reader in self._readers),
+            "failing": max((relay.failing or 0.0 for _, relay in self._relays), default=0.0) or None,
+        }
+        await session.run("relay/record_outbox_state", state)
 
 
-def sending_of(settings: Settings) -> Sending:
-    """The times of sending as settings say."""
-    return Sending(relay_lease=settings.relay_lease, resend=settings.resend, horizon=settings.horizon)
+def send_times(settings: Settings) -> SendTimes:
+    """The times of sending as the settings have them."""
+    return SendTimes(relay_lease=settings.relay_lease, resend=settings.resend, horizon=settings.horizon)

@@ -1,4 +1,4 @@
-"""A feed: claims work of one kind as long as its crew has room, and has the crew run it."""
+"""A producer: claims work from one source as long as its executor has capacity, and has it run there."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,14 +13,13 @@ from ..logs import logger
 from ..store.outage import OutageParticipant
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
-log = logger("feed")
+log = logger("producer")
 
 
 class Executor(Protocol[T_contra]):
-    """Those who do the work that a feed claims. They call `on_capacity` when they have room again."""
-
-    on_capacity: Callable[[], None]
+    """Runs the work that producers claim."""
 
     @property
     def free_slots(self) -> int:
@@ -28,25 +27,39 @@ class Executor(Protocol[T_contra]):
         ...
 
     def demand(self) -> int:
-        """How many pieces of work may be claimed now: those that could begin, and a store of brief ones."""
+        """How many pieces of work may be claimed now: those that could begin, and brief ones to wait here."""
         ...
 
+    def on_capacity(self, notify: Callable[[], None]) -> None:
+        """Call `notify`, as well as earlier ones, each time there is capacity again."""
+
     def start(self, works: Sequence[T_contra]) -> None:
-        """Do what was claimed."""
+        """Run what was claimed."""
 
     async def drain(self, grace: float) -> None:
         """Wait up to `grace` seconds for what is under way, then end it."""
 
 
+class Source(Protocol[T_co]):
+    """Where work comes from. One that `waits` returns nothing only after it has waited for something to come."""
+
+    name: str
+    waits: bool
+
+    async def claim(self, limit: int, /) -> Sequence[T_co]:
+        """Claim up to `limit` pieces of work."""
+        ...
+
+
 class ConcurrentExecutor(Generic[T]):
-    """A crew that handles up to `slots` pieces of work at once, each as a task of the loop."""
+    """Handles up to `slots` pieces of work at once, each as a task of the loop."""
 
     def __init__(self, name: str, slots: int, handle: Callable[[T], Awaitable[None]]) -> None:
-        self.on_capacity: Callable[[], None] = lambda: None
         self._name = name
         self._slots = slots
         self._handle = handle
         self._running: set[asyncio.Task[None]] = set()
+        self._listeners: list[Callable[[], None]] = []
 
     @property
     def free_slots(self) -> int:
@@ -56,6 +69,10 @@ class ConcurrentExecutor(Generic[T]):
     def demand(self) -> int:
         """The same: nothing is claimed ahead."""
         return self.free_slots
+
+    def on_capacity(self, notify: Callable[[], None]) -> None:
+        """Call `notify` each time a piece of work has ended."""
+        self._listeners.append(notify)
 
     def start(self, works: Sequence[T]) -> None:
         """Handle each."""
@@ -73,54 +90,43 @@ class ConcurrentExecutor(Generic[T]):
     def _ended(self, task: asyncio.Future[None]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error(
-                "work ended with an error of the worker's own", feed=self._name, error=repr(error), exc_info=error
-            )
-        self.on_capacity()
+            log.error("an unexpected error ended a piece of work", source=self._name, error=repr(error), exc_info=error)
+        for notify in self._listeners:
+            notify()
 
 
 class Producer(Generic[T]):
-    """Claims as much as its crew has room for, and has it done.
+    """Claims as much as its executor demands, and starts it there.
 
-    When nothing can be claimed it sleeps until it is woken or `poll` seconds have passed, or until the crew has room
-    again, unless there was nothing more to claim. A claim that `waits` by itself is asked again at once.
+    When nothing can be claimed it sleeps until it is woken, `poll` seconds have passed, or the executor has capacity
+    again, unless there was nothing more to claim. A source that waits by itself is asked again at once.
     """
 
-    def __init__(  # noqa: PLR0913 - the last is an option
-        self,
-        name: str,
-        crew: Executor[T],
-        poll: float,
-        claim: Callable[[int], Awaitable[Sequence[T]]],
-        participant: OutageParticipant,
-        *,
-        waits: bool = False,
-    ) -> None:
-        self.name = name
-        self._crew = crew
+    def __init__(self, source: Source[T], executor: Executor[T], poll: float, participant: OutageParticipant) -> None:
+        self.name = source.name
+        self._source = source
+        self._executor = executor
         self._poll = poll
-        self._claim = claim
-        crew.on_capacity = self._on_capacity
+        self._participant = participant
         self._woken = asyncio.Event()
         self._more = True
-        self._participant = participant
-        self._waits = waits
         self._broker_backoff = Backoff(first=0.2, most=10)
         self._closed = False
+        executor.on_capacity(self._capacity)
 
     def wake(self) -> None:
         """There may be something to claim."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Claim and start until closed. What is under way goes on."""
+        """Claim and start until closed. What is under way continues."""
         failures = 0
         while not self._closed:
             self._woken.clear()
             self._more = True
-            free = self._crew.demand()
+            demand = self._executor.demand()
             try:
-                claimed: Sequence[T] = await self._claim(free) if free > 0 else ()
+                claimed: Sequence[T] = await self._source.claim(demand) if demand > 0 else ()
                 failures = 0
             except psycopg.Error as error:
                 await self._participant.wait(error)
@@ -128,16 +134,16 @@ class Producer(Generic[T]):
             except BrokerError as error:
                 failures += 1
                 if failures == 1:
-                    said = log.error if error.lasting else log.warning
-                    said("nothing can be received; trying again", feed=self.name, error=str(error))
+                    write = log.error if error.lasting else log.warning
+                    write("cannot receive messages; trying again", source=self.name, error=str(error))
                 await asyncio.sleep(self._broker_backoff.delay(failures))
                 continue
             self._participant.succeeded()
             if claimed:
-                self._crew.start(claimed)
-            # where a piece of work could still begin, the claim has left none
-            self._more = free <= 0 or self._crew.free_slots <= 0
-            if free <= 0 or (len(claimed) < free and not self._waits):
+                self._executor.start(claimed)
+            # if a piece of work could still begin, the claim has left none
+            self._more = demand <= 0 or self._executor.free_slots <= 0
+            if demand <= 0 or (len(claimed) < demand and not self._source.waits):
                 await self._sleep()
 
     def close(self) -> None:
@@ -147,9 +153,9 @@ class Producer(Generic[T]):
 
     async def drain(self, grace: float) -> None:
         """Wait up to `grace` seconds for what is under way, then end it."""
-        await self._crew.drain(grace)
+        await self._executor.drain(grace)
 
-    def _on_capacity(self) -> None:
+    def _capacity(self) -> None:
         if self._more:
             self.wake()
 

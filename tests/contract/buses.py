@@ -19,11 +19,11 @@ class BusUnderTest:
     open_app: OpenOnBus
     jobs: tuple[Job, ...] = ()
 
-    async def repeat(self, app: AsyncCoreMachine, letters: list[OutgoingMessage]) -> None:
+    async def repeat(self, app: AsyncCoreMachine, messages: list[OutgoingMessage]) -> None:
         """Send copies of messages, as a broker may deliver them again; a bus with no messages has none to copy."""
         if app.bus.transport is not None:
-            for letter in letters:
-                queue = next(route.queue for route in app.bus.routes if letter.hint.kind in route.types)
+            for message in messages:
+                queue = next(route.queue for route in app.bus.routes if message.ref.kind in route.types)
                 sender: Sender = app.bus.transport.sender(queue)
-                await sender.send([letter])
+                await sender.send([message])
                 await sender.close()

@@ -99,8 +99,8 @@ async def test_a_copy_of_a_message_changes_nothing_f03_f04(bus_under_test: BusUn
     submitted = await app.submit(SUMS, count=3)
     async with working(app):
         await until_event(app, submitted.id, "job_started")
-        hint = MessageRef(kind="job", key=submitted.id, job_id=submitted.id, lease_number=0)
-        await bus_under_test.repeat(app, [OutgoingMessage(hint=hint, send_number=number) for number in (7, 8, 9)])
+        ref = MessageRef(kind="job", key=submitted.id, job_id=submitted.id, lease_number=0)
+        await bus_under_test.repeat(app, [OutgoingMessage(ref=ref, send_number=number) for number in (7, 8, 9)])
         await until_event(app, submitted.id, "callback_executed")
     told = await counted_events(app, submitted.id)
     assert (told["job_started"], told["task_started"], told["job_completed"]) == (1, 5, 1)

@@ -96,8 +96,8 @@ async def test_f05_a_task_that_lasts_for_several_leases_runs_once(bus_under_test
 async def test_f07_copies_of_the_job_message_at_two_workers_open_a_stage_once(bus_under_test: BusUnderTest) -> None:
     app = await bus_under_test.open_app(TEXTS)
     submitted = await app.submit(TEXTS, count=2)
-    hint = MessageRef(kind="job", key=submitted.id, job_id=submitted.id, lease_number=0)
-    await bus_under_test.repeat(app, [OutgoingMessage(hint=hint, send_number=number) for number in range(11, 17)])
+    ref = MessageRef(kind="job", key=submitted.id, job_id=submitted.id, lease_number=0)
+    await bus_under_test.repeat(app, [OutgoingMessage(ref=ref, send_number=number) for number in range(11, 17)])
     async with asyncio.timeout(LONGEST), working(app), working(app):
         await until_event(app, submitted.id, "job_completed")
     told = await counted_events(app, submitted.id)

@@ -8,9 +8,14 @@ from pathlib import Path
 from coremachine import AsyncCoreMachine
 from coremachine.runtime.settings import Settings
 from coremachine.runtime.web import Access, create_site
+from coremachine.sql_generator.moves import assignments
+from coremachine.statemachine.changes import Change
 from coremachine.statemachine.gaps import Gap
+from coremachine.statemachine.lifecycle import Transition
 from coremachine.statemachine.lifecycles import HEADLINES, LIFECYCLES, NOTES
+from coremachine.statemachine.records import Record
 from coremachine.statemachine.register import GAPS
+from coremachine.statemachine.tables import SCHEMA
 from tests.docs.pages import DOCS
 
 TABLE = "<!-- {0}: written by `python -m tests.docs.tables` -->\n\n{1}\n\n<!-- end -->"
@@ -71,6 +76,48 @@ def names() -> str:
     return table(("module", "name", "what it is"), rows)
 
 
+def changes() -> str:
+    """Every change of a core row that is no move, and what it may do to each column."""
+    rows = (
+        (record.table, f"`{change.name}`", ", ".join(change.states), _columns(change), change.text)
+        for record in SCHEMA.records
+        for change in record.all_changes
+    )
+    return table(("table", "change", "states", "columns", "what happens"), rows)
+
+
+def moves() -> str:
+    """Every move of a core row, and the columns that it changes beside status and event."""
+    rows = (
+        (
+            record.table,
+            f"`{transition.trigger}`",
+            ", ".join(transition.sources),
+            transition.target,
+            _moved(record, transition),
+        )
+        for record in SCHEMA.records
+        for transition in record.lifecycle.transitions
+    )
+    return table(("table", "move", "from", "to", "columns"), rows)
+
+
+def _columns(change: Change) -> str:
+    return "; ".join(f"`{name}`: {one.text}" for name, one in change.columns.items())
+
+
+def _moved(record: Record, transition: Transition) -> str:
+    assigned = assignments(record, transition, "the time of the move", "given as {}")
+    event = {"status", "move_number", "event_type", "event_status", "event_data"}
+    values = {name: _in_words(name, value) for name, value in assigned.items() if name not in event}
+    return "; ".join(f"`{name}`: {value}" for name, value in values.items())
+
+
+def _in_words(name: str, value: str) -> str:
+    plain = {"NULL": "empty", f"r.{name} + 1": "one more", f"given as {name}": "given"}
+    return plain.get(value, value.replace("r.", "").replace("MAKE_INTERVAL(secs => ", "").rstrip(")"))
+
+
 def _who(method: str, path: str) -> str:
     return "operator" if method == "post" else "everybody" if path in {"/healthz", "/readyz"} else "viewer"
 
@@ -96,6 +143,8 @@ SHOWN_FACES = (
 )
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "register": (DOCS / "explanation" / "gap-checks.md", register),
+    "changes": (DOCS / "reference" / "changes.md", changes),
+    "moves": (DOCS / "reference" / "changes.md", moves),
     "events": (DOCS / "explanation" / "events.md", events),
     "routes": (DOCS / "reference" / "http.md", routes),
     "settings": (DOCS / "reference" / "settings.md", settings),

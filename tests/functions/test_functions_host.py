@@ -42,12 +42,12 @@ SUMS = Job("sums", [Stage("numbers", numbers), Stage("double", double, each="num
 REFUSED = Job("refused", [Stage("refuse", refuse)])
 
 
-def message_of(envelope: ReceivedMessage) -> func.ServiceBusMessage:
+def message_of(received: ReceivedMessage) -> func.ServiceBusMessage:
     """What the host hands to a function."""
     return ServiceBusMessage(
-        body=envelope.body,
-        message_id=envelope.message_id,
-        delivery_count=envelope.delivery_count + 1,
+        body=received.body,
+        message_id=received.message_id,
+        delivery_count=received.delivery_count + 1,
         application_properties={},
         user_properties={},
     )
@@ -74,8 +74,8 @@ async def bring(host: FunctionsHost, office: PostOffice, until: str) -> list[Any
         while not await rows(host.app, "SELECT 1 FROM app.jobs WHERE status = %s", until):
             for queue in QUEUES:
                 receiver = office.receiver(queue)
-                for envelope in await receiver.receive(10, 0.02):
-                    call = asyncio.create_task(host.handle(message_of(envelope), queue))
+                for received in await receiver.receive(10, 0.02):
+                    call = asyncio.create_task(host.handle(message_of(received), queue))
                     calls.add(call)
                     call.add_done_callback(lambda done: settlements.append(done.result()))
         await asyncio.gather(*calls)
@@ -98,8 +98,8 @@ async def test_when_a_function_returns_the_outcome_of_its_task_is_committed(
     await host.maintain()
     submitted = await host.app.submit(REFUSED, count=5)
     for queue in QUEUES:
-        (envelope,) = await office.receiver(queue).receive(1, 20)
-        await host.handle(message_of(envelope), queue)
+        (received,) = await office.receiver(queue).receive(1, 20)
+        await host.handle(message_of(received), queue)
     assert (await counted_events(host.app, submitted.id))["task_failed"] == 1
     assert (await host.app.job(submitted.id))["error"]["message"] == "5 is too much"
 
@@ -109,9 +109,9 @@ async def test_a_copy_is_completed_and_runs_nothing_f04(host: FunctionsHost, off
     submitted = await host.app.submit(SUMS, count=2)
     await bring(host, office, "completed")
     before = await counted_events(host.app, submitted.id)
-    for letter in list(office.sent):
-        envelope = ReceivedMessage(message_id=letter.message_id, body=letter.body)
-        assert isinstance(await host.handle(message_of(envelope), QUEUES[0]), Complete)
+    for message in list(office.sent):
+        received = ReceivedMessage(message_id=message.message_id, body=message.body)
+        assert isinstance(await host.handle(message_of(received), QUEUES[0]), Complete)
     assert await counted_events(host.app, submitted.id) == before
 
 
@@ -123,11 +123,11 @@ async def test_the_message_of_a_check_is_completed_and_does_nothing(host: Functi
 async def test_a_message_that_nobody_could_handle_is_recorded_and_not_raised_f27(host: FunctionsHost) -> None:
     await host.maintain()
     submitted = await host.app.submit(SUMS, count=1)
-    hint = MessageRef(kind="task", key="77-0", job_id=submitted.id, lease_number=0)
-    letter = OutgoingMessage(hint=hint, send_number=1)
-    envelope = ReceivedMessage(message_id=letter.message_id, body=letter.body)
+    ref = MessageRef(kind="task", key="77-0", job_id=submitted.id, lease_number=0)
+    message = OutgoingMessage(ref=ref, send_number=1)
+    received = ReceivedMessage(message_id=message.message_id, body=message.body)
     for _ in range(2):
-        settlement = await host.handle(message_of(envelope), QUEUES[1])
+        settlement = await host.handle(message_of(received), QUEUES[1])
         assert isinstance(settlement, DeadLetter)
     (event,) = await events_of(host.app, submitted.id, "message_dead_lettered")
     assert event["event_data"]["reason"] == "NoSuchRow"
@@ -139,12 +139,12 @@ async def test_a_message_is_raised_back_where_the_claim_could_not_be_made(
     await host.maintain()
     submitted = await host.app.submit(SUMS, count=1)
     await host.maintain()
-    (letter,) = office.sent
+    (message,) = office.sent
     await rows(host.app, "ALTER TABLE app.jobs RENAME COLUMN lease_owner TO away")
     with pytest.raises(Exception, match="lease_owner"):
-        await host.handle_received(ReceivedMessage(message_id="x", body=letter.body))
+        await host.handle_received(ReceivedMessage(message_id="x", body=message.body))
     await rows(host.app, "ALTER TABLE app.jobs RENAME COLUMN away TO lease_owner")
-    await host.handle_received(ReceivedMessage(message_id="x", body=letter.body))
+    await host.handle_received(ReceivedMessage(message_id="x", body=message.body))
     assert (await counted_events(host.app, submitted.id))["job_started"] == 1
     assert AbandonedError("x", "why").reason == "why"
 

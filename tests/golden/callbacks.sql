@@ -283,7 +283,7 @@ WHERE
   AND r.lease_number = i.lease_number
 RETURNING CAST(r.callback_id AS VARCHAR) AS key;
 
--- claim
+-- queue: claim
 UPDATE app.callbacks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, lease_number = r.lease_number + 1, send_number = 0
 FROM (
   SELECT
@@ -297,14 +297,14 @@ WHERE
   r.callback_id = ANY(
     ARRAY(SELECT
       q.callback_id
-    FROM UNNEST(CAST(%(kinds)s AS VARCHAR[])) AS k(kind)
+    FROM UNNEST(CAST(%(types)s AS VARCHAR[])) AS k(type)
     CROSS JOIN LATERAL (
       SELECT
         t.callback_id
       FROM app.callbacks AS t
       WHERE
         t.status IN ('queued')
-        AND t.job_type = k.kind
+        AND t.job_type = k.type
         AND t.due_at <= app.clock()
         AND t.callback_id <> ALL(CAST(%(without)s AS BIGINT[]))
       ORDER BY
@@ -322,7 +322,34 @@ WHERE
   )
 RETURNING CAST(r.callback_id AS VARCHAR) AS key, r.job_id, r.job_type, r.name, r.attempt, r.max_attempts, r.lease_number, r.lease_owner, r.rescues, r.max_rescues;
 
--- claim by key
+-- queue: due
+SELECT
+  CAST(r.callback_id AS VARCHAR) AS key,
+  r.job_id
+FROM app.callbacks AS r
+WHERE
+  r.callback_id = ANY(
+    ARRAY(SELECT
+      q.callback_id
+    FROM UNNEST(CAST(%(types)s AS VARCHAR[])) AS k(type)
+    CROSS JOIN LATERAL (
+      SELECT
+        t.callback_id
+      FROM app.callbacks AS t
+      WHERE
+        t.status IN ('queued')
+        AND t.job_type = k.type
+        AND t.due_at <= app.clock()
+        AND t.callback_id <> ALL(CAST(%(without)s AS BIGINT[]))
+      ORDER BY
+        t.due_at,
+        t.callback_id
+      LIMIT %(limit)s   FOR NO KEY UPDATE SKIP LOCKED
+    ) AS q
+    LIMIT %(limit)s)
+  );
+
+-- queue: claim by key
 UPDATE app.callbacks AS r SET status = 'processing', move_number = r.move_number + 1, event_type = CAST(%(event_type)s AS VARCHAR(50)), event_status = CAST(%(event_status)s AS VARCHAR(20)), event_data = CAST(%(event_data)s AS JSONB), due_at = NULL, lease_owner = CAST(%(lease_owner)s AS VARCHAR(100)), lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s), deadline_at = n.moment + r.timeout, started_at = n.moment, finished_at = NULL, lease_number = r.lease_number + 1, send_number = 0
 FROM (
   SELECT
@@ -353,7 +380,7 @@ WHERE
       AND t.lease_number = i.lease_number
       AND (
         t.job_type = ANY(
-          CAST(%(kinds)s AS VARCHAR[])
+          CAST(%(types)s AS VARCHAR[])
         )
       ) IS TRUE
     ORDER BY
@@ -367,7 +394,7 @@ WHERE
   )
 RETURNING CAST(r.callback_id AS VARCHAR) AS key, r.job_id, r.job_type, r.name, r.attempt, r.max_attempts, r.lease_number, r.lease_owner, r.rescues, r.max_rescues;
 
--- take
+-- queue: lease for send
 UPDATE app.callbacks AS r SET due_at = GREATEST(r.due_at, n.moment) + MAKE_INTERVAL(secs => %(lease)s), send_number = r.send_number + 1
 FROM (
   SELECT
@@ -381,17 +408,17 @@ WHERE
   r.callback_id = ANY(
     ARRAY(SELECT
       q.callback_id
-    FROM UNNEST(CAST(%(kinds)s AS VARCHAR[])) AS k(kind)
+    FROM UNNEST(CAST(%(types)s AS VARCHAR[])) AS k(type)
     CROSS JOIN LATERAL (
       SELECT
         t.callback_id
       FROM app.callbacks AS t
       WHERE
         t.status IN ('queued')
-        AND t.job_type = k.kind
+        AND t.job_type = k.type
         AND t.due_at <= app.clock() + MAKE_INTERVAL(secs => %(horizon)s)
         AND (
-          t.send_number = 0 OR t.due_at <= app.clock()
+          t.due_at <= app.clock() OR t.send_number = 0
         )
         AND t.callback_id <> ALL(CAST(%(without)s AS BIGINT[]))
       ORDER BY
@@ -409,14 +436,51 @@ WHERE
   )
 RETURNING CAST(r.callback_id AS VARCHAR) AS key, r.job_id, r.lease_number, r.send_number, CAST(EXTRACT(EPOCH FROM r.due_at - MAKE_INTERVAL(secs => %(lease)s) - n.moment) AS DOUBLE PRECISION) AS delay;
 
--- confirm
+-- queue: to send
+SELECT
+  CAST(r.callback_id AS VARCHAR) AS key,
+  r.job_id
+FROM app.callbacks AS r
+WHERE
+  r.callback_id = ANY(
+    ARRAY(SELECT
+      q.callback_id
+    FROM UNNEST(CAST(%(types)s AS VARCHAR[])) AS k(type)
+    CROSS JOIN LATERAL (
+      SELECT
+        t.callback_id
+      FROM app.callbacks AS t
+      WHERE
+        t.status IN ('queued')
+        AND t.job_type = k.type
+        AND t.due_at <= app.clock() + MAKE_INTERVAL(secs => %(horizon)s)
+        AND (
+          t.due_at <= app.clock() OR t.send_number = 0
+        )
+        AND t.callback_id <> ALL(CAST(%(without)s AS BIGINT[]))
+      ORDER BY
+        t.due_at,
+        t.callback_id
+      LIMIT %(limit)s   FOR NO KEY UPDATE SKIP LOCKED
+    ) AS q
+    LIMIT %(limit)s)
+  );
+
+-- queue: confirm sent
 UPDATE app.callbacks AS r SET due_at = r.due_at + MAKE_INTERVAL(
   secs => LEAST(
     CAST(%(most)s AS DOUBLE PRECISION),
     %(resend)s * POWER(2, LEAST(r.send_number - 1, 30))
   ) - %(lease)s
 )
-FROM UNNEST(CAST(%(keys)s AS BIGINT[]), CAST(%(lease_numbers)s AS INT[]), CAST(%(send_numbers)s AS INT[])) AS i(callback_id, lease_number, send_number)
+FROM (
+  SELECT
+    (
+      SELECT
+        app.clock()
+    ) AS moment
+  OFFSET 0
+) AS n, UNNEST(CAST(%(keys)s AS BIGINT[]), CAST(%(lease_numbers)s AS INT[]), CAST(%(send_numbers)s AS INT[])) AS i(callback_id, lease_number, send_number)
 WHERE
   r.callback_id = i.callback_id
   AND r.lease_number = i.lease_number
@@ -441,8 +505,16 @@ WHERE
   )
 RETURNING CAST(r.callback_id AS VARCHAR) AS key;
 
--- postpone
-UPDATE app.callbacks AS r SET due_at = app.clock() + MAKE_INTERVAL(secs => %(delay)s), send_number = r.send_number + 1
+-- queue: redirect
+UPDATE app.callbacks AS r SET due_at = n.moment + MAKE_INTERVAL(secs => %(delay)s), send_number = r.send_number + 1
+FROM (
+  SELECT
+    (
+      SELECT
+        app.clock()
+    ) AS moment
+  OFFSET 0
+) AS n
 WHERE
   r.callback_id = CAST(%(key)s AS BIGINT)
   AND r.lease_number = %(lease_number)s
@@ -452,4 +524,67 @@ WHERE
         ARRAY['queued']
     ) AS VARCHAR[])
   )
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['queued']
+    ) AS VARCHAR[])
+  )
 RETURNING CAST(r.callback_id AS VARCHAR) AS key;
+
+-- queue: renew
+UPDATE app.callbacks AS r SET lease_expires_at = n.moment + MAKE_INTERVAL(secs => %(lease)s)
+FROM (
+  SELECT
+    (
+      SELECT
+        app.clock()
+    ) AS moment
+  OFFSET 0
+) AS n, UNNEST(CAST(%(keys)s AS BIGINT[]), CAST(%(lease_numbers)s AS INT[]), CAST(%(begun)s AS BOOLEAN[])) AS i(callback_id, lease_number, begun)
+WHERE
+  r.callback_id = i.callback_id
+  AND r.lease_number = i.lease_number
+  AND r.lease_owner = %(owner)s
+  AND r.status = ANY(
+    CAST((
+      SELECT
+        ARRAY['processing']
+    ) AS VARCHAR[])
+  )
+  AND r.callback_id = ANY(
+    ARRAY(SELECT
+      t.callback_id
+    FROM app.callbacks AS t
+    WHERE
+      t.callback_id = ANY(
+        ARRAY(SELECT
+          UNNEST(CAST(%(keys)s AS BIGINT[])))
+      )
+    ORDER BY
+      t.callback_id   FOR NO KEY UPDATE SKIP LOCKED)
+  )
+RETURNING CAST(r.callback_id AS VARCHAR) AS key, CAST(NULL AS VARCHAR) AS stop_reason;
+
+-- queue: held
+SELECT
+  CAST(t.callback_id AS VARCHAR) AS key,
+  t.lease_number
+FROM app.callbacks AS t
+WHERE
+  t.status IN ('processing') AND t.lease_owner = %(owner)s;
+
+-- queue: messages
+SELECT
+  CAST(t.callback_id AS VARCHAR) AS key,
+  t.job_id,
+  t.job_type AS type,
+  t.status,
+  t.lease_number,
+  t.status IN ('queued') AS waiting
+FROM app.callbacks AS t
+WHERE
+  t.callback_id = ANY(
+    ARRAY(SELECT
+      UNNEST(CAST(%(keys)s AS BIGINT[])))
+  );

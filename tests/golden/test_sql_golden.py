@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from coremachine.sql_generator.claims import claim_by_key_statement, claim_statement
 from coremachine.sql_generator.moves import move_statement
-from coremachine.sql_generator.outbox import confirm_statement, postpone_statement, take_statement
+from coremachine.sql_generator.queues import queue_statements
 from coremachine.sql_generator.schema import script
 from coremachine.sql_generator.sweeps import sweep_statement
 from coremachine.statemachine.records import Record
@@ -39,11 +38,8 @@ def statements_of(record: Record) -> Iterator[tuple[str, str]]:
     for transition in record.lifecycle.transitions:
         yield f"move: {transition.trigger}", move_statement(record, transition.trigger).sql
     if record.queue is not None:
-        yield "claim", claim_statement(record)
-        yield "claim by key", claim_by_key_statement(record)
-        yield "take", take_statement(record)
-        yield "confirm", confirm_statement(record)
-        yield "postpone", postpone_statement(record)
+        for name, statement in queue_statements(record).items():
+            yield f"queue: {name.replace('_', ' ')}", statement
     for trigger, source, column in SWEEPS.get(record.machine, []):
         yield f"sweep: {trigger} from {source} by {column}", sweep_statement(record, trigger, source, column)
 

@@ -16,10 +16,10 @@ class Heard:
     def __init__(self) -> None:
         self.told: list[tuple[str, Mapping[str, object]]] = []
         self.begun = asyncio.Event()
-        self.context = TaskContext(job_id="j1", task_id="j1/2/3", stage="tiles", index=3, attempt=2, tell=self._tell)
+        self.context = TaskContext(job_id="j1", task_id="j1/2/3", stage="tiles", index=3, attempt=2, emit=self._emit)
         self.context.lease_number = 4
 
-    def _tell(self, kind: str, data: Mapping[str, object]) -> None:
+    def _emit(self, kind: str, data: Mapping[str, object]) -> None:
         self.told.append((kind, data))
         self.begun.set()
 

@@ -6,11 +6,9 @@ from typing import Any
 from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.flow.flow import Flow
 from coremachine.runtime.flow.handle_job import handle_job_message
+from coremachine.runtime.store.claims import Claim, claim_due
 from coremachine.runtime.store.rows import JobMessage
-from coremachine.runtime.store.session import Claim
-from coremachine.statemachine.lifecycles import TASK
-from coremachine.statemachine.machine import Subject, machine_of
-from coremachine.statemachine.tables import TASKS
+from coremachine.statemachine.tables import JOBS, TASKS
 from tests.observing import rows
 
 GONE = "gone"
@@ -28,19 +26,18 @@ async def handle_messages(app: AsyncCoreMachine) -> None:
 
 async def claimed_messages(app: AsyncCoreMachine) -> list[JobMessage]:
     """Claim every job message that is due, as the worker that will be gone."""
-    parameters = {"kinds": list(app.jobs), "limit": 100, "without": [], "owner": GONE, "lease": 10.0}
+    claim = Claim(record=JOBS, types=list(app.jobs), limit=100, owner=GONE, lease=10.0)
     async with app.database.session() as session:
-        due = await session.fetch("worker/claim_job_messages", parameters)
+        due = await claim_due(session, claim)
     return [JobMessage.of(row) for row in due]
 
 
 async def claim_tasks(app: AsyncCoreMachine) -> int:
     """Claim every task that is due, as the worker that will be gone. Returns how many there were."""
-    event = machine_of(TASK).fire(Subject("*", "queued"), "claim", data={"worker": GONE}).event
     kinds = [name for job in app.jobs.values() for name in job.tasks]
     async with app.database.session() as session:
-        claim = Claim(record=TASKS, event=event, kinds=kinds, limit=100, owner=GONE, lease=10.0)
-        return len(await session.claim(claim))
+        claim = Claim(record=TASKS, types=kinds, limit=100, owner=GONE, lease=10.0)
+        return len(await claim_due(session, claim))
 
 
 async def lose(app: AsyncCoreMachine) -> None:

@@ -11,7 +11,8 @@ from psycopg.rows import dict_row
 
 from coremachine.examples.approval import APPROVALS
 from coremachine.runtime.store.session import Row, Session
-from coremachine.statemachine.lifecycle import Lifecycle, Transition
+from coremachine.sql_generator.moves import assignments
+from coremachine.statemachine.lifecycle import Edge, Lifecycle, Transition
 from coremachine.statemachine.machine import Move, Subject, machine_of
 from coremachine.statemachine.records import Record, Schema
 from coremachine.statemachine.tables import CALLBACKS, JOBS, SCHEMA, STAGES
@@ -213,3 +214,22 @@ async def without_guard(session: Session, record: Record, number: str) -> AsyncG
     async with session.connection.transaction(force_rollback=True):
         await run(session, f"DROP TRIGGER {record.table}_{number} ON {{schema}}.{record.table}")
         yield
+
+
+def stamped_edge(record: Record, source: str, target: str) -> Edge:
+    """The edge whose event a move from `source` to `target` is given if its client gives none."""
+    edges = [edge for edge in record.lifecycle.edges if (edge.source, edge.target) == (source, target)]
+    return min(edges, key=lambda edge: edge.transition.event.type)
+
+
+def moved_columns(record: Record, edge: Edge) -> dict[str, str]:
+    """What a client has to set beside status and event so that this move is as declared: SQL texts by column."""
+    assigned = assignments(record, edge.transition, "given", "given.{}")
+    exact = {column: value.replace("r.", "") for column, value in assigned.items() if "given" not in value}
+    kept = {"status", "move_number", "event_type", "event_status", "event_data"}
+    moved = {**tied_columns(record, edge.target), **exact}
+    return {
+        column: value
+        for column, value in moved.items()
+        if column not in kept and (column in assigned or not value.startswith("COALESCE"))
+    }

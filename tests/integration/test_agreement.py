@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coremachine.examples.approval import APPROVALS
+from coremachine.runtime.store.claims import Claim, claim_due
 from coremachine.runtime.store.database import Database
-from coremachine.runtime.store.session import Claim, Session
+from coremachine.runtime.store.session import Session
 from coremachine.statemachine.errors import IllegalMoveError
-from coremachine.statemachine.lifecycle import Lifecycle, Transition
+from coremachine.statemachine.lifecycle import Edge, Lifecycle, Transition
 from coremachine.statemachine.lifecycles import TASK
 from coremachine.statemachine.machine import Machine, Move, Subject, WrittenEvent, machine_of
 from coremachine.statemachine.records import Record
@@ -24,12 +25,13 @@ from tests.integration.rows import (
     WITH_APPROVALS,
     events_of,
     insert_row,
+    moved_columns,
     open_session,
     path,
     prepare,
     row_in,
     row_of,
-    tied_columns,
+    stamped_edge,
     update,
     values_of,
 )
@@ -140,7 +142,7 @@ async def columns_of(session: Session, record: Record, kind: str) -> dict[str, o
         return {"task_type": kind, "job_id": job, "stage_id": int(stage.key)}
     if record is CALLBACKS:
         return {"job_type": kind, "job_id": (await row_in(session, JOBS, "completed", job_type=kind)).key}
-    return {KINDS[record.machine]: kind} if record.queue else {}
+    return {KINDS[record.machine]: kind} if record.machine in KINDS else {}
 
 
 async def as_python_says(session: Session, record: Record, subject: Subject, transition: Transition) -> Move | None:
@@ -175,25 +177,37 @@ async def guard_allows(session: Session, record: Record, key: str, transition: T
     """Whether a plain UPDATE passes that tells the transition's own event."""
     event = transition.event
     told = {"event_type": f"'{event.type}'", "event_status": f"'{event.status}'", "event_data": "'{}'"}
-    return await _passes(session, record, key, transition.target, {"move_number": "move_number + 1", **told})
+    return await _passes(session, record, key, transition, {"move_number": "move_number + 1", **told})
 
 
 async def guard_allows_untold(session: Session, record: Record, key: str, transition: Transition) -> bool:
     """Whether a plain UPDATE passes that tells no event."""
-    return await _passes(session, record, key, transition.target, {})
+    return await _passes(session, record, key, transition, {})
 
 
-async def _passes(session: Session, record: Record, key: str, target: str, told: Mapping[str, str]) -> bool:
+async def _passes(session: Session, record: Record, key: str, transition: Transition, told: Mapping[str, str]) -> bool:
     try:
         async with session.connection.transaction(force_rollback=True):
-            changes = {"status": f"'{target}'", **tied_columns(record, target), **told}
-            [row] = await update(session, record, key, changes)
-            assert row["status"] == target
+            row = await row_of(session, record, key)
+            edge = Edge(row["status"], transition)
+            moved = moved_columns(
+                record, edge if told or not _is_legal(record, edge) else stamped_edge(record, *_pair(edge))
+            )
+            [row] = await update(session, record, key, {"status": f"'{transition.target}'", **moved, **told})
+            assert row["status"] == transition.target
     except psycopg.Error as refused:
         if refused.sqlstate != ILLEGAL_MOVE:
             raise
         return False
     return True
+
+
+def _pair(edge: Edge) -> tuple[str, str]:
+    return edge.source, edge.target
+
+
+def _is_legal(record: Record, edge: Edge) -> bool:
+    return _pair(edge) in record.lifecycle.legal_pairs
 
 
 async def forged(session: Session, record: Record, subject: Subject, transition: Transition) -> Move:
@@ -205,6 +219,6 @@ async def forged(session: Session, record: Record, subject: Subject, transition:
 
 async def sql_moves(session: Session, record: Record, move: Move, kind: str) -> set[str]:
     if record.queue is not None and move.trigger == "claim":
-        claim = Claim(record=record, event=move.event, kinds=[kind], limit=9, owner=OWNER, lease=60.0)
-        return {row["key"] for row in await session.claim(claim)}
+        claim = Claim(record=record, types=[kind], limit=9, owner=OWNER, lease=60.0)
+        return {row["key"] for row in await claim_due(session, claim)}
     return await session.apply(record, [move])

@@ -85,6 +85,7 @@ async def test_a_damage_is_found_by_its_check_alone_which_names_the_remedy(
     open_app: OpenApp, session: Session, gaps: tuple[str, ...], done: Damage
 ) -> None:
     app = await open_app()
+    await run(session, "SET coremachine.repairing = 'on'")
     await done(session)
     audit = await app.audit()
     assert sorted(found.id for found in audit.findings) == sorted(gaps)
@@ -239,6 +240,7 @@ async def test_gap_9_an_orphaned_task_is_removed_by_the_owners_repair_which_keep
     open_app: OpenApp, session: Session, done: Damage
 ) -> None:
     app = await open_app()
+    await run(session, "SET coremachine.repairing = 'on'")
     await done(session)
     (task,) = await run(session, "SELECT task_id, job_id FROM {schema}.tasks")
     await run(session, "SELECT {schema}.repair_job(%(job)s)", {"job": task["job_id"]})

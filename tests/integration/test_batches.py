@@ -12,10 +12,9 @@ from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.flow.outcome import Outcome
 from coremachine.runtime.flow.record_outcomes import record_outcomes
 from coremachine.runtime.flow.rescue import rescue_tasks
+from coremachine.runtime.store.claims import Claim, claim_due
 from coremachine.runtime.store.rows import ClaimedTask
-from coremachine.runtime.store.session import Claim
-from coremachine.statemachine.lifecycles import TASK
-from coremachine.statemachine.machine import Move, Subject, machine_of
+from coremachine.statemachine.machine import Move
 from coremachine.statemachine.tables import TASKS
 from tests.databases import OpenApp
 from tests.integration.lost_worker import handle_messages
@@ -73,10 +72,9 @@ class Ground:
 
 async def claim(app: AsyncCoreMachine) -> list[ClaimedTask]:
     """Claim all that is due."""
-    event = machine_of(TASK).fire(Subject("*", "queued"), "claim", data={"worker": "me"}).event
     async with app.database.session() as session:
-        wanted = Claim(record=TASKS, event=event, kinds=["part"], limit=100, owner="me", lease=600.0)
-        return [ClaimedTask(**row) for row in await session.claim(wanted)]
+        wanted = Claim(record=TASKS, types=["part"], limit=100, owner="me", lease=600.0)
+        return [ClaimedTask(**row) for row in await claim_due(session, wanted)]
 
 
 async def lose(app: AsyncCoreMachine, ground: Ground, places: Sequence[Place]) -> None:

@@ -199,7 +199,7 @@ async def test_what_cannot_be_told_fails_the_run(children: Children) -> None:
     def refuse(_kind: str, _data: Mapping[str, object]) -> None:
         raise TimeoutError("the log is full")
 
-    context = TaskContext(tell=refuse)
+    context = TaskContext(emit=refuse)
     with pytest.raises(TimeoutError, match="the log is full"):
         await children.run(ChildCall.of(sleep, {}, context), timeout=FAR, context=context)
 

@@ -25,7 +25,7 @@ def hang(context: TaskContext) -> None:
     ctypes.PyDLL(None).sleep(1000)
 
 async def work() -> None:
-    context = TaskContext(tell=lambda kind, data: print(data["pid"], data["module"], data["greeting"], flush=True))
+    context = TaskContext(emit=lambda kind, data: print(data["pid"], data["module"], data["greeting"], flush=True))
     await Children(1).run(ChildCall.of(hang, {}, context), timeout=None, context=context)
 
 if __name__ == "__main__":

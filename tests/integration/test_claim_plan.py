@@ -10,9 +10,14 @@ from psycopg import sql
 from coremachine.runtime.store.database import Database
 from coremachine.runtime.store.queries import query
 from coremachine.runtime.store.session import Session, array_text, event_parameters
-from coremachine.sql_generator.claims import claim_by_key_statement, claim_statement
 from coremachine.sql_generator.moves import move_statement
-from coremachine.sql_generator.outbox import confirm_statement, take_statement
+from coremachine.sql_generator.queues import (
+    claim_by_key_statement,
+    claim_statement,
+    confirm_sent_statement,
+    lease_for_send_statement,
+    renew_statement,
+)
 from coremachine.statemachine.lifecycles import TASK
 from coremachine.statemachine.machine import Subject, machine_of
 from coremachine.statemachine.tables import TASKS
@@ -35,7 +40,7 @@ def nodes(plan: Node) -> Iterator[Node]:
 
 async def plan_of_claim(session: Session, limit: int) -> Node:
     event = machine_of(TASK).fire(Subject("*", "queued"), "claim").event
-    given = {"kinds": ["add", "multiply"], "limit": limit, "without": ["1-7"], "lease_owner": "me", "lease": 60.0}
+    given = {"types": ["add", "multiply"], "limit": limit, "without": ["1-7"], "lease_owner": "me", "lease": 60.0}
     return await plan_of(session, claim_statement(TASKS), {**given, **event_parameters(event)})
 
 
@@ -79,8 +84,8 @@ async def test_a_relay_on_stale_statistics_takes_without_scan_or_sort_f42(
     session: Session, analyzed_rows: int, horizon: float
 ) -> None:
     await fill_behind_the_planners_back(session, analyzed_rows)
-    given = {"kinds": ["add", "multiply"], "limit": 500, "without": ["1-7"], "lease": 5.0, "horizon": horizon}
-    assert_neither_scanned_nor_sorted(await plan_of(session, take_statement(TASKS), given))
+    given = {"types": ["add", "multiply"], "limit": 500, "without": ["1-7"], "lease": 5.0, "horizon": horizon}
+    assert_neither_scanned_nor_sorted(await plan_of(session, lease_for_send_statement(TASKS), given))
 
 
 @pytest.mark.parametrize("analyzed_rows", [0, 1])
@@ -90,9 +95,9 @@ async def test_a_claim_by_key_and_a_confirmation_find_their_rows_by_key_f42(
     await fill_behind_the_planners_back(session, analyzed_rows)
     event = machine_of(TASK).fire(Subject("*", "queued"), "claim").event
     keys = {"keys": [f"1-{i}" for i in range(100)], "lease_numbers": [0] * 100, "send_numbers": [1] * 100}
-    by_key = {**keys, "kinds": ["add"], "lease_owner": "me", "lease": 60.0, **event_parameters(event)}
+    by_key = {**keys, "types": ["add"], "lease_owner": "me", "lease": 60.0, **event_parameters(event)}
     confirmed = {**keys, "lease": 5.0, "resend": 300.0, "most": 3600.0}
-    for statement, given in ((claim_by_key_statement(TASKS), by_key), (confirm_statement(TASKS), confirmed)):
+    for statement, given in ((claim_by_key_statement(TASKS), by_key), (confirm_sent_statement(TASKS), confirmed)):
         plan = await plan_of(session, statement, given)
         scans = [node for node in nodes(plan) if node.get("Relation Name") == "tasks"]
         assert scans
@@ -135,7 +140,7 @@ KEPT = {
     "a move": (move_statement(TASKS, "complete").sql, {"r": {"tasks_pkey"}, "t": {"tasks_pkey"}}),
 }
 GIVEN_TO_KEPT = {
-    "kinds": "{add,multiply}",
+    "types": "{add,multiply}",
     "limit": 4,
     "lease_owner": "me",
     "lease": 60.0,
@@ -175,14 +180,15 @@ async def test_a_plan_that_is_kept_from_when_the_table_was_empty_finds_its_rows_
     assert {alias: indexes_read(plan, alias) for alias in expected} == expected
 
 
-@pytest.mark.parametrize("name", ["leases/renew_task_leases", "flow/lock_tasks"])
+@pytest.mark.parametrize(
+    "text", [renew_statement(TASKS), query("flow/lock_tasks", "app").decode()], ids=["renew", "lock"]
+)
 @pytest.mark.parametrize("analyzed_rows", [0, 1])
-async def test_leases_are_renewed_and_asked_for_by_key_f42(session: Session, analyzed_rows: int, name: str) -> None:
+async def test_leases_are_renewed_and_asked_for_by_key_f42(session: Session, analyzed_rows: int, text: str) -> None:
     await fill_behind_the_planners_back(session, analyzed_rows)
     (row,) = await run(session, "SELECT stage_id FROM {schema}.tasks LIMIT 1")
     keys = [f"{row['stage_id']}-{index}" for index in range(1000)]
     given = {"keys": keys, "task_ids": keys, "lease_numbers": [1] * 1000, "begun": [True] * 1000}
-    text = query(name, session.schema).decode()
     plan = await plan_of(session, text, {**given, "owner": "me", "lease": 60.0})
     scans = [node for node in nodes(plan) if node.get("Relation Name") == "tasks" and "Scan" in node["Node Type"]]
     assert scans

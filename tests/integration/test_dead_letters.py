@@ -1,4 +1,4 @@
-"""Dead letters are read by somebody: each is told on its job's timeline once, and those of no job are kept (F27)."""
+"""Dead messages are read by somebody: each is told on its job's timeline once, and those of no job are kept (F27)."""
 
 import json
 from datetime import timedelta
@@ -18,7 +18,7 @@ from coremachine.runtime.relay import DeadLetterReader
 from tests.databases import OpenApp
 from tests.integration.clock import clock_moves
 from tests.observing import events_of, rows
-from tests.post_office import PostOffice, envelope_of
+from tests.post_office import PostOffice, received_of
 from tests.running import working
 from tests.waiting import until_event, until_row
 
@@ -37,9 +37,9 @@ SUMS = Job("sums", [Stage("numbers", numbers)])
 
 
 def dead_letter_of(job_id: str) -> DeadLetteredMessage:
-    hint = MessageRef(kind="task", key="1-0", job_id=job_id, lease_number=0)
+    ref = MessageRef(kind="task", key="1-0", job_id=job_id, lease_number=0)
     return DeadLetteredMessage(
-        envelope_of(OutgoingMessage(hint=hint, send_number=1), QUEUE), "MaxDeliveryCountExceeded", "ten times"
+        received_of(OutgoingMessage(ref=ref, send_number=1), QUEUE), "MaxDeliveryCountExceeded", "ten times"
     )
 
 
@@ -62,7 +62,7 @@ async def test_a_dead_letter_that_comes_twice_is_told_once(open_app: OpenApp) ->
     submitted = await app.submit(SUMS, count=1)
     reader = DeadLetterReader(app.database, office.dead_letters(QUEUE))
     for _ in range(2):
-        await reader.tell([dead_letter_of(submitted.id)])
+        await reader.record([dead_letter_of(submitted.id)])
     assert len(await events_of(app, submitted.id, "message_dead_lettered")) == 1
     assert reader.orphans == 0
 
@@ -88,7 +88,7 @@ async def test_a_dead_letter_of_no_job_is_kept_when_its_reader_dies_and_once_whe
 ) -> None:
     app = await open_app(SUMS, bus=PostOffice())
     for _ in range(2):
-        await DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE)).tell([POISON])
+        await DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE)).record([POISON])
     (kept,) = await rows(app, "SELECT queue, message_id, reason, description FROM app.dead_letters")
     assert tuple(kept.values()) == (QUEUE, "poison", "NotJson", "no JSON")
 
@@ -96,12 +96,12 @@ async def test_a_dead_letter_of_no_job_is_kept_when_its_reader_dies_and_once_whe
 async def test_a_dead_letter_of_no_job_is_told_of_for_a_week_and_then_forgotten(open_app: OpenApp) -> None:
     app = await open_app(SUMS, bus=PostOffice())
     reader = DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE))
-    await reader.tell([POISON])
+    await reader.record([POISON])
     await clock_moves(app, timedelta(days=6, hours=23))
     assert [finding.id for finding in (await app.audit()).findings] == ["GAP-22"]
     await clock_moves(app, timedelta(hours=2))
     assert (await app.audit()).findings == ()
-    await reader.tell([dead_letter_of("e" * 64)])
+    await reader.record([dead_letter_of("e" * 64)])
     assert len(await rows(app, "SELECT message_id FROM app.dead_letters")) == 2
     async with app.database.session() as session:
         await session.run("reconciler/retire")  # as a reconciler does
@@ -119,11 +119,11 @@ async def test_a_message_that_cannot_be_claimed_by_is_told_on_the_job_that_it_na
     app = await open_app(SUMS, bus=PostOffice())
     submitted = await app.submit(SUMS, count=1)
     body = json.dumps({"v": 1, "kind": "job", "key": submitted.id, "job_id": submitted.id, "lease_number": 0, **more})
-    envelope = ReceivedMessage(message_id="m", body=body.encode(), queue=QUEUE)
+    received = ReceivedMessage(message_id="m", body=body.encode(), queue=QUEUE)
     with pytest.raises(UnreadableMessageError, match=reason):
-        read_message_ref(envelope)
+        read_message_ref(received)
     reader = DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE))
-    await reader.tell([DeadLetteredMessage(envelope, reason, "")])
+    await reader.record([DeadLetteredMessage(received, reason, "")])
     (event,) = await events_of(app, submitted.id, "message_dead_lettered")
     assert event["event_data"]["reason"] == reason
     assert (reader.orphans, await rows(app, "SELECT FROM app.dead_letters")) == (0, [])

@@ -10,16 +10,16 @@ import psycopg
 import pytest
 
 from coremachine import Job, Stage, task
-from coremachine.runtime import queries
+from coremachine.runtime import sql
 from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.flow.outcome import Outcome
 from coremachine.runtime.flow.record_outcomes import record_outcomes
+from coremachine.runtime.store.claims import Claim, claim_due
 from coremachine.runtime.store.rows import ClaimedTask
-from coremachine.runtime.store.session import Claim, Row, Session
+from coremachine.runtime.store.session import Row, Session
 from coremachine.runtime.store.text import error_data
 from coremachine.statemachine.lifecycle import Lifecycle
 from coremachine.statemachine.lifecycles import CALLBACK, JOB, STAGE, TASK
-from coremachine.statemachine.machine import Subject, machine_of
 from coremachine.statemachine.tables import TASKS
 from tests.databases import OpenApp
 from tests.integration.lost_worker import handle_messages
@@ -27,7 +27,7 @@ from tests.observing import counted_events, events_of, rows, tasks_of
 from tests.running import finished, work, working
 from tests.waiting import until_event, until_row, until_status
 
-LIBRARY = Path(queries.__file__).resolve().parents[1]
+LIBRARY = Path(sql.__file__).resolve().parents[1]
 STATUS_IS = re.compile(r"\bstatus\s*(?:=|<>|IN)\s*(\([^()]*\)|'[^']*')")
 CLIENT_CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "localtime", "gmtime"}
 
@@ -46,9 +46,8 @@ SUMS = Job("twice_told", [Stage("give", give, each="numbers"), Stage("total", to
 
 
 async def claim(session: Session, limit: int = 100) -> list[ClaimedTask]:
-    event = machine_of(TASK).fire(Subject("*", "queued"), "claim", data={"worker": "one"}).event
-    claimed = Claim(record=TASKS, event=event, kinds=["give", "total"], limit=limit, owner="one", lease=60)
-    return [ClaimedTask(**row) for row in await session.claim(claimed)]
+    claimed = Claim(record=TASKS, types=["give", "total"], limit=limit, owner="one", lease=60)
+    return [ClaimedTask(**row) for row in await claim_due(session, claimed)]
 
 
 async def opened(app: AsyncCoreMachine, **parameters: Any) -> str:
@@ -104,7 +103,7 @@ async def test_f15_where_the_event_cannot_be_written_nothing_moves(open_app: Ope
 def test_f23_no_statement_names_a_status_that_is_not_declared() -> None:
     declared = {state.name for lifecycle in (JOB, STAGE, TASK, CALLBACK) for state in lifecycle.states}
     seen: set[str] = set()
-    for path in sorted((LIBRARY / "queries").rglob("*.sql")):
+    for path in sorted((LIBRARY / "runtime" / "sql").rglob("*.sql")):
         named = {word for found in STATUS_IS.findall(path.read_text()) for word in re.findall(r"'([^']*)'", found)}
         assert named <= declared | EVENT_STATUSES, f"{path.name} asks for {sorted(named - declared)}"
         seen |= named

@@ -106,7 +106,7 @@ BENT = (
     ("jobs", "finished_at = now()"),
     ("jobs", "result = '1'"),
     ("jobs", "lease_number = 7"),
-    ("jobs", "put_offs = NULL"),
+    ("jobs", "message_failures = NULL"),
     ("stages", "stop_why = NULL"),
     ("stages", "started_at = started_at"),
     ("tasks", "result = '2'"),
@@ -121,7 +121,7 @@ async def test_a_row_that_has_ended_does_not_change_without_a_move(
 ) -> None:
     app = await open_app(GIVE)
     await finished(app, GIVE, values=[1, 2])
-    with pytest.raises(psycopg.Error, match="does not change without one") as refused:
+    with pytest.raises(psycopg.Error, match="no declared change allows this") as refused:
         worker.execute(f"UPDATE app.{table} SET {change}".encode())  # noqa: S608 - test SQL
     assert refused.value.sqlstate == "CM007"
 
@@ -195,7 +195,7 @@ async def test_a_stage_is_not_added_to_a_job_that_has_all_of_its_own(open_app: O
     with pytest.raises(psycopg.errors.CheckViolation, match="jobs_stages_counted"):
         worker.execute(stage, (job.id,))
     ended = await finished(app, GIVE, values=[2])
-    with pytest.raises(psycopg.Error, match="does not change without one"):
+    with pytest.raises(psycopg.Error, match="no declared change allows this"):
         worker.execute(stage, (ended["job_id"],))
 
 

@@ -16,10 +16,12 @@ from coremachine.statemachine.tables import CALLBACKS, JOBS, SCHEMA, STAGES, TAS
 from tests.integration.rows import (
     events_of,
     insert_row,
+    moved_columns,
     prepare,
     row_in,
     row_of,
     run,
+    stamped_edge,
     tied_columns,
     update,
     without_guard,
@@ -105,7 +107,7 @@ async def test_f59_a_move_whose_event_has_a_lying_status_is_refused(
     subject = await row_in(shared, record, edge.source)
     await prepare(shared, record, subject.key, edge.target)
     before = await row_of(shared, record, subject.key)
-    move = {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **told_as(edge)}
+    move = {"status": f"'{edge.target}'", **moved_columns(record, edge), **told_as(edge)}
     for lying in (status for status in STATUSES if status != edge.transition.event.status):
         changes = {**move, "event_status": f"'{lying}'"}
         words = rf"{edge.source} → {edge.target} cannot be told by event {edge.transition.event.type} \({lying}\)"
@@ -122,7 +124,7 @@ async def test_without_the_guard_an_illegal_move_passes(shared: Session, record:
     subject = await row_in(shared, record, "completed")
     initial = record.lifecycle.initial.name
     forged = {"status": f"'{initial}'", **tied_columns(record, initial), **told_as(record.lifecycle.edges[0])}
-    async with without_guard(shared, record, "2_guard"):
+    async with without_guard(shared, record, "2_guard"), without_guard(shared, record, "5_moved"):
         [row] = await update(shared, record, subject.key, forged)
         assert row["status"] == initial
     with pytest.raises(psycopg.Error, match="is not a legal move"):
@@ -133,7 +135,7 @@ async def test_without_the_guard_an_illegal_move_passes(shared: Session, record:
 async def test_a_legal_move_told_as_the_machine_would_passes(shared: Session, record: Record, edge: Edge) -> None:
     subject = await row_in(shared, record, edge.source)
     await prepare(shared, record, subject.key, edge.target)
-    changes = {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **told_as(edge)}
+    changes = {"status": f"'{edge.target}'", **moved_columns(record, edge), **told_as(edge)}
     [row] = await update(shared, record, subject.key, changes)
     last = (await events_of(shared, record, subject.key))[-1]
     event = edge.transition.event
@@ -149,7 +151,8 @@ async def test_a_legal_move_with_no_event_is_given_a_warning_or_a_failure(
     await prepare(shared, record, subject.key, target)
     told = len(await events_of(shared, record, subject.key))
     moves = (await row_of(shared, record, subject.key))["move_number"]
-    [row] = await update(shared, record, subject.key, {"status": f"'{target}'", **tied_columns(record, target)})
+    moved = moved_columns(record, stamped_edge(record, source, target))
+    [row] = await update(shared, record, subject.key, {"status": f"'{target}'", **moved})
     events = await events_of(shared, record, subject.key)
     assert (row["status"], row["move_number"], len(events)) == (target, moves + 1, told + 1)
     assert_names_client(events[-1], source, target, await user_of(shared))
@@ -204,7 +207,7 @@ async def test_without_its_guard_an_illegal_move_with_no_event_passes(shared: Se
     subject = await row_in(shared, record, record.ends[0])
     initial = record.lifecycle.initial.name
     untold = {"status": f"'{initial}'", **tied_columns(record, initial)}
-    async with without_guard(shared, record, "2_unstamped"):
+    async with without_guard(shared, record, "2_unstamped"), without_guard(shared, record, "5_moved"):
         [row] = await update(shared, record, subject.key, untold)
         assert row["status"] == initial
     with pytest.raises(psycopg.Error, match="is not a legal move"):
@@ -255,7 +258,9 @@ async def test_event_columns_do_not_change_without_a_move(shared: Session, recor
 @pytest.mark.parametrize("record", SCHEMA.records, ids=named)
 async def test_without_its_guard_an_event_changes_with_no_move(shared: Session, record: Record) -> None:
     subject = await row_in(shared, record, "completed")
-    async with without_guard(shared, record, "3_event"), without_guard(shared, record, "6_ended"):
+    async with AsyncExitStack() as stack:
+        for guard in ("3_event", "6_ended", "7_changed"):
+            await stack.enter_async_context(without_guard(shared, record, guard))
         [row] = await update(shared, record, subject.key, {"event_status": "'failure'"})
         assert row["event_status"] == "failure"
 
@@ -289,10 +294,10 @@ async def test_i7_what_a_row_has_from_its_moves_does_not_change_without_one(
     subject = await row_in(shared, record, state)
     another = {column: ANOTHER[record.column(column).type]}
     if only_of_ends(record, column):  # then the guard of ended rows, which keeps every column, keeps this one too
-        with pytest.raises(psycopg.Error, match="does not change without one; the row stays") as refused:
+        with pytest.raises(psycopg.Error, match="the row stays") as refused:
             await update(shared, record, subject.key, another)
         assert sqlstate(refused) == "CM007"
-        async with without_guard(shared, record, "6_ended"):
+        async with without_guard(shared, record, "6_ended"), without_guard(shared, record, "7_changed"):
             assert await update(shared, record, subject.key, another)
         return
     async with AsyncExitStack() as stack:
@@ -300,10 +305,10 @@ async def test_i7_what_a_row_has_from_its_moves_does_not_change_without_one(
             await stack.enter_async_context(without_guard(shared, record, "6_ended"))
         assert await update(shared, record, subject.key, {column: column})
         async with refusing(shared):
-            with pytest.raises(psycopg.Error, match="does not change without one; the row stays") as refused:
+            with pytest.raises(psycopg.Error, match="the row stays") as refused:
                 await update(shared, record, subject.key, another)
         assert sqlstate(refused) == "CM007"
-        async with without_guard(shared, record, "5_kept"):
+        async with without_guard(shared, record, "7_changed"):
             assert await update(shared, record, subject.key, another)
 
 
@@ -342,7 +347,7 @@ async def test_no_column_of_a_row_that_has_ended_is_written_without_a_move(
 ) -> None:
     subject = await row_in(shared, record, state)
     before = await row_of(shared, record, subject.key)
-    with pytest.raises(psycopg.Error, match=f"does not change without one; the row stays {state}") as refused:
+    with pytest.raises(psycopg.Error, match=f"the row stays {state}") as refused:
         await update(shared, record, subject.key, {column: column})
     assert sqlstate(refused) == "CM007"
     assert f"{record.machine} {subject.key}" in str(refused.value)
@@ -358,7 +363,7 @@ async def test_an_edge_is_told_by_its_own_events_alone(shared: Session, record: 
     fitting = {one.transition.event.type for one in record.lifecycle.edges if (one.source, one.target) == pair}
     for wrong in sorted(record.lifecycle.event_types - fitting):
         told = {**told_as(edge), "event_type": f"'{wrong}'"}
-        changes = {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **told}
+        changes = {"status": f"'{edge.target}'", **moved_columns(record, edge), **told}
         words = f"{edge.source} → {edge.target} cannot be told by event {wrong}"
         with pytest.raises(psycopg.Error, match=words) as refused:
             await update(shared, record, subject.key, changes)
@@ -371,7 +376,7 @@ async def test_a_move_number_is_the_next_one(shared: Session, record: Record, st
     subject = await insert_row(shared, record)
     edge = next(edge for edge in record.lifecycle.edges if edge.source == subject.state)
     told = {**told_as(edge), "move_number": f"move_number {step}"}
-    changes = {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **told}
+    changes = {"status": f"'{edge.target}'", **moved_columns(record, edge), **told}
     with pytest.raises(psycopg.Error, match="cannot be told by event") as refused:
         await update(shared, record, subject.key, changes)
     assert (sqlstate(refused), refused.value.diag.message_detail) == ("CM001", "The last move was number 0.")
@@ -388,7 +393,7 @@ async def test_a_move_without_an_event_is_refused_by_the_guard(shared: Session, 
             shared,
             record,
             subject.key,
-            {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **untold},
+            {"status": f"'{edge.target}'", **moved_columns(record, edge), **untold},
         )
     assert sqlstate(refused) == "CM001"
 
@@ -397,7 +402,7 @@ async def test_a_move_without_an_event_is_refused_by_the_guard(shared: Session, 
 async def test_a_move_tells_its_whole_event(shared: Session, record: Record) -> None:
     subject = await insert_row(shared, record)
     edge = next(edge for edge in record.lifecycle.edges if edge.source == subject.state)
-    changes = {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **told_as(edge), "event_data": "NULL"}
+    changes = {"status": f"'{edge.target}'", **moved_columns(record, edge), **told_as(edge), "event_data": "NULL"}
     with pytest.raises(errors.CheckViolation) as refused:
         await update(shared, record, subject.key, changes)
     assert refused.value.diag.constraint_name == f"{record.table}_event_told"
@@ -409,7 +414,7 @@ async def test_a_key_never_changes(shared: Session, record: Record) -> None:
     subject = await insert_row(shared, record)
     edge = next(edge for edge in record.lifecycle.edges if edge.source == subject.state)
     other = "DEFAULT" if record.key.identity else f"'{'f' * 64}'"
-    changes = {record.key.name: other, "status": f"'{edge.target}'", **tied_columns(record, edge.target)}
+    changes = {record.key.name: other, "status": f"'{edge.target}'", **moved_columns(record, edge)}
     with pytest.raises(psycopg.Error, match=f"{record.machine} {subject.key}: its key cannot become") as refused:
         await update(shared, record, subject.key, changes)
     assert sqlstate(refused) == "CM004"

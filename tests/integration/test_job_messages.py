@@ -90,14 +90,14 @@ async def test_messages_that_come_together_are_claimed_before_any_is_handled(ope
 async def test_what_fails_where_it_is_claimed_leaves_nothing_and_is_handled_apart(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    handle, failed = handle_job.handle_where_claimed, list[str]()
+    handle, failed = handle_job.handle_in_claim, list[str]()
 
     async def fail_at_last(*given: Any) -> None:
         assert await handle(*given) is not None
         failed.append(given[3]["job_id"])
         raise psycopg.errors.CheckViolation("refused for the test")
 
-    monkeypatch.setattr(job_messages, "handle_where_claimed", fail_at_last)
+    monkeypatch.setattr(job_messages, "handle_in_claim", fail_at_last)
     app = await open_app(LONE)
     await rows(app, CLAIMS)
     done = await finished(app, LONE, value=7)

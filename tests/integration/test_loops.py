@@ -11,7 +11,7 @@ from coremachine import Job, Stage, task
 from coremachine.runtime.bus.messages import Kind, ReceivedMessage
 from coremachine.runtime.bus.port import DeadLetteredMessage
 from coremachine.runtime.bus.postgres import PostgresBus
-from coremachine.runtime.bus.servicebus.receiver import envelope_of
+from coremachine.runtime.bus.servicebus.receiver import received_of
 from coremachine.runtime.reconciler import Reconciler
 from coremachine.runtime.reconciler.steps import Steps
 from coremachine.runtime.relay import DeadLetterReader
@@ -108,7 +108,7 @@ def test_f50_a_message_id_of_any_type_is_read_as_text(given: str) -> None:
     message = SimpleNamespace(
         application_properties=None, message_id=came, body=[b"{}"], delivery_count=0, locked_until_utc=None
     )
-    assert envelope_of(message, QUEUE).message_id == expected  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert received_of(message, QUEUE).message_id == expected  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def test_f50_a_dead_letter_that_cannot_be_told_of_keeps_no_other_from_it(
@@ -136,5 +136,5 @@ async def test_two_copies_of_a_dead_letter_in_one_batch_are_told_once(open_app: 
     job = await app.submit(ONES, numbers=[1])
     body = ('{"v":1,"kind":"job","key":"%s","job_id":"%s","lease_number":0}' % (job.id, job.id)).encode()  # noqa: UP031
     copy = DeadLetteredMessage(ReceivedMessage(message_id="m", body=body, queue=QUEUE), "Copy", "")
-    await DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE)).tell([copy, copy])
+    await DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE)).record([copy, copy])
     assert len(await events_of(app, job.id, "message_dead_lettered")) == 1

@@ -7,9 +7,10 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from coremachine.runtime.store.session import Claim, Row, Session, event_parameters
-from coremachine.sql_generator.claims import claim_by_key_statement
+from coremachine.runtime.store.claims import Claim, claim_due
+from coremachine.runtime.store.session import Row, Session, event_parameters
 from coremachine.sql_generator.moves import move_statement
+from coremachine.sql_generator.queues import claim_by_key_statement
 from coremachine.statemachine.errors import DefinitionError, LostRaceError
 from coremachine.statemachine.lifecycles import TASK
 from coremachine.statemachine.machine import Move, Subject, machine_of
@@ -49,8 +50,7 @@ async def fired(session: Session, subjects: Sequence[Subject], trigger: str) -> 
 
 
 async def claim(session: Session, kinds: Sequence[str], limit: int = 100) -> list[Row]:
-    event = machine_of(TASK).fire(Subject("*", "queued"), "claim", data={"worker": "me"}).event
-    return await session.claim(Claim(record=TASKS, event=event, kinds=kinds, limit=limit, owner="me", lease=60.0))
+    return await claim_due(session, Claim(record=TASKS, types=kinds, limit=limit, owner="me", lease=60.0))
 
 
 async def clock_stands(session: Session, later: timedelta) -> None:
@@ -192,13 +192,14 @@ async def test_claims_of_two_connections_are_disjoint_and_do_not_wait(session: S
 @pytest.mark.parametrize("record", [TASKS, CALLBACKS], ids=lambda record: record.table)
 async def test_a_claim_by_key_takes_the_rows_named_if_nobody_had_them_since(session: Session, record: Record) -> None:
     named, unnamed, late, had = [await insert_row(session, record) for _ in range(4)]
+    await run(session, "SET coremachine.repairing = 'on'")
     await update(session, record, late.key, {"due_at": "now() + interval '1 hour'", "send_number": "3"})
     await update(session, record, had.key, {"lease_number": "1"})
     event = machine_of(record.lifecycle).fire(Subject("*", "queued"), "claim").event
     given = {
         "keys": [late.key, named.key, had.key],
         "lease_numbers": [0, 0, 0],
-        "kinds": ["add", "sums"],
+        "types": ["add", "sums"],
         "lease_owner": "me",
         "lease": 60.0,
     }

@@ -10,11 +10,12 @@ from coremachine import Job, Stage, task
 from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.flow.outcome import Outcome
 from coremachine.runtime.flow.record_outcomes import record_outcomes
+from coremachine.runtime.store.claims import Claim, claim_due
 from coremachine.runtime.store.rows import ClaimedTask
-from coremachine.runtime.store.session import Claim, Row, Session
-from coremachine.statemachine.lifecycles import TASK
-from coremachine.statemachine.machine import Subject, machine_of
-from coremachine.statemachine.tables import TASKS
+from coremachine.runtime.store.session import Row, Session
+from coremachine.sql_generator.queues import renew_statement
+from coremachine.statemachine.records import Record
+from coremachine.statemachine.tables import CALLBACKS, JOBS, TASKS
 from tests.databases import OpenApp
 from tests.integration.lost_worker import handle_messages
 from tests.integration.rows import open_session, run
@@ -34,9 +35,9 @@ UPDATE {schema}.callbacks SET status = 'processing', due_at = NULL, lease_owner 
 SET session_replication_role = origin
 """
 RENEWALS = [
-    ("tasks", "task_id", "leases/renew_task_leases"),
-    ("jobs", "job_id", "leases/renew_job_messages"),
-    ("callbacks", "callback_id", "leases/renew_callback_leases"),
+    (TASKS, "tasks", "task_id"),
+    (JOBS, "jobs", "job_id"),
+    (CALLBACKS, "callbacks", "callback_id"),
 ]
 
 
@@ -79,10 +80,9 @@ async def observer(url: str) -> AsyncIterator[Session]:
 
 async def claim_all(app: AsyncCoreMachine) -> list[ClaimedTask]:
     """Every task there is, in the order of their keys."""
-    event = machine_of(TASK).fire(Subject("*", "queued"), "claim", data={"worker": ME}).event
-    claim = Claim(record=TASKS, event=event, kinds=list(BATCHED.tasks), limit=100, owner=ME, lease=60)
+    claim = Claim(record=TASKS, types=list(BATCHED.tasks), limit=100, owner=ME, lease=60)
     async with app.database.session() as session:
-        return sorted((ClaimedTask(**row) for row in await session.claim(claim)), key=lambda claimed: claimed.key)
+        return sorted((ClaimedTask(**row) for row in await claim_due(session, claim)), key=lambda claimed: claimed.key)
 
 
 async def settled(app: AsyncCoreMachine, tasks: Sequence[ClaimedTask]) -> set[str]:
@@ -144,9 +144,9 @@ async def test_f38_a_batch_that_waits_for_a_row_holds_none_that_comes_after_it(
     assert await settling == {one.key for one in tasks}
 
 
-@pytest.mark.parametrize(("table", "key", "renewal"), RENEWALS)
+@pytest.mark.parametrize(("record", "table", "key"), RENEWALS)
 async def test_f38_a_renewal_waits_for_no_row_while_it_holds_another(
-    app: AsyncCoreMachine, witness: Session, table: str, key: str, renewal: str
+    app: AsyncCoreMachine, witness: Session, record: Record, table: str, key: str
 ) -> None:
     await make_leases(app, witness)
     keys = await keys_in(witness, table, key)
@@ -155,7 +155,7 @@ async def test_f38_a_renewal_waits_for_no_row_while_it_holds_another(
         numbers, begun = [1] * len(keys), [True] * len(keys)
         given = {"owner": ME, "lease": 60.0, "keys": keys[::-1], "lease_numbers": numbers, "begun": begun}
         async with app.database.session() as session:
-            renewed = await asyncio.wait_for(session.fetch(renewal, given), 10)
+            renewed = await asyncio.wait_for(session.statement(renew_statement(record, session.schema), given), 10)
     assert sorted(row["key"] for row in renewed) == sorted(keys[1:]), "the others do not wait for it"
 
 

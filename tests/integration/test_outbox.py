@@ -13,13 +13,13 @@ from coremachine.runtime.bus.messages import MessageRef, OutgoingMessage, Receiv
 from coremachine.runtime.bus.settlement import Complete, DeadLetter, Redirect
 from coremachine.runtime.errors import BrokerError
 from coremachine.runtime.relay import Relay
-from coremachine.runtime.relay.outbox import postpone
-from coremachine.runtime.worker.broker_loops import sending_of
+from coremachine.runtime.relay.outbox import redirect
+from coremachine.runtime.worker.broker_loops import send_times
 from coremachine.statemachine.retry import Backoff
 from tests.databases import OpenApp
 from tests.integration.clock import clock_moves
 from tests.observing import counted_events, events_of, rows, tasks_of
-from tests.post_office import PostOffice, envelope_of, refuse
+from tests.post_office import PostOffice, received_of, refuse
 from tests.running import work, working
 from tests.waiting import until, until_event, until_row, until_status
 
@@ -69,7 +69,7 @@ async def die(_: Sequence[OutgoingMessage]) -> None:
 
 def relay_of(app: AsyncCoreMachine, office: PostOffice, route: int = 0) -> Relay:
     routes = app.bus.routes
-    sending = sending_of(app.settings)
+    sending = send_times(app.settings)
     return Relay(app.database, routes[route], office.sender(routes[route].queue), sending, app.settings.poll)
 
 
@@ -93,7 +93,7 @@ async def test_a_job_runs_to_its_end_over_a_broker_and_leaves_nothing_behind_f01
     told = await counted_events(app, submitted.id)
     assert (told["job_queued"], told["task_completed"], told["callback_executed"]) == (1, 7, 1)
     assert (await app.audit()).findings == ()
-    ids = [letter.message_id for letter in office.sent]
+    ids = [message.message_id for message in office.sent]
     assert len(ids) == len(set(ids))
 
 
@@ -129,7 +129,7 @@ async def test_a_relay_that_dies_between_taking_and_sending_leaves_a_row_that_is
     assert await relay_of(app, office).run_once() == 0
     await clock_moves(app, timedelta(seconds=6))
     assert await relay_of(app, office).run_once() == 1
-    assert [letter.send_number for letter in office.sent] == [2]
+    assert [message.send_number for message in office.sent] == [2]
     assert (await counted_events(app, submitted.id))["job_queued"] == 1
 
 
@@ -143,7 +143,7 @@ async def test_a_relay_that_dies_between_sending_and_confirming_sends_a_copy_tha
         await relay_of(app, office).run_once()
     await clock_moves(app, timedelta(seconds=6))
     assert await relay_of(app, office).run_once() == 1
-    assert [letter.send_number for letter in office.sent] == [1, 2]
+    assert [message.send_number for message in office.sent] == [1, 2]
     await work(app)
     told = await counted_events(app, submitted.id)
     assert (told["job_queued"], told["job_started"], told["task_completed"], told["job_completed"]) == (1, 1, 7, 1)
@@ -155,7 +155,7 @@ async def test_a_send_that_fails_is_tried_again_with_the_same_ids(open_app: Open
     await app.submit(SUMS, count=5)
     assert await relay_of(app, office).run_once() == 1
     assert len(office.sent) == 2
-    assert len({letter.message_id for letter in office.sent}) == 1
+    assert len({message.message_id for message in office.sent}) == 1
 
 
 async def test_a_send_that_goes_on_failing_leaves_the_row_due_with_another_send_number(open_app: OpenApp) -> None:
@@ -201,9 +201,9 @@ async def test_no_message_is_sent_again_later_than_in_an_hour(open_app: OpenApp)
 async def test_a_long_backlog_is_sent_again_and_no_task_is_failed_or_counts_an_attempt_f13(open_app: OpenApp) -> None:
     keys: list[str] = []
 
-    def of_the_second_stage(letter: OutgoingMessage) -> bool:
-        keys.extend([letter.hint.key] if letter.hint.kind == "task" else [])
-        return letter.hint.kind == "task" and letter.hint.key != keys[0]
+    def of_the_second_stage(message: OutgoingMessage) -> bool:
+        keys.extend([message.ref.key] if message.ref.kind == "task" else [])
+        return message.ref.kind == "task" and message.ref.key != keys[0]
 
     office = PostOffice(loses=of_the_second_stage)
     app = await open_app(SUMS, bus=office, resend=300)
@@ -226,11 +226,11 @@ async def test_a_long_backlog_is_sent_again_and_no_task_is_failed_or_counts_an_a
 async def test_every_message_twice_runs_every_task_once_f03_f04(open_app: OpenApp) -> None:
     office = PostOffice()
 
-    async def twice(letters: Sequence[OutgoingMessage]) -> None:
+    async def twice(messages: Sequence[OutgoingMessage]) -> None:
         office.after.append(twice)
-        for letter in letters:
-            queue = TASKS if letter.hint.kind == "task" else JOBS
-            office.put(queue, envelope_of(letter))
+        for message in messages:
+            queue = TASKS if message.ref.kind == "task" else JOBS
+            office.put(queue, received_of(message))
 
     office.after.append(twice)
     app = await open_app(SUMS, bus=office)
@@ -247,8 +247,8 @@ async def test_a_message_of_an_earlier_lease_does_not_pass_by_a_back_off(open_ap
     submitted = await app.submit(FAILING, count=1)
     async with working(app):
         await until_event(app, submitted.id, "task_retry_scheduled")
-        (first,) = [letter for letter in office.sent if letter.hint.kind == "task"]
-        office.put(TASKS, envelope_of(first))
+        (first,) = [message for message in office.sent if message.ref.kind == "task"]
+        office.put(TASKS, received_of(first))
 
         async def settled_twice() -> bool:
             return len([one for one, _ in office.settled if one.message_id == first.message_id]) == 2
@@ -269,7 +269,7 @@ async def test_a_retry_within_the_horizon_is_sent_ahead_for_the_broker_to_hold_b
         await until_event(app, submitted.id, "task_retry_scheduled")
     await relay_of(app, office, 1).run_once()
     second = office.sent[-1]
-    assert (second.hint.lease_number, second.send_number) == (1, 1)
+    assert (second.ref.lease_number, second.send_number) == (1, 1)
     assert 30 < second.delay <= 60
     (row,) = await rows(app, "SELECT due_at - app.clock() > interval '330 s' AS after_it FROM app.tasks")
     assert row["after_it"]
@@ -306,7 +306,7 @@ async def test_a_resumed_job_is_told_to_be_queued_once_more(open_app: OpenApp) -
     assert types.count("job_queued") == 2
     again = types.index("job_resumed")
     assert types.index("job_queued", again) < types.index("job_started", again)
-    ids = [letter.message_id for letter in office.sent]
+    ids = [message.message_id for message in office.sent]
     assert len(ids) == len(set(ids))
 
 
@@ -324,7 +324,7 @@ async def test_a_claim_waits_for_the_relay_that_is_just_confirming(open_app: Ope
         await other.execute("UPDATE app.jobs SET due_at = due_at + interval '1 s' WHERE job_id = %s", (submitted.id,))
     await running
     assert (await app.job(submitted.id))["status"] == "completed"
-    assert [letter.message_id for letter in office.sent].count(f"job:{submitted.id}:0:2") == 0
+    assert [message.message_id for message in office.sent].count(f"job:{submitted.id}:0:2") == 0
 
 
 async def test_a_job_message_whose_worker_is_gone_is_sent_again(open_app: OpenApp) -> None:
@@ -367,19 +367,19 @@ async def test_a_message_that_is_being_handled_is_not_sent_ahead_of_its_leases_e
         (b"1" * 5_000, "Oversized"),
         (
             OutgoingMessage(
-                hint=MessageRef(kind="job", key="f" * 64, job_id="f" * 64, lease_number=0), send_number=1
+                ref=MessageRef(kind="job", key="f" * 64, job_id="f" * 64, lease_number=0), send_number=1
             ).body,
             "NoSuchRow",
         ),
         (
             OutgoingMessage(
-                hint=MessageRef(kind="task", key="9-9", job_id="f" * 64, lease_number=0), send_number=1
+                ref=MessageRef(kind="task", key="9-9", job_id="f" * 64, lease_number=0), send_number=1
             ).body,
             "NoSuchRow",
         ),
         (
             OutgoingMessage(
-                hint=MessageRef(kind="callback", key="9", job_id="f" * 64, lease_number=0), send_number=1
+                ref=MessageRef(kind="callback", key="9", job_id="f" * 64, lease_number=0), send_number=1
             ).body,
             "NoSuchRow",
         ),
@@ -411,9 +411,9 @@ async def test_a_message_for_another_worker_is_sent_anew_and_wears_out_no_delive
             return bool(office.settled)
 
         await until(settled, "the message is settled")
-    ((envelope, settlement),) = office.settled
+    ((received, settlement),) = office.settled
     assert isinstance(settlement, Redirect)
-    assert envelope.delivery_count == 0
+    assert received.delivery_count == 0
     assert 0 < await due_in(knows, submitted.id) <= 5
     await clock_moves(knows, timedelta(seconds=6))
     async with working(knows):
@@ -431,16 +431,16 @@ async def test_why_says_that_the_broker_has_the_message_and_when_it_is_sent_agai
         await until_event(app, submitted.id, "callback_executed")
 
 
-async def test_a_late_confirmation_does_not_overrule_a_postponement(open_app: OpenApp) -> None:
+async def test_a_late_confirmation_does_not_overrule_a_redirection(open_app: OpenApp) -> None:
     office = PostOffice()
     app = await open_app(SUMS, bus=office)
     submitted = await app.submit(SUMS, count=1)
 
-    async def postponed(letters: Sequence[OutgoingMessage]) -> None:
+    async def redirected(messages: Sequence[OutgoingMessage]) -> None:
         async with app.database.transaction() as session:
-            assert await postpone(session, letters[0].hint, 5.0)
+            assert await redirect(session, messages[0].ref, 5.0)
 
-    office.after.append(postponed)
+    office.after.append(redirected)
     await relay_of(app, office).run_once()
     assert 0 < await due_in(app, submitted.id) <= 5
 

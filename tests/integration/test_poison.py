@@ -18,7 +18,7 @@ from tests.waiting import until_row, until_status
 
 AT_ONCE = Backoff(first=0.01, factor=1, most=0.01, jitter=0)
 BROKEN = "UPDATE app.stages SET definition = '{}' WHERE stage = 1"
-PUT_OFF = "SELECT 1 FROM app.jobs WHERE job_id = %s AND put_offs >= %s AND lease_owner IS NULL"
+PUT_OFF = "SELECT 1 FROM app.jobs WHERE job_id = %s AND message_failures >= %s AND lease_owner IS NULL"
 REFUSING = """
 CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   RAISE EXCEPTION 'refused for the test' USING ERRCODE = TG_ARGV[0]; END $$;
@@ -77,8 +77,8 @@ async def test_a_message_that_is_handled_after_all_begins_to_count_anew(open_app
     await rows(app, "UPDATE app.stages SET definition = %s::jsonb WHERE stage = 1", whole["text"])
     await rows(app, "UPDATE app.jobs SET due_at = app.clock()")
     await handle_messages(app)
-    (left,) = await rows(app, "SELECT status, put_offs FROM app.jobs")
-    assert (left["status"], left["put_offs"]) == ("processing", None)
+    (left,) = await rows(app, "SELECT status, message_failures FROM app.jobs")
+    assert (left["status"], left["message_failures"]) == ("processing", None)
     await work(app)
     assert (await app.job(job.id))["result"] == 6
 
@@ -97,10 +97,10 @@ async def test_a_message_of_a_job_whose_stage_is_open_is_dropped_as_the_stage_se
     app = await open_app(DOUBLES)
     job = await app.submit(DOUBLES, numbers=[1, 2])
     await handle_messages(app)
-    await rows(app, "UPDATE app.jobs SET due_at = app.clock(), put_offs = 9")
+    await rows(app, "UPDATE app.jobs SET due_at = app.clock(), message_failures = 9")
     (message,) = await claimed_messages(app)
     flow = Flow(app.database, app.bus, GONE, uncalled)
-    assert await retry_later.put_off(flow, message, RuntimeError("after all")) == "stage 1 is open"
+    assert await retry_later.retry_later(flow, message, RuntimeError("after all")) == "stage 1 is open"
     (left,) = await rows(app, "SELECT status, due_at FROM app.jobs")
     assert (left["status"], left["due_at"]) == ("processing", None)
     await work(app)
@@ -111,9 +111,9 @@ async def test_a_message_that_another_worker_has_meanwhile_is_not_put_off(open_a
     app = await open_app(DOUBLES)
     job = await app.submit(DOUBLES, numbers=[1, 2])
     (message,) = await claimed_messages(app)
-    await rows(app, "UPDATE app.jobs SET lease_number = lease_number + 1, put_offs = 9")
+    await rows(app, "UPDATE app.jobs SET lease_number = lease_number + 1, message_failures = 9")
     flow = Flow(app.database, app.bus, GONE, uncalled)
-    assert "no longer holds the message" in await retry_later.put_off(flow, message, RuntimeError("late"))
+    assert "no longer holds the message" in await retry_later.retry_later(flow, message, RuntimeError("late"))
     assert (await app.job(job.id))["status"] == "queued"
     assert await events_of(app, job.id, "gap_found") == []
 
@@ -128,7 +128,7 @@ async def test_a_message_that_cannot_even_be_put_off_is_logged_and_comes_again_b
         raise psycopg.OperationalError("the connection is lost")
 
     app = await open_app(DOUBLES, poll=0.02, lease=0.5)
-    monkeypatch.setattr(job_messages, "put_off", cut_off)
+    monkeypatch.setattr(job_messages, "retry_later", cut_off)
     job_id = await submitted(app)
     with caplog.at_level(logging.ERROR):
         async with working(app):

@@ -46,12 +46,13 @@ INSERT INTO app.tasks (task_id, job_id, stage_id, stage, task_index, task_number
 VALUES (%(stage)s || '-new', %(job)s, %(stage)s, 1, 7, 8, 'add')
 """
 QUEUE_AGAIN = """
-UPDATE app.tasks SET status = 'queued', due_at = app.clock(), error = NULL, finished_at = NULL
+UPDATE app.tasks SET status = 'queued', due_at = app.clock(), error = NULL, finished_at = NULL, attempt = attempt + 1,
+  max_attempts = max_attempts + 1, rescues = 0
 WHERE task_id = %(failed)s AND status = 'failed'
 """
-RESCUE = """
-UPDATE app.tasks SET status = 'queued', due_at = app.clock(), lease_owner = NULL, lease_expires_at = NULL,
-  rescues = rescues + 1 WHERE task_id = %(task)s AND status = 'processing'
+RELEASE = """
+UPDATE app.tasks SET status = 'queued', due_at = app.clock(), lease_owner = NULL, lease_expires_at = NULL
+WHERE task_id = %(task)s AND status = 'processing'
 """
 ADD_STAGE = "INSERT INTO app.stages (job_id, stage, name, task_type) VALUES (%(job)s, 2, 'second', 'add')"
 FAIL_JOB = """
@@ -139,11 +140,11 @@ RACES = (
         (FAIL_STAGE,),
         ("stages_closed_when_counted",),
     ),
-    Race("a task is rescued where it was the last completed", "last", LAST_TASK, (RESCUE,)),
+    Race("a task is released where it was the last completed", "last", LAST_TASK, (RELEASE,)),
     Race(
-        "the last task is completed where it was rescued",
+        "the last task is completed where it was released",
         "last",
-        (RESCUE,),
+        (RELEASE,),
         LAST_TASK,
         ("stages_closed_when_counted", "stages_completed_whole"),
     ),

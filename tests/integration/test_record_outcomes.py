@@ -9,7 +9,8 @@ import pytest
 
 from coremachine import AsyncCoreMachine, Job, Stage, task
 from coremachine.runtime.executor.batch_completer import LARGEST_BACKLOG
-from coremachine.runtime.store.session import Claim, Row
+from coremachine.runtime.store.claims import Claim, claim_due
+from coremachine.runtime.store.session import Row
 from coremachine.statemachine.lifecycles import TASK
 from coremachine.statemachine.machine import Subject, machine_of
 from coremachine.statemachine.tables import TASKS
@@ -53,11 +54,10 @@ async def take_over(app: AsyncCoreMachine, one: Row) -> None:
     """What happens to a task whose worker seems lost: it is rescued, and another worker claims it."""
     machine, subject = machine_of(TASK), Subject(one["task_id"], "processing")
     rescue = machine.fire(subject, "rescue", {"lease_number": one["lease_number"], "delay": 0.0})
-    event = machine.fire(subject, "claim", data={"worker": "another"}).event
-    claim = Claim(record=TASKS, event=event, kinds=[one["task_type"]], limit=1, owner="another", lease=60)
+    claim = Claim(record=TASKS, types=[one["task_type"]], limit=1, owner="another", lease=60)
     async with app.database.transaction() as session:
         await session.must_apply(TASKS, rescue)
-        (claimed,) = await session.claim(claim)
+        (claimed,) = await claim_due(session, claim)
     assert claimed["lease_number"] == one["lease_number"] + 1
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from coremachine import Job, Stage, task
-from coremachine.runtime.bus.port import Message
+from coremachine.runtime.bus.port import Announcement
 from coremachine.runtime.errors import UnknownTypeError
 from coremachine.runtime.store.session import Session
 from coremachine.statemachine.parameters import ParameterError
@@ -160,7 +160,7 @@ async def test_f01_a_submission_whose_message_cannot_be_sent_leaves_no_job(
 ) -> None:
     app = await open_app(SUMS)
 
-    async def lose(_session: Session, _messages: Sequence[Message]) -> None:
+    async def lose(_session: Session, _messages: Sequence[Announcement]) -> None:
         raise ConnectionError("the link is opening")
 
     with monkeypatch.context() as patched:

@@ -58,7 +58,7 @@ async def test_an_opening_that_is_not_committed_runs_nothing_and_keeps_no_room(o
     await rows(app, REFUSING)
     job = await app.submit(ONE, number=7)
     async with working(app):
-        await until_row(app, "SELECT 1 FROM app.jobs WHERE job_id = %s AND put_offs >= 1", job.id)
+        await until_row(app, "SELECT 1 FROM app.jobs WHERE job_id = %s AND message_failures >= 1", job.id)
         assert RAN == []
         assert await rows(app, "SELECT 1 FROM app.tasks") == []
         await rows(app, "DROP TRIGGER a_refuse ON app.tasks")

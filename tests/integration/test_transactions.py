@@ -6,12 +6,13 @@ import psycopg
 import pytest
 import pytest_asyncio
 
+from coremachine.runtime.store.claims import Claim, claim_due
 from coremachine.runtime.store.database import Database
 from coremachine.runtime.store.session import Note, Session
 from coremachine.statemachine.errors import LostRaceError
 from coremachine.statemachine.lifecycles import TASK
 from coremachine.statemachine.machine import Move, machine_of
-from coremachine.statemachine.tables import TASKS
+from coremachine.statemachine.tables import JOBS, TASKS
 from tests.integration.rows import insert_row, row_of
 
 NOTED = "SELECT count(*) AS number FROM app.job_events WHERE event_type = 'checkpoint'"
@@ -144,10 +145,10 @@ async def test_what_passes_over_whole_tables_may_scan_them_and_leaves_the_connec
 
 async def test_a_transaction_that_writes_nothing_takes_no_number(database: Database) -> None:
     """A worker with nothing to do asks for more each second: its commits are not to wait for the disk."""
-    nothing = {"kinds": ["no such job"], "limit": 4, "without": [], "owner": "a worker", "lease": 60.0}
+    nothing = Claim(record=JOBS, types=["no such job"], limit=4, owner="a worker", lease=60.0)
     numbers = [await next_number(database)]
     for _ in range(3):
-        assert await database.commit_once(lambda mine: mine.fetch("worker/claim_job_messages", nothing)) == []
+        assert await database.commit_once(lambda mine: claim_due(mine, nothing)) == []
         numbers.append(await next_number(database))
     assert len(set(numbers)) == 1
 

@@ -11,22 +11,21 @@ from coremachine.runtime.errors import StaleMessageError
 from coremachine.runtime.flow.callback import run_callback
 from coremachine.runtime.flow.cancel import cancel
 from coremachine.runtime.flow.deadline import end_overdue_job, end_overdue_tasks
-from coremachine.runtime.flow.finalize import finalize_job
 from coremachine.runtime.flow.flow import Flow, Found
-from coremachine.runtime.flow.handle_job import next_step
-from coremachine.runtime.flow.job_message import acknowledge
-from coremachine.runtime.flow.open_stage import open_stage
+from coremachine.runtime.flow.handle_job import make_plan, next_step, write_plan
 from coremachine.runtime.flow.outcome import Outcome
 from coremachine.runtime.flow.record_outcomes import record_outcomes
 from coremachine.runtime.flow.rescue import rescue_callbacks, rescue_tasks
 from coremachine.runtime.flow.resume import resume
-from coremachine.runtime.store.rows import ClaimedCallback, ClaimedTask, JobMessage, StageRow
-from coremachine.runtime.store.session import Claim, Row, Session, event_parameters
-from coremachine.sql_generator.claims import claim_by_key_statement
-from coremachine.statemachine.lifecycles import CALLBACK, TASK
+from coremachine.runtime.store.claims import Claim, claim_due
+from coremachine.runtime.store.rows import ClaimedCallback, ClaimedTask, JobMessage, JobRow, StageRow
+from coremachine.runtime.store.session import Row, Session, event_parameters
+from coremachine.sql_generator.queues import claim_by_key_statement, renew_statement
+from coremachine.statemachine.lifecycles import TASK
 from coremachine.statemachine.machine import Subject, machine_of
+from coremachine.statemachine.records import Record
 from coremachine.statemachine.retry import Backoff
-from coremachine.statemachine.tables import CALLBACKS, TASKS
+from coremachine.statemachine.tables import CALLBACKS, JOBS, TASKS
 from tests.integration.rows import run
 from tests.model import state as model
 from tests.model.actions import Action
@@ -122,18 +121,12 @@ class Replay:
         async with self.app.database.session() as session:
             (row,) = await session.fetch("flow/load_job", {"job_id": self.job_id})
             stages = [StageRow.of(one) for one in await session.fetch("flow/load_stages", {"job_id": self.job_id})]
-        return Found(self.job, message, row, stages)
+        return Found(self.job, message, JobRow.of(row), stages)
 
     async def _claim_message(self, action: Action) -> None:
-        parameters = {
-            "kinds": [self.job.name],
-            "limit": 1,
-            "without": [],
-            "owner": f"worker {action.worker}",
-            "lease": LONG,
-        }
+        claim = Claim(record=JOBS, types=[self.job.name], limit=1, owner=f"worker {action.worker}", lease=LONG)
         async with self.app.database.session() as session:
-            (row,) = await session.fetch("worker/claim_job_messages", parameters)
+            (row,) = await claim_due(session, claim)
         assert row["job_id"] == self.job_id
         self.busy[action.worker] = JobMessage.of(row)
 
@@ -145,21 +138,13 @@ class Replay:
         await self._step(self.flow(action.worker), found, next_step(found.row, found.stages))
 
     async def _step(self, flow: Flow, found: Found, step: StageRow | str | None) -> None:
-        """The rest of handle_job_message, once it knows what to do."""
-        try:
-            if isinstance(step, StageRow):
-                await open_stage(flow, found, step)
-            elif step is None:
-                await finalize_job(flow, found)
-            else:
-                async with flow.database.session() as session:
-                    await acknowledge(session, found.message)
-        except StaleMessageError:
-            return
+        """As handle_job_message continues, once it has seen what to do."""
+        with suppress(StaleMessageError):
+            await write_plan(flow, found, await make_plan(flow, found, step))
 
     async def _stale_message(self, action: Action) -> None:
         found = await self._found(JobMessage(self.job_id, self.job.name, 0))
-        late = JobMessage(self.job_id, self.job.name, found.row["lease_number"] - 1)
+        late = JobMessage(self.job_id, self.job.name, found.row.lease_number - 1)
         found = Found(found.job, late, found.row, found.stages)
         steps: dict[str, StageRow | str | None] = {f"open:{n}": stage for n, stage in enumerate(found.stages)}
         await self._step(self.flow(0), found, {**steps, "finalize": None, "nothing": "nothing"}[action.how])
@@ -170,12 +155,12 @@ class Replay:
 
     async def _renew_message(self, _: Action) -> None:
         ((at, message),) = ((at, one) for at, one in self.busy.items() if isinstance(one, JobMessage))
-        held = {"keys": [self.job_id], "lease_numbers": [message.lease_number], "owner": f"worker {at}"}
-        await self._renewed("leases/renew_job_messages", held)
+        await self._renewed(JOBS, self.job_id, message.lease_number, at)
 
-    async def _renewed(self, query: str, held: Mapping[str, object]) -> None:
+    async def _renewed(self, record: Record, key: str, lease_number: int, at: int) -> None:
+        held = {"keys": [key], "lease_numbers": [lease_number], "begun": [True], "owner": f"worker {at}"}
         async with self.app.database.session() as session:
-            assert await session.fetch(query, {**held, "lease": LONG})
+            assert await session.statement(renew_statement(record, session.schema), {**held, "lease": LONG})
 
     async def _row(self, action: Action) -> Row:
         rows = await run(
@@ -200,7 +185,7 @@ class Replay:
         parameters = {
             "keys": [queued["key"]],
             "lease_numbers": [queued["lease_number"]],
-            "kinds": list(self.job.tasks),
+            "types": list(self.job.tasks),
             "lease_owner": f"worker {action.worker}",
             "lease": LONG,
             **event_parameters(event),
@@ -271,16 +256,12 @@ class Replay:
     async def _renew_task(self, action: Action) -> None:
         key = (await self._row(action))["key"]
         ((at, one),) = ((a, one) for a, one in self.busy.items() if isinstance(one, ClaimedTask) and one.key == key)
-        held = {"keys": [key], "lease_numbers": [one.lease_number], "begun": [True], "owner": f"worker {at}"}
-        await self._renewed("leases/renew_task_leases", held)
+        await self._renewed(TASKS, key, one.lease_number, at)
 
     async def _claim_callback(self, action: Action) -> None:
-        event = machine_of(CALLBACK).fire(Subject("*", "queued"), "claim", data={"worker": "w"}).event
-        claim = Claim(
-            record=CALLBACKS, event=event, kinds=[self.job.name], limit=1, owner=f"worker {action.worker}", lease=LONG
-        )
+        claim = Claim(record=CALLBACKS, types=[self.job.name], limit=1, owner=f"worker {action.worker}", lease=LONG)
         async with self.app.database.session() as session:
-            (row,) = await session.claim(claim)
+            (row,) = await claim_due(session, claim)
         self.busy[action.worker] = ClaimedCallback(**row)
 
     async def _late_callback(self, _: Action) -> None:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from sqlglot import exp
 
-from coremachine.sql_generator.claims import claim_by_key_statement, claim_statement
 from coremachine.sql_generator.moves import move_statement
+from coremachine.sql_generator.queues import claim_by_key_statement, claim_statement
 from coremachine.sql_generator.sweeps import sweep_statement
 from coremachine.sql_generator.text import parse, render
 from coremachine.statemachine.lifecycle import Transition

@@ -244,7 +244,7 @@ def many(statement: Statement, fixture: FixtureRows, keys: list[str], limit: int
     kind = {"task": "add", "callback": "sums"}[statement.record.machine]
     given = {
         **_event(statement),
-        "kinds": [kind],
+        "types": [kind],
         "limit": limit,
         "lease": 60.0,
         "without": [],
@@ -297,7 +297,7 @@ def _of_claim(statement: Statement, fixture: FixtureRows) -> Iterator[Probe]:
     table, by, initial = f"app.{record.table}", record.queue.by, record.lifecycle.initial.name
     kind = {"task": "add", "callback": "sums"}[record.machine]
     keys = fixture.keys[record.machine, initial]
-    given = {**_event(statement), "kinds": [kind], "limit": 100, "lease": 60.0, "without": []}
+    given = {**_event(statement), "types": [kind], "limit": 100, "lease": 60.0, "without": []}
 
     def claim(keys: Sequence[str] = keys, **other: object) -> str:
         return literal(statement.sql, {**given, **_named(keys, fixture), **other})

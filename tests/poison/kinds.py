@@ -56,8 +56,8 @@ async def odd_dead_letter(_app: AsyncCoreMachine, office: PostOffice, ended: str
     """A dead letter whose id is a number."""
     body = f'{{"v":1,"kind":"job","key":"{ended}","job_id":"{ended}","lease_number":0}}'.encode()
     for queue in ("coremachine-jobs", "coremachine-tasks"):
-        envelope = ReceivedMessage(message_id=7, body=body, queue=queue)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        office.dead[queue].append(DeadLetteredMessage(envelope, "Odd", ""))
+        received = ReceivedMessage(message_id=7, body=body, queue=queue)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        office.dead[queue].append(DeadLetteredMessage(received, "Odd", ""))
 
 
 KINDS: Mapping[str, Poison] = {

@@ -11,7 +11,7 @@ from coremachine.statemachine.errors import OperationError
 
 def test_a_checkpoint_and_progress_are_told_with_their_data() -> None:
     told: list[tuple[str, Mapping[str, object]]] = []
-    context = TaskContext(tell=lambda kind, data: told.append((kind, data)))
+    context = TaskContext(emit=lambda kind, data: told.append((kind, data)))
     context.checkpoint("windows cut", windows=12)
     context.progress(3, 12)
     assert told == [
@@ -59,7 +59,7 @@ def test_waiting_to_its_end_says_that_nobody_asked() -> None:
 
 def test_a_listener_hears_the_reason_while_it_listens() -> None:
     context, heard = TaskContext(), list[str]()
-    with context.heard_by(heard.append):
+    with context.stop_listener(heard.append):
         context.ask_to_stop("timeout")
     context.ask_to_stop("again")
     assert heard == ["timeout"]
@@ -68,5 +68,5 @@ def test_a_listener_hears_the_reason_while_it_listens() -> None:
 def test_a_listener_that_comes_late_hears_at_once() -> None:
     context, heard = TaskContext(), list[str]()
     context.ask_to_stop("timeout")
-    with context.heard_by(heard.append):
+    with context.stop_listener(heard.append):
         assert heard == ["timeout"]

@@ -97,7 +97,7 @@ def test_a_mosaic_with_a_result_left_out_is_refused(tmp_path: Path) -> None:
 
 def test_the_mosaic_reports_every_tile_and_the_png(tmp_path: Path) -> None:
     heard: list[tuple[str, dict[str, object]]] = []
-    context = TaskContext(tell=lambda kind, data: heard.append((kind, dict(data))))
+    context = TaskContext(emit=lambda kind, data: heard.append((kind, dict(data))))
     output = tmp_path / "shade.png"
     mosaic_tiles(shaded(output, 256), RASTER, context, str(output))
     assert heard == [

@@ -1,4 +1,4 @@
-"""The feed: when it claims, and when it does not."""
+"""The producer: when it claims, and when it does not."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -12,6 +12,9 @@ SLOTS = 3
 
 class Queue:
     """Work that is due, and how often it was asked for. Each piece is under way until it is let go."""
+
+    name = "test"
+    waits = False
 
     def __init__(self, due: Sequence[str]) -> None:
         self.due = list(due)
@@ -30,8 +33,8 @@ class Queue:
         await self.under_way[work].wait()
 
 
-async def mended() -> None:
-    """There is nothing to mend."""
+async def check_nothing() -> None:
+    """No connection has to be checked."""
 
 
 async def settled() -> None:
@@ -41,23 +44,23 @@ async def settled() -> None:
 
 
 @asynccontextmanager
-async def feeding(queue: Queue) -> AsyncGenerator[Callable[[], None]]:
-    """A feed that polls never. Gives the call that wakes it."""
-    crew = ConcurrentExecutor("test", SLOTS, queue.handle)
-    feed = Producer("test", crew, 3600.0, queue.claim, Outage(mended).participant())
-    running = asyncio.create_task(feed.run())
+async def producing(queue: Queue) -> AsyncGenerator[Callable[[], None]]:
+    """A producer that never polls. Gives the call that wakes it."""
+    executor = ConcurrentExecutor("test", SLOTS, queue.handle)
+    producer = Producer(queue, executor, 3600.0, Outage(check_nothing).participant())
+    running = asyncio.create_task(producer.run())
     await settled()
-    yield feed.wake
-    feed.close()
+    yield producer.wake
+    producer.close()
     for event in queue.under_way.values():
         event.set()
     await running
-    await feed.drain(10)
+    await producer.drain(10)
 
 
-async def test_a_feed_whose_claim_came_back_short_does_not_ask_again_as_its_work_ends() -> None:
+async def test_a_producer_whose_claim_came_back_short_does_not_ask_again_as_its_work_ends() -> None:
     queue = Queue(["a"])
-    async with feeding(queue) as wake:
+    async with producing(queue) as wake:
         assert (queue.claims, set(queue.under_way)) == (1, {"a"})
         queue.under_way["a"].set()
         await settled()
@@ -68,9 +71,9 @@ async def test_a_feed_whose_claim_came_back_short_does_not_ask_again_as_its_work
         assert (queue.claims, set(queue.under_way)) == (2, {"a", "b"})
 
 
-async def test_a_feed_that_had_no_room_for_more_asks_again_as_its_work_ends() -> None:
+async def test_a_producer_that_had_no_room_for_more_asks_again_as_its_work_ends() -> None:
     queue = Queue(["a", "b", "c", "d"])
-    async with feeding(queue):
+    async with producing(queue):
         assert (queue.claims, set(queue.under_way)) == (1, {"a", "b", "c"})
         queue.under_way["a"].set()
         await settled()
@@ -90,7 +93,7 @@ async def test_work_that_ends_while_a_claim_is_under_way_has_another_one_follow(
         return claimed
 
     queue.claim = slow  # type: ignore[method-assign]
-    async with feeding(queue) as wake:
+    async with producing(queue) as wake:
         queue.due = ["b"]
         wake()
         await settled()

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from coremachine.runtime.bus.messages import Kind, MessageRef, OutgoingMessage
-from coremachine.runtime.bus.port import Message
+from coremachine.runtime.bus.port import Announcement
 from coremachine.sql_generator.schema import script
 from coremachine.statemachine.gaps import REGISTER, Gap, GapCheck, Severity
 from coremachine.statemachine.lifecycles import LIFECYCLES, NOTES
@@ -77,11 +77,11 @@ def test_only_conditions_stand_on_edges() -> None:
 
 
 def test_gap_28_a_message_carries_an_id_and_has_no_field_that_could_grow() -> None:
-    assert {field.name: field.type for field in fields(Message)} == {"kind": Kind, "job_id": str, "queued": bool}
-    hint = {"kind": Kind, "key": str, "job_id": str, "lease_number": int}
-    assert {field.name: field.type for field in fields(MessageRef)} == hint
+    assert {field.name: field.type for field in fields(Announcement)} == {"kind": Kind, "job_id": str, "queued": bool}
+    ref = {"kind": Kind, "key": str, "job_id": str, "lease_number": int}
+    assert {field.name: field.type for field in fields(MessageRef)} == ref
     assert {field.name: field.type for field in fields(OutgoingMessage)} == {
-        "hint": MessageRef,
+        "ref": MessageRef,
         "send_number": int,
         "delay": float,
     }

@@ -11,14 +11,29 @@ from coremachine.runtime.executor.job_cache import Plan
 from coremachine.runtime.executor.thread_pool import ThreadPool
 from coremachine.runtime.flow.outcome import Outcome
 from coremachine.runtime.store.rows import ClaimedTask, StageRow
+from coremachine.statemachine.definitions import StageDefinition
 
 SOON = 20
 
 
 def call_of(function: Callable[..., Any], item: object, told: list[str] | None = None) -> Call:
     """A call of `function` with `item`; what it tells goes to `told`."""
-    definition = {"kind": "each", "timeout": None}
-    stage = StageRow(1, "a" * 64, 1, "only", "work", "processing", definition, 9, 9, 0, 0, 0, None, None)
+    stage = StageRow(
+        stage_id=1,
+        job_id="a" * 64,
+        stage=1,
+        name="only",
+        task_type="work",
+        status="processing",
+        definition=StageDefinition({"kind": "each", "timeout": None}),
+        tasks_total=9,
+        tasks_open=9,
+        tasks_completed=0,
+        tasks_failed=0,
+        tasks_cancelled=0,
+        stop_reason=None,
+        stop_why=None,
+    )
     claimed = ClaimedTask(
         key="1-0",
         job_id="a" * 64,

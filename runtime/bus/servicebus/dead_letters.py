@@ -11,10 +11,10 @@ from ..messages import ReceivedMessage
 from ..port import DeadLetteredMessage
 from .end import End
 from .namespace import Namespace
-from .receiver import SETTLE_SECONDS, SLACK, envelope_of
+from .receiver import SETTLE_SECONDS, SLACK, received_of
 
 
-class DeadLetterReceiver:
+class DeadMessageReceiver:
     """The receiver of one queue's dead letters."""
 
     def __init__(self, namespace: Namespace, queue: str) -> None:
@@ -32,7 +32,7 @@ class DeadLetterReceiver:
         )
         return [
             DeadLetteredMessage(
-                _named(envelope_of(message, self._queue), message),
+                _named(received_of(message, self._queue), message),
                 message.dead_letter_reason or "no reason is told",
                 message.dead_letter_error_description or "",
             )
@@ -44,7 +44,7 @@ class DeadLetterReceiver:
 
         async def complete(receiver: ServiceBusReceiver) -> None:
             for message in messages:
-                await receiver.complete_message(cast("ServiceBusReceivedMessage", message.envelope.receipt))
+                await receiver.complete_message(cast("ServiceBusReceivedMessage", message.received.receipt))
 
         await self._end.call(SETTLE_SECONDS, complete)
 
@@ -53,6 +53,6 @@ class DeadLetterReceiver:
         self._end.drop()
 
 
-def _named(envelope: ReceivedMessage, message: ServiceBusReceivedMessage) -> ReceivedMessage:
+def _named(received: ReceivedMessage, message: ServiceBusReceivedMessage) -> ReceivedMessage:
     """A message that others sent need not have an id; two of them must not be taken for one."""
-    return replace(envelope, message_id=envelope.message_id or f"number {message.sequence_number}")
+    return replace(received, message_id=received.message_id or f"number {message.sequence_number}")

@@ -28,7 +28,7 @@ MOST = 500
 GROWTH = 4
 
 
-class LetterReceiver:
+class MessageReceiver:
     """The receiver of one queue. One that has been silent for `probe_every` seconds is asked whether it still lives."""
 
     def __init__(self, namespace: Namespace, queue: str, probe_every: float = PROBE_EVERY) -> None:
@@ -56,7 +56,7 @@ class LetterReceiver:
             self._heard = monotonic()
         elif monotonic() - self._heard > self._probe_every:
             await self._probe()
-        return [envelope_of(message, self._queue) for message in received]
+        return [received_of(message, self._queue) for message in received]
 
     async def settle(self, settlements: Sequence[tuple[ReceivedMessage, Settlement]]) -> int:
         """Settle each. Returns of how many it is not known whether the broker did: their lock or link was lost."""
@@ -66,7 +66,7 @@ class LetterReceiver:
             if receiver is None:
                 break  # those who received these messages are gone, and their locks end by themselves
             some = settlements[first : first + SETTLED_AT_ONCE]
-            settling = [_settle(receiver, envelope, settlement) for envelope, settlement in some]
+            settling = [_settle(receiver, received, settlement) for received, settlement in some]
             try:
                 async with asyncio.timeout(SETTLE_SECONDS):
                     known += sum(await asyncio.gather(*settling))
@@ -99,7 +99,7 @@ class LetterReceiver:
         self._heard = monotonic()
 
 
-def envelope_of(message: ServiceBusReceivedMessage, queue: str) -> ReceivedMessage:
+def received_of(message: ServiceBusReceivedMessage, queue: str) -> ReceivedMessage:
     """A message as the worker sees it. `delivery_count` counts from 0."""
     properties = message.application_properties or {}
     return ReceivedMessage(
@@ -127,9 +127,9 @@ def body_of(message: ServiceBusReceivedMessage) -> bytes:
         return repr(message.body).encode()
 
 
-async def _settle(receiver: ServiceBusReceiver, envelope: ReceivedMessage, settlement: Settlement) -> bool:
+async def _settle(receiver: ServiceBusReceiver, received: ReceivedMessage, settlement: Settlement) -> bool:
     """Settle one. False where the lock was lost: it may have been settled all the same (pitfall 1)."""
-    message = cast("ServiceBusReceivedMessage", envelope.receipt)
+    message = cast("ServiceBusReceivedMessage", received.receipt)
     try:
         match settlement:
             case DeadLetter(reason, description):

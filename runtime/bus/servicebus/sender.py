@@ -1,4 +1,4 @@
-"""Sending letters: in batches as large as the queue takes, with ids that are the same at every try."""
+"""Sending messages: in batches as large as the queue takes, with ids that are the same at every try."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ SEND_SECONDS = 5.0
 JSON = "application/json"
 
 
-class LetterSender:
+class MessageSender:
     """The sender of one queue."""
 
     def __init__(self, namespace: Namespace, queue: str) -> None:
@@ -27,36 +27,36 @@ class LetterSender:
         """Connect, where it has not. Raises BrokerError."""
         await self._end.open()
 
-    async def send(self, letters: Sequence[OutgoingMessage]) -> None:
+    async def send(self, messages: Sequence[OutgoingMessage]) -> None:
         """Send them all. Raises BrokerError where it is not known that each was taken."""
-        await self._end.call(SEND_SECONDS, lambda sender: _send(sender, letters))
+        await self._end.call(SEND_SECONDS, lambda sender: _send(sender, messages))
 
     async def close(self) -> None:
         """Let go of the connection."""
         self._end.drop()
 
 
-async def _send(sender: ServiceBusSender, letters: Sequence[OutgoingMessage]) -> None:
+async def _send(sender: ServiceBusSender, messages: Sequence[OutgoingMessage]) -> None:
     batch = await sender.create_message_batch()
-    for letter in letters:
-        message = message_of(letter)
+    for message in messages:
+        sent = message_of(message)
         try:
-            batch.add_message(message)
+            batch.add_message(sent)
         except MessageSizeExceededError:
             await sender.send_messages(batch, timeout=SEND_SECONDS)
             batch = await sender.create_message_batch()
-            batch.add_message(message)
+            batch.add_message(sent)
     if len(batch):
         await sender.send_messages(batch, timeout=SEND_SECONDS)
 
 
-def message_of(letter: OutgoingMessage) -> ServiceBusMessage:
-    """The message of a letter; one with a delay is scheduled, and the broker holds it back."""
-    at = datetime.now(UTC) + timedelta(seconds=letter.delay) if letter.delay > 0 else None
+def message_of(message: OutgoingMessage) -> ServiceBusMessage:
+    """As the SDK wants it. A message with a delay is scheduled: the broker holds it back."""
+    at = datetime.now(UTC) + timedelta(seconds=message.delay) if message.delay > 0 else None
     return ServiceBusMessage(
-        letter.body,
-        message_id=letter.message_id,
+        message.body,
+        message_id=message.message_id,
         content_type=JSON,
-        subject=letter.hint.kind,
+        subject=message.ref.kind,
         scheduled_enqueue_time_utc=at,
     )

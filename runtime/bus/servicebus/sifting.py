@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 from ..messages import ReceivedMessage, is_check
 from ..settlement import Complete
-from .receiver import LetterReceiver
+from .receiver import MessageReceiver
 
 
-class SiftingReceiver(LetterReceiver):
+class SiftingReceiver(MessageReceiver):
     """The receiver of one queue, as workers have it."""
 
     async def receive(self, most: int, wait: float) -> Sequence[ReceivedMessage]:
-        """As LetterReceiver does, without checks."""
+        """As MessageReceiver does, without checks."""
         received = await super().receive(most, wait)
-        checks = [envelope for envelope in received if is_check(envelope)]
+        checks = [received for received in received if is_check(received)]
         if not checks:
             return received
-        await self.settle([(envelope, Complete("a check of the queue")) for envelope in checks])
-        return [envelope for envelope in received if not is_check(envelope)]
+        await self.settle([(received, Complete("a check of the queue")) for received in checks])
+        return [received for received in received if not is_check(received)]

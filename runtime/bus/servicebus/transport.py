@@ -1,9 +1,9 @@
 """The transport: the ends of a namespace's queues."""
 
-from .dead_letters import DeadLetterReceiver
+from .dead_letters import DeadMessageReceiver
 from .namespace import Namespace
 from .receiver import PROBE_EVERY
-from .sender import LetterSender
+from .sender import MessageSender
 from .sifting import SiftingReceiver
 
 
@@ -22,17 +22,17 @@ class ServiceBusTransport:
         """From a connection string or the name of a namespace. Raises BrokerError where there is none."""
         return cls(Namespace.of(given))
 
-    def sender(self, queue: str) -> LetterSender:
+    def sender(self, queue: str) -> MessageSender:
         """A new sender, which connects at its first use."""
-        return LetterSender(self._namespace, queue)
+        return MessageSender(self._namespace, queue)
 
     def receiver(self, queue: str) -> SiftingReceiver:
         """A new receiver, which connects at its first use."""
         return SiftingReceiver(self._namespace, queue, self._probe_every)
 
-    def dead_letters(self, queue: str) -> DeadLetterReceiver:
+    def dead_letters(self, queue: str) -> DeadMessageReceiver:
         """A new reader of the queue's dead letters."""
-        return DeadLetterReceiver(self._namespace, queue)
+        return DeadMessageReceiver(self._namespace, queue)
 
     async def close(self) -> None:
         """Wait until the ends have closed, and let go of the credential."""

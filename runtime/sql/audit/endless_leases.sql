@@ -1,11 +1,10 @@
 -- audit GAP-14: leases and deadlines that nobody has ended. Reads the partial indexes of what runs; takes no lock.
 WITH leased AS (
-  SELECT t.job_id, 'task ' || t.task_id AS subject, t.lease_owner, t.lease_number, t.lease_expires_at, t.deadline_at,
-         CASE WHEN t.deadline_at IS NULL THEN s.stopped_at END AS stopped_at
-  FROM app.tasks AS t LEFT JOIN app.stages AS s ON s.stage_id = t.stage_id WHERE t.status = 'processing'
-  UNION ALL
-  SELECT job_id, 'callback ' || name, lease_owner, lease_number, lease_expires_at, deadline_at, NULL
-  FROM app.callbacks WHERE status = 'processing'
+  SELECT l.job_id, l.subject, l.lease_owner, l.lease_number, l.lease_expires_at, l.deadline_at,
+         CASE WHEN l.deadline_at IS NULL THEN s.stopped_at END AS stopped_at
+  FROM app.leased_rows AS l LEFT JOIN app.tasks AS t ON l.queue = 'task' AND t.task_id = l.key
+    LEFT JOIN app.stages AS s ON s.stage_id = t.stage_id
+  WHERE NOT EXISTS (SELECT FROM app.waiting_rows AS w WHERE w.queue = l.queue AND w.key = l.key)
 ), endless AS (
   SELECT job_id, subject, lease_expires_at AS since,
          'lease ' || lease_number || ' of ' || lease_owner

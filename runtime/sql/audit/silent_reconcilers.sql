@@ -5,18 +5,10 @@ WITH known AS (
          seen_at > app.clock() - make_interval(secs => %(alive)s) AS alive
   FROM app.workers WHERE stopped_at IS NULL
 ), work AS (
-  SELECT EXISTS (SELECT FROM app.jobs WHERE due_at IS NOT NULL)
-      OR EXISTS (SELECT FROM app.jobs WHERE status = 'processing')
-      OR EXISTS (SELECT FROM app.callbacks WHERE status = 'queued')
-      OR EXISTS (SELECT FROM app.callbacks WHERE status = 'processing') AS open
+  SELECT EXISTS (SELECT FROM app.jobs WHERE status = 'processing')
+      OR EXISTS (SELECT FROM app.waiting_rows) OR EXISTS (SELECT FROM app.leased_rows) AS open
 ), waiting AS (
-  SELECT min(due_at) AS since FROM (
-    SELECT min(due_at) AS due_at FROM app.jobs
-    UNION ALL
-    SELECT min(due_at) FROM app.tasks WHERE status = 'queued'
-    UNION ALL
-    SELECT min(due_at) FROM app.callbacks WHERE status = 'queued'
-  ) AS due
+  SELECT min(due_at) AS since FROM app.waiting_rows
 ), odd AS (
   SELECT 'workers' AS subject, since AS seen_at, 'work has waited since then, and no worker is alive' AS detail FROM waiting
   WHERE since <= app.clock() - make_interval(secs => %(alive)s) AND NOT EXISTS (SELECT FROM known)

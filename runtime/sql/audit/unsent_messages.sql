@@ -1,15 +1,6 @@
 -- audit GAP-30: a living worker whose relay could not send for a while, or rows whose messages should have been sent to its
--- broker long ago. Reads the partial indexes on due_at; takes no lock.
-WITH due AS (
-  SELECT job_id, 'job' AS subject, job_type AS kind, due_at FROM app.jobs
-  WHERE due_at <= app.clock() - make_interval(secs => %(unsent)s)
-  UNION ALL
-  SELECT job_id, 'task ' || task_id, task_type, due_at FROM app.tasks
-  WHERE status = 'queued' AND due_at <= app.clock() - make_interval(secs => %(unsent)s)
-  UNION ALL
-  SELECT job_id, 'callback ' || name, job_type, due_at FROM app.callbacks
-  WHERE status = 'queued' AND due_at <= app.clock() - make_interval(secs => %(unsent)s)
-), alive AS (
+-- broker long ago. Reads the partial indexes of the queues; takes no lock.
+WITH alive AS (
   SELECT worker, bus, unsent_s, seen_at FROM app.workers
   WHERE stopped_at IS NULL AND bus <> 'postgres' AND seen_at > app.clock() - make_interval(secs => %(alive)s)
 ), found AS (
@@ -17,7 +8,7 @@ WITH due AS (
          'bus ' || bus || ': nothing could be sent for ' || round(unsent_s) || ' s' AS detail
   FROM alive WHERE unsent_s > %(unsent)s
   UNION ALL
-  SELECT due.job_id, due.subject, due.due_at, 'type ' || due.kind || ' is not sent' FROM due
-  WHERE EXISTS (SELECT FROM alive)
+  SELECT due.job_id, due.subject, due.due_at, 'type ' || due.type || ' is not sent' FROM app.waiting_rows AS due
+  WHERE due.due_at <= app.clock() - make_interval(secs => %(unsent)s) AND EXISTS (SELECT FROM alive)
 )
 SELECT job_id, subject, detail, since, count(*) OVER () AS found FROM found ORDER BY since LIMIT %(examples)s

@@ -16,7 +16,9 @@ from coremachine.runtime.leases.lease_table import LeaseTable
 from coremachine.runtime.store.rows import ClaimedTask
 from coremachine.runtime.store.session import Row
 from coremachine.runtime.store.unclaimable import Unclaimable
+from coremachine.runtime.worker.claimer import Claimer
 from coremachine.runtime.worker.job_messages import JobMessages
+from coremachine.runtime.worker.work import job_messages_of
 from tests.integration.interleavings.starts import COURIER, LADDER, LONG, Start, call, claim_messages, claim_tasks
 from tests.integration.interleavings.stepper import SteppedDatabase
 
@@ -117,11 +119,21 @@ async def handled(actor: Actor) -> Said:
 
 async def taken(actor: Actor) -> Said:
     """What a worker does with a message that comes alone: it claims and handles it in one transaction."""
-    met: list[str] = []
-    flow = Flow(actor.database, actor.bus, actor.name, call, lambda job, _: met.append(job["job_id"]))
-    messages = JobMessages(flow, {LADDER.name: LADDER}, LeaseTable(), LONG, Unclaimable(actor.database, actor.name))
+    found: list[str] = []
+    flow = Flow(actor.database, actor.bus, actor.name, call, lambda job, _: found.append(job.job_id))
+    leases = LeaseTable()
+    claimer = Claimer(
+        actor.database,
+        leases,
+        Unclaimable(actor.database, actor.name),
+        owner=actor.name,
+        lease=LONG,
+        types={"job": [LADDER.name]},
+        to_work={"job": job_messages_of},
+    )
+    messages = JobMessages(flow, {LADDER.name: LADDER}, leases, claimer)
     left = await messages.claim([LADDER.name], 2)
-    return Counter(["opened" for _ in met if not left])
+    return Counter(["opened" for _ in found if not left])
 
 
 @dataclass(frozen=True)

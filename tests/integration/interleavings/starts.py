@@ -11,11 +11,10 @@ from coremachine.runtime.flow.handle_job import handle_job_message
 from coremachine.runtime.flow.outcome import Outcome
 from coremachine.runtime.flow.record_outcomes import record_outcomes
 from coremachine.runtime.flow.rescue import rescue_tasks
+from coremachine.runtime.store.claims import Claim, claim_due
 from coremachine.runtime.store.rows import ClaimedTask, JobMessage
-from coremachine.runtime.store.session import Claim, Session
-from coremachine.statemachine.lifecycles import TASK
-from coremachine.statemachine.machine import Subject, machine_of
-from coremachine.statemachine.tables import TASKS
+from coremachine.runtime.store.session import Session
+from coremachine.statemachine.tables import JOBS, TASKS
 from tests.integration.rows import run
 
 COURIER = "courier"
@@ -109,17 +108,14 @@ class Builder:
 
 async def claim_tasks(session: Session, owner: str, limit: int) -> list[ClaimedTask]:
     """Claim tasks as a worker does."""
-    event = machine_of(TASK).fire(Subject("*", "queued"), "claim", data={"worker": owner}).event
-    kinds = list(LADDER.tasks)
-    claim = Claim(record=TASKS, event=event, kinds=kinds, limit=limit, owner=owner, lease=LONG)
-    return [ClaimedTask(**row) for row in await session.claim(claim)]
+    claim = Claim(record=TASKS, types=list(LADDER.tasks), limit=limit, owner=owner, lease=LONG)
+    return [ClaimedTask(**row) for row in await claim_due(session, claim)]
 
 
 async def claim_messages(session: Session, owner: str) -> list[JobMessage]:
     """Claim job messages as a worker does."""
-    parameters = {"kinds": [LADDER.name], "limit": 1, "without": [], "owner": owner, "lease": LONG}
-    rows = await session.fetch("worker/claim_job_messages", parameters)
-    return [JobMessage.of(row) for row in rows]
+    claim = Claim(record=JOBS, types=[LADDER.name], limit=1, owner=owner, lease=LONG)
+    return [JobMessage.of(row) for row in await claim_due(session, claim)]
 
 
 async def build(app: AsyncCoreMachine, owner: Session, name: str) -> Start:

@@ -17,7 +17,7 @@ from coremachine.runtime.bus.servicebus.namespace import Namespace
 from coremachine.runtime.bus.servicebus.observed import MOST_OTHERS
 from coremachine.runtime.relay import DeadLetterReader
 from tests.databases import OpenApp
-from tests.integration.servicebus.test_pitfalls import letters
+from tests.integration.servicebus.test_pitfalls import messages
 from tests.servicebus.brokers import Broker
 from tests.servicebus.fixtures import AioBus, NewQueue
 
@@ -92,7 +92,7 @@ async def test_messages_of_jobs_that_come_meanwhile_are_given_back_once(
     queue = new_queue(**GOOD)
     transport = ServiceBusTransport(namespace)
     sender = transport.sender(queue)
-    await sender.send(letters(3))
+    await sender.send(messages(3))
     assert (await checked(namespace, queue))["receive"].status == "ok"
     assert [(one.locked, one.delivery_count) for one in broker.messages(queue)] == [(False, 1)] * 3
     await sender.close()
@@ -103,7 +103,7 @@ async def test_what_is_behind_many_messages_is_not_looked_for(
 ) -> None:
     queue = new_queue(**GOOD)
     sender = ServiceBusTransport(namespace).sender(queue)
-    await sender.send(letters(MOST_OTHERS + 1))
+    await sender.send(messages(MOST_OTHERS + 1))
     found = await checked(namespace, queue)
     assert found["receive"].status == "unknown"
     assert found["receive"].told.startswith("10 messages of jobs are before")
@@ -124,8 +124,8 @@ async def test_a_worker_completes_the_message_of_a_check_and_never_hears_of_it(
     assert await receiver.receive(1, 2) == []
     counted = broker.counters(queue)
     assert (counted.completed, counted.dead_lettered, counted.held) == (1, 0, 0)
-    await sends.send(letters(1))
-    assert [envelope.message_id for envelope in await receiver.receive(1, 5)] == ["task:1-0:0:1"]
+    await sends.send(messages(1))
+    assert [received.message_id for received in await receiver.receive(1, 5)] == ["task:1-0:0:1"]
     await receiver.close()
     await sends.close()
 
@@ -134,7 +134,7 @@ async def test_a_check_that_nobody_took_is_no_dead_letter_to_be_told_of(open_app
     app = await open_app()
     reader = DeadLetterReader(app.database, ServiceBusTransport(Namespace("nowhere:1")).dead_letters("any"))
     expired = ReceivedMessage(message_id="check:1", body=CHECK, queue="any")
-    await reader.tell([DeadLetteredMessage(expired, "TTLExpiredException", "")])
+    await reader.record([DeadLetteredMessage(expired, "TTLExpiredException", "")])
     assert reader.orphans == 0
 
 

@@ -11,7 +11,7 @@ from azure.servicebus.aio import ServiceBusClient
 
 from coremachine.runtime.bus.servicebus import ServiceBusTransport
 from coremachine.runtime.bus.servicebus.namespace import QUIET, Namespace
-from tests.integration.servicebus.test_pitfalls import letters, received, send_anew
+from tests.integration.servicebus.test_pitfalls import messages, received_ids, send_anew
 from tests.servicebus.brokers import Broker
 
 PLAIN = False
@@ -63,11 +63,11 @@ async def test_pitfall_12_one_credential_serves_every_end_of_a_namespace_and_is_
     monkeypatch.setitem(QUIET, "use_tls", PLAIN)
     transport = ServiceBusTransport(Namespace(broker.address))
     sender, receiver = transport.sender(queue), transport.receiver(queue)
-    await sender.send(letters(1))
-    assert await received(receiver, 1) == ["task:1-0:0:1"]
+    await sender.send(messages(1))
+    assert await received_ids(receiver, 1) == ["task:1-0:0:1"]
     broker.detach_links(queue)
-    await send_anew(sender, letters(1, send_number=2))
-    assert await received(receiver, 1) == ["task:1-0:0:2"]
+    await send_anew(sender, messages(1, send_number=2))
+    assert await received_ids(receiver, 1) == ["task:1-0:0:2"]
     for end in (sender, receiver, transport):
         await end.close()
     assert len(made) == 1

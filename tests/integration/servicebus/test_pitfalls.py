@@ -12,8 +12,8 @@ from azure.servicebus.aio import ServiceBusClient
 from coremachine.runtime.bus.messages import MessageRef, OutgoingMessage, ReceivedMessage
 from coremachine.runtime.bus.servicebus import ServiceBusTransport
 from coremachine.runtime.bus.servicebus.namespace import Namespace
-from coremachine.runtime.bus.servicebus.receiver import LetterReceiver
-from coremachine.runtime.bus.servicebus.sender import LetterSender
+from coremachine.runtime.bus.servicebus.receiver import MessageReceiver
+from coremachine.runtime.bus.servicebus.sender import MessageSender
 from coremachine.runtime.bus.settlement import Abandon, Complete, DeadLetter, Settlement
 from coremachine.runtime.errors import BrokerError
 from tests.servicebus.brokers import Broker
@@ -23,9 +23,9 @@ from tests.waiting import until
 DONE = Complete("done")
 
 
-def letters(number: int, send_number: int = 1) -> list[OutgoingMessage]:
-    hints = [MessageRef(kind="task", key=f"1-{index}", job_id="f" * 64, lease_number=0) for index in range(number)]
-    return [OutgoingMessage(hint=hint, send_number=send_number) for hint in hints]
+def messages(number: int, send_number: int = 1) -> list[OutgoingMessage]:
+    refs = [MessageRef(kind="task", key=f"1-{index}", job_id="f" * 64, lease_number=0) for index in range(number)]
+    return [OutgoingMessage(ref=ref, send_number=send_number) for ref in refs]
 
 
 @pytest_asyncio.fixture
@@ -37,7 +37,7 @@ async def transport(broker: Broker, caplog: pytest.LogCaptureFixture) -> AsyncIt
     gc.collect()
 
 
-async def received(receiver: LetterReceiver, number: int) -> list[str]:
+async def received_ids(receiver: MessageReceiver, number: int) -> list[str]:
     """Receive and complete until that many messages have come; their ids."""
     ids: list[str] = []
 
@@ -46,15 +46,15 @@ async def received(receiver: LetterReceiver, number: int) -> list[str]:
             came = await receiver.receive(10, 0.5)
         except BrokerError:
             return False
-        ids.extend(envelope.message_id for envelope in came)
-        await receiver.settle([(envelope, DONE) for envelope in came])
+        ids.extend(received.message_id for received in came)
+        await receiver.settle([(received, DONE) for received in came])
         return len(ids) >= number
 
     await until(all_came, f"{number} messages")
     return ids
 
 
-async def send_anew(sender: LetterSender, some: list[OutgoingMessage]) -> None:
+async def send_anew(sender: MessageSender, some: list[OutgoingMessage]) -> None:
     """Send, and once more where the link was found lost: a relay does the same."""
     try:
         await sender.send(some)
@@ -68,14 +68,14 @@ async def test_pitfall_1_a_settlement_that_is_not_answered_is_unknown_and_no_err
 ) -> None:
     monkeypatch.setattr("coremachine.runtime.bus.servicebus.receiver.SETTLE_SECONDS", 3.0)
     sender, receiver = transport.sender(queue), transport.receiver(queue)
-    await sender.send(letters(1))
-    (envelope,) = await receiver.receive(1, 5)
+    await sender.send(messages(1))
+    (received,) = await receiver.receive(1, 5)
     broker.lose_settle_reply(queue, drop=drop)
-    assert await receiver.settle([(envelope, DONE)]) == 1
+    assert await receiver.settle([(received, DONE)]) == 1
     counted = broker.counters(queue)
     assert (counted.completed, counted.held) == (1, 0)
-    await sender.send(letters(1, send_number=2))
-    assert await received(receiver, 1) == ["task:1-0:0:2"]
+    await sender.send(messages(1, send_number=2))
+    assert await received_ids(receiver, 1) == ["task:1-0:0:2"]
     await sender.close()
     await receiver.close()
 
@@ -88,8 +88,8 @@ async def test_pitfall_2_a_silent_link_is_probed_and_made_anew(
     broker.stall()
     broker.heal()
     sender = transport.sender(queue)
-    await sender.send(letters(1))
-    assert await received(receiver, 1) == ["task:1-0:0:1"]
+    await sender.send(messages(1))
+    assert await received_ids(receiver, 1) == ["task:1-0:0:1"]
     await sender.close()
     await receiver.close()
 
@@ -98,14 +98,14 @@ async def test_pitfall_2_a_send_into_silence_ends_and_says_so(
     transport: ServiceBusTransport, broker: Broker, queue: str
 ) -> None:
     sender = transport.sender(queue)
-    await sender.send(letters(1))
+    await sender.send(messages(1))
     broker.stall(queue)
     async with asyncio.timeout(30):
         with pytest.raises(BrokerError) as refused:
-            await sender.send(letters(1, send_number=2))
+            await sender.send(messages(1, send_number=2))
     assert not refused.value.lasting
     broker.heal()
-    await sender.send(letters(1, send_number=3))
+    await sender.send(messages(1, send_number=3))
     await sender.close()
 
 
@@ -113,11 +113,11 @@ async def test_pitfall_3_a_detached_link_is_made_anew(
     transport: ServiceBusTransport, broker: Broker, queue: str
 ) -> None:
     sender, receiver = transport.sender(queue), transport.receiver(queue)
-    await sender.send(letters(1))
-    await received(receiver, 1)
+    await sender.send(messages(1))
+    await received_ids(receiver, 1)
     broker.detach_links(queue)
-    await send_anew(sender, letters(1, send_number=2))
-    assert set(await received(receiver, 1)) == {"task:1-0:0:2"}
+    await send_anew(sender, messages(1, send_number=2))
+    assert set(await received_ids(receiver, 1)) == {"task:1-0:0:2"}
     await sender.close()
     await receiver.close()
 
@@ -126,14 +126,14 @@ async def test_pitfalls_4_and_7_a_lock_that_was_lost_is_no_error_and_the_message
     transport: ServiceBusTransport, broker: Broker, queue: str
 ) -> None:
     sender, receiver = transport.sender(queue), transport.receiver(queue)
-    await sender.send(letters(1))
-    (envelope,) = await receiver.receive(1, 5)
+    await sender.send(messages(1))
+    (received,) = await receiver.receive(1, 5)
     opened = receiver.opened
     broker.expire_locks(queue)
-    assert await receiver.settle([(envelope, DONE)]) == 1
+    assert await receiver.settle([(received, DONE)]) == 1
     assert receiver.opened is opened
     (again,) = await receiver.receive(1, 5)
-    assert (again.message_id, again.delivery_count) == (envelope.message_id, 1)
+    assert (again.message_id, again.delivery_count) == (received.message_id, 1)
     assert await receiver.settle([(again, DONE)]) == 0
     await sender.close()
     await receiver.close()
@@ -143,10 +143,10 @@ async def test_pitfall_5_nothing_is_locked_beyond_what_was_asked_for(
     transport: ServiceBusTransport, broker: Broker, queue: str
 ) -> None:
     sender, receiver = transport.sender(queue), transport.receiver(queue)
-    await sender.send(letters(10))
-    (envelope,) = await receiver.receive(1, 5)
+    await sender.send(messages(10))
+    (received,) = await receiver.receive(1, 5)
     assert (broker.counters(queue).locked, broker.counters(queue).delivered) == (1, 1)
-    await receiver.settle([(envelope, DONE)])
+    await receiver.settle([(received, DONE)])
     await sender.close()
     await receiver.close()
 
@@ -162,7 +162,7 @@ async def test_pitfall_6_one_receiver_serves_every_poll_and_its_end_leaves_nothi
     assert receiver.opened is opened
     await receiver.close()
     sender = transport.sender(queue)
-    await sender.send(letters(3))
+    await sender.send(messages(3))
     await sender.close()
     assert (broker.counters(queue).locked, broker.counters(queue).held) == (0, 3)
 
@@ -172,7 +172,7 @@ async def test_pitfall_6_a_message_that_comes_after_an_empty_poll_is_given_back_
 ) -> None:
     sender, receiver = transport.sender(queue), transport.receiver(queue)
     assert await receiver.receive(1, 0.1) == []
-    await sender.send(letters(1))
+    await sender.send(messages(1))
     await asyncio.to_thread(broker.until, queue, lambda counts: counts.locked == 1, "it lies in the SDK's buffer")
     await receiver.close()
     await asyncio.to_thread(broker.until, queue, lambda counts: counts.locked == 0, "it is given back")
@@ -186,12 +186,12 @@ async def test_pitfall_7_a_link_lost_before_the_settlement_leaves_it_unknown_and
     transport: ServiceBusTransport, broker: Broker, queue: str
 ) -> None:
     sender, receiver = transport.sender(queue), transport.receiver(queue)
-    await sender.send(letters(1))
-    (envelope,) = await receiver.receive(1, 5)
+    await sender.send(messages(1))
+    (received,) = await receiver.receive(1, 5)
     broker.detach_links(queue)
-    assert await receiver.settle([(envelope, DONE)]) == 1
-    await send_anew(sender, letters(1, send_number=2))
-    assert await received(receiver, 1) == ["task:1-0:0:2"]
+    assert await receiver.settle([(received, DONE)]) == 1
+    await send_anew(sender, messages(1, send_number=2))
+    assert await received_ids(receiver, 1) == ["task:1-0:0:2"]
     await sender.close()
     await receiver.close()
 
@@ -203,14 +203,14 @@ async def test_pitfall_7_a_broker_lost_before_the_settlement_is_no_error_and_the
     queue = own_broker.create_queue("queue")
     made = ServiceBusTransport(Namespace(own_broker.connection_string))
     sender, receiver = made.sender(queue), made.receiver(queue)
-    await sender.send(letters(1))
-    (envelope,) = await receiver.receive(1, 5)
+    await sender.send(messages(1))
+    (received,) = await receiver.receive(1, 5)
     own_broker.stop()
-    assert await receiver.settle([(envelope, DONE)]) == 1
+    assert await receiver.settle([(received, DONE)]) == 1
     assert receiver.opened is None
     own_broker.start(keep=True)
     own_broker.expire_locks(queue)
-    assert await received(receiver, 1) == [envelope.message_id]
+    assert await received_ids(receiver, 1) == [received.message_id]
     assert own_broker.counters(queue).held == 0
     for end in (sender, receiver, made):
         await end.close()
@@ -230,7 +230,7 @@ async def test_pitfall_8_one_sender_that_many_use_before_it_is_open_opens_once_a
 
     monkeypatch.setattr(namespace, "client", counted)
     sender = ServiceBusTransport(namespace).sender(queue)
-    await asyncio.gather(*(sender.send(letters(4, send_number=number)) for number in range(10)))
+    await asyncio.gather(*(sender.send(messages(4, send_number=number)) for number in range(10)))
     assert (broker.counters(queue).enqueued, len(clients)) == (40, 1)
     assert len({told.message_id for told in broker.messages(queue)}) == 40
     await sender.close()
@@ -243,12 +243,12 @@ async def test_pitfall_9_a_lost_acknowledgement_makes_no_second_copy_where_dupli
 ) -> None:
     queue = new_queue(requires_duplicate_detection=True)
     sender = transport.sender(queue)
-    await sender.send(letters(1))
+    await sender.send(messages(1))
     broker.lose_send_ack(queue)
     try:
-        await sender.send(letters(3, send_number=2))
+        await sender.send(messages(3, send_number=2))
     except BrokerError:
-        await sender.send(letters(3, send_number=2))
+        await sender.send(messages(3, send_number=2))
     counted = broker.counters(queue)
     assert (counted.enqueued, counted.duplicates) == (4, 3)
     await sender.close()
@@ -257,8 +257,8 @@ async def test_pitfall_9_a_lost_acknowledgement_makes_no_second_copy_where_dupli
 async def test_pitfall_10_what_is_too_much_for_one_batch_goes_in_several(
     transport: ServiceBusTransport, broker: Broker, queue: str
 ) -> None:
-    many = letters(1_500)
-    assert sum(len(letter.body) for letter in many) < 256 * 1024 < sum(len(letter.body) + 100 for letter in many)
+    many = messages(1_500)
+    assert sum(len(message.body) for message in many) < 256 * 1024 < sum(len(message.body) + 100 for message in many)
     sender = transport.sender(queue)
     await sender.send(many)
     assert broker.counters(queue).enqueued == 1_500
@@ -271,13 +271,13 @@ async def test_pitfall_11_throttling_passes_and_a_missing_queue_does_not(
     sender = transport.sender(queue)
     broker.throttle(queue, times=None)
     with pytest.raises(BrokerError) as throttled:
-        await sender.send(letters(1))
+        await sender.send(messages(1))
     broker.heal()
     nowhere = transport.sender("nowhere")
     with pytest.raises(BrokerError, match="the queue does not exist") as missing:
-        await nowhere.send(letters(1))
+        await nowhere.send(messages(1))
     assert (throttled.value.lasting, missing.value.lasting) == (False, True)
-    await sender.send(letters(1))
+    await sender.send(messages(1))
     await sender.close()
     await nowhere.close()
 
@@ -299,7 +299,7 @@ async def test_verdicts_reach_the_broker_and_dead_letters_are_read_with_their_re
     transport: ServiceBusTransport, broker: Broker, queue: str
 ) -> None:
     sender, receiver = transport.sender(queue), transport.receiver(queue)
-    await sender.send(letters(3))
+    await sender.send(messages(3))
     got = [await receiver.receive(1, 5) for _ in range(3)]
     (one,), (two,), (three,) = got
     settlements: list[tuple[ReceivedMessage, Settlement]] = [
@@ -312,7 +312,7 @@ async def test_verdicts_reach_the_broker_and_dead_letters_are_read_with_their_re
     assert (counted.completed, counted.abandoned, counted.dead_lettered, counted.held) == (1, 1, 1, 1)
     reader = transport.dead_letters(queue)
     (dead,) = await reader.receive(5, 2)
-    assert (dead.reason, len(dead.description), dead.envelope.message_id) == ("Poison", 1_024, "task:1-2:0:1")
+    assert (dead.reason, len(dead.description), dead.received.message_id) == ("Poison", 1_024, "task:1-2:0:1")
     await reader.remove([dead])
     assert broker.dead_letters(queue) == []
     for end in (sender, receiver, reader):
@@ -323,9 +323,9 @@ async def test_a_delayed_letter_is_scheduled_and_held_back_by_the_broker(
     transport: ServiceBusTransport, broker: Broker, queue: str
 ) -> None:
     sender, receiver = transport.sender(queue), transport.receiver(queue)
-    hint = MessageRef(kind="task", key="1-0", job_id="f" * 64, lease_number=1)
-    await sender.send([OutgoingMessage(hint=hint, send_number=1, delay=1.5)])
+    ref = MessageRef(kind="task", key="1-0", job_id="f" * 64, lease_number=1)
+    await sender.send([OutgoingMessage(ref=ref, send_number=1, delay=1.5)])
     assert [told.state for told in broker.messages(queue)] == ["scheduled"]
-    assert await received(receiver, 1) == ["task:1-0:1:1"]
+    assert await received_ids(receiver, 1) == ["task:1-0:1:1"]
     await sender.close()
     await receiver.close()

@@ -1,1 +1,0 @@
-"""Statements of the lease renewer, one a file."""

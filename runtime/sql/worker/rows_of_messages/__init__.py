@@ -1,1 +1,0 @@
-"""What became of the rows that messages speak of, one statement for each kind of message."""

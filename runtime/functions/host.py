@@ -77,7 +77,7 @@ class FunctionsHost:
 
         It is needed if no worker runs all the time, as the host may suspend its process between two messages.
         """
-        await self._open_bus()
+        await self._open()
         broker_loops = BrokerLoops(self.app.database, self.app.bus, self.app.settings)
         found = await Reconciler(self.app.database, self.app.bus, self.name, self.app.settings).run_once()
         return {**found, "messages_sent": await broker_loops.run_once()}

@@ -18,7 +18,7 @@ from coremachine.statemachine.lifecycle import Edge
 from coremachine.statemachine.machine import Subject, machine_of
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import JOBS, SCHEMA, STAGES
-from tests.integration.rows import TOLD, prepare, row_in, row_of, run, values_of
+from tests.integration.rows import EVENT_DATA, prepare, row_in, row_of, run, values_of
 
 DAY = timedelta(days=1)
 Row_ = Mapping[str, Any]
@@ -230,7 +230,7 @@ async def test_a_move_leaves_each_column_as_it_is_declared_to(client: Client, re
     await prepare(client.owner, record, key, edge.target)
     row = await row_of(client.owner, record, key)
     values = await values_of(client.owner, record, Subject(key, edge.source))
-    fired = machine_of(record.lifecycle).fire(Subject(key, edge.source), edge.transition.trigger, values, TOLD)
+    fired = machine_of(record.lifecycle).fire(Subject(key, edge.source), edge.transition.trigger, values, EVENT_DATA)
     async with client.owner.connection.transaction(force_rollback=True):
         await client.owner.must_apply(record, fired)
         after = await row_of(client.owner, record, key)

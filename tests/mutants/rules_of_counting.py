@@ -81,9 +81,9 @@ def _of_births(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
     assert parent is not None
     key = fixture.key(record, initial)
     born = copy_of(record, key, fresh(record))
-    yield Probe(f"a born {record.machine} counted", insert_row, f"$changed = 1 AND {COUNTED}", role=ROLE)
+    yield Probe(f"a born {record.machine} counted", born, f"$changed = 1 AND {COUNTED}", role=ROLE)
     hostile = f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
-    yield Probe(f"a {record.machine} born and counted in a hostile place", hostile + insert_row, COUNTED)
+    yield Probe(f"a {record.machine} born and counted in a hostile place", hostile + born, COUNTED)
     unguarded = f"DROP TRIGGER {record.table}_4_birth ON app.{record.table}; "
     for state in record.lifecycle.by_name:
         given = {c: v.replace(f"COALESCE({c}", f"COALESCE(t.{c}") for c, v in tied_columns(record, state).items()}
@@ -99,7 +99,7 @@ def _of_order(record: Record, key: str) -> Iterator[Probe]:
     for way in IN_TWO_WAYS:
         born = f"{way}{_one_in_each(record, key)}"
         holds = f"{COUNTED} AND {_in_order(parent.table, parent.key)}"
-        yield Probe(f"{record.table} born in the order of their parents {way}", insert_row, holds)
+        yield Probe(f"{record.table} born in the order of their parents {way}", born, holds)
         changes = {"status": "'cancelled'", **tied_columns(record, "cancelled")}
         sets = ", ".join(f"{column} = {value}" for column, value in changes.items())
         ended = f"UPDATE app.{record.table} SET {sets} WHERE status = '{record.lifecycle.initial.name}'"  # noqa: S608
@@ -169,7 +169,7 @@ def _of_wrong_parents(fixture: FixtureRows) -> Iterator[Probe]:
         else:
             yield Probe(f"a callback of a {state} job", of, refused=True, words=words)
     born = copy_of(CALLBACKS, callback, fresh(CALLBACKS))
-    yield Probe("a callback made by somebody who sees no jobs", insert_row, "$changed = 1", role=JANITOR)
+    yield Probe("a callback made by somebody who sees no jobs", born, "$changed = 1", role=JANITOR)
     strangers = [
         key
         for (machine, state), keys in fixture.keys.items()
@@ -225,4 +225,4 @@ def _of_others(fixture: FixtureRows) -> Iterator[Probe]:
     born = born.replace(" SELECT ", " SELECT 5, 5, ", 1)
     job = f"(SELECT job_id FROM app.stages WHERE stage_id = {stage})"  # noqa: S608 - test SQL
     holds = f"$changed = 1 AND (SELECT tasks_total = 5 FROM app.jobs WHERE job_id = {job})"  # noqa: S608 - test SQL
-    yield Probe("a stage born with tasks", insert_row, holds)
+    yield Probe("a stage born with tasks", born, holds)

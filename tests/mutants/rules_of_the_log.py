@@ -219,7 +219,7 @@ def of_roles(fixture: FixtureRows) -> Iterator[Probe]:
         path = f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
         yield Probe(f"a {record.machine} moves in a hostile place", path + update(record, key, moved), once)
         born = copy_of(record, fixture.key(record, record.lifecycle.initial.name), fresh(record))
-        yield Probe(f"a worker makes a {record.machine}", insert_row, "$changed = 1", role=ROLE)
+        yield Probe(f"a worker makes a {record.machine}", born, "$changed = 1", role=ROLE)
         read = f"SELECT FROM app.{record.table}"
         yield Probe(f"a worker reads {record.table}", read, role=ROLE)
         for forbidden in (f"DELETE FROM app.{record.table}", f"TRUNCATE app.{record.table} CASCADE"):  # noqa: S608

@@ -115,6 +115,7 @@ class Record:
     `fencing_column` is a column that must still hold the value the move names when it leaves a leased state.
     `changes` are those that are no moves, beside those of the queue: then a row changes in no other way. None leaves
     columns that are not tied to states free to change while the row is open.
+    Each trigger of its lifecycle belongs to one transition: a lifecycle alone may share one, a record may not.
     With `bounded` its numbers, times and intervals stay where they can be read, compared and counted on from.
     """
 
@@ -219,6 +220,8 @@ class Record:
 
     def _check_triggers(self) -> None:
         triggers = {transition.trigger for transition in self.lifecycle.transitions}
+        for trigger in sorted(triggers):
+            self._check_single(trigger)
         changed = (self.sets, self.counts, self.adds, self.resets, self.clears)
         for trigger, names in (item for change in changed for item in change.items()):
             if trigger not in triggers:
@@ -231,8 +234,17 @@ class Record:
                 if transition.target in tie.required and len(held) > 1:
                     raise DefinitionError(
                         f"{self.table}.{tie.column}: {transition.trigger} enters {transition.target} from states with"
-                        " and without it; declare one transition for each",
+                        " and without it; declare one transition for each, each with a trigger of its own",
                     )
+
+    def _check_single(self, trigger: str) -> None:
+        """Raise DefinitionError for a trigger of several transitions: a row is moved by one statement a trigger."""
+        found = [f"{'|'.join(one.sources)} → {one.target}" for one in self.lifecycle.transitions_of(trigger)]
+        if len(found) > 1:
+            raise DefinitionError(
+                f"{self.machine}.{trigger}: {len(found)} transitions have this trigger ({', '.join(found)}); in a"
+                " record give each a trigger of its own, or join those with the same target into one with all sources",
+            )
 
 
 LEASE_COLUMNS = ("lease_owner", "lease_expires_at")

@@ -79,12 +79,14 @@ class EventLog:
     """The table that holds a record's events, and which columns of the row each event carries.
 
     `copied_columns` are taken from the row after the move, `copied_before` from the row before it: a retry's event
-    carries the attempt that failed, not the next one.
+    carries the attempt that failed, not the next one. `identified_by` are the copied columns that say which row an
+    event belongs to; by default the row's key.
     """
 
     table: str
     copied_columns: tuple[str, ...]
     copied_before: tuple[str, ...] = ()
+    identified_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +160,11 @@ class Record:
         return self.lifecycle.name
 
     @property
+    def identified_by(self) -> tuple[str, ...]:
+        """The columns of the log that say which row an event belongs to."""
+        return self.log.identified_by or (self.key.name,)
+
+    @property
     def changing(self) -> tuple[str, ...]:
         """The columns that clients may change in the life of a row."""
         columns = (*self.columns, *MOVE_COLUMNS)
@@ -217,6 +224,12 @@ class Record:
             named += [self.parent.key, *self.parent.same, *self.parent.sums.values()]
         for name in named:
             self.column(name)
+        for name in self.identified_by:
+            if name not in self.log.copied_columns:
+                raise DefinitionError(
+                    f"{self.table}: {self.log.table} must carry {name}, to say which row an event belongs to; add it to"
+                    " copied_columns, or name others in identified_by",
+                )
 
     def _check_triggers(self) -> None:
         triggers = {transition.trigger for transition in self.lifecycle.transitions}

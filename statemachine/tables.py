@@ -194,7 +194,7 @@ STAGES = Record(
         Column(name="error", type="JSONB", nullable=True, check="jsonb_typeof(error) = 'object'"),
         *TIMES,
     ),
-    log=EventLog(table=JOB_EVENTS, copied_columns=("job_id", "stage")),
+    log=EventLog(table=JOB_EVENTS, copied_columns=("job_id", "stage"), identified_by=("job_id", "stage")),
     state_columns=(
         StateColumn(
             column="started_at", required=("processing", "completed", "failed"), allowed=("cancelled",), clock=True
@@ -344,7 +344,12 @@ CALLBACKS = Record(
         *ATTEMPTS,
         *TIMES,
     ),
-    log=EventLog(table=JOB_EVENTS, copied_columns=("job_id", "lease_number"), copied_before=("attempt",)),
+    log=EventLog(
+        table=JOB_EVENTS,
+        copied_columns=("job_id", "lease_number"),
+        copied_before=("attempt",),
+        identified_by=("job_id",),
+    ),
     state_columns=(
         *LEASE_COLUMNS_BY_STATE,
         StateColumn(

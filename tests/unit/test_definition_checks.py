@@ -206,6 +206,13 @@ def test_a_task_without_one_of_its_ties_is_refused(column: str) -> None:
         replace(TASKS, state_columns=tuple(tie for tie in TASKS.state_columns if tie.column != column))
 
 
+def test_a_log_carries_what_says_which_row_an_event_belongs_to() -> None:
+    with refused(
+        "doors: door_events must carry door_id, to say which row an event belongs to; add it to copied_columns"
+    ):
+        replace(DOORS, log=EventLog(table="door_events", copied_columns=("shut_at",)))
+
+
 def test_a_trigger_of_two_transitions_is_refused_in_a_record() -> None:
     half = State(name="half", waits_for="somebody")
     push = Transition(trigger="push", sources=("open",), target="half", event=Event("door_pushed"))

@@ -179,7 +179,7 @@ class Record:
     @property
     def ends(self) -> tuple[str, ...]:
         """The terminal states."""
-        return tuple(state.name for state in self.lifecycle.states if state.terminal)
+        return self.lifecycle.ended_states
 
     @property
     def all_changes(self) -> tuple[Change, ...]:

@@ -207,7 +207,7 @@ def _call_uses(call: ast.Call) -> Iterator[Use]:
 
 
 def _fire_uses(call: ast.Call) -> Iterator[Use]:
-    """What is fired on a machine that is named beside it, as in `machine_of(TASK).fire(…)`, is one of that machine's."""
+    """What is fired on a machine that is named, as in `machine_of(TASK).fire(…)`, is one of that machine's."""
     owner = call.func.value if isinstance(call.func, ast.Attribute) else None
     machine = _name(owner.args[0]) if isinstance(owner, ast.Call) and owner.args else ""
     lifecycle = MACHINES.get(machine)

@@ -46,7 +46,7 @@ MISSPELT_SQL = {
     "inserted": "INSERT INTO app.jobs (job_id, status) VALUES ('x', 'canceled')",
     "an event type": "SELECT 1 FROM app.job_events WHERE event_type = 'task_finished'",
     "event types": "SELECT 1 FROM app.job_events AS e WHERE e.event_type IN ('task_started', 'task_finished')",
-    "an inserted event type": "INSERT INTO app.job_events (job_id, event_type) SELECT job_id, 'task_ended' FROM app.jobs",
+    "an inserted event type": "INSERT INTO app.job_events (job_id, event_type) SELECT 'x', 'task_ended'",
     "an event status": "SELECT 1 FROM app.job_events WHERE event_status NOT IN ('failure', 'warn')",
     "a list of values": "SELECT s.status FROM (VALUES ('complete', 1)) AS s (status, number)",
     "a machine": "SELECT 'jobs' AS machine, status FROM app.jobs",

@@ -49,7 +49,7 @@ def _check_marks(lifecycle: Lifecycle) -> None:
     initial = [state.name for state in lifecycle.states if state.initial]
     if len(initial) != 1:
         raise DefinitionError(f"{lifecycle.name}: exactly one state must be initial, not {initial or 'none'}")
-    if not any(state.terminal for state in lifecycle.states):
+    if not lifecycle.ended_states:
         raise DefinitionError(f"{lifecycle.name}: no state is terminal")
     for state in lifecycle.states:
         if state.terminal and state.leased:
@@ -89,8 +89,7 @@ def _check_ambiguity(lifecycle: Lifecycle) -> None:
 def _check_reach(lifecycle: Lifecycle) -> None:
     steps = lifecycle.legal_pairs
     reached = _closure({lifecycle.initial.name}, steps)
-    ends = {state.name for state in lifecycle.states if state.terminal}
-    ending = _closure(ends, {(target, source) for source, target in steps})
+    ending = _closure(set(lifecycle.ended_states), {(target, source) for source, target in steps})
     for state in lifecycle.states:
         if state.name not in reached:
             raise DefinitionError(f"{lifecycle.name}.{state.name}: unreachable from {lifecycle.initial.name}")

@@ -94,6 +94,16 @@ class Lifecycle:
         return next(state for state in self.states if state.initial)
 
     @cached_property
+    def open_states(self) -> tuple[str, ...]:
+        """The states in which something is still waited for."""
+        return tuple(state.name for state in self.states if not state.terminal)
+
+    @cached_property
+    def ended_states(self) -> tuple[str, ...]:
+        """The terminal states."""
+        return tuple(state.name for state in self.states if state.terminal)
+
+    @cached_property
     def edges(self) -> tuple[Edge, ...]:
         """Every transition once for each of its sources, in the order of declaration."""
         return tuple(Edge(source, transition) for transition in self.transitions for source in transition.sources)

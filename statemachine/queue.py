@@ -75,8 +75,7 @@ def queue_changes(queue: Queue, lifecycle: Lifecycle) -> dict[str, Change]:
 def states_of(queue: Queue, lifecycle: Lifecycle) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The states in which a row may wait for its message, and those in which it may be leased."""
     if queue.claim is None:
-        open_states = tuple(state.name for state in lifecycle.states if not state.terminal)
-        return open_states, open_states
+        return lifecycle.open_states, lifecycle.open_states
     waits = tuple(source for one in lifecycle.transitions_of(queue.claim) for source in one.sources)
     return waits, tuple(state.name for state in lifecycle.states if state.leased)
 

@@ -79,12 +79,14 @@ class EventLog:
     """The table that holds a record's events, and which columns of the row each event carries.
 
     `copied_columns` are taken from the row after the move, `copied_before` from the row before it: a retry's event
-    carries the attempt that failed, not the next one.
+    carries the attempt that failed, not the next one. `identified_by` are the copied columns that say which row an
+    event belongs to; by default the row's key.
     """
 
     table: str
     copied_columns: tuple[str, ...]
     copied_before: tuple[str, ...] = ()
+    identified_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,7 @@ class Record:
     `fencing_column` is a column that must still hold the value the move names when it leaves a leased state.
     `changes` are those that are no moves, beside those of the queue: then a row changes in no other way. None leaves
     columns that are not tied to states free to change while the row is open.
+    Each trigger of its lifecycle belongs to one transition: a lifecycle alone may share one, a record may not.
     With `bounded` its numbers, times and intervals stay where they can be read, compared and counted on from.
     """
 
@@ -157,6 +160,11 @@ class Record:
         return self.lifecycle.name
 
     @property
+    def identified_by(self) -> tuple[str, ...]:
+        """The columns of the log that say which row an event belongs to."""
+        return self.log.identified_by or (self.key.name,)
+
+    @property
     def changing(self) -> tuple[str, ...]:
         """The columns that clients may change in the life of a row."""
         columns = (*self.columns, *MOVE_COLUMNS)
@@ -171,7 +179,7 @@ class Record:
     @property
     def ends(self) -> tuple[str, ...]:
         """The terminal states."""
-        return tuple(state.name for state in self.lifecycle.states if state.terminal)
+        return self.lifecycle.ended_states
 
     @property
     def all_changes(self) -> tuple[Change, ...]:
@@ -216,9 +224,17 @@ class Record:
             named += [self.parent.key, *self.parent.same, *self.parent.sums.values()]
         for name in named:
             self.column(name)
+        for name in self.identified_by:
+            if name not in self.log.copied_columns:
+                raise DefinitionError(
+                    f"{self.table}: {self.log.table} must carry {name}, to say which row an event belongs to; add it to"
+                    " copied_columns, or name others in identified_by",
+                )
 
     def _check_triggers(self) -> None:
         triggers = {transition.trigger for transition in self.lifecycle.transitions}
+        for trigger in sorted(triggers):
+            self._check_single(trigger)
         changed = (self.sets, self.counts, self.adds, self.resets, self.clears)
         for trigger, names in (item for change in changed for item in change.items()):
             if trigger not in triggers:
@@ -231,8 +247,17 @@ class Record:
                 if transition.target in tie.required and len(held) > 1:
                     raise DefinitionError(
                         f"{self.table}.{tie.column}: {transition.trigger} enters {transition.target} from states with"
-                        " and without it; declare one transition for each",
+                        " and without it; declare one transition for each, each with a trigger of its own",
                     )
+
+    def _check_single(self, trigger: str) -> None:
+        """Raise DefinitionError for a trigger of several transitions: a row is moved by one statement a trigger."""
+        found = [f"{'|'.join(one.sources)} → {one.target}" for one in self.lifecycle.transitions_of(trigger)]
+        if len(found) > 1:
+            raise DefinitionError(
+                f"{self.machine}.{trigger}: {len(found)} transitions have this trigger ({', '.join(found)}); in a"
+                " record give each a trigger of its own, or join those with the same target into one with all sources",
+            )
 
 
 LEASE_COLUMNS = ("lease_owner", "lease_expires_at")

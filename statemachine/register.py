@@ -1,7 +1,7 @@
 """The whole gap register: the founding checks, and the gaps that queries find, constraints close and code handles.
 
 A query finds what no client can do through a move, but hands, disks and bugs can; `coremachine audit` runs it over live
-data. It stands in a file of its own in runtime/sql/audit.
+data. It stands in a file of its own in runtime/sql/audit; only the replay is generated.
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,16 @@ class GapQuery(Gap):
     def enforced_by(self) -> str:
         """The file of the query, as `package:file`."""
         return f"{QUERIES}:{self.query}.sql"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapReplay(Gap):
+    """A gap that the replay of the event logs finds, by statements that are made from the declaration."""
+
+    @property
+    def enforced_by(self) -> str:
+        """What makes the statements, as `module:attribute`."""
+        return "coremachine.sql_generator.replay:replay_statements"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +57,7 @@ class GapHandled(Gap):
         return self.handler
 
 
-FOUND: tuple[GapQuery, ...] = (
+FOUND: tuple[GapQuery | GapReplay, ...] = (
     GapQuery(
         id="GAP-8",
         severity="medium",
@@ -77,14 +87,13 @@ FOUND: tuple[GapQuery, ...] = (
         " has ended, submit the work anew with --key; find who wrote by hand",
         query="counters_off",
     ),
-    GapQuery(
+    GapReplay(
         id="GAP-11",
         severity="critical",
         gap="a row's state is not what its events lead to",
         response="no status changes without its event in the same transaction; events are never changed",
         event="gap_found",
         remedy="`coremachine timeline JOB --all` shows its history; `coremachine audit --only GAP-21`, the guards",
-        query="states_not_replayed",
     ),
     GapQuery(
         id="GAP-12",

@@ -8,8 +8,8 @@ from .records import Check, Column, EventLog, Index, Parent, Record, Schema, Sta
 JOB_EVENTS = "job_events"
 STOP_REASONS = ("cancel", "fail_fast", "deadline")
 """Why running tasks may be asked to stop: their job is cancelled, a sibling failed, or the job is past its deadline."""
-OPEN = ("queued", "processing")
-ENDED = ("completed", "failed", "cancelled")
+OPEN, ENDED = TASK.open_states, TASK.ended_states
+"""Those of tasks and of jobs, which have the same names."""
 
 QUEUE_STORAGE = (
     "fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,"
@@ -194,7 +194,7 @@ STAGES = Record(
         Column(name="error", type="JSONB", nullable=True, check="jsonb_typeof(error) = 'object'"),
         *TIMES,
     ),
-    log=EventLog(table=JOB_EVENTS, copied_columns=("job_id", "stage")),
+    log=EventLog(table=JOB_EVENTS, copied_columns=("job_id", "stage"), identified_by=("job_id", "stage")),
     state_columns=(
         StateColumn(
             column="started_at", required=("processing", "completed", "failed"), allowed=("cancelled",), clock=True
@@ -221,7 +221,7 @@ STAGES = Record(
     parent=Parent(
         table="jobs",
         key="job_id",
-        counts={"stages_open": ("pending", "processing"), "stages_completed": ("completed",)},
+        counts={"stages_open": STAGE.open_states, "stages_completed": ("completed",)},
         sums={"tasks_total": "tasks_total"},
     ),
     changes=(
@@ -344,13 +344,18 @@ CALLBACKS = Record(
         *ATTEMPTS,
         *TIMES,
     ),
-    log=EventLog(table=JOB_EVENTS, copied_columns=("job_id", "lease_number"), copied_before=("attempt",)),
+    log=EventLog(
+        table=JOB_EVENTS,
+        copied_columns=("job_id", "lease_number"),
+        copied_before=("attempt",),
+        identified_by=("job_id",),
+    ),
     state_columns=(
         *LEASE_COLUMNS_BY_STATE,
         StateColumn(
             column="started_at", required=("processing", "completed", "failed"), allowed=("queued",), clock=True
         ),
-        StateColumn(column="finished_at", required=("completed", "failed"), clock=True),
+        StateColumn(column="finished_at", required=CALLBACK.ended_states, clock=True),
     ),
     checks=ATTEMPT_CHECKS,
     indexes=(

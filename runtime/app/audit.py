@@ -7,14 +7,12 @@ from datetime import datetime
 
 import psycopg
 
-from ...sql_generator.replay import replay_statement
+from ...sql_generator.replay import replay_statements
 from ...sql_generator.schema import digests, guard_names
 from ...statemachine.errors import OperationError
 from ...statemachine.gaps import Gap, Severity
-from ...statemachine.lifecycles import LIFECYCLES
 from ...statemachine.records import Schema
-from ...statemachine.register import GAPS, GapConstraint, GapQuery
-from ...statemachine.tables import SCHEMA
+from ...statemachine.register import GAPS, GapConstraint, GapQuery, GapReplay
 from ..settings import Settings
 from ..store.database import Database
 from ..store.session import Note, Row, Session
@@ -27,10 +25,8 @@ LATEST_DUE_S = 3_900.0
 """A message is sent again at most an hour after it was sent; what waits for a retry has its back-off on top."""
 ALIVE_S = 30.0
 RECORDED: Collection[Severity] = ("critical", "high")
-DRIFT, REPLAYED = (
-    next(gap for gap in GAPS if isinstance(gap, GapQuery) and gap.query == query)
-    for query in ("drifted_schema", "states_not_replayed")
-)
+DRIFT = next(gap for gap in GAPS if isinstance(gap, GapQuery) and gap.query == "drifted_schema")
+Checked = GapQuery | GapReplay | GapConstraint
 
 
 class UnknownGapError(OperationError):
@@ -77,9 +73,9 @@ class Audit:
         return next((finding.severity for finding in self.findings if finding.severity != "info"), None)
 
 
-def checks(only: Collection[str] = ()) -> tuple[GapQuery | GapConstraint, ...]:
+def checks(only: Collection[str] = ()) -> tuple[Checked, ...]:
     """The checks that the audit runs: all there are, or those with these ids. Raises UnknownGapError."""
-    runnable = {gap.id: gap for gap in GAPS if isinstance(gap, GapQuery | GapConstraint)}
+    runnable = {gap.id: gap for gap in GAPS if isinstance(gap, Checked)}
     for wanted in only:
         if wanted not in runnable:
             raise UnknownGapError(wanted, tuple(runnable))
@@ -128,32 +124,18 @@ def alive_within(settings: Settings) -> float:
     return max(ALIVE_S, 5 * settings.reconcile)
 
 
-async def _answers(
-    session: Session, gap: GapQuery | GapConstraint, given: Mapping[str, object], records: Schema
-) -> list[list[Row]]:
-    name, more = _statement(gap)
-    answers = [await session.fetch(f"audit/{name}", {**given, **more})]
-    if gap is REPLAYED:
-        answers += await _replayed(session, records)
-    return answers
+async def _answers(session: Session, gap: Checked, given: Mapping[str, object], records: Schema) -> list[list[Row]]:
+    if isinstance(gap, GapReplay):
+        statements = replay_statements(records.records, session.schema)
+        return [await session.statement(statement, {"examples": EXAMPLES}) for statement in statements]
+    if isinstance(gap, GapConstraint):
+        return [await session.fetch("audit/missing_constraint", {**given, "constraint": gap.constraint})]
+    return [await session.fetch(f"audit/{gap.query}", given)]
 
 
 def _failed(error: psycopg.Error) -> Row:
     detail = f"the check itself failed: {error.diag.message_primary or error}"
     return {"job_id": None, "subject": "this check", "detail": detail, "since": None, "found": 1}
-
-
-async def _replayed(session: Session, records: Schema) -> list[list[Row]]:
-    """What does not follow from its events, of each record of the user's own."""
-    own = [record for record in records.records if record not in SCHEMA.records]
-    statements = [replay_statement(record, session.schema) for record in own]
-    return [await session.statement(statement, {"examples": EXAMPLES}) for statement in statements]
-
-
-def _statement(gap: GapQuery | GapConstraint) -> tuple[str, Mapping[str, object]]:
-    if isinstance(gap, GapQuery):
-        return gap.query, {}
-    return "missing_constraint", {"constraint": gap.constraint}
 
 
 def _given(database: Database, settings: Settings) -> dict[str, object]:
@@ -173,8 +155,6 @@ def _given(database: Database, settings: Settings) -> dict[str, object]:
         "guard_tables": [table for table, _ in guards],
         "guards": [guard for _, guard in guards],
         "digests": json.dumps(digests(database.records, database.schema)),
-        "machines": [lifecycle.name for lifecycle in LIFECYCLES],
-        "initials": [lifecycle.initial.name for lifecycle in LIFECYCLES],
         "legal_machines": [machine for machine, _ in edges],
         "legal_triggers": [edge.transition.trigger for _, edge in edges],
         "legal_sources": [edge.source for _, edge in edges],

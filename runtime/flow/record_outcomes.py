@@ -21,7 +21,6 @@ from .advance import FAIL_FAST, advance, closing
 from .outcome import Decision, Outcome, completion, decide
 
 FAILING = {"retry": "a task failed, and is tried again", "fail": "a task failed"}
-ENDED = frozenset(state.name for state in TASK.states if state.terminal)
 
 
 class Firing(NamedTuple):
@@ -59,7 +58,9 @@ async def record_outcomes(session: Session, bus: Bus, outcomes: Sequence[Outcome
     late = [outcome for outcome in outcomes if not (outcome.found or _has_won(outcome, won))]
     await session.note(_stale(outcome, worker) for outcome in late if outcome.task.job_id in jobs)
     _report(session, won)
-    for stage_id in sorted({firing.outcome.task.stage_id for firing in won.values() if firing.move.target in ENDED}):
+    for stage_id in sorted(
+        {firing.outcome.task.stage_id for firing in won.values() if firing.move.target in TASK.ended_states}
+    ):
         stage = stages[stage_id]
         await advance(session, bus, jobs[stage.job_id], stage)
         _report_cancelled(session, stage)

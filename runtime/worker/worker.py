@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from ...statemachine.job import Job
+from ...statemachine.lifecycles import JOB
 from ...statemachine.task import Task
 from ..bus.messages import KINDS, Kind, MessageRef
 from ..bus.port import Bus
@@ -211,7 +212,7 @@ class Worker:
 
     def _remember(self, job: JobRow, stages: Sequence[StageRow]) -> None:
         """A job that is about to have tasks, perhaps for this worker: keep what they need of it."""
-        if stages and job.status in {"queued", "processing"}:
+        if stages and job.status in JOB.open_states:
             self._runner.job_cache.keep(job, stages)
 
     def _report(self, task: ClaimedTask, kind: str, data: Mapping[str, object]) -> None:

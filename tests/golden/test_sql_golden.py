@@ -11,10 +11,11 @@ import pytest
 
 from coremachine.sql_generator.moves import move_statement
 from coremachine.sql_generator.queues import queue_statements
+from coremachine.sql_generator.replay import replay_statements
 from coremachine.sql_generator.schema import script
 from coremachine.sql_generator.sweeps import sweep_statement
 from coremachine.statemachine.records import Record
-from coremachine.statemachine.tables import SCHEMA
+from coremachine.statemachine.tables import JOB_EVENTS, SCHEMA
 
 HERE = Path(__file__).parent
 UPDATE = os.environ.get("COREMACHINE_UPDATE_GOLDEN", "") not in {"", "0"}
@@ -63,6 +64,12 @@ def test_the_statements_are_those_that_were_reviewed(record: Record) -> None:
     assert made == reviewed(f"{record.table}.sql", made)
 
 
+def test_the_replay_is_the_one_that_was_reviewed() -> None:
+    (replay,) = replay_statements(SCHEMA.records)
+    made = f"-- audit GAP-11: replay of {JOB_EVENTS}\n{replay};\n"
+    assert made == reviewed("replay.sql", made)
+
+
 def test_no_file_is_left_over() -> None:
-    wanted = {"schema.sql", *(f"{record.table}.sql" for record in SCHEMA.records)}
+    wanted = {"replay.sql", "schema.sql", *(f"{record.table}.sql" for record in SCHEMA.records)}
     assert {path.name for path in HERE.glob("*.sql")} == wanted

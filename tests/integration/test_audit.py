@@ -10,8 +10,10 @@ from coremachine.runtime.app.audit import UnknownGapError, checks
 from coremachine.runtime.store.session import Session
 from coremachine.statemachine.gaps import Gap
 from coremachine.statemachine.lifecycles import LIFECYCLES
+from coremachine.statemachine.records import Record
 from coremachine.statemachine.register import GAPS, GapConstraint
 from coremachine.statemachine.retry import Backoff
+from coremachine.statemachine.tables import CALLBACKS, JOBS, STAGES, TASKS
 from tests.databases import OpenApp
 from tests.integration.damages import (
     ALIVE,
@@ -23,8 +25,10 @@ from tests.integration.damages import (
     a_task_is_queued_before_its_stage_is_open,
     a_task_is_queued_though_its_stage_is_closed,
     a_task_waits_too_long,
+    by_hand,
     every_reconciler_is_silent,
     open_stage,
+    unguarded,
 )
 from tests.integration.rows import move, prepare, row_in, run
 from tests.observing import events_of
@@ -266,6 +270,41 @@ async def test_every_way_through_a_lifecycle_replays(open_app: OpenApp, session:
         await prepare(session, record, subject.key, edge.target)
         await move(session, record, subject, edge.transition.trigger)
     assert (await app.audit(["GAP-11"])).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [(JOBS, "job"), (STAGES, "stage 1"), (TASKS, "task {key}"), (CALLBACKS, "callback")],
+    ids=lambda value: getattr(value, "table", ""),
+)
+async def test_gap_11_a_finding_names_the_job_and_the_row(
+    open_app: OpenApp, session: Session, record: Record, name: str
+) -> None:
+    app, initial = await open_app(), record.lifecycle.initial.name
+    row = await row_in(session, record, "processing")
+    (job,) = await run(session, "SELECT job_id FROM {schema}.jobs")
+    (first,) = (
+        edge.transition.event.type
+        for edge in record.lifecycle.edges
+        if edge.source == initial and edge.target == row.state
+    )
+    async with unguarded(session):
+        await run(session, "DELETE FROM {schema}.job_events WHERE event_type = %(first)s", {"first": first})
+    (found,) = (await app.audit(["GAP-11"])).findings
+    assert [(one.job_id, one.subject, one.detail) for one in found.examples] == [
+        (job["job_id"], name.format(key=row.key), f"it is processing; its events lead to {initial}")
+    ]
+
+
+async def test_gap_11_events_without_a_row_are_found_with_their_job(open_app: OpenApp, session: Session) -> None:
+    app = await open_app()
+    row = await row_in(session, TASKS, "processing")
+    (job,) = await run(session, "SELECT job_id FROM {schema}.jobs")
+    await by_hand(session, "DELETE FROM {schema}.tasks")
+    (found,) = (await app.audit(["GAP-11"])).findings
+    assert [(one.job_id, one.subject, one.detail) for one in found.examples] == [
+        (job["job_id"], f"task {row.key}", "it has events, and no row")
+    ]
 
 
 def test_a_constraint_of_the_register_is_looked_for_by_its_name() -> None:

@@ -206,6 +206,23 @@ def test_a_task_without_one_of_its_ties_is_refused(column: str) -> None:
         replace(TASKS, state_columns=tuple(tie for tie in TASKS.state_columns if tie.column != column))
 
 
+def test_a_log_carries_what_says_which_row_an_event_belongs_to() -> None:
+    with refused(
+        "doors: door_events must carry door_id, to say which row an event belongs to; add it to copied_columns"
+    ):
+        replace(DOORS, log=EventLog(table="door_events", copied_columns=("shut_at",)))
+
+
+def test_a_trigger_of_two_transitions_is_refused_in_a_record() -> None:
+    half = State(name="half", waits_for="somebody")
+    push = Transition(trigger="push", sources=("open",), target="half", event=Event("door_pushed"))
+    slam = Transition(trigger="close", sources=("half",), target="shut", event=Event("door_slammed"))
+    in_memory = door(CLOSE, push, slam, states=(OPEN, half, SHUT))
+    assert len(tuple(in_memory.transitions_of("close"))) == 2
+    with refused("door.close: 2 transitions have this trigger (open → shut, half → shut); in a record give each"):
+        replace(DOORS, lifecycle=in_memory)
+
+
 def test_one_trigger_does_not_both_fill_a_column_and_keep_it() -> None:
     half = State(name="half", waits_for="somebody")
     shut = replace(CLOSE, sources=("open", "half"))

@@ -1,6 +1,6 @@
-"""The replay of a record of the user's own: rows whose state is not what the events in their log lead to.
+"""The replay of an application's record: finds rows whose state is not the one that the events in their log lead to.
 
-For CoreMachine's own records one query by hand does it, over the one log that they share. Each of the user's has its
+For CoreMachine's records, one hand-written query reads the log that they share. Each application record has its
 own table, key and log, all known from the declaration.
 """
 
@@ -29,10 +29,10 @@ WITH arrivals AS (
 )
 SELECT CAST(NULL AS VARCHAR) AS job_id, '{machine} ' || c.subject AS subject, c.created_at AS since,
        count(*) OVER () AS found,
-       CASE WHEN c.status IS NULL THEN 'it has events, and no row'
+       CASE WHEN c.status IS NULL THEN 'it has events but no row'
             WHEN NOT c.broken IS NULL THEN 'event ' || c.broken || ' does not leave the state that was reached'
             WHEN c.status <> c.replayed THEN 'it is ' || c.status || '; its events lead to ' || c.replayed
-            ELSE 'it has moved ' || c.move_number || ' times; its events tell of ' || c.moves END AS detail
+            ELSE 'it has moved ' || c.move_number || ' times; its events record ' || c.moves END AS detail
 FROM compared AS c
 WHERE NOT c.broken IS NULL OR c.status IS DISTINCT FROM c.replayed OR c.move_number <> c.moves
 ORDER BY since, c.subject LIMIT %(examples)s
@@ -41,7 +41,7 @@ ORDER BY since, c.subject LIMIT %(examples)s
 
 @cache
 def replay_statement(record: Record, schema: str = "app") -> str:
-    """The query that finds them: `job_id` (NULL), `subject`, `since`, `found` (how many in all) and `detail`."""
+    """The query that finds them: `job_id` (NULL), `subject`, `since`, `found` (the total) and `detail`."""
     return render(
         parse(
             REPLAY.format(

@@ -37,10 +37,10 @@ WITH kinds AS (
 )
 SELECT COALESCE(c.job_id, (SELECT e.job_id FROM app.job_events AS e WHERE e.event_id = c.first_event)) AS job_id,
        c.words AS subject, c.created_at AS since, count(*) OVER () AS found,
-       CASE WHEN c.status IS NULL THEN 'it has events, and no row'
+       CASE WHEN c.status IS NULL THEN 'it has events but no row'
             WHEN c.broken IS NOT NULL THEN 'event ' || c.broken || ' does not leave the state that was reached'
             WHEN c.status <> c.replayed THEN 'it is ' || c.status || '; its events lead to ' || c.replayed
-            ELSE 'it has moved ' || c.move_number || ' times; its events tell of ' || c.moves END AS detail
+            ELSE 'it has moved ' || c.move_number || ' times; its events record ' || c.moves END AS detail
 FROM compared AS c
 WHERE c.broken IS NOT NULL OR c.status IS DISTINCT FROM c.replayed OR c.move_number <> c.moves
 ORDER BY since, subject LIMIT %(examples)s

@@ -2,8 +2,8 @@
 
     from coremachine import CoreMachine, Job, Stage, task
 
-Declare handlers with `@task`, their order with `Job` and `Stage`, and run them with `CoreMachine`. A lifecycle of your
-own is a `Lifecycle`; its table is a `coremachine.statemachine.Record`.
+Declare handlers with `@task`, their order with `Job` and `Stage`, and run them with `CoreMachine`. Your application
+declares a lifecycle as a `Lifecycle`, and its table as a `coremachine.statemachine.Record`.
 """
 
 from typing import TYPE_CHECKING

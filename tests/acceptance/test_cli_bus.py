@@ -44,7 +44,7 @@ def test_a_check_of_queues_with_settings_that_hurt_exits_1_and_names_them(ready:
     told = run("bus", "check", "--app", str(JOBS), code=1, **given).stdout
     assert told.count("HURTS    coremachine-") == 4
     assert "at least 10 s" in told
-    assert "the same id came twice" in told
+    assert "the same id arrived twice" in told
 
 
 def test_a_check_of_queues_that_do_not_exist_says_what_to_do(broker: Broker) -> None:

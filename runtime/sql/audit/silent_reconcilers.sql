@@ -16,7 +16,7 @@ WITH known AS (
   SELECT 'worker ' || k.worker, k.seen_at, 'silent, and no other worker is alive' AS detail FROM known AS k CROSS JOIN work
   WHERE work.open AND NOT EXISTS (SELECT FROM known AS other WHERE other.alive)
   UNION ALL
-  SELECT 'worker ' || k.worker, k.seen_at, 'its last run failed: ' || COALESCE(k.last_error ->> 'message', 'no error is told')
+  SELECT 'worker ' || k.worker, k.seen_at, 'its last run failed: ' || COALESCE(k.last_error ->> 'message', 'no error given')
   FROM known AS k WHERE k.alive AND k.failures > 0 AND k.found = '{}'
 )
 SELECT NULL::varchar AS job_id, subject, detail, seen_at AS since, count(*) OVER () AS found

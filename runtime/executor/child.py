@@ -1,10 +1,10 @@
-"""The inside of a child process: it calls one handler after another, as its worker says, and dies with its worker.
+"""The program of a child process: it calls the handlers that its worker requests, and dies with its worker.
 
 Run as `python -m coremachine.runtime.executor.child <pid of the worker>`. Messages are lines of JSON. From the worker:
 
     {"kind": "start", "path": […], "argv": […], "pythonpath": …}     once, first
     {"kind": "call", "reference": …, "main_path": …, "arguments": {…}, "context_parameter": …, "facts": {…}}
-    {"kind": "stop", "reason": …}                                    meant for the call before it
+    {"kind": "stop", "reason": …}                                    for the call before it
 
 and to the worker:
 
@@ -12,7 +12,7 @@ and to the worker:
     {"kind": "result", "text": …} or {"kind": "cancelled", "reason": …}
     or {"kind": "error", "type": …, "message": …, "traceback": …, "retryable": …}
 
-Handlers run on the main thread, as signals and many C libraries want it; another thread reads.
+Handlers run on the main thread, as signals and many C libraries require; another thread reads.
 """
 
 import faulthandler

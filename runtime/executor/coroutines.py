@@ -11,7 +11,7 @@ async def awaited(function: Callable[..., Awaitable[Any]], given: Mapping[str, o
     """Call an async function and return its result, or raise its error.
 
     SystemExit and GeneratorExit become a HandlerError, and so does a CancelledError that the function raised by itself,
-    for example from its own asyncio task: if it were taken for the worker's, the task would be released and run for ever.
+    for example from its own asyncio task: taken for the worker's, it would release the task, which would run for ever.
     """
     try:
         return await function(**given)

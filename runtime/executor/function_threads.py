@@ -58,7 +58,7 @@ def _settle(future: "asyncio.Future[Any]", result: object, error: BaseException 
     if error is None:
         future.set_result(result)
     elif isinstance(error, StopIteration) or not isinstance(error, Exception):
-        # a future cannot hold StopIteration; SystemExit and KeyboardInterrupt would end the loop, CancelledError its task
+        # no future holds StopIteration; SystemExit and KeyboardInterrupt would end the loop, CancelledError its task
         future.set_exception(HandlerError.of(error))
     else:
         future.set_exception(error)

@@ -64,7 +64,7 @@ class TaskExecutor:
         return self._free < self._slots or bool(self.queued or self._tasks)
 
     def demand(self) -> int:
-        """How many tasks may be claimed now: those that can begin, and more of brief types once half of them have begun."""
+        """How many tasks may be claimed now: those that can begin, and more of brief types once half have begun."""
         prefetch, queued = self.prefetch_policy.largest_prefetch(), self.queued
         if self._stopping or not self._completer.has_capacity or (self._free <= queued and prefetch <= 2 * queued):
             return 0
@@ -132,7 +132,7 @@ class TaskExecutor:
         self._release_waiting(STOPPING)
 
     async def drain(self, grace: float) -> None:
-        """Wait up to `grace` seconds for running calls, then release them, cancelled or left behind in their threads."""
+        """Wait up to `grace` seconds for running calls, then release them: cancelled, or left behind in threads."""
         try:
             async with asyncio.timeout(grace):
                 await self._idle.wait()
@@ -279,7 +279,9 @@ class TaskExecutor:
     def _prepared(self, task: asyncio.Future[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a task could not be run by this worker; its lease will expire", error=repr(error), exc_info=error)
+            log.error(
+                "a task could not be run by this worker; its lease will expire", error=repr(error), exc_info=error
+            )
         self._start_waiting()
         self._notify()
 

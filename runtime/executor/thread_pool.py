@@ -70,7 +70,7 @@ class ThreadPool:
             thread.go.put(ON)
 
     def leave(self, call: Call) -> None:
-        """Leave the thread that runs `call` behind: it ends with the handler. Call it only after `call.end()` returned True."""
+        """Leave the thread that runs `call` behind: it ends with the handler. Only for the winner of `call.end()`."""
         for thread in tuple(self._awake):
             if thread.call is call:
                 self._awake.discard(thread)

@@ -1,5 +1,6 @@
--- audit GAP-20: nobody reconciles though work is open, work waits and there is no worker at all, as `why` says too, or a
--- run has just failed: then it found nothing at all, not even zeros. One dead worker among living ones is no finding: the others do its work. Takes no lock.
+-- audit GAP-20: no reconciler runs though work is open, work waits and there is no worker (as `why` reports too), or a
+-- run has just failed: then `found` is empty, without even zeros. One dead worker among live ones is not a finding: the
+-- others do its work. Takes no lock.
 WITH known AS (
   SELECT worker, seen_at, failures, last_error, found,
          seen_at > app.clock() - make_interval(secs => %(alive)s) AS alive

@@ -1,6 +1,6 @@
--- audit GAP-11: folds every row's events through the legal transitions. An event type leads to one state, so the fold is
--- a chain: each event leaves the state that the one before it led to, and the last leads to the row's. One sort of the
--- log by a short key, and nothing wide in it. Takes no lock.
+-- audit GAP-11: folds every row's events through the legal transitions. An event type leads to one state, so the fold
+-- is a chain: each event leaves the state that the one before it led to, and the last leads to the row's. One sort of
+-- the log by a short key, without wide columns. Takes no lock.
 WITH kinds AS (
   SELECT k.machine, k.initial FROM unnest(%(machines)s::varchar[], %(initials)s::varchar[]) AS k(machine, initial)
 ), arrivals AS (

@@ -1,1 +1,1 @@
-"""The statements of `coremachine bench`: they read what it cost, and make and drop the schema of its own."""
+"""The statements of `coremachine bench`: they read its costs, and create and drop its separate schema."""

@@ -1,4 +1,4 @@
--- bench, for comparison only: completions whose events the client writes itself, with no rule that makes it do so.
+-- bench, for comparison only: completions whose events the client writes itself, without a rule that enforces it.
 WITH moved AS (:move),
 told AS (
   INSERT INTO app.job_events (job_id, task_id, stage, lease_number, attempt, event_type, event_status, event_data)

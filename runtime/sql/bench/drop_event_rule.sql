@@ -1,4 +1,4 @@
--- bench, as the owner of a schema made for it: what tasks cost whose moves no trigger tells of, and no trigger checks.
+-- bench, as the owner of its schema: for the cost of tasks without the triggers that write and check events.
 DO $body$
 BEGIN
   DROP TRIGGER tasks_write_events ON app.tasks;

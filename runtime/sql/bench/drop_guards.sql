@@ -1,4 +1,4 @@
--- bench, as the owner of a schema made for it: what tasks cost that nobody guards.
+-- bench, as the owner of its schema: for the cost of tasks without guards.
 DO $body$
 DECLARE
   guard name;

@@ -1,4 +1,4 @@
--- bench, as the schema's owner: takes away the schema that this run made for itself, and its role.
+-- bench, as the schema's owner: drops the schema that this run created, and its role.
 DO $body$
 DECLARE
   made text := split_part('app.jobs', '.', 1);

@@ -1,2 +1,2 @@
--- bench, before a run: the workers that have come to look for work.
+-- bench, before a run: the workers that have written a heartbeat.
 SELECT count(*) AS ready FROM app.workers WHERE stopped_at IS NULL

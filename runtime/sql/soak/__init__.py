@@ -1,1 +1,1 @@
-"""What the soak asks the database beside what everybody asks."""
+"""The statements that only the soak runs."""

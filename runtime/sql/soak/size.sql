@@ -1,2 +1,2 @@
--- soak: how much room the database takes, in bytes, and which PostgreSQL it is.
+-- soak: the size of the database, in bytes, and the version of PostgreSQL.
 SELECT pg_database_size(current_database()) AS bytes, current_setting('server_version') AS version

@@ -84,7 +84,7 @@ class Receiver(Protocol):
     async def settle(self, settlements: Sequence[tuple[ReceivedMessage, Settlement]]) -> int:
         """Settle each message. Returns the number of those that may not have been settled and may be redelivered.
 
-        Never raises for a lost lock or connection: whether the broker settled them is then uncertain, which is harmless.
+        Never raises for a lost lock or connection: whether the broker settled them is then uncertain, but harmless.
         """
         ...
 

@@ -82,8 +82,8 @@ async def close_stage(session: Session, bus: Bus, job: JobRow, stage: StageRow, 
         await _requeue_job(session, bus, stage)
     else:
         why = f"stage {stage.stage} ({stage.name}) {'failed' if trigger == 'fail' else 'was cancelled'}"
-        data: dict[str, object] = {"stage": stage.stage, "stage_name": stage.name}
-        await end_job(session, job, why, error, data | ({"reason": stage.stop_why} if stage.stop_why else {}))
+        job_data: dict[str, object] = {"stage": stage.stage, "stage_name": stage.name}
+        await end_job(session, job, why, error, job_data | ({"reason": stage.stop_why} if stage.stop_why else {}))
 
 
 async def end_job(session: Session, job: JobRow, why: str, error: Row | None, data: Mapping[str, object]) -> str:

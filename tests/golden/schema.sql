@@ -138,7 +138,8 @@ DECLARE
                    WHERE n.value IS DISTINCT FROM to_jsonb(OLD) -> n.key);
 BEGIN
   IF current_setting('coremachine.repairing', true) = 'on'
-    AND pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
+    AND pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user)::name,
+      (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
     RETURN NEW;
   END IF;
   RAISE EXCEPTION '% %: no declared change allows this of %; the row stays %', TG_ARGV[0],
@@ -2347,7 +2348,9 @@ BEGIN
     AS n(job_id, task_id, stage, attempt, lease_number, type, status, data);
 END $body$;
 
-GRANT SELECT ON app.installed, app.legal_transitions, app.waiting_rows, app.leased_rows TO coremachine_app;
+GRANT SELECT ON app.installed, app.legal_transitions TO coremachine_app;
+
+GRANT SELECT ON app.waiting_rows, app.leased_rows TO coremachine_app;
 
 REVOKE ALL ON app.workers FROM coremachine_app;
 
@@ -2454,7 +2457,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '53840ee4e8668a3bb3d02dadb7682cbb4ca586a599752decb64f73bbd3e0e359'
+    '307658dd8dc668937e0309b0c8ffff8438c6ea98eef4cba3edc2f6466ce343dd'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

@@ -1,8 +1,8 @@
 """The rules of declared changes, as the condition of a trigger: how each column of a row may differ after an UPDATE.
 
-With a move each column is as the declaration of that move leaves it, known by the move's event. Without one the whole
-difference is that of one declared change (`statemachine.changes`). A record of the user's own may leave further columns
-free.
+With a move, each column is as the declaration of that move leaves it; the move's event identifies it. Without one, the
+whole difference is that of one declared change (`statemachine.changes`). An application's record may leave further
+columns free.
 """
 
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from .text import one_of
 
 FREE = "TRUE"
 GIVEN = "given"
-"""Stands for any value that comes with a move, in the assignments that are read here."""
+"""A placeholder for any value in the input of a move, in the assignments that are read here."""
 
 
 def undeclared_move(record: Record) -> str:
-    """That some column is not as the move with the row's new event leaves it. NULL counts as refused."""
+    """The condition that a column is not as the move with the row's new event leaves it. NULL counts as refused."""
     rules: dict[str, list[str]] = {}
     for transition in record.lifecycle.transitions:
         rules.setdefault(transition.event.type, []).append(_after_move(record, transition))
@@ -31,7 +31,7 @@ def undeclared_move(record: Record) -> str:
 
 
 def undeclared_change(record: Record, schema: str) -> str:
-    """That a row differs, without a move, in a way that no declared change allows."""
+    """The condition that a row differs, without a move, in a way that no declared change allows."""
     columns = columns_of(record)
     immutable = tuple(column.name for column in record.columns if column.immutable)
     shapes = dict.fromkeys(_shape(record, change, columns, schema) for change in record.all_changes)
@@ -43,13 +43,13 @@ def undeclared_change(record: Record, schema: str) -> str:
 
 
 def columns_of(record: Record) -> tuple[str, ...]:
-    """The columns that clients may change, but for the state and the event."""
+    """The columns that clients may change, except the state and the event."""
     of_moves = {column.name for column in MOVE_COLUMNS}
     return tuple(name for name in record.changing if name not in of_moves)
 
 
 def same(record: Record, columns: tuple[str, ...]) -> str:
-    """That these columns keep their values. JSON is compared as text: it has no equality."""
+    """The condition that these columns keep their values. JSON is compared as text: it has no equality."""
     old, new = (", ".join(_comparable(record, row, column) for column in columns) for row in ("OLD", "NEW"))
     if len(columns) == 1:
         return f"{new} IS NOT DISTINCT FROM {old}"
@@ -61,7 +61,7 @@ def _comparable(record: Record, row: str, column: str) -> str:
 
 
 def _after_move(record: Record, transition: Transition) -> str:
-    """What holds of the columns after this move, beside what the table's constraints say of its target state."""
+    """The condition on the columns after this move, besides the table's constraints on its target state."""
     assigned = assignments(record, transition, GIVEN, f"{GIVEN}.{{}}")
     columns = columns_of(record)
     unchanged = tuple(column for column in columns if column not in assigned)
@@ -80,7 +80,7 @@ def _empty_in(record: Record, column: str, state: str) -> bool:
 
 
 def _shape(record: Record, change: Change, columns: tuple[str, ...], schema: str) -> str:
-    """That a row differs exactly as this change says."""
+    """The condition that a row differs exactly as this change declares."""
     return " AND ".join(_parts(record, change, columns, schema))
 
 

@@ -1,12 +1,12 @@
-"""The counters: triggers that count, in each parent's row, the rows that belong to it, whoever writes them.
+"""The counters: triggers that count, in each parent's row, the rows that belong to it, for every client.
 
 A statement trigger sees the rows before and after, and adds the difference to their parents in the order of their keys;
-where there is none, as for a claim, no parent is touched. So counters are right for every client, and the parent's
-CHECKs, which speak of its counters, hold for what really stands in the children's table: no stage closes over an open
-task, no job ends over an open stage, and nothing is added to what is closed. Nobody else may write a counter (`roles`).
+if there is none, as for a claim, no parent is touched. So counters are right for every client, and the parent's CHECKs
+on its counters hold for the rows in the children's table: a stage with an open task cannot close, a job with an open
+stage cannot end, and nothing is added to a closed parent. Clients may not write a counter (`roles`).
 
-A DELETE is not counted: only the owner may, and deletes whole jobs (`upkeep`). A row that is missing otherwise differs
-from its counter, and the audit shows that.
+A DELETE is not counted: only the owner may delete, and deletes whole jobs (`upkeep`). If a row is missing for another
+reason, the counter differs, and the audit reports it.
 """
 
 from sqlglot import exp
@@ -25,12 +25,12 @@ DECLARE
 BEGIN
   IF TG_OP = 'INSERT' THEN
     FOR change IN
-      {born}
+      {created}
     LOOP
       {adopt};
       IF NOT FOUND THEN
         RAISE EXCEPTION '{machine} of {key} %: no row of {parent} is its parent', change.{key}
-          USING ERRCODE = '{no_such_parent}', DETAIL = format('The row says %s.', to_jsonb(change)),
+          USING ERRCODE = '{no_such_parent}', DETAIL = format('The row is %s.', to_jsonb(change)),
           HINT = '{hint}';
       END IF;
     END LOOP;{changed}
@@ -70,7 +70,7 @@ def count_function(record: Record, schema: str) -> str:
         machine=record.machine,
         key=parent.key,
         parent=parent.table,
-        born=_born(parent),
+        created=_created(parent),
         adopt=f"UPDATE {table} AS p SET {adds} WHERE {found}"
         if counters
         else f"PERFORM FROM {table} AS p WHERE {found}",
@@ -81,7 +81,7 @@ def count_function(record: Record, schema: str) -> str:
 
 
 def count_function_kept(record: Record, schema: str) -> str:
-    """Takes the function from everybody else: on a table of their own it would count rows that are not there."""
+    """Revokes the function from all other roles: on a table of theirs it would count rows that do not exist."""
     return f"REVOKE ALL ON FUNCTION {schema}.count_{record.table}() FROM PUBLIC"
 
 
@@ -89,9 +89,9 @@ def count_triggers(record: Record, schema: str) -> list[exp.Expr]:
     """The statement triggers that call the function. Their names put them before those that write events."""
     parent, table = _parent(record), record.table
     on, call = f"ON {schema}.{table}", f"FOR EACH STATEMENT EXECUTE FUNCTION {schema}.count_{table}()"
-    births = f"{table}_count_births AFTER INSERT {on} REFERENCING NEW TABLE AS after_move"
+    inserts = f"{table}_count_births AFTER INSERT {on} REFERENCING NEW TABLE AS after_move"
     changes = f"{table}_count_changes AFTER UPDATE {on} REFERENCING OLD TABLE AS before_move NEW TABLE AS after_move"
-    wanted = (births, changes) if parent.counts or parent.sums else (births,)
+    wanted = (inserts, changes) if parent.counts or parent.sums else (inserts,)
     return [parse(f"CREATE OR REPLACE TRIGGER {trigger} {call}") for trigger in wanted]
 
 
@@ -101,7 +101,7 @@ def _parent(record: Record) -> Parent:
     return record.parent
 
 
-def _born(parent: Parent) -> str:
+def _created(parent: Parent) -> str:
     by = ", ".join(f"a.{column}" for column in (parent.key, *parent.same))
     counted = "".join(
         f", count(*){_filter('a', states)} AS {column}" for column, states in parent.counts.items()
@@ -110,7 +110,7 @@ def _born(parent: Parent) -> str:
 
 
 def _moved(parent: Parent) -> str:
-    """The differences that are not zero, a row a parent: what was before counts negative."""
+    """The differences that are not zero, one row per parent: the old rows count as negative."""
     summed = "".join(f", {{sign}}{{row}}.{column} AS {total}" for total, column in parent.sums.items())
     rows = " UNION ALL ".join(
         f"SELECT {r}.{parent.key}, {r}.status, {sign}1 AS n{summed.format(sign=sign, row=r)} FROM {table} AS {r}"

@@ -1,7 +1,7 @@
 """The event logs: their tables, and the triggers that write a row for every change of state.
 
-The event of a move stands on the moved row, put there by the machine's callback; the trigger copies it into the log
-in the same statement. So no client, whatever it runs, can change a state without leaving an event.
+The machine's callback writes the event of a move to the moved row; the trigger copies it into the log
+in the same statement. So no client can change a state without writing an event.
 """
 
 from sqlglot import exp
@@ -15,12 +15,12 @@ from .text import one_of, parse
 
 STATUSES = ("success", "failure", "warning", "info")
 
-REFUSE_TELLING = """\
+REFUSE_LOG_INSERT = """\
 CREATE OR REPLACE FUNCTION {schema}.refuse_telling() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
-  RAISE EXCEPTION 'event % tells of a move that did not happen', NEW.event_type
-    USING ERRCODE = '{told_without_move}', HINT = 'Move the row: its event is written with it.';
+  RAISE EXCEPTION 'event % is of a move that did not happen', NEW.event_type
+    USING ERRCODE = '{logged_without_move}', HINT = 'Move the row: its event is written with it.';
 END $body$"""
 
 REFUSE_REWRITE = """\
@@ -33,13 +33,13 @@ BEGIN
   END IF;
   IF TG_OP = 'INSERT' THEN
     RAISE EXCEPTION '% may not write into %', current_user, TG_TABLE_NAME
-      USING ERRCODE = '{told_without_move}', HINT = 'Move the row: its event is written with it.';
+      USING ERRCODE = '{logged_without_move}', HINT = 'Move the row: its event is written with it.';
   END IF;
-  RAISE EXCEPTION '% of %: what has happened is not rewritten', TG_OP, TG_TABLE_NAME
-    USING ERRCODE = '{rewritten}', HINT = 'Whole finished jobs go by {schema}.retire_jobs().';
+  RAISE EXCEPTION '% of %: events are never changed', TG_OP, TG_TABLE_NAME
+    USING ERRCODE = '{rewritten}', HINT = 'Delete whole finished jobs with {schema}.retire_jobs().';
 END $body$"""
 
-TOLD_WITHOUT_MOVE = "CM005"
+LOGGED_WITHOUT_MOVE = "CM005"
 REWRITTEN = "CM006"
 
 COMMON = (
@@ -63,7 +63,7 @@ READERS = (
     Index(name="idx_job_events_outline", columns=("job_id", "event_id"), where="task_id IS NULL"),
     Index(name="idx_job_events_task", columns=("task_id", "event_id"), where="task_id IS NOT NULL"),
 )
-"""For those who follow a job, who look for what failed, who read what happened to a job and its stages, or to one task.
+"""For followers of a job, and for readers of failures, of a job's and its stages' events, or of one task's events.
 
 The second and the third are small: a task that succeeds has no entry in them.
 """
@@ -76,7 +76,7 @@ DECLARE
 BEGIN
   IF TG_OP = 'INSERT' THEN
     INSERT INTO {schema}.{log} ({columns}, event_type, event_status, event_data, created_at)
-    SELECT {born}, a.event_type, a.event_status, a.event_data, happened
+    SELECT {created}, a.event_type, a.event_status, a.event_data, happened
     FROM after_move AS a WHERE a.event_type IS NOT NULL;
   ELSE
     INSERT INTO {schema}.{log} ({columns}, event_type, event_status, event_data, created_at)
@@ -99,8 +99,8 @@ def create_logs(schema_of: Schema, schema: str) -> list[exp.Expr]:
 def event_writer(record: Record, schema: str) -> str:
     """The function that copies the events of moved rows into the log.
 
-    Its plan is made when the first statement of a session calls it, which moves one row: a nested loop, kept for the
-    thousand rows of a later one, would compare a million.
+    Nested loops are off because the plan is made for the first statement of a session, which moves one row: for the
+    thousand rows of a later statement, a nested loop would compare a million.
     """
     log = record.log
     columns = (*log.copied_columns, *log.copied_before)
@@ -109,14 +109,14 @@ def event_writer(record: Record, schema: str) -> str:
         machine=record.machine,
         log=log.table,
         columns=", ".join(columns),
-        born=", ".join(f"a.{column}" for column in columns),
+        created=", ".join(f"a.{column}" for column in columns),
         moved=", ".join([*(f"a.{c}" for c in log.copied_columns), *(f"b.{c}" for c in log.copied_before)]),
         key=record.key.name,
     )
 
 
 def event_writer_kept(record: Record, schema: str) -> str:
-    """Takes the writer from everybody else: on a table of their own it would write events of moves that never were."""
+    """Revokes the writer from all other roles: on a table of theirs it would write events without moves."""
     return f"REVOKE ALL ON FUNCTION {schema}.write_{record.machine}_events() FROM PUBLIC"
 
 
@@ -130,11 +130,11 @@ def event_triggers(record: Record, schema: str) -> list[exp.Expr]:
     )
     if record.lifecycle.created is None:
         return [moves]
-    births = parse(
+    inserts = parse(
         f"CREATE OR REPLACE TRIGGER {record.table}_write_births AFTER INSERT ON {table}"
         f" REFERENCING NEW TABLE AS after_move {call}",
     )
-    return [moves, births]
+    return [moves, inserts]
 
 
 def _create_log(table: str, records: list[Record], schema: str) -> list[exp.Expr]:
@@ -177,12 +177,12 @@ def _create_log(table: str, records: list[Record], schema: str) -> list[exp.Expr
 
 def log_guard_functions(schema: str) -> list[str]:
     """The functions behind the guards of the logs."""
-    codes = {"told_without_move": TOLD_WITHOUT_MOVE, "rewritten": REWRITTEN}
-    return [template.format(schema=schema, **codes) for template in (REFUSE_TELLING, REFUSE_REWRITE)]
+    codes = {"logged_without_move": LOGGED_WITHOUT_MOVE, "rewritten": REWRITTEN}
+    return [template.format(schema=schema, **codes) for template in (REFUSE_LOG_INSERT, REFUSE_REWRITE)]
 
 
 def event_types(records: list[Record]) -> tuple[str, ...]:
-    """Every event type that may stand in a log: those of its lifecycles and, in job_events, the notes."""
+    """Every event type that a log may contain: those of its lifecycles and, in job_events, the notes."""
     types = {event_type for record in records for event_type in record.lifecycle.event_types}
     if any(record.log.table == JOB_EVENTS for record in records):
         types |= {note.type for note in NOTES}
@@ -190,10 +190,10 @@ def event_types(records: list[Record]) -> tuple[str, ...]:
 
 
 def log_guards(log: str, schema: str) -> list[exp.Expr]:
-    """The triggers of a log: what has happened is not rewritten, and no transition is told that did not happen.
+    """The triggers of a log: events are never changed, and an event of a transition needs the transition.
 
-    Events of transitions come from the event writer, so inside a trigger, and as the owner; anywhere else the owner may
-    insert notes, and nobody else anything.
+    Only the event writer inserts events of transitions: inside a trigger, as the owner. Outside a trigger the owner may
+    insert notes; other roles may insert nothing.
     """
     notes = tuple(dict.fromkeys(note.type for note in NOTES)) if log == JOB_EVENTS else ("",)
     on = f"ON {schema}.{log}"

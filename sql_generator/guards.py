@@ -1,8 +1,8 @@
-"""The guards: triggers that refuse an illegal move from any client, and give a nameless one its event.
+"""The guards: triggers that refuse an illegal move from any client, and write the event of a move that names none.
 
-A guard's rule stands in its WHEN clause, so that a legal move pays for no function call. It knows the legal
-combinations of source, target, event and the event's status, all from the declaration; the function behind it only
-words the refusal.
+A guard's rule is in its WHEN clause, so that a legal move pays for no function call. It knows the legal
+combinations of source, target, event and the event's status, all from the declaration; its function only
+writes the error message.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from .changes import same, undeclared_change, undeclared_move
 from .text import listed, one_of, parse, quoted
 
 ILLEGAL_MOVE = "CM001"
-ILLEGAL_BIRTH = "CM002"
+ILLEGAL_INSERT = "CM002"
 EVENT_WITHOUT_MOVE = "CM003"
 KEY_CHANGED = "CM004"
 KEPT_CHANGED = "CM007"
@@ -40,20 +40,20 @@ DECLARE
   event_fits boolean;
 BEGIN
   IF TG_OP = 'INSERT' THEN
-    RAISE EXCEPTION '% cannot be born % with event % (%)', subject, NEW.status, coalesce(NEW.event_type, 'none'),
+    RAISE EXCEPTION '% cannot be created % with event % (%)', subject, NEW.status, coalesce(NEW.event_type, 'none'),
       coalesce(NEW.event_status, 'none')
-      USING ERRCODE = '{illegal_birth}',
-            HINT = format('A %s is born %s, before its first move.', TG_ARGV[0], TG_ARGV[2]);
+      USING ERRCODE = '{illegal_insert}',
+            HINT = format('A new %s is %s, and has not moved.', TG_ARGV[0], TG_ARGV[2]);
   END IF;
   SELECT string_agg(format('%s (%s)', t.target, t.trigger), ', ' ORDER BY t.target, t.trigger),
          coalesce(bool_or(t.target = NEW.status), false)
     INTO legal, event_fits
     FROM {schema}.legal_transitions AS t WHERE t.machine = TG_ARGV[0] AND t.source = OLD.status;
   IF event_fits THEN
-    RAISE EXCEPTION '%: % → % cannot be told by event % (%) number %', subject, OLD.status, NEW.status,
+    RAISE EXCEPTION '%: % → % cannot have event % (%) number %', subject, OLD.status, NEW.status,
       coalesce(NEW.event_type, 'none'), coalesce(NEW.event_status, 'none'), NEW.move_number
       USING ERRCODE = '{illegal_move}', DETAIL = format('The last move was number %s.', OLD.move_number),
-      HINT = 'Leave the event columns alone, or set them as the move of the lifecycle does.';
+      HINT = 'Do not set the event columns, or set them as the lifecycle declares.';
   END IF;
   RAISE EXCEPTION '%: % → % is not a legal move; legal from %: %', subject, OLD.status, NEW.status, OLD.status,
     coalesce(legal, 'nothing') USING ERRCODE = '{illegal_move}';
@@ -87,7 +87,7 @@ SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
   RAISE EXCEPTION '% %: an event (% number %) without a move; the row stays %', TG_ARGV[0],
     to_jsonb(NEW) ->> TG_ARGV[1], coalesce(NEW.event_type, 'none'), NEW.move_number, OLD.status
-    USING ERRCODE = '{event_without_move}', HINT = 'Events are written by moves alone.';
+    USING ERRCODE = '{event_without_move}', HINT = 'Only moves write events.';
 END $body$"""
 
 REFUSE_CHANGE = """\
@@ -112,17 +112,17 @@ CREATE OR REPLACE FUNCTION {schema}.refuse_key() RETURNS trigger LANGUAGE plpgsq
 SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
   RAISE EXCEPTION '% %: its key cannot become %', TG_ARGV[0], to_jsonb(OLD) ->> TG_ARGV[1], to_jsonb(NEW) ->> TG_ARGV[1]
-    USING ERRCODE = '{key_changed}', HINT = 'Events find their row by its key. Make another row.';
+    USING ERRCODE = '{key_changed}', HINT = 'Events refer to their row by its key. Create another row.';
 END $body$"""
 
 
 def legal_table(schema: str) -> exp.Expr:
-    """The table that lists every legal transition, for people and for the words of a refusal."""
+    """The table that lists every legal transition, for people and for error messages."""
     return parse(LEGAL_TABLE.format(schema=schema))
 
 
 def legal_rows(records: Schema, schema: str) -> list[exp.Expr]:
-    """Statements that make the legal-transition table say what the declaration says, and nothing else."""
+    """Statements that make the legal-transition table equal to the declaration."""
     columns = "machine, trigger, source, target, event_type, event_status"
     rows = [
         (record.machine, edge.transition.trigger, edge.source, edge.target, event.type, event.status)
@@ -149,7 +149,7 @@ def guard_functions(schema: str) -> list[str]:
     """The functions behind the guards, shared by all records."""
     codes = {
         "illegal_move": ILLEGAL_MOVE,
-        "illegal_birth": ILLEGAL_BIRTH,
+        "illegal_insert": ILLEGAL_INSERT,
         "event_without_move": EVENT_WITHOUT_MOVE,
         "key_changed": KEY_CHANGED,
         "kept_changed": KEPT_CHANGED,
@@ -161,8 +161,8 @@ def guard_functions(schema: str) -> list[str]:
 def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
     """The triggers of one table, which PostgreSQL fires in the order of their names.
 
-    A client that gives an event gives the declared one. One that gives none has it stamped, after the guard of those
-    that do; what cannot be stamped is no legal move.
+    A client that sets an event must set the declared one. If it sets none, a trigger stamps it, after the guard of the
+    moves that set one; a move that cannot be stamped is not legal.
     """
     table, machine, key = record.table, record.machine, record.key.name
     on = f"ON {schema}.{table} FOR EACH ROW"
@@ -203,7 +203,7 @@ def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
             (
                 f"{table}_4_birth",
                 "INSERT",
-                _illegal_birth(record.lifecycle),
+                _illegal_insert(record.lifecycle),
                 f"refuse_move('{machine}', '{key}', '{initial}')",
             ),
             *(
@@ -215,14 +215,14 @@ def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
 
 
 def _closed(record: Record, schema: str) -> Iterator[tuple[str, str, str]]:
-    """That a row of CoreMachine changes in an undeclared way: with a move, after its end, or without a move."""
+    """Undeclared changes of CoreMachine's rows: with a move, after the end, or without a move."""
     yield "5_moved", "UPDATE OF status", f"OLD.status <> NEW.status AND {undeclared_move(record)}"
     yield "6_ended", "UPDATE", f"OLD.status = NEW.status AND {one_of('OLD.status', record.ends)}"
     yield "7_changed", "UPDATE", f"OLD.status = NEW.status AND {undeclared_change(record, schema)}"
 
 
 def _kept(record: Record) -> Iterator[tuple[str, str, str]]:
-    """That a row of the user's own changes, without a move, what its moves gave it; once it has ended, what is tied."""
+    """Undeclared changes of an application's rows: of what its moves set; after its end, of all tied columns."""
     if record.kept:
         changed = f"NOT {same(record, record.kept)}"
         yield "5_kept", f"UPDATE OF {', '.join(record.kept)}", f"OLD.status = NEW.status AND {changed}"
@@ -243,9 +243,9 @@ def _illegal_move(edges: tuple[str, ...]) -> str:
     return f"(({one_of(move, edges)}) IS NOT TRUE OR NEW.move_number <> OLD.move_number + 1)"
 
 
-def _illegal_birth(lifecycle: Lifecycle) -> str:
+def _illegal_insert(lifecycle: Lifecycle) -> str:
     rule = f"NEW.status <> {quoted(lifecycle.initial.name)} OR NEW.move_number <> 0"
     if lifecycle.created is None:
         return f"{rule} OR NOT NEW.event_type IS NULL OR NOT NEW.event_status IS NULL"
-    told = f"{lifecycle.created.type} {lifecycle.created.status}"
-    return f"{rule} OR (NEW.event_type || ' ' || NEW.event_status) IS DISTINCT FROM {quoted(told)}"
+    event = f"{lifecycle.created.type} {lifecycle.created.status}"
+    return f"{rule} OR (NEW.event_type || ' ' || NEW.event_status) IS DISTINCT FROM {quoted(event)}"

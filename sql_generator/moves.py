@@ -1,8 +1,8 @@
 """The moves: for each transition one guarded, set-based statement.
 
-A move takes arrays, one element a row, and is a single UPDATE that names the source state, takes the event from the
+A move takes arrays, one element per row, and is a single UPDATE that names the source state, takes the event from the
 machine's callback, and returns the keys of the rows that it won. Rows are locked in the order of their keys. A row
-that is not returned was lost to somebody else, or was never in the source state.
+that is not returned was moved by another client, or was never in the source state.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ EVENT_INPUTS = ("event_type", "event_status", "event_data")
 class MoveStatement:
     """The SQL of one transition, and the names of the array parameters that it takes.
 
-    The first input is the row's key as text. Each array has one element a row; all have the same length.
+    The first input is the row's key as text. Each array has one element per row; all have the same length.
     """
 
     sql: str
@@ -46,14 +46,14 @@ def move_statement(record: Record, trigger: str, schema: str = "app") -> MoveSta
 
 
 def moment_of(schema: str) -> str:
-    """One row with the time of the statement: the inner SELECT is carried out once, and OFFSET 0 keeps it one."""
+    """One row with the time of the statement: the inner SELECT runs once, because OFFSET 0 prevents inlining."""
     return f"(SELECT (SELECT {schema}.clock()) AS moment OFFSET 0) AS n"
 
 
 def assignments(record: Record, transition: Transition, moment: str, given: str) -> dict[str, str]:
     """The SET clauses of a move, column by column.
 
-    `moment` is the SQL of the time of the move, `given` the prefix of the values that come with it.
+    `moment` is the SQL of the time of the move, `given` the format of the move's values.
     """
     changes = {"status": quoted(transition.target), "move_number": "r.move_number + 1"}
     changes |= {name: given.format(name) for name in EVENT_INPUTS}
@@ -70,7 +70,7 @@ def assignments(record: Record, transition: Transition, moment: str, given: str)
 
 
 def cast_given(record: Record, column: str, value: str) -> str:
-    """A SET value with its type, where it is a parameter: PostgreSQL cannot always tell."""
+    """A SET value with its type, if it is a parameter: PostgreSQL cannot always infer it."""
     return f"CAST({value} AS {record.column(column).type})" if value.startswith("%(") else value
 
 
@@ -102,7 +102,7 @@ def _inputs(record: Record, transition: Transition) -> dict[str, str]:
 
 
 def _fence(record: Record, transition: Transition) -> str | None:
-    """Who names a lease means a row that is leased: one that is queued again carries the number of its last lease."""
+    """The lease number alone is not enough: a row that is queued again keeps the number of its last lease."""
     leased = tuple(source for source in transition.sources if record.lifecycle.by_name[source].leased)
     if record.fencing_column is None or not leased:
         return None
@@ -135,13 +135,13 @@ def _update(record: Record, transition: Transition, inputs: dict[str, str], sche
 
 
 def any_of(parameter: str, kind: str) -> str:
-    """An ANY over a parameter that is an array of keys. By way of a sub-select the planner takes it to be short.
+    """An ANY over a parameter that is an array of keys. With a sub-select the planner assumes that it is short.
 
-    Told how long it is, it would scan a table of some thousand pages rather than look up five hundred keys.
+    If it knew the length, it would scan a table of some thousand pages rather than look up five hundred keys.
     """
     return f"ANY(ARRAY(SELECT UNNEST(CAST(%({parameter})s AS {element_type(kind)}[]))))"
 
 
 def element_type(kind: str) -> str:
-    """The type of an array's elements: lengths are the table's business."""
+    """The type of an array's elements, without lengths, which the table checks."""
     return kind.split("(", maxsplit=1)[0]

@@ -1,8 +1,8 @@
-"""The statements of a queue, for every record that has one: what waits, who works on it, and what was sent of it.
+"""The statements of a queue, for every record that has one: which rows wait, who holds them, and which were sent.
 
-A pick reads, for each type the worker or relay names, one range of one index in the index's own order, and stops when
-it has enough: no plan can sort or scan the queue, whatever the statistics say. Rows that others hold are skipped. A
-statement that names keys finds its rows by the key alone, in the order of the keys.
+A pick reads, for each type that the worker or relay names, one range of one index in the index's order, and stops when
+it has enough: no plan can sort or scan the queue, whatever the statistics. Rows that are locked are skipped. A
+statement that names keys finds its rows only by the key, in the order of the keys.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from .text import listed, parse, render, source_state
 
 
 class _Parts(NamedTuple):
-    """The parts of one queue's statements. In conditions `t` is a row of a pick, `r` a row that changes."""
+    """The parts of the statements of one queue. In conditions `t` is a row of a pick, `r` a row that changes."""
 
     record: Record
     queue: Queue
@@ -32,19 +32,19 @@ class _Parts(NamedTuple):
 
     @property
     def due(self) -> str:
-        """That `t` may be claimed once it is due, in words that match the queue's partial index."""
+        """The condition that `t` may be claimed once it is due, written to match the queue's partial index."""
         return f"t.status IN ({listed(self.waits)})" if self.queue.claim else "NOT t.due_at IS NULL"
 
     def in_queue(self, row: str) -> str:
-        """That a row which was found may still be claimed."""
+        """The condition that a row that was found may still be claimed."""
         return source_state(f"{row}.status", self.waits) if self.queue.claim else f"NOT {row}.due_at IS NULL"
 
     def waiting(self, row: str) -> str:
-        """That a row waits, and nobody holds it."""
+        """The condition that a row waits and has no lease."""
         return self.in_queue(row) if self.queue.claim else f"{self.in_queue(row)} AND {row}.lease_owner IS NULL"
 
     def held(self, row: str) -> str:
-        """That somebody may hold a row, in words that no partial index answers."""
+        """The condition that a row may have a lease, written so that no partial index matches."""
         return source_state(f"{row}.status", self.leased)
 
 
@@ -68,12 +68,12 @@ def due_statement(record: Record, schema: str = "app") -> str:
 
 @cache
 def claim_by_key_statement(record: Record, schema: str = "app") -> str:
-    """Claim the rows named by %(keys)s and %(lease_numbers)s, if nobody has claimed them since.
+    """Claim the rows named by %(keys)s and %(lease_numbers)s, unless they have been claimed since.
 
     The lease number fences: a copy of the message of an earlier lease claims nothing, so it cannot skip a back-off.
-    When the row is due does not matter: its message has arrived. Waits for a row that is locked, for the relay may just
-    be recording that the message was sent. IS TRUE keeps the planner from the queue's index, which it would scan when
-    statistics say that the queue is empty: only the key finds rows.
+    When the row is due does not matter: its message has arrived. Waits for a locked row, because the relay may be
+    recording that the message was sent. IS TRUE keeps the planner from the queue's index, which it would scan if
+    statistics show an empty queue: rows are found only by the key.
     """
     parts = _parts(record, schema)
     key = parts.key
@@ -89,9 +89,9 @@ def claim_by_key_statement(record: Record, schema: str = "app") -> str:
 
 @cache
 def lease_for_send_statement(record: Record, schema: str = "app") -> str:
-    """Take up to %(limit)s rows of %(types)s whose messages are to be sent, for %(lease)s seconds.
+    """Lease up to %(limit)s rows of %(types)s whose messages are to be sent, for %(lease)s seconds.
 
-    Rows whose message was never sent since their last claim are taken %(horizon)s seconds ahead of their time; `delay`
+    Rows whose message was not sent since their last claim are leased %(horizon)s seconds before they are due; `delay`
     is how long the message has to wait. Rows whose keys are in %(without)s are left out. Returns key, job_id,
     lease_number, send_number and delay.
     """
@@ -109,18 +109,18 @@ def lease_for_send_statement(record: Record, schema: str = "app") -> str:
 
 @cache
 def to_send_statement(record: Record, schema: str = "app") -> str:
-    """`key` and `job_id` of the rows that `lease_for_send_statement` would take with the same parameters."""
+    """`key` and `job_id` of the rows that `lease_for_send_statement` would lease with the same parameters."""
     parts = _parts(record, schema)
     return _rows_of(parts, _to_send(parts, schema))
 
 
 @cache
 def confirm_sent_statement(record: Record, schema: str = "app") -> str:
-    """The messages of %(keys)s with their %(lease_numbers)s and %(send_numbers)s were sent.
+    """Record that the messages of %(keys)s with their %(lease_numbers)s and %(send_numbers)s were sent.
 
     Each is sent again %(resend)s seconds after it was due, doubled each time it was sent, at most %(most)s. A row that
-    was claimed, redirected or taken again meanwhile stays as it is, and so does one that is locked: its holder is about
-    to. Returns the keys of the others.
+    was claimed, redirected or leased again meanwhile does not change, nor does a locked row: its holder is about
+    to change it. Returns the keys of the others.
     """
     parts = _parts(record, schema)
     return _change_by_key(
@@ -137,8 +137,8 @@ def confirm_sent_statement(record: Record, schema: str = "app") -> str:
 def redirect_statement(record: Record, schema: str = "app") -> str:
     """The message of %(key)s with %(lease_number)s reached a worker that cannot run it: send it again in %(delay)s s.
 
-    The send number rises, so that the relay that sent it no longer confirms. Returns the key, unless somebody has
-    claimed the row.
+    The send number rises, so that the relay that sent it no longer confirms. Returns the key, unless the row has been
+    claimed.
     """
     parts = _parts(record, schema)
     return _change_one(parts, "redirect", parts.waiting("r"), schema)
@@ -146,9 +146,11 @@ def redirect_statement(record: Record, schema: str = "app") -> str:
 
 @cache
 def acknowledge_statement(record: Record, schema: str = "app") -> str:
-    """The message of %(key)s, claimed under %(lease_number)s, was handled. Returns the key, unless a later one waits.
+    """Record that the message of %(key)s, claimed under %(lease_number)s, was handled.
 
-    Only for a queue whose claim fires no trigger; elsewhere a move ends the lease.
+    Returns the key, unless a later message waits.
+
+    Only for a queue whose claim fires no trigger; in others a move ends the lease.
     """
     parts = _parts(record, schema)
     return _change_one(parts, "acknowledge", "NOT r.lease_owner IS NULL", schema)
@@ -156,23 +158,23 @@ def acknowledge_statement(record: Record, schema: str = "app") -> str:
 
 @cache
 def retry_later_statement(record: Record, schema: str = "app") -> str:
-    """The message of %(key)s, claimed under %(lease_number)s, could not be handled: it is due in %(delay)s seconds."""
+    """Record that the message of %(key)s, claimed under %(lease_number)s, failed: it is due in %(delay)s seconds."""
     parts = _parts(record, schema)
     return _change_one(parts, "retry_later", "NOT r.lease_owner IS NULL", schema)
 
 
 @cache
 def requeue_statement(record: Record, schema: str = "app") -> str:
-    """The rows of %(keys)s need a worker now. Rows that are locked are waited for. Returns their keys."""
+    """Make the rows of %(keys)s due now. Waits for locked rows. Returns their keys."""
     parts = _parts(record, schema)
     return _change_by_key(parts, "requeue", schema, condition=_in_states(parts, "requeue"))
 
 
 @cache
 def requeue_stalled_statement(record: Record, schema: str = "app") -> str:
-    """The rows of %(keys)s are under way with no message and no open child: they need a worker. Returns their keys.
+    """Make those rows of %(keys)s due now that are processing with no message and no open child. Returns their keys.
 
-    Rows that are locked are left alone.
+    Locked rows are skipped.
     """
     parts = _parts(record, schema)
     children = parts.queue.children
@@ -186,10 +188,10 @@ def requeue_stalled_statement(record: Record, schema: str = "app") -> str:
 
 @cache
 def renew_statement(record: Record, schema: str = "app") -> str:
-    """Renew for %(lease)s seconds what %(owner)s holds of %(keys)s under %(lease_numbers)s.
+    """Renew for %(lease)s seconds the leases of %(owner)s on %(keys)s under %(lease_numbers)s.
 
-    %(begun)s says of each whether its handler has begun: until then its deadline moves with the lease. Rows that
-    somebody is moving are skipped, not waited for: a renewal that waits holds others, and could deadlock. Returns `key`
+    %(begun)s is, for each, whether its handler has begun: until then its deadline moves with the lease. Locked rows
+    are skipped, not waited for: a renewal that waits holds other locks, and could deadlock. Returns `key`
     and `stop_reason`, why the worker is asked to stop.
     """
     parts = _parts(record, schema)
@@ -225,9 +227,9 @@ def held_statement(record: Record, schema: str = "app") -> str:
 
 @cache
 def messages_statement(record: Record, schema: str = "app") -> str:
-    """How the rows of %(keys)s stand: key, job_id, type, status, lease_number, and whether each `waiting` is.
+    """The state of the rows of %(keys)s: key, job_id, type, status, lease_number, and whether each is `waiting`.
 
-    Read after a claim by key: it decides only what becomes of the messages that won nothing.
+    Read after a claim by key: it decides only how the messages that won nothing are settled.
     """
     parts = _parts(record, schema)
     waiting = f"t.status IN ({listed(parts.waits)})" if parts.queue.claim else parts.waiting("t")
@@ -241,7 +243,7 @@ def messages_statement(record: Record, schema: str = "app") -> str:
 
 
 def queue_statements(record: Record, schema: str = "app") -> dict[str, str]:
-    """Every statement of a record's queue, by the name of what it does."""
+    """Every statement of a record's queue, by the name of its operation."""
     parts = _parts(record, schema)
     made = {
         "claim": claim_statement,
@@ -336,7 +338,7 @@ def _to_send(parts: _Parts, schema: str) -> str:
 
 
 def _pick(parts: _Parts, due: str) -> str:
-    """The keys of up to %(limit)s rows that are `due`, type by type, locked; those that others hold are skipped."""
+    """The keys of up to %(limit)s rows that are `due`, type by type, locked; rows locked by others are skipped."""
     key, order = parts.key, ", ".join(f"t.{column}" for column in parts.queue.order)
     left_out = f"t.{key} <> ALL(CAST(%(without)s AS {element_type(parts.record.key.type)}[]))"
     return (
@@ -407,8 +409,8 @@ def _change_by_key(  # noqa: PLR0913 - each by its name
 ) -> str:
     """A change of the rows in %(keys)s, which are locked in the order of their keys.
 
-    `given` are columns of the row that must equal an array parameter beside the keys, its name in the plural; `begun`
-    is no column. `picked` is a further condition on the row as it is locked, `waits` whether to wait for locked rows.
+    `given` are columns of the row that must equal a further array parameter, its name in the plural; `begun` is not a
+    column. `picked` is a further condition on the row when it is locked, `waits` whether to wait for locked rows.
     """
     change, key = _change(parts, name), parts.key
     columns = given or {}

@@ -40,7 +40,7 @@ SELECT {job_id} AS job_id, c.name AS subject, c.created_at AS since, count(*) OV
        CASE WHEN c.status IS NULL THEN 'it has events, and no row'
             WHEN NOT c.broken IS NULL THEN 'event ' || c.broken || ' does not leave the state that was reached'
             WHEN c.status <> c.replayed THEN 'it is ' || c.status || '; its events lead to ' || c.replayed
-            ELSE 'it has moved ' || c.move_number || ' times; its events tell of ' || c.moves END AS detail
+            ELSE 'it has moved ' || c.move_number || ' times; its events record ' || c.moves END AS detail
 FROM compared AS c
 WHERE NOT c.broken IS NULL OR c.status IS DISTINCT FROM c.replayed OR c.move_number <> c.moves
 ORDER BY since, subject LIMIT %(examples)s

@@ -1,14 +1,14 @@
-"""Who may do what: workers use a role that owns nothing, so that no rule of the schema can be passed by.
+"""Privileges: workers use a role that owns nothing, so that they cannot bypass a rule of the schema.
 
-The role may read everything, insert and move rows (the guards see to how), and write notes through one function. It
-may not write events or counters, and not delete anything: what is out of date goes by a function. What it may do, it
-may do to single columns, so that it cannot lock a whole table either.
+The role may read everything, insert and move rows (the guards check how), and write notes through one function. It
+may not write events or counters, nor delete anything: a function deletes what is out of date. Its privileges are on
+single columns, so that it cannot lock a whole table either.
 """
 
 from ..statemachine.lifecycles import NOTES
 from ..statemachine.records import Schema
 from ..statemachine.tables import JOB_EVENTS
-from .events import TOLD_WITHOUT_MOVE
+from .events import LOGGED_WITHOUT_MOVE
 from .text import listed
 
 CREATE_ROLE = """\
@@ -30,7 +30,7 @@ DECLARE
                WHERE (n.type || ' ' || n.status IN ({notes})) IS NOT TRUE);
 BEGIN
   IF odd IS NOT NULL THEN
-    RAISE EXCEPTION 'event % is no note', odd USING ERRCODE = '{told_without_move}',
+    RAISE EXCEPTION 'event % is not a note', odd USING ERRCODE = '{logged_without_move}',
       HINT = 'Move the row: its event is written with it.';
   END IF;
   INSERT INTO {schema}.{log} (job_id, task_id, stage, attempt, lease_number, event_type, event_status, event_data,
@@ -42,19 +42,19 @@ END $body$"""
 
 
 def worker_role(schema: str) -> str:
-    """The name of the role that workers of this schema take on."""
+    """The name of the role that workers of this schema use."""
     return f"coremachine_{schema}"
 
 
 def create_role(schema: str) -> str:
-    """The statement that makes the role where the server does not have it."""
+    """The statement that creates the role if the server does not have it."""
     return CREATE_ROLE.format(role=worker_role(schema))
 
 
 def grants(records: Schema, schema: str) -> list[str]:
-    """What the role may do with these records: read them and their events, insert them, and move them.
+    """The privileges of the role on these records: read them and their events, insert them, and move them.
 
-    Of a row that is there it may change only what changes in the life of a row.
+    Of an existing row it may change only the columns that moves and declared changes set.
     """
     role = worker_role(schema)
     moved = ", ".join(f"{schema}.{record.table}" for record in records.records)
@@ -74,7 +74,7 @@ def grants(records: Schema, schema: str) -> list[str]:
 
 
 def role_and_notes(schema: str) -> list[str]:
-    """The function by which the role writes notes, and its privileges on what is no record."""
+    """The function by which the role writes notes, and its privileges on the other tables."""
     role = worker_role(schema)
     notes = f"{schema}.write_notes(varchar[], varchar[], int[], int[], int[], varchar[], varchar[], jsonb[])"
     names = {"schema": schema, "log": JOB_EVENTS}
@@ -86,7 +86,7 @@ def role_and_notes(schema: str) -> list[str]:
     return [
         WRITE_NOTES.format(
             **names,
-            told_without_move=TOLD_WITHOUT_MOVE,
+            logged_without_move=LOGGED_WITHOUT_MOVE,
             notes=listed(tuple(f"{note.type} {note.status}" for note in NOTES)),
         ),
         f"GRANT SELECT ON {schema}.installed, {schema}.legal_transitions TO {role}",

@@ -1,4 +1,4 @@
-"""The whole schema in the order in which it must be made, as one idempotent script."""
+"""The whole schema in the order in which it must be created, as one idempotent script."""
 
 from functools import cache
 from hashlib import sha256
@@ -69,7 +69,7 @@ CREATE TABLE IF NOT EXISTS {schema}.dead_letters (
   read_at TIMESTAMPTZ NOT NULL DEFAULT {schema}.clock(),
   CONSTRAINT dead_letters_pkey PRIMARY KEY (queue, message_id, digest)
 )"""
-"""Those that belong to no job, whose timeline would tell of them."""
+"""Dead letters that belong to no job. The others are events of their job."""
 
 SET_ASIDE = """\
 CREATE TABLE IF NOT EXISTS {schema}.set_aside (
@@ -86,7 +86,7 @@ CREATE TABLE IF NOT EXISTS {schema}.set_aside (
   CONSTRAINT set_aside_in_range CHECK (times >= 1 AND LEAST(since, until) > '-infinity'
     AND GREATEST(since, until) < '9999-01-01 00:00:00+00')
 )"""
-"""Items that a step of a worker could not handle: since when, how often in a row, and when it is tried again."""
+"""Items that a step of a worker could not handle: since when, how many consecutive failures, and the next try."""
 
 CORE = "coremachine"
 
@@ -95,7 +95,7 @@ def ddl(records: Schema = SCHEMA, schema: str = "app") -> list[str]:
     """Every statement that installs `records` into `schema`, in order, without a trailing semicolon.
 
     Applying them twice changes nothing the second time. Raises DefinitionError for a schema name that would need
-    quoting, and for records without those of CoreMachine, which they stand on.
+    quoting, and for records without those of CoreMachine, which they need.
     """
     made: list[str] = []
     for part, statements in parts(records, schema).items():
@@ -104,12 +104,12 @@ def ddl(records: Schema = SCHEMA, schema: str = "app") -> list[str]:
 
 
 def digests(records: Schema = SCHEMA, schema: str = "app") -> dict[str, str]:
-    """What an installed schema must remember for this declaration to run on it: a SHA-256 for each part."""
+    """The digests that an installed schema stores, so that this declaration can run on it: a SHA-256 for each part."""
     return {part: _digest(statements) for part, statements in parts(records, schema).items()}
 
 
 def guard_names(records: Schema = SCHEMA) -> list[tuple[str, str]]:
-    """Every trigger that keeps the rules of these records and writes and keeps their logs: its table, and its name."""
+    """Every trigger that enforces the rules of these records, or writes or protects their logs: its table and name."""
     made: list[tuple[str, exp.Expr]] = []
     for record in records.records:
         made += [(record.table, one) for one in (*guard_triggers(record, "app"), *event_triggers(record, "app"))]
@@ -127,20 +127,18 @@ def script(records: Schema = SCHEMA, schema: str = "app") -> str:
 
 @cache
 def parts(records: Schema, schema: str) -> dict[str, list[str]]:
-    """The statements by part: CoreMachine's own, then each record of the user's, by the name of its lifecycle.
+    """The statements by part: CoreMachine's own, then each application record, by the name of its lifecycle.
 
-    Each part is remembered on its own, so that an application need not declare another's records.
+    The digest of each part is stored separately, so that an application need not declare another's records.
     """
     check_name("schema", schema)
     check_types(records)
     if not set(SCHEMA.records) <= set(records.records):
-        raise DefinitionError("records of your own stand on those of CoreMachine: Schema((*SCHEMA.records, …))")
+        raise DefinitionError("your records need those of CoreMachine: Schema((*SCHEMA.records, …))")
     own = [record for record in records.records if record not in SCHEMA.records]
     for record in own:
         if record.log.table == JOB_EVENTS:
-            raise DefinitionError(
-                f"{record.table}: events of your own belong in a log of their own, not in {JOB_EVENTS}"
-            )
+            raise DefinitionError(f"{record.table}: its events need a separate log, not {JOB_EVENTS}")
     made = {CORE: [*_foundation(schema), *_tables(SCHEMA, schema), *role_and_notes(schema), *upkeep(SCHEMA, schema)]}
     made |= {record.machine: _tables(Schema((record,)), schema) for record in own}
     return {part: [one if isinstance(one, str) else render(one) for one in some] for part, some in made.items()}
@@ -198,7 +196,7 @@ def _remember(part: str, digest: str, schema: str) -> str:
 
 
 def check_types(records: Schema) -> None:
-    """Raise DefinitionError where a record's column carries a name that SQL would need quoted."""
+    """Raise DefinitionError if a record's column has a name that SQL would need quoted."""
     for record in records.records:
         for column in (record.key, *record.columns):
             check_name("column", column.name)
@@ -209,8 +207,8 @@ def _comments(record: Record, schema: str) -> list[exp.Expr]:
     states = ", ".join(record.lifecycle.by_name)
     about = " ".join(part for part in (record.lifecycle.text, f"States: {states}.") if part)
     logged = [(f"{schema}.{record.log.table}", column) for column in COMMON if column.text]
-    told = [(table, column) for column in (*record.columns, *MOVE_COLUMNS) if column.text] + logged
+    commented = [(table, column) for column in (*record.columns, *MOVE_COLUMNS) if column.text] + logged
     return [
         parse(f"COMMENT ON TABLE {table} IS {quoted(about)}"),
-        *(parse(f"COMMENT ON COLUMN {where}.{column.name} IS {quoted(column.text)}") for where, column in told),
+        *(parse(f"COMMENT ON COLUMN {where}.{column.name} IS {quoted(column.text)}") for where, column in commented),
     ]

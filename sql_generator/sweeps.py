@@ -1,4 +1,4 @@
-"""Sweeps: one move for every row that belongs to something, as when a stage's queued tasks are cancelled."""
+"""Sweeps: one move for every row of a parent, for example to cancel a stage's queued tasks."""
 
 from functools import cache
 

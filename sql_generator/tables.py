@@ -1,4 +1,4 @@
-"""CREATE TABLE and CREATE INDEX for records, with every rule that a row can break as a constraint."""
+"""CREATE TABLE and CREATE INDEX for records, with every rule about a single row as a constraint."""
 
 from sqlglot import exp
 
@@ -24,7 +24,7 @@ def create_table(record: Record, schema: str) -> exp.Create:
             if (rule := _tied(tie, record))
         ),
         *(_check(f"{record.table}_{check.name}", check.expression) for check in record.checks),
-        _check(f"{record.table}_event_told", _event_told(record)),
+        _check(f"{record.table}_event_told", _event_complete(record)),
         *([_check(f"{record.table}_in_range", _in_range(record))] if record.bounded else ()),
     ]
     return exp.Create(
@@ -95,12 +95,12 @@ def _foreign_key(table: str, column: Column, schema: str) -> exp.Expr:
     )
     found = created.find(exp.Constraint)
     if found is None:
-        raise DefinitionError(f"{table}.{column.name} refers to {column.references}, which is no table(column)")
+        raise DefinitionError(f"{table}.{column.name} refers to {column.references}: write table(column)")
     return found
 
 
 def _tied(tie: StateColumn, record: Record) -> str:
-    """What must hold of a tied column; nothing, where every state allows everything."""
+    """The condition on a tied column; empty if every state allows everything."""
     if not tie.allowed:
         return f"({one_of('status', tie.required)}) = ({tie.column} IS NOT NULL)"
     rules: list[str] = []
@@ -111,16 +111,16 @@ def _tied(tie: StateColumn, record: Record) -> str:
     return " AND ".join(rules)
 
 
-def _event_told(record: Record) -> str:
-    born_silent = "" if record.lifecycle.created else "move_number = 0 OR "
-    return f"{born_silent}(event_type IS NOT NULL AND event_status IS NOT NULL AND event_data IS NOT NULL)"
+def _event_complete(record: Record) -> str:
+    unmoved = "" if record.lifecycle.created else "move_number = 0 OR "
+    return f"{unmoved}(event_type IS NOT NULL AND event_status IS NOT NULL AND event_data IS NOT NULL)"
 
 
 def _in_range(record: Record) -> str:
-    """That every number, time and interval of a row can be read, compared and counted on from.
+    """The condition that every number, time and interval of a row can be read, compared and added to.
 
-    Without it one row could stop all work: a lease number that overflows ends each claim that meets the row, a time
-    that is not finite each list that it stands in.
+    Without it one row could stop all work: a lease number that overflows fails each claim that reads the row, an
+    infinite time fails each list that includes it.
     """
     columns = (*record.columns, *MOVE_COLUMNS)
     numbers, times, intervals = (

@@ -1,4 +1,4 @@
-"""Between PostgreSQL text and sqlglot expressions: the only place that parses and prints."""
+"""PostgreSQL text and sqlglot expressions: the only module that parses and prints SQL."""
 
 import re
 
@@ -42,7 +42,7 @@ def listed(values: tuple[str, ...]) -> str:
 def one_of(value: str, names: tuple[str, ...]) -> str:
     """A rule that `value` is one of `names`, as an array in one literal.
 
-    PostgreSQL keeps the rules of a table as trees printed out, and reads them back for every statement that writes it:
+    PostgreSQL stores the rules of a table as printed trees, and parses them for every statement that writes to it:
     a list of constants, each with its type, is five times as long as their array.
     """
     if len(names) == 1:
@@ -51,16 +51,16 @@ def one_of(value: str, names: tuple[str, ...]) -> str:
 
 
 def _element(name: str) -> str:
-    """An element of an array literal: some mean something else without quotes."""
+    """An element of an array literal, quoted if it would mean something else."""
     if BARE.match(name):
         return name
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def source_state(column: str, states: tuple[str, ...]) -> str:
-    """A condition that `column` is one of `states`, which no partial index can answer.
+    """A condition that `column` is one of `states`, written so that no partial index matches.
 
-    On tables whose statistics are stale the planner takes an index on `status = 'queued'` to be empty, and reads all
-    of the queue to find one row whose key it knows.
+    With stale statistics the planner takes an index on `status = 'queued'` to be empty, and reads the whole queue to
+    find one row whose key it knows.
     """
     return f"{column} = ANY(CAST((SELECT ARRAY[{listed(states)}]) AS VARCHAR[]))"

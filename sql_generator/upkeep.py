@@ -1,4 +1,4 @@
-"""Upkeep: the owner's functions, which delete what is out of date and repair what only hands can have broken."""
+"""Upkeep: the owner's functions, which delete what is out of date and repair what only manual changes can break."""
 
 from collections.abc import Mapping
 
@@ -15,9 +15,9 @@ BEGIN
   DELETE FROM {schema}.dead_letters WHERE read_at < {schema}.clock() - interval '7 days';
   DELETE FROM {schema}.set_aside WHERE until < {schema}.clock() - interval '1 day';
 END $body$"""
-"""Deletes what nobody asks for any more: workers gone for a day, old dead letters, items that are no longer set aside.
+"""Deletes what is out of date: workers not seen for a day, old dead letters, items that are no longer set aside.
 
-A worker may not delete by itself: who may can lock the table, and so stop every other worker."""
+A worker may not delete directly: a role that may delete can lock the table, and so stop every other worker."""
 
 RETIRE_JOBS = """\
 CREATE OR REPLACE FUNCTION {schema}.retire_jobs(finished_before timestamptz, most int) RETURNS int
@@ -86,11 +86,11 @@ BEGIN
   END LOOP;
   RETURN repaired;
 END $body$"""
-"""Removes open tasks of stages that are not open, and counts anew what has not ended.
+"""Removes open tasks of stages that are not open, and recounts jobs and stages that have not ended.
 
-Guards make both needless; where they were switched off, nothing else helps: no move fits such rows. What was removed
-stays in a note of its job. The job is counted from its stages as they stand, before these are counted: as each of them
-changes, the trigger changes the job by the difference, which must not lead below zero."""
+The guards prevent both; if they were disabled, nothing else helps, because no move fits such rows. A note of the job
+keeps the removed row. The job is recounted from its stages before the stages are recounted: as each stage changes,
+the trigger changes the job by the difference, which must not lead below zero."""
 
 
 def counts_of(record: Record) -> Mapping[str, tuple[str, ...]]:
@@ -99,7 +99,7 @@ def counts_of(record: Record) -> Mapping[str, tuple[str, ...]]:
 
 
 def upkeep(records: Schema, schema: str) -> list[str]:
-    """The functions, and who may call them: workers only what deletes by age alone."""
+    """The functions, and their privileges: workers may call only the one that deletes by age."""
     ended = {record.machine: listed(record.ends) for record in records.records}
     names = {"schema": schema, "log": JOB_EVENTS}
     counted = {column: states for column, states in counts_of(TASKS).items() if states}

@@ -1,4 +1,4 @@
-"""Changes of a row that are no moves: which columns each one changes, and by how much.
+"""Changes of a row that are not moves: which columns each one changes, and by how much.
 
 A move changes the state and writes an event. Everything else that may happen to a row of CoreMachine is declared here
 or in `queue`: the row's status stays, no event is written, and the database refuses any other difference.
@@ -16,8 +16,8 @@ class Difference:
     """How one column differs after a change.
 
     `value` is the SQL of the new value: `r` is the row, `n.moment` the time of the statement, %(name)s a parameter.
-    `rule` is what must hold between {old} and {new}; in it {schema} stands for the schema. `text` says the same to a
-    person.
+    `rule` is what must hold between {old} and {new}; in it {schema} stands for the schema. `text` is the same in
+    words.
     """
 
     value: str
@@ -29,7 +29,8 @@ class Difference:
 class Change:
     """One change: every column in `columns` differs as declared, every other column keeps its value.
 
-    `states` are those in which a row may change so, `when` a further condition on the row before it, written over OLD.
+    `states` are the states in which a row may change this way, `when` a further condition on the row before the change,
+    written over OLD.
     """
 
     name: str

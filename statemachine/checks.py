@@ -1,4 +1,4 @@
-"""Definition-time checks: what is wrong with a lifecycle is said when it is imported, by name."""
+"""Definition-time checks: an error in a lifecycle is reported when it is imported, by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIMITS = {"machine": 40, "state": 20, "trigger": 40, "event type": 50}
 
 
 def check_lifecycle(lifecycle: Lifecycle) -> None:
-    """Raise DefinitionError for the first thing that is wrong with `lifecycle`."""
+    """Raise DefinitionError for the first error in `lifecycle`."""
     _check_names(lifecycle)
     _check_marks(lifecycle)
     _check_ends(lifecycle)
@@ -26,7 +26,7 @@ def check_lifecycle(lifecycle: Lifecycle) -> None:
 
 
 def check_name(kind: str, name: str) -> None:
-    """Raise DefinitionError unless `name` can stand in SQL, DOT and a URL as it is."""
+    """Raise DefinitionError unless `name` can be used in SQL, DOT and a URL without quoting."""
     if not NAME.match(name):
         raise DefinitionError(f"{kind} {name!r}: use lower-case letters, digits and _, starting with a letter")
     if len(name) > LIMITS.get(kind, 50):
@@ -66,7 +66,7 @@ def _check_ends(lifecycle: Lifecycle) -> None:
             if name not in known:
                 raise DefinitionError(f"{where}: state {name!r} is not declared; declared: {', '.join(sorted(known))}")
         if transition.target in transition.sources:
-            raise DefinitionError(f"{where}: {transition.target} → {transition.target} is a move that moves nothing")
+            raise DefinitionError(f"{where}: {transition.target} → {transition.target} does not change the state")
 
 
 def _check_ambiguity(lifecycle: Lifecycle) -> None:
@@ -108,6 +108,6 @@ def _check_owners(lifecycle: Lifecycle) -> None:
     for state in lifecycle.states:
         if not (state.terminal or state.leased or state.waits_for or state.deadline):
             raise DefinitionError(
-                f"{lifecycle.name}.{state.name}: a non-terminal state with no owner and no deadline; say what it"
+                f"{lifecycle.name}.{state.name}: a non-terminal state with no owner and no deadline; declare what it"
                 " waits for (waits_for=…), until when (deadline=…), or that it is leased",
             )

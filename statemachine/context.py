@@ -1,4 +1,4 @@
-"""What a handler knows of its task, and what it can report while it runs."""
+"""What a handler knows about its task, and what it can report while it runs."""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -25,10 +25,10 @@ def _ignore(_kind: str, _data: Mapping[str, object]) -> None:
 
 @dataclass(kw_only=True)
 class TaskContext:
-    """Given to a handler that has a parameter annotated `TaskContext`. In a unit test, make one yourself.
+    """Passed to a handler that has a parameter annotated `TaskContext`. In a unit test, create one yourself.
 
     Every method may be called from the handler's thread, its event loop or its process. `lease_number` rises with every
-    claim of the task: what a handler writes elsewhere can be fenced with it.
+    claim of the task: a handler can use it to fence what it writes elsewhere.
     """
 
     job_id: str = ""
@@ -43,11 +43,11 @@ class TaskContext:
     _listeners: list[StopListener] = field(default_factory=list[StopListener], init=False, repr=False, compare=False)
 
     def checkpoint(self, name: str, **data: object) -> None:
-        """Write an event that records how far the handler has come. `data` must be JSON."""
+        """Write an event that records the handler's progress. `data` must be JSON."""
         self.emit("checkpoint", {"name": name, **data})
 
     def progress(self, done: float, total: float) -> None:
-        """Report how much of the work is done. Written at most once a second, the last one always."""
+        """Report how much of the work is done. Written at most once a second; the last report is always written."""
         self.emit("progress", {"done": done, "total": total})
 
     @property
@@ -61,7 +61,7 @@ class TaskContext:
             raise TaskCancelledError(self._reason)
 
     def wait(self, seconds: float) -> bool:
-        """Wait, but no longer than until the handler is asked to stop; True if it was."""
+        """Wait, at most until the handler is asked to stop; True if it was."""
         return self._stop.wait(seconds)
 
     def ask_to_stop(self, reason: str) -> None:
@@ -73,9 +73,9 @@ class TaskContext:
 
     @contextmanager
     def stop_listener(self, listener: StopListener) -> Generator[None, None, None]:
-        """Used by the worker: while it lasts, `listener(reason)` is called in the thread that asks to stop.
+        """Used by the worker: within the block, `listener(reason)` is called in the thread that requests the stop.
 
-        It is called at once if that has happened already; it may be called twice.
+        It is called at once if the stop was requested before; it may be called twice.
         """
         self._listeners.append(listener)
         try:

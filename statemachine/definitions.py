@@ -1,4 +1,4 @@
-"""The shape of a job and of a stage as it is stored with a submission, where it must not change under a running job."""
+"""The shape of a job and of a stage as stored with a submission, so that it does not change under a running job."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from .stage import Kind, Policy
 
 
 class JobDefinition:
-    """The stored shape of a job. A property raises KeyError if what is stored lacks it."""
+    """The stored shape of a job. A property raises KeyError if the stored shape lacks it."""
 
     __slots__ = ("stored",)
 
@@ -37,7 +37,7 @@ class JobDefinition:
 
 
 class StageDefinition:
-    """The stored shape of a stage. A property raises KeyError if what is stored lacks it."""
+    """The stored shape of a stage. A property raises KeyError if the stored shape lacks it."""
 
     __slots__ = ("stored",)
 
@@ -62,7 +62,7 @@ class StageDefinition:
 
     @property
     def policy(self) -> Policy:
-        """What becomes of the siblings of a task that fails for good."""
+        """What happens to the siblings of a task that fails for good."""
         policy: Policy = self.stored["policy"]
         return policy
 

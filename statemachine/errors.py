@@ -1,4 +1,4 @@
-"""The one root error, and its two branches: what was declared wrongly, and what went wrong while running."""
+"""The root error, and its two branches: errors in a declaration, and errors at run time."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ class DefinitionError(CoreMachineError):
 
 
 class OperationError(CoreMachineError):
-    """Something that was declared well could not be done."""
+    """An operation failed at run time, though the declaration is correct."""
 
 
 class IllegalMoveError(OperationError):
@@ -49,7 +49,7 @@ class GapRefusedError(OperationError):
 
 
 class LostRaceError(OperationError):
-    """A move that had to win moved no row: another client was first.
+    """A move that must not lose moved no row: another client was first.
 
     Carries `machine`, `trigger` and `keys`, the rows that did not move.
     """

@@ -1,4 +1,4 @@
-"""A job's identity: the SHA-256 of what it is, so that submitting it twice makes one job."""
+"""A job's identity: a SHA-256 of its type, parameters and key, so that submitting it twice creates one job."""
 
 from collections.abc import Mapping
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""`Job`: the shape of a pipeline, as a value that is checked when it is made."""
+"""`Job`: the shape of a pipeline, as a value that is checked when it is created."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -16,11 +16,11 @@ from .task import Task
 
 LONGEST_DEADLINE = 100 * 366 * 86_400
 CALLBACK_GIVEN = frozenset({"job_id", "result", "records"})
-"""What `on_job_complete` may take beside job parameters: the job's id and result, and the application's records."""
+"""What `on_job_complete` may take besides job parameters: the job's id and result, and the application's records."""
 
 
 class Job:
-    """A pipeline: its stages in order, and what happens at its end. A value: it needs no database.
+    """A pipeline: its stages in order, and what runs at its end. A value: it needs no database.
 
         process_raster = Job("process_raster_v2", [
             Stage("plan", plan_windows),
@@ -28,17 +28,17 @@ class Job:
             Stage("mosaic", mosaic, gather="hillshade"),
         ])
 
-    `finalize` runs after the last stage and makes the job's result of the last stage's output; where it fails the
+    `finalize` runs after the last stage and turns the last stage's output into the job's result; if it fails, the
     job completes with a warning, unless `finalize_required`. `on_job_complete` runs after the job has completed, at
-    least once, and takes by name `job_id`, `result`, job parameters, and `records` (to create and move records of your
-    own; such a callback is async). `deadline` is in seconds from submission: a job that has not ended by then fails;
-    resuming it sets a new one. `params` is a pydantic model to use in place of the one made from the handlers'
-    signatures.
+    least once, and takes by name `job_id`, `result`, job parameters, and `records` (to create and move your
+    application's records; the callback is then async). `deadline` is in seconds from submission: a job that has not
+    ended by then fails; resuming it sets a new one. `params` is a pydantic model that replaces the one made from the
+    handlers' signatures.
 
     Raises DefinitionError, naming job and stage, for a shape that cannot run.
     """
 
-    def __init__(  # noqa: PLR0913 - every part of a job's shape has a name of its own
+    def __init__(  # noqa: PLR0913 - each part of a job's shape is a separate parameter
         self,
         name: str,
         stages: Sequence[Stage],
@@ -77,7 +77,7 @@ class Job:
 
     @cached_property
     def callback_signature(self) -> Signature | None:
-        """What `on_job_complete` takes, where there is one."""
+        """What `on_job_complete` takes, if the job has one."""
         return None if self.on_job_complete is None else signature_of(self.on_job_complete, CALLBACK_GIVEN)
 
     @property
@@ -86,7 +86,7 @@ class Job:
         return {stage.task.name: stage.task for stage in self.stages}
 
     def definition(self) -> dict[str, object]:
-        """What is stored with each submission: the options that must not change under a running job."""
+        """Stored with each submission: the options that must not change under a running job."""
         return {
             "finalize": self.finalize is not None,
             "finalize_required": self.finalize_required,
@@ -95,7 +95,7 @@ class Job:
         }
 
     def stage_definition(self, stage: Stage) -> dict[str, object]:
-        """What is stored with a stage: where its input comes from, and how its tasks are run."""
+        """Stored with a stage: where its input comes from, and how its tasks are run."""
         options, backoff = stage.task.options, stage.task.options.backoff
         return {
             "kind": stage.kind,
@@ -145,7 +145,7 @@ class Job:
                 raise DefinitionError(f"{where}: {stage.each!r} is neither an earlier stage nor a parameter")
 
     def _wanted(self) -> Iterator[tuple[str, Parameter]]:
-        """What each function of the job takes by name, beside what the flow gives it."""
+        """What each function of the job takes by name, besides what the flow passes to it."""
         for stage in self.stages:
             for parameter in stage.named:
                 yield stage.task.name, parameter
@@ -178,7 +178,7 @@ class Job:
 
 
 def checked_deadline(seconds: float | None) -> float | None:
-    """`seconds` as they are. Raises DefinitionError for what is no time within which a job could end."""
+    """`seconds`, unchanged. Raises DefinitionError for a time within which no job could end."""
     if seconds is not None and not 0 < seconds <= LONGEST_DEADLINE:
         raise DefinitionError(f"a deadline is a positive number of seconds, at most a hundred years, not {seconds}")
     return seconds

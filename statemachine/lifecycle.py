@@ -24,10 +24,10 @@ class Event:
 class State:
     """One state of a lifecycle.
 
-    `terminal` marks a state in which nothing is waited for; edges may leave it, but only because somebody
-    decides so (a resume, a revocation). `leased` marks a state in which a worker holds the row for a limited
-    time. `waits_for` names who brings a non-terminal row on, `deadline` the column that says until when.
-    `failure` marks a state that is bad news, for pictures and pages.
+    `terminal` marks a state that waits for nothing; edges may leave it, but only by a
+    request (a resume, a revocation). `leased` marks a state in which a worker holds the row for a limited
+    time. `waits_for` names what moves a non-terminal row on, `deadline` the column with the time limit.
+    `failure` marks a state that diagrams and pages show as a failure.
     """
 
     name: str
@@ -66,9 +66,9 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """A named set of states and the transitions between them, checked when it is made.
+    """A named set of states and the transitions between them, checked when it is created.
 
-    `created` is the event that tells of a new record, where creation has one of its own.
+    `created` is the event of a new record, if creation writes one.
 
     Raises DefinitionError, naming machine, state and trigger, for an unreachable state, a state with no way to a
     terminal one, an ambiguous trigger or event, and a non-terminal state with no owner and no deadline.
@@ -90,7 +90,7 @@ class Lifecycle:
 
     @cached_property
     def initial(self) -> State:
-        """The one state in which a record is born."""
+        """The state in which a record is created."""
         return next(state for state in self.states if state.initial)
 
     @cached_property
@@ -116,15 +116,15 @@ class Lifecycle:
     @cached_property
     def event_types(self) -> frozenset[str]:
         """Every event type that this lifecycle writes, that of creation included."""
-        born = {self.created.type} if self.created else set[str]()
-        return frozenset(born | {transition.event.type for transition in self.transitions})
+        created = {self.created.type} if self.created else set[str]()
+        return frozenset(created | {transition.event.type for transition in self.transitions})
 
     def triggers_from(self, state: str) -> tuple[str, ...]:
         """The triggers that are legal in `state`."""
         return tuple(edge.transition.trigger for edge in self.edges if edge.source == state)
 
     def transitions_of(self, trigger: str) -> Iterator[Transition]:
-        """The transitions that `trigger` may mean; which one is settled by the state it is fired in."""
+        """The transitions that `trigger` may mean; the state in which it is fired decides which one."""
         return (transition for transition in self.transitions if transition.trigger == trigger)
 
     def replay(self, event_types: Iterable[str]) -> str:

@@ -138,7 +138,7 @@ TASK = Lifecycle(
             target="queued",
             event=Event("task_released", "warning"),
             gap_checks=(GAP_1,),
-            text="A worker that shuts down gives the task back. Counts no attempt.",
+            text="A worker that shuts down returns the task. Does not count as an attempt.",
         ),
         Transition(
             trigger="rescue",
@@ -146,7 +146,7 @@ TASK = Lifecycle(
             target="queued",
             event=Event("task_rescued", "warning"),
             gap_checks=(GAP_1,),
-            text="The lease ran out. Counts no attempt, but a rescue.",
+            text="The lease expired. Counts as a rescue, not as an attempt.",
         ),
         Transition(
             trigger="resume",
@@ -222,7 +222,7 @@ NOTES = (
     Event("message_dead_lettered", "warning"),
     Event("gap_found", "warning"),
 )
-"""Events that record a deed, not a change of state, one for each status that it may have. Replay passes them over."""
+"""Events that record an action, not a change of state, one for each status they may have. Replay skips them."""
 
 HEADLINES = (
     "job_created",
@@ -236,4 +236,4 @@ HEADLINES = (
     "job_failed",
     "callback_executed",
 )
-"""The event types that the default timeline shows; of the others it shows the warnings."""
+"""The event types that the default timeline shows; of the others it shows only warnings."""

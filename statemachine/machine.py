@@ -1,8 +1,8 @@
 """The Python machine of a lifecycle: one shared `transitions` machine over light subjects.
 
-`transitions` is made safe here. A refused condition raises instead of returning False. An exception in any callback
-takes the state back. Nothing swallows an exception: neither `on_exception` nor `finalize_event` nor
-`ignore_invalid_triggers` is ever set. No trigger exists that was not declared. The event-writing callback is
+This module makes `transitions` safe. A refused condition raises instead of returning False. An exception in any
+callback restores the state. Nothing swallows an exception: neither `on_exception` nor `finalize_event` nor
+`ignore_invalid_triggers` is ever set. Only declared triggers exist. The event-writing callback is
 the only source of a move's event.
 """
 
@@ -43,7 +43,7 @@ class Subject:
 class Move(NamedTuple):
     """A fired trigger, ready to be written: which row, from which state, with which values and which event.
 
-    `event` is what the callback wrote; None only where somebody took the callback out.
+    `event` is what the callback wrote; None only if the callback was removed.
     """
 
     machine: str
@@ -62,7 +62,7 @@ class Machine:
     """Runs one lifecycle in memory. Thread-safe as long as no two threads share a subject.
 
     `write_event` is the callback that puts the event of a transition on its subject; it is a parameter so that a
-    user's lifecycle can add data of its own.
+    user's lifecycle can add its own data.
     """
 
     def __init__(self, lifecycle: Lifecycle, write_event: WriteEvent | None = None) -> None:
@@ -94,9 +94,9 @@ class Machine:
     ) -> Move:
         """Fire `trigger` on `subject` and return the move to be written.
 
-        `values` are the columns that the move sets, `data` goes into the event. Raises IllegalMoveError where the
-        lifecycle has no such edge, GapRefusedError where a gap check refuses, and whatever a callback raises; in
-        each case the subject is as it was.
+        `values` are the columns that the move sets, `data` is stored in the event. Raises IllegalMoveError if the
+        lifecycle has no such edge, GapRefusedError if a gap check refuses, and any error that a callback raises; in
+        each case the subject is unchanged.
         """
         source, written = subject.state, len(subject.events)
         event = self._events.get(trigger)
@@ -111,19 +111,19 @@ class Machine:
             raise
         if not fired:  # before anything has changed
             raise GapRefusedError("unknown", self.lifecycle.name, subject.key, trigger, "a condition refused")
-        told = subject.events[-1] if len(subject.events) > written else None
-        return Move(self.lifecycle.name, trigger, subject.key, source, subject.state, values, told)
+        last = subject.events[-1] if len(subject.events) > written else None
+        return Move(self.lifecycle.name, trigger, subject.key, source, subject.state, values, last)
 
     def creation_event(self, data: Mapping[str, object] = NOTHING) -> WrittenEvent:
-        """The event of a new record. Raises DefinitionError where creation has none."""
+        """The event of a new record. Raises DefinitionError if creation writes none."""
         created = self.lifecycle.created
         if created is None:
-            raise DefinitionError(f"{self.lifecycle.name}: creation has no event of its own")
+            raise DefinitionError(f"{self.lifecycle.name}: creation writes no event")
         return WrittenEvent(created.type, created.status, data)
 
     @contextmanager
     def rollback_on_error(self, subjects: Iterable[Subject]) -> Generator[None]:
-        """Give subjects their state and events back if the body raises, as a transaction does with their rows."""
+        """Restore the state and events of subjects if the body raises, as a rollback restores their rows."""
         before = [(subject, subject.state, len(subject.events)) for subject in subjects]
         try:
             yield
@@ -161,5 +161,5 @@ def _condition(machine: str, gap: GapCheck) -> Callable[[transitions.EventData],
 
 @cache
 def machine_of(lifecycle: Lifecycle) -> Machine:
-    """The shared machine of `lifecycle`; making one costs about 60 µs, firing it 6 to 8."""
+    """The shared machine of `lifecycle`; creating one takes about 60 µs, firing it 6 to 8."""
     return Machine(lifecycle)

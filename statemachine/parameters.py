@@ -26,13 +26,13 @@ class ParameterError(OperationError):
 def parameters_model(job: str, wanted: Iterable[tuple[str, Parameter]]) -> type[BaseModel]:
     """The model of a job's parameters, made from what its handlers take by name.
 
-    `wanted` holds pairs of a handler's name and a parameter. Raises DefinitionError where two handlers mean
-    different things by one name.
+    `wanted` holds pairs of a handler's name and a parameter. Raises DefinitionError if two handlers declare one name
+    differently.
     """
     first: dict[str, tuple[str, Parameter]] = {}
     for handler, parameter in wanted:
         if parameter.name in RESERVED:
-            raise DefinitionError(f"{job}: {handler} has a parameter {parameter.name}, which submit keeps for itself")
+            raise DefinitionError(f"{job}: {handler} has a parameter {parameter.name}, which submit reserves")
         known_by, known = first.setdefault(parameter.name, (handler, parameter))
         if not known.same_as(parameter):
             raise DefinitionError(
@@ -53,7 +53,7 @@ def parameters_model(job: str, wanted: Iterable[tuple[str, Parameter]]) -> type[
 def checked_parameters(job: str, model: type[BaseModel], given: Mapping[str, object]) -> dict[str, object]:
     """`given` as JSON values with defaults filled in.
 
-    Values are read as JSON would be: a date may be text, but True is no integer, and a name that the job does not know
+    Values are read as JSON would be: a date may be text, but True is not an integer, and an unknown name
     is refused. Raises ParameterError naming every problem at once.
     """
     try:

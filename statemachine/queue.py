@@ -1,7 +1,7 @@
-"""What a queue is: rows that wait for a worker, and the lease under which one works on them.
+"""What a queue is: rows that wait for a worker, and the lease under which a worker processes them.
 
-The row is its own message. `due_at` says from when it may be claimed, and on a broker when its message is sent next. A
-claim raises `lease_number`, which fences, and gives the row to `lease_owner` until `lease_expires_at`. `send_number`
+The row is its own message. `due_at` is when it may be claimed, and on a broker when its message is sent next. A
+claim raises `lease_number`, which fences, and assigns the row to `lease_owner` until `lease_expires_at`. `send_number`
 counts the messages sent since the last claim.
 """
 
@@ -14,7 +14,7 @@ from .lifecycle import Lifecycle
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Children:
-    """Rows that a claim returns with each row it wins, as a JSON array under the name of their table."""
+    """Child rows that a claim returns with each row it wins, as a JSON array under the name of their table."""
 
     table: str
     key: str
@@ -26,14 +26,14 @@ class Children:
 class Queue:
     """How the rows of a record wait and are leased.
 
-    `name` is what its messages are called. A worker claims rows whose column `by` is among the types that it declares,
+    `name` is the name of its messages. A worker claims rows whose column `by` is among the types that it declares,
     in `order`; a claim returns `returns` and `children`. `claim` is the trigger that a claim fires; None means that
-    claiming changes no state: then a row waits as long as `due_at` has a value, and every open state may be leased.
+    claiming changes no state: then a row waits while `due_at` has a value, and every open state may be leased.
 
-    `label` is the column by which people know a row; None if its job is enough. `failures` is the column that counts
-    handlings that failed in a row, `handler_deadline` a deadline that moves with the lease until the handler begins,
-    `stop` a column of the parent row that asks the worker to stop, `first_sent` the note that is written once when the
-    message was first sent.
+    `label` is the column that identifies a row for people; None if its job is enough. `failures` is the column that
+    counts consecutive failures to handle the message, `handler_deadline` a deadline that moves with the lease until the
+    handler begins, `stop` a column of the parent row that asks the worker to stop, `first_sent` the note that is
+    written once, when the message is first sent.
     """
 
     name: str
@@ -86,14 +86,14 @@ def _by_state(queue: Queue, waits: tuple[str, ...], leased: tuple[str, ...]) -> 
         name="lease_for_send",
         states=waits,
         columns={"due_at": SEND_LEASE, "send_number": NEXT_SEND},
-        text="A relay takes the row to send its message.",
+        text="A relay leases the row to send its message.",
     )
     yield Change(name="confirm_sent", states=waits, columns={"due_at": RESEND}, text="The broker has the message.")
     yield Change(
         name="redirect",
         states=waits,
         columns={"due_at": LATER, "send_number": NEXT_SEND},
-        text="The message reached a worker that does not declare the type; it is sent again.",
+        text="The message reached a worker that does not declare its type; it is sent again.",
     )
     renewed = {"lease_expires_at": LEASE}
     if queue.handler_deadline is not None:
@@ -120,7 +120,7 @@ def _by_due_time(queue: Queue, open_states: tuple[str, ...], under_way: tuple[st
             "lease_number": NEXT_LEASE,
             "send_number": ZERO,
         },
-        text="A worker takes the message. It is due again when the lease ends.",
+        text="A worker leases the message. It is due again when the lease ends.",
     )
     yield Change(
         name="renew",
@@ -134,7 +134,7 @@ def _by_due_time(queue: Queue, open_states: tuple[str, ...], under_way: tuple[st
         states=open_states,
         when=waiting,
         columns={"due_at": SEND_LEASE, "send_number": NEXT_SEND, **NO_LEASE},
-        text="A relay takes the row to send its message. A lease that has expired ends.",
+        text="A relay leases the row to send its message. An expired lease ends.",
     )
     yield Change(
         name="confirm_sent",
@@ -148,7 +148,7 @@ def _by_due_time(queue: Queue, open_states: tuple[str, ...], under_way: tuple[st
         states=open_states,
         when=f"{waiting} AND {unleased}",
         columns={"due_at": LATER, "send_number": NEXT_SEND},
-        text="The message reached a worker that does not declare the type; it is sent again.",
+        text="The message reached a worker that does not declare its type; it is sent again.",
     )
     yield Change(
         name="acknowledge",
@@ -161,7 +161,7 @@ def _by_due_time(queue: Queue, open_states: tuple[str, ...], under_way: tuple[st
         name="requeue",
         states=under_way,
         columns={"due_at": NOW, **NO_LEASE},
-        text="A stage has closed, or the job was found idle: the job needs a worker.",
+        text="A stage has closed, or the job was found stalled: the job needs a worker.",
     )
     if queue.failures is not None:
         once_more = Difference(

@@ -1,6 +1,6 @@
-"""What a record is: a table whose rows live through a lifecycle, as frozen data.
+"""What a record is: a table whose rows follow a lifecycle, as frozen data.
 
-From a record come its DDL and its moves. A *tie* says in which states a column has a value; so that no move
+Its DDL and its moves are generated from it. A *tie* declares in which states a column has a value, so that no move
 has to repeat which columns it sets and clears, and the table refuses a row that breaks the rule.
 """
 
@@ -19,8 +19,8 @@ from .queue import Queue, queue_changes
 class Column:
     """One column. `type`, `default` and `check` are PostgreSQL text; {schema} in `default` stands for the schema.
 
-    An `immutable` column gets its value when the row is created, and workers may not change it. A `counted` column is
-    written by the database alone, which counts the row's children in it.
+    An `immutable` column gets its value when the row is created, and workers may not change it. Only the database
+    writes a `counted` column, in which it counts the row's children.
     """
 
     name: str
@@ -60,10 +60,10 @@ class StateColumn:
     """Ties a column to states: it has a value in `required`, may have one in `allowed`, and is NULL elsewhere.
 
     Entering a required state from one in which it was not required fills it: from the move's values, from the
-    clock (`clock=True`), or from the clock plus a number of seconds that the move gives under the name `after`.
+    clock (`clock=True`), or from the clock plus the number of seconds in the move's value named `after`.
     A column with a `plus_interval` is filled with the clock plus that interval column of the row on entering its
-    states from outside; it stays NULL where the interval is. Entering an allowed state leaves it as it is; entering any
-    other state clears it.
+    states from outside; it stays NULL if the interval is NULL. Entering an allowed state leaves it unchanged; entering
+    any other state clears it.
     """
 
     column: str
@@ -91,12 +91,12 @@ class EventLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parent:
-    """The row that a row belongs to, found by the column `key`, which both tables have; and what is counted there.
+    """The row that a row belongs to, found by the column `key` of both tables, and what is counted in it.
 
     `counts` maps a column of the parent to the states in which a row counts (an empty tuple: every state), `sums` a
-    column of the parent to the column that is added up there. The database counts, in a trigger, for every client.
-    `same` are columns in which a row equals its parent. `states` are those of the parent in which a row may be created;
-    none where the parent's own constraints say so.
+    column of the parent to the column whose sum it holds. The database counts in a trigger, for every client.
+    `same` are columns in which a row equals its parent. `states` are the parent's states in which a row may be created;
+    empty if the parent's constraints enforce that.
     """
 
     table: str
@@ -109,16 +109,16 @@ class Parent:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Record:
-    """A table whose rows live through a lifecycle. Two records are equal only if they are the same one.
+    """A table whose rows follow a lifecycle. Two records are equal only if they are the same object.
 
     `sets` names, for each trigger, further columns that take a value from the move; `counts` those that rise by
-    one, `adds` those that rise by the value given, `resets` those that go back to their default, `clears` those that
+    one, `adds` those that rise by the given value, `resets` those that return to their default, `clears` those that
     become NULL.
-    `fencing_column` is a column that must still hold the value the move names when it leaves a leased state.
-    `changes` are those that are no moves, beside those of the queue: then a row changes in no other way. None leaves
-    columns that are not tied to states free to change while the row is open.
+    `fencing_column` is a column that must still hold the value in the move when it leaves a leased state.
+    `changes` are the declared changes that are not moves, besides those of the queue; a row cannot change in any other
+    way. With None, columns that are not tied to states may change freely while the row is open.
     Each trigger of its lifecycle belongs to one transition: a lifecycle alone may share one, a record may not.
-    With `bounded` its numbers, times and intervals stay where they can be read, compared and counted on from.
+    With `bounded` its numbers, times and intervals stay within a range that can be read, compared and added to.
     """
 
     lifecycle: Lifecycle
@@ -148,7 +148,7 @@ class Record:
         self._check_triggers()
 
     def column(self, name: str) -> Column:
-        """The column called `name`. Raises DefinitionError where there is none."""
+        """The column called `name`. Raises DefinitionError if there is none."""
         for column in (self.key, *self.columns, *MOVE_COLUMNS):
             if column.name == name:
                 return column
@@ -166,13 +166,13 @@ class Record:
 
     @property
     def changing(self) -> tuple[str, ...]:
-        """The columns that clients may change in the life of a row."""
+        """The columns of a row that clients may change."""
         columns = (*self.columns, *MOVE_COLUMNS)
         return tuple(column.name for column in columns if not (column.immutable or column.counted))
 
     @property
     def inserted(self) -> tuple[str, ...]:
-        """The columns that clients may give a new row."""
+        """The columns that clients may set in a new row."""
         columns = (self.key, *self.columns, *MOVE_COLUMNS)
         return tuple(column.name for column in columns if not (column.identity or column.counted))
 
@@ -183,13 +183,13 @@ class Record:
 
     @property
     def all_changes(self) -> tuple[Change, ...]:
-        """Every declared change that is no move: those of the queue, then the record's own."""
+        """Every declared change that is not a move: those of the queue, then the record's own."""
         queued = () if self.queue is None else tuple(queue_changes(self.queue, self.lifecycle).values())
         return (*queued, *(self.changes or ()))
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """The columns that a row has from its moves, and that nothing else may change: a result, an error, a time."""
+        """The columns that only moves may change: a result, an error, a time."""
         given = {column for columns in self.sets.values() for column in columns}
         kept = (tie for tie in self.state_columns if tie.required or tie.column in given)
         return tuple(
@@ -208,7 +208,7 @@ class Record:
             unknown = {*tie.required, *tie.allowed} - states
             if unknown:
                 raise DefinitionError(
-                    f"{self.table}.{tie.column} is tied to {sorted(unknown)}, which no state is called"
+                    f"{self.table}.{tie.column} is tied to {sorted(unknown)}, which is not declared as a state"
                 )
         tied = {(tie.column, state) for tie in self.state_columns for state in tie.required}
         for state in self.lifecycle.states:
@@ -270,12 +270,12 @@ MOVE_COLUMNS = (
     Column(name="event_status", type="VARCHAR(20)", nullable=True),
     Column(name="event_data", type="JSONB", nullable=True),
 )
-"""The columns that every record has: its state, and the event of its last move, from which a trigger writes the log."""
+"""The columns of every record: its state, and the event of its last move, from which a trigger writes the log."""
 
 
 @dataclass(frozen=True)
 class Schema:
-    """Records that are installed together. Raises DefinitionError where two of them claim one name."""
+    """Records that are installed together. Raises DefinitionError if two of them use the same name."""
 
     records: tuple[Record, ...]
 

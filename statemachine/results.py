@@ -1,4 +1,4 @@
-"""Results: what a handler returns, as JSON text; what cannot be JSON is refused by type and field (GAP-5)."""
+"""Results: what a handler returns, as JSON text; a value that cannot be JSON is refused by type and field (GAP-5)."""
 
 import dataclasses
 import inspect
@@ -26,9 +26,9 @@ class ResultError(OperationError):
 
 
 def json_text(value: object, name: str = "result", largest: int = LARGEST_RESULT) -> str:
-    """`value` as JSON text that PostgreSQL can keep, and gives back as it was.
+    """`value` as JSON text that PostgreSQL can store, and returns unchanged.
 
-    Dataclasses, pydantic models, dates, paths, UUIDs, enums, sets and tuples become what pydantic makes of them.
+    Dataclasses, pydantic models, dates, paths, UUIDs, enums, sets and tuples are converted by pydantic.
     Raises ResultError for a coroutine, generator or other object, NaN and infinities, keys that are not text, NUL,
     lone surrogates, and more than `largest` bytes.
     """
@@ -54,11 +54,11 @@ def _converted(value: object) -> Any:
 
 
 _encode = json.JSONEncoder(allow_nan=False, default=_converted, separators=(",", ":")).encode
-"""json.dumps would make an encoder for each result."""
+"""json.dumps would create an encoder for each result."""
 
 
 def _holds_unrun(value: object) -> bool:
-    """Pydantic exhausts an iterator that it finds, and the handler's own later use of it gets nothing."""
+    """Pydantic exhausts an iterator that it finds, so that a later use of it in the handler gets nothing."""
     if isinstance(value, Iterator) or inspect.iscoroutine(value) or inspect.isasyncgen(value):
         return True
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -71,7 +71,7 @@ def _holds_unrun(value: object) -> bool:
 
 
 def _has_odd_keys(value: object) -> bool:
-    """json.dumps turns 1, None and True into text keys without a word."""
+    """json.dumps silently turns 1, None and True into text keys."""
     if isinstance(value, dict):
         known = cast("dict[object, object]", value)
         return any(not isinstance(key, str) or _has_odd_keys(inner) for key, inner in known.items())

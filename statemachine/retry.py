@@ -11,8 +11,8 @@ from .errors import DefinitionError
 class Backoff:
     """Seconds before the next attempt: `first`, then times `factor`, at most `most`, spread by `jitter`.
 
-    Jitter is the share of the delay that is left to chance: 0.5 gives between 75 % and 125 % of it. Without it, tasks
-    that failed together come back together.
+    Jitter is the random share of the delay: 0.5 gives between 75 % and 125 % of it. Without it, tasks
+    that failed together are retried together.
     """
 
     first: float = 1.0
@@ -22,7 +22,7 @@ class Backoff:
 
     def __post_init__(self) -> None:
         if self.first < 0 or self.factor < 1 or self.most < self.first or not 0 <= self.jitter <= 1:
-            raise DefinitionError(f"{self}: first ≥ 0, factor ≥ 1, most ≥ first and 0 ≤ jitter ≤ 1 are wanted")
+            raise DefinitionError(f"{self}: it needs first ≥ 0, factor ≥ 1, most ≥ first and 0 ≤ jitter ≤ 1")
 
     def delay(self, attempt: int, chance: Callable[[], float] = random) -> float:
         """Seconds to wait after attempt number `attempt` (from 1) has failed."""

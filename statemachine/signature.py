@@ -18,7 +18,7 @@ AS_JSON: frozenset[object] = frozenset({Any, object, dict, list, str, int, float
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a handler: its name, annotation, and default (REQUIRED where it has none)."""
+    """One parameter of a handler: its name, annotation, and default (REQUIRED if it has none)."""
 
     name: str
     annotation: Any
@@ -26,12 +26,12 @@ class Parameter:
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any] | None:
-        """Turns a JSON value into what the handler wants; None where the JSON value is what it wants."""
+        """Converts a JSON value to what the handler expects; None if it expects the JSON value."""
         plain = typing.get_origin(self.annotation) in {dict, list} and set(typing.get_args(self.annotation)) <= AS_JSON
         return None if plain or self.annotation in AS_JSON else TypeAdapter(self.annotation)
 
     def same_as(self, other: "Parameter") -> bool:
-        """Whether two handlers mean the same by this name."""
+        """Whether two handlers declare this name the same way."""
         return bool(self.annotation == other.annotation and self.default == other.default)
 
 
@@ -45,12 +45,12 @@ class Signature:
     def split(self, *, fed: bool, where: str) -> tuple[Parameter | None, tuple[Parameter, ...]]:
         """The parameter that takes the input, if the stage feeds one, and those that take job parameters.
 
-        Raises DefinitionError where an input is fed and the function has no parameter for it.
+        Raises DefinitionError if an input is fed and the function has no parameter for it.
         """
         if not fed:
             return None, self.parameters
         if not self.parameters:
-            raise DefinitionError(f"{where}: the stage gives its handler an input, but the handler takes none")
+            raise DefinitionError(f"{where}: the stage passes an input to its handler, but the handler takes none")
         return self.parameters[0], self.parameters[1:]
 
 
@@ -89,7 +89,7 @@ def _checked(where: str, parameter: Parameter) -> Parameter:
 
 
 def converted(parameter: Parameter, value: object) -> object:
-    """`value`, a JSON value, as what the handler wants. Raises pydantic's ValidationError."""
+    """`value`, a JSON value, converted to what the handler expects. Raises pydantic's ValidationError."""
     return value if parameter.adapter is None else parameter.adapter.validate_python(value)
 
 

@@ -19,15 +19,15 @@ FanOut = Callable[..., Sequence[object]]
 class Stage:
     """One stage of a job: a name, a task, and where its input comes from.
 
-    - nothing given: one task, which takes job parameters by name.
+    - without an input: one task, which takes job parameters by name.
     - `each="plan"`: a task for each item. `plan` is an earlier stage with one task, whose result is the list of items;
       or an earlier fan-out stage, each of whose results is an item; or a job parameter that is a list; or a
       function that takes job parameters by name, and earlier stages' outputs by the stage's name.
     - `gather="hillshade"`: one task, with every result of that stage, in task order.
     - `takes="check"`: one task, with the result of that one-task stage.
 
-    The input goes to the handler's first parameter. `at_least` makes fewer tasks a failure. `policy` says what
-    becomes of the siblings of a task that fails for good: `fail_fast` cancels those that have not started and asks
+    The input is passed to the handler's first parameter. `at_least` makes fewer tasks a failure. `policy` decides what
+    happens to the siblings of a task that fails for good: `fail_fast` cancels those that have not started and asks
     the running ones to stop, `finish_siblings` lets all of them finish first.
     """
 
@@ -44,7 +44,7 @@ class Stage:
         if not isinstance(cast("object", self.task), Task):
             raise DefinitionError(f"stage {self.name}: {self.task!r} is not a task; decorate the function with @task")
         if sum(source is not None for source in (self.each, self.gather, self.takes)) > 1:
-            raise DefinitionError(f"stage {self.name}: give one of each, gather and takes")
+            raise DefinitionError(f"stage {self.name}: declare only one of each, gather and takes")
         if self.at_least and self.each is None:
             raise DefinitionError(f"stage {self.name}: at_least counts the tasks of a fan-out (each=…)")
         if self.policy not in {"fail_fast", "finish_siblings"}:
@@ -59,7 +59,7 @@ class Stage:
 
     @cached_property
     def fan_out(self) -> Signature | None:
-        """What the fan-out function takes, where there is one."""
+        """What the fan-out function takes, if the stage has one."""
         return signature_of(self.each) if callable(self.each) else None
 
     @cached_property

@@ -7,7 +7,7 @@ from .records import Check, Column, EventLog, Index, Parent, Record, Schema, Sta
 
 JOB_EVENTS = "job_events"
 STOP_REASONS = ("cancel", "fail_fast", "deadline")
-"""Why running tasks may be asked to stop: their job is cancelled, a sibling failed, or the job is past its deadline."""
+"""Why running tasks may be asked to stop: their job is cancelled, a sibling failed, or the job is overdue."""
 OPEN, ENDED = TASK.open_states, TASK.ended_states
 """Those of tasks and of jobs, which have the same names."""
 
@@ -26,10 +26,10 @@ LEASE = (
 ATTEMPTS = (
     Column(name="attempt", type="INT", default="1", text="counts towards retries"),
     Column(name="max_attempts", type="INT", default="1"),
-    Column(name="rescues", type="INT", default="0", text="leases that ran out"),
+    Column(name="rescues", type="INT", default="0", text="leases that expired"),
     Column(name="max_rescues", type="INT", default="3", immutable=True),
     Column(name="timeout", type="INTERVAL", nullable=True, immutable=True),
-    Column(name="deadline_at", type="TIMESTAMPTZ", nullable=True, text="when the attempt under way must have ended"),
+    Column(name="deadline_at", type="TIMESTAMPTZ", nullable=True, text="when the current attempt must have ended"),
 )
 TIMES = (
     Column(name="started_at", type="TIMESTAMPTZ", nullable=True),
@@ -47,7 +47,7 @@ ATTEMPT_CHECKS = (
 )
 LEASE_COUNTS = {"claim": ("lease_number",), "retry": ("attempt",), "rescue": ("rescues",)}
 LEASE_RESETS = {"claim": ("send_number",)}
-"""Only a claim: it raises the lease number too, so that the two together never name two messages of one row."""
+"""Only a claim, which also raises the lease number, so that both together never name two messages of one row."""
 
 JOBS = Record(
     lifecycle=JOB,
@@ -61,7 +61,7 @@ JOBS = Record(
             type="VARCHAR(200)",
             nullable=True,
             immutable=True,
-            text="tells apart runs of the same work",
+            text="distinguishes runs of the same work",
         ),
         Column(
             name="definition",
@@ -82,16 +82,16 @@ JOBS = Record(
             name="message_failures",
             type="INT",
             nullable=True,
-            text="how often in a row its message could not be handled",
+            text="consecutive failures to handle its message",
         ),
         Column(
             name="deadline",
             type="INTERVAL",
             nullable=True,
             immutable=True,
-            text="how long it may take, from submission or resume",
+            text="how long the job may take, from submission or resume",
         ),
-        Column(name="deadline_at", type="TIMESTAMPTZ", nullable=True, text="when it fails unless it has ended"),
+        Column(name="deadline_at", type="TIMESTAMPTZ", nullable=True, text="when the job fails unless it has ended"),
         *LEASE,
         *TIMES,
     ),
@@ -189,8 +189,8 @@ STAGES = Record(
         Column(name="tasks_failed", type="INT", default="0", counted=True),
         Column(name="tasks_cancelled", type="INT", default="0", counted=True),
         Column(name="stop_reason", type="VARCHAR(20)", nullable=True, text="why running tasks were asked to stop"),
-        Column(name="stop_why", type="TEXT", nullable=True, text="the same in words, for the events of its end"),
-        Column(name="stopped_at", type="TIMESTAMPTZ", nullable=True, text="when they were asked"),
+        Column(name="stop_why", type="TEXT", nullable=True, text="the reason in words, for the events of its end"),
+        Column(name="stopped_at", type="TIMESTAMPTZ", nullable=True, text="when running tasks were asked to stop"),
         Column(name="error", type="JSONB", nullable=True, check="jsonb_typeof(error) = 'object'"),
         *TIMES,
     ),
@@ -256,10 +256,10 @@ TASKS = Record(
         Column(name="job_id", type="VARCHAR(64)", immutable=True),
         Column(name="stage_id", type="BIGINT", references="stages(stage_id)", immutable=True),
         Column(name="stage", type="INT", immutable=True),
-        Column(name="task_index", type="INT", check="task_index >= 0", immutable=True, text="the order of results"),
-        Column(name="task_number", type="INT", check="task_number >= 1", immutable=True, text="counts a job's tasks"),
+        Column(name="task_index", type="INT", check="task_index >= 0", immutable=True, text="the order of its result"),
+        Column(name="task_number", type="INT", check="task_number >= 1", immutable=True, text="counts the job's tasks"),
         Column(name="task_type", type="VARCHAR(100)", immutable=True),
-        Column(name="item", type="JSON", nullable=True, immutable=True, text="what the fan-out gave this task"),
+        Column(name="item", type="JSON", nullable=True, immutable=True, text="this task's item of the fan-out"),
         Column(name="result", type="JSON", nullable=True),
         Column(name="error", type="JSONB", nullable=True, check="jsonb_typeof(error) = 'object'"),
         *LEASE,

@@ -19,7 +19,7 @@ Isolation = Literal["thread", "process", "loop"]
 class TaskOptions:
     """How a task is run: attempts after the first, seconds an attempt may take, where it runs, when it is retried.
 
-    `queue` is the queue of a broker on which its messages travel, where that is one of its own.
+    `queue` is the broker queue of its messages, if they have a separate one.
     """
 
     retries: int = 0
@@ -39,8 +39,8 @@ class TaskOptions:
 class Task(Generic[P, R]):
     """A handler: calling it calls the function, with no database and no worker.
 
-    `name` is its task type, by which workers claim it; it is the function's name unless `@task(name=…)` says
-    otherwise.
+    `name` is its task type, by which workers claim it: the function's name, unless `@task(name=…)` sets
+    another.
     """
 
     def __init__(self, function: Callable[P, R], name: str, options: TaskOptions) -> None:
@@ -77,7 +77,7 @@ def task(
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 
-def task(  # noqa: PLR0913 - every option has a name of its own
+def task(  # noqa: PLR0913 - each option is a separate parameter
     function: Callable[..., Any] | None = None,
     /,
     *,
@@ -89,12 +89,12 @@ def task(  # noqa: PLR0913 - every option has a name of its own
     max_rescues: int = 3,
     queue: str | None = None,
 ) -> Any:
-    """Make a handler of a function, sync or async.
+    """Make a function, sync or async, a handler.
 
     `retries` counts attempts after the first; `timeout` is in seconds for each attempt. A sync function runs in a
     thread, which cannot be killed; with `process=True` it runs in a child process, which is killed on timeout and
-    when its worker dies. An async function runs on the worker's event loop. `queue` names the queue that its messages
-    take on a broker, where they are to go to workers apart; on the PostgreSQL bus it changes nothing.
+    when its worker dies. An async function runs on the worker's event loop. `queue` names the broker queue of its
+    messages, if they are to go to separate workers; on the PostgreSQL bus it has no effect.
 
         @task(retries=3, timeout=600)
         def hillshade(window: dict) -> dict: ...
@@ -105,7 +105,7 @@ def task(  # noqa: PLR0913 - every option has a name of its own
     def decorate(function: Callable[..., Any]) -> Task[..., Any]:
         asynchronous = inspect.iscoroutinefunction(function)
         if asynchronous and process:
-            raise DefinitionError(f"{function.__qualname__}: an async function cannot run in a process of its own")
+            raise DefinitionError(f"{function.__qualname__}: an async function cannot run in a child process")
         isolation: Isolation = "loop" if asynchronous else "process" if process else "thread"
         options = TaskOptions(retries, timeout, isolation, backoff or Backoff(), max_rescues, queue)
         made = Task(function, name or function.__name__, options)

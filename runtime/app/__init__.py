@@ -1,4 +1,4 @@
-"""The application: what a user holds."""
+"""The application object that a program uses."""
 
 from .async_app import AsyncCoreMachine
 from .records import Records

@@ -32,10 +32,10 @@ from .records import Records
 class AsyncCoreMachine:
     """Submits, runs and shows jobs. Use it as an async context manager, or call `open` and `close`.
 
-    Without a `url` it runs on the embedded PostgreSQL and installs its schema there. Against a server of your own the
-    schema must have been installed (`coremachine db install`), or give `install=True`. `records` are records of your
-    own, whose tables are installed beside those of CoreMachine. `bus` is what carries the messages, "postgres" or
-    "servicebus", in place of what the settings say; or a transport of your own.
+    Without a `url` it runs on the embedded PostgreSQL and installs its schema there. On your own server the schema
+    must have been installed (`coremachine db install`), unless `install=True`. `records` are your application's
+    records, whose tables are installed with those of CoreMachine. `bus` is "postgres" or "servicebus", and overrides
+    the settings; or a custom transport.
     """
 
     def __init__(  # noqa: PLR0913 - one parameter for each option
@@ -62,7 +62,7 @@ class AsyncCoreMachine:
         _check_task_names(self.jobs)
 
     async def open(self) -> Self:
-        """Connect, and start the embedded server where there is no URL.
+        """Connect, and start the embedded server if there is no URL.
 
         Raises DatabaseUnreachableError, SchemaError, or EmbeddedServerError.
         """
@@ -93,12 +93,12 @@ class AsyncCoreMachine:
         return self
 
     async def close(self) -> None:
-        """Give the connections back, and leave the embedded server."""
+        """Close the connections, and release the embedded server."""
         await self.disconnect()
         await asyncio.to_thread(self._leave_embedded)
 
     async def disconnect(self) -> None:
-        """Give the connections back. The embedded server, where there is one, is left when the process ends."""
+        """Close the connections. The embedded server, if it is used, is released when the process ends."""
         database, self._database = self._database, None
         bus, self._bus = self._bus, None
         if bus is not None:
@@ -116,12 +116,12 @@ class AsyncCoreMachine:
 
     @property
     def url(self) -> str | None:
-        """The URL it was given, by its maker or the settings; None where it runs on the embedded server."""
+        """The URL from the constructor or the settings; None on the embedded server."""
         return self._url
 
     @property
     def is_open(self) -> bool:
-        """Whether it has connections to its database."""
+        """Whether it is connected to its database."""
         return self._database is not None
 
     @property
@@ -140,16 +140,16 @@ class AsyncCoreMachine:
 
     @property
     def records(self) -> Records:
-        """Records of your own: create them, and fire their triggers."""
+        """Your application's records: create them, and fire their triggers."""
         return Records(self.database)
 
     async def submit(
         self, job: Job | str, /, key: str | None = None, deadline: float | None = None, **parameters: Any
     ) -> Submission:
-        """Submit a job, or find it where it was submitted before: same type, parameters and key are the same job.
+        """Submit a job, or return it if it was submitted before: same type, parameters and key are the same job.
 
-        `deadline`, in seconds from now, goes before the one that the job declares. Raises ParameterError naming each
-        parameter that the job does not accept, DefinitionError for a deadline that is none, and UnknownTypeError.
+        `deadline`, in seconds from now, overrides the declared one. Raises ParameterError naming each
+        parameter that the job does not accept, DefinitionError for an invalid deadline, and UnknownTypeError.
         """
         return await submit(self.database, self.bus, self.declared(job), parameters, key, deadline=deadline)
 
@@ -161,40 +161,40 @@ class AsyncCoreMachine:
         return self.jobs[name]
 
     def worker(self) -> Worker:
-        """A worker for the declared jobs. Run it with `await worker.run()`, end it with `worker.stop()`."""
+        """A worker for the declared jobs. Run it with `await worker.run()`, stop it with `worker.stop()`."""
         return Worker(self.database, self.bus, tuple(self.jobs.values()), self.settings, {"records": self.records})
 
     async def work(self, *, until_idle: bool = False) -> None:
-        """Run a worker until it is cancelled, or until nothing is left to do."""
+        """Run a worker until it is cancelled, or, with `until_idle`, until nothing is left to do."""
         await self.worker().run(until_idle=until_idle)
 
     async def cancel(self, job_id: str, reason: str = "cancelled by a user") -> str:
-        """Cancel a job; `processing` in answer means that running tasks have been asked to stop.
+        """Cancel a job. If it returns `processing`, running tasks have been asked to stop.
 
         Raises UnknownJobError, and IllegalMoveError for a job that has ended.
         """
         return await cancel(self.database, self.bus, await self.full_id(job_id), reason)
 
     async def resume(self, job_id: str, *, dry_run: bool = False) -> ResumePlan:
-        """Let a failed or cancelled job go on where it stopped, or say what that would do.
+        """Continue a failed or cancelled job where it stopped, or, with `dry_run`, return what that would do.
 
         Raises UnknownJobError, and IllegalMoveError for a job in any other state.
         """
         return await resume(self.database, self.bus, await self.full_id(job_id), dry_run=dry_run)
 
     async def audit(self, only: Collection[str] = (), *, record: bool = False) -> Audit:
-        """Look for every gap of the register in live data, or for those with the ids in `only`. Locks nothing.
+        """Check live data for every gap of the register, or for those with the ids in `only`. Locks nothing.
 
         With `record` each job with a critical or high finding gets a gap_found event. Raises UnknownGapError.
         """
         return await read_audit(self.database, self.settings, only, record=record)
 
     async def why(self, job_id: str) -> Why:
-        """Why a job is where it is: what it waits for, who holds it, until when. Raises UnknownJobError."""
+        """The diagnosis of a job: what it waits for, who holds it, until when. Raises UnknownJobError."""
         return why(await read_facts(self.database, self.settings, await self.full_id(job_id)))
 
     async def job(self, job_id: str) -> Row:
-        """One job with its stages, by its id or an unambiguous beginning of it. Raises UnknownJobError."""
+        """One job with its stages, by its id or an unambiguous prefix of it. Raises UnknownJobError."""
         full = await self.full_id(job_id)
         async with self.database.session() as session:
             (row,) = await session.fetch("flow/load_job", {"job_id": full})
@@ -206,8 +206,8 @@ class AsyncCoreMachine:
 
         It shows the headline events and the warnings, or `everything`. Raises UnknownJobError.
         """
-        told = await self._timeline(job_id, everything=everything)
-        return render_timeline(told, tz=tz or local_zone(), show_all=everything)
+        timeline = await self._timeline(job_id, everything=everything)
+        return render_timeline(timeline, tz=tz or local_zone(), show_all=everything)
 
     async def timeline_data(
         self, job_id: str, *, everything: bool = False, tz: tzinfo | None = None
@@ -216,13 +216,13 @@ class AsyncCoreMachine:
         return timeline_json(await self._timeline(job_id, everything=everything), tz or local_zone())
 
     async def events_after(self, job_id: str, mark: EventCursor | None = None) -> tuple[list[Row], EventCursor]:
-        """Events that a follower at `mark` has not been given, in order, and its new mark. Misses none."""
+        """Events that a follower at `mark` has not received, in order, and its new mark. Misses none."""
         full = await self.full_id(job_id)
         async with self.database.session() as session:
             return await read_events_after(session, full, mark or EventCursor())
 
     async def list_jobs(self, *, status: str | None = None, job_type: str | None = None, limit: int = 50) -> list[Row]:
-        """The latest jobs, newest first, each with the stage it has come to and the number of its tasks."""
+        """The latest jobs, newest first, each with its current stage and the number of its tasks."""
         wanted = {"status": status, "job_type": job_type, "limit": limit}
         async with self.database.session() as session:
             return await session.fetch("history/list_jobs", wanted)

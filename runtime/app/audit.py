@@ -1,4 +1,4 @@
-"""The audit: every gap of the register that can be seen in live data is looked for, one statement each."""
+"""The audit: checks live data for every gap of the register that can be seen there, one statement each."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ OVERDUE_S = 300.0
 UNRESCUED_S = 60.0
 UNSENT_S = 60.0
 LATEST_DUE_S = 3_900.0
-"""A message is sent again at most an hour after it was sent; what waits for a retry has its back-off on top."""
+"""A message is sent again at most an hour after it was sent; a retry adds its back-off."""
 ALIVE_S = 30.0
 RECORDED: Collection[Severity] = ("critical", "high")
 DRIFT = next(gap for gap in GAPS if isinstance(gap, GapQuery) and gap.query == "drifted_schema")
@@ -30,7 +30,7 @@ Checked = GapQuery | GapReplay | GapConstraint
 
 
 class UnknownGapError(OperationError):
-    """The audit has no check of this id. Carries `gap` and `known`."""
+    """The audit has no check with this id. Carries `gap` and `known`."""
 
     def __init__(self, gap: str, known: tuple[str, ...]) -> None:
         self.gap = gap
@@ -40,7 +40,7 @@ class UnknownGapError(OperationError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A row in which a gap shows. `job_id` is None for what belongs to no job, `since` where no time is known."""
+    """A row with a gap. `job_id` is None if the row has no job, `since` if no time is known."""
 
     job_id: str | None
     subject: str
@@ -50,7 +50,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A gap that shows in live data: in `count` rows, of which at most 20 are the `examples`."""
+    """A gap in live data: it has `count` rows; `examples` are at most 20 of them."""
 
     id: str
     severity: Severity
@@ -62,19 +62,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What was looked for, by id, and what was found, worst first. Findings of severity `info` are no trouble."""
+    """The ids that were checked, and the findings, worst first. Findings of severity `info` need no action."""
 
     checked: tuple[str, ...]
     findings: tuple[Finding, ...]
 
     @property
     def trouble(self) -> Severity | None:
-        """The worst severity found, `info` apart; None where all is well."""
+        """The worst severity found, except `info`; None if there is no such finding."""
         return next((finding.severity for finding in self.findings if finding.severity != "info"), None)
 
 
 def checks(only: Collection[str] = ()) -> tuple[Checked, ...]:
-    """The checks that the audit runs: all there are, or those with these ids. Raises UnknownGapError."""
+    """The checks that the audit runs: all, or those with these ids. Raises UnknownGapError."""
     runnable = {gap.id: gap for gap in GAPS if isinstance(gap, Checked)}
     for wanted in only:
         if wanted not in runnable:
@@ -83,7 +83,7 @@ def checks(only: Collection[str] = ()) -> tuple[Checked, ...]:
 
 
 async def read_audit(database: Database, settings: Settings, only: Collection[str] = (), *, record: bool) -> Audit:
-    """Run the checks, each a statement with a snapshot of its own, which locks nothing.
+    """Run the checks. Each is a statement with a separate snapshot, and locks nothing.
 
     With `record` each job with a critical or high finding gets a gap_found event for it. Raises UnknownGapError.
     """
@@ -94,7 +94,7 @@ async def read_audit(database: Database, settings: Settings, only: Collection[st
             try:
                 answers = await _answers(session, gap, given, database.records)
             except (psycopg.DataError, psycopg.IntegrityError) as error:
-                answers = [[_failed(error)]]  # a row that no query can read is a finding, and hides no other
+                answers = [[_failed(error)]]  # an unreadable row is a finding, and must not hide the others
             if any(answers):
                 count = sum(rows[0]["found"] for rows in answers if rows)
                 columns = [{name: row[name] for name in row if name != "found"} for rows in answers for row in rows]
@@ -107,20 +107,20 @@ async def read_audit(database: Database, settings: Settings, only: Collection[st
 
 
 def finding(gap: Gap, count: int, examples: Iterable[Example]) -> Finding:
-    """A finding of `gap`, as the register words it."""
+    """A finding of `gap`, with the texts of the register."""
     return Finding(
         id=gap.id, severity=gap.severity, gap=gap.gap, count=count, remedy=gap.remedy, examples=tuple(examples)
     )
 
 
 def drifted(detail: str) -> Audit:
-    """The audit of a schema so different that no other check can be run on it."""
+    """The audit of a schema that differs so much that no other check can run on it."""
     example = Example(job_id=None, subject="declaration", detail=detail, since=None)
     return Audit(checked=(DRIFT.id,), findings=(finding(DRIFT, 1, [example]),))
 
 
 def alive_within(settings: Settings) -> float:
-    """For how many seconds a worker that was seen counts as alive."""
+    """Seconds for which a worker counts as alive after a heartbeat."""
     return max(ALIVE_S, 5 * settings.reconcile)
 
 
@@ -139,7 +139,7 @@ def _failed(error: psycopg.Error) -> Row:
 
 
 def _given(database: Database, settings: Settings) -> dict[str, object]:
-    """What the statements take: limits in seconds, and what this program declares."""
+    """The parameters of the statements: limits in seconds, and the declaration of this program."""
     edges = [(record.machine, edge) for record in database.records.records for edge in record.lifecycle.edges]
     guards = guard_names(database.records)
     unrescued = max(UNRESCUED_S, 5 * settings.reconcile)

@@ -1,4 +1,4 @@
-"""Which bus an application uses."""
+"""The bus of an application."""
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ BusName = Literal["postgres", "servicebus"]
 
 
 class MissingExtraError(OperationError):
-    """Something was asked for that needs an extra which is not installed. Carries `extra` and `missing`."""
+    """A feature needs an extra that is not installed. Carries `extra` and `missing`."""
 
     def __init__(self, extra: str, missing: str) -> None:
         self.extra = extra
@@ -26,7 +26,7 @@ class MissingExtraError(OperationError):
 
 
 def bus_of(database: Database, settings: Settings, jobs: Iterable[Job], transport: Transport | None) -> Bus:
-    """The bus that the settings name, or that of a transport given. Connects to nothing."""
+    """The bus that the settings name, or that of the given transport. Does not connect."""
     routes = routes_of(jobs, settings.job_queue, settings.task_queue, settings.queue_prefix)
     if transport is not None:
         return BrokerBus("broker", database, lambda: transport, routes, settings.poll)
@@ -36,9 +36,9 @@ def bus_of(database: Database, settings: Settings, jobs: Iterable[Job], transpor
 
 
 def service_bus(settings: Settings) -> Transport:
-    """Azure Service Bus as the settings name it.
+    """Azure Service Bus, as configured in the settings.
 
-    Raises MissingExtraError, and BrokerError where no namespace is named.
+    Raises MissingExtraError, and BrokerError if no namespace is configured.
     """
     with extra_needed("azure", "azure", "aiohttp"):
         from ..bus.servicebus import ServiceBusTransport
@@ -46,7 +46,7 @@ def service_bus(settings: Settings) -> Transport:
 
 
 def password_of(settings: Settings) -> Callable[[], str] | None:
-    """What gives the password of each new database connection; None where the URL says it. Raises MissingExtraError."""
+    """Provides the password of each new database connection; None if the URL has it. Raises MissingExtraError."""
     if settings.db_auth == "password":
         return None
     with extra_needed("azure", "azure"):
@@ -55,7 +55,7 @@ def password_of(settings: Settings) -> Callable[[], str] | None:
 
 @contextmanager
 def extra_needed(extra: str, *packages: str) -> Generator[None]:
-    """Raise MissingExtraError where one of these packages cannot be imported in the block."""
+    """Raise MissingExtraError if one of these packages cannot be imported in the block."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Why a job is where it is: decided purely from the facts of one moment."""
+"""The diagnosis of a job: decided purely from the facts of one moment."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ NEAREST: tuple[Verdict, ...] = ("running", "stalled", "waiting")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """A worker that holds something of the job, under which leases, and until when unless it renews them."""
+    """A worker that holds rows of the job, its leases, and when they expire unless it renews them."""
 
     worker: str
     holds: str
@@ -28,11 +28,11 @@ class Holder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """The answer for one job, as values of JSON and times.
+    """The diagnosis of one job, as JSON values and times.
 
-    `verdict` is `running` where a worker is at it, `waiting` where somebody or a known time will bring it on, `stalled`
-    where nobody will, else how the job ended, which `ended` tells with its time and reason. `until` is the next time at
-    which something happens by itself, and `deadline` that at which the job fails unless it has ended.
+    `verdict` is `running` if a worker processes the job, `waiting` if a worker or a known time will move it on,
+    `stalled` if nothing will, else how the job ended; then `ended` has its time and reason. `until` is the next time
+    at which something happens by itself, and `deadline` the time at which the job fails unless it has ended.
     """
 
     job_id: str
@@ -53,7 +53,7 @@ class Why:
 
 
 class Wait(NamedTuple):
-    """One thing that the job waits for: in words, what it means for the verdict, and until when."""
+    """One thing that the job waits for: a text, its verdict, and until when."""
 
     words: str
     verdict: Verdict
@@ -87,7 +87,7 @@ def why(facts: Facts) -> Why:
 
 
 def _nearest(waits: list[Wait]) -> Verdict:
-    """Running goes before stalled: while a worker is at the job, what else there is will be its turn."""
+    """`running` overrides `stalled`: while a worker processes the job, it will get to the rest."""
     found = {wait.verdict for wait in waits}
     for verdict in NEAREST:
         if verdict in found:
@@ -108,15 +108,15 @@ def _waits(facts: Facts) -> Iterator[Wait]:
     if facts.job["due_at"] is not None:
         yield _message(facts)
     if _is_overdue(facts):
-        yield _mended(facts, f"its end: its deadline passed {_ago(facts, facts.job['deadline_at'])}")
+        yield _repaired(facts, f"its end: its deadline passed {_ago(facts, facts.job['deadline_at'])}")
     if stage is not None and not stage.tasks_open:
-        yield _mended(facts, f"stage {stage.stage} ({stage.name}) is to be closed: all its tasks are counted")
+        yield _repaired(facts, f"the closing of stage {stage.stage} ({stage.name}): all its tasks are counted")
     if stage is None and facts.job["due_at"] is None:
-        yield _mended(facts, "a message for the job: there is neither one nor an open stage")
+        yield _repaired(facts, "a message for the job, which has neither one nor an open stage")
 
 
 def _of_failures(facts: Facts) -> Iterator[Wait]:
-    """What workers could not handle of this job, and, while it is open, the loops of theirs that fail."""
+    """Items of this job that workers could not handle, and, while it is open, the workers' failing loops."""
     for aside in facts.set_aside:
         yield _set_aside(facts, aside)
     if not JOB.by_name[facts.job["status"]].terminal:
@@ -134,20 +134,21 @@ def _running(facts: Facts, running: RunningTasks, stage: StageRow | None) -> Wai
     what = _tasks(running.tasks, running.task_number, stage)
     if running.expired:
         gone = _ago(facts, running.lease_expires_at)
-        return _mended(facts, f"the rescue of {what}: the lease of {running.lease_owner} ran out {gone}", "nobody else")
+        words = f"the rescue of {what}: the lease of {running.lease_owner} expired {gone}"
+        return _repaired(facts, words, "no other worker")
     asked = f", asked to stop ({stage.stop_reason}: {stage.stop_why})" if stage and stage.stop_reason else ""
     until = running.deadline_at or _stop_by(facts) or running.lease_expires_at
     return Wait(f"{what} running on {running.lease_owner}{asked}", "running", until)
 
 
 def _stop_by(facts: Facts) -> datetime | None:
-    """When tasks without a timeout of their own are taken from their workers, where they were asked to stop."""
+    """When tasks without a timeout are taken from their workers after they were asked to stop."""
     stopped: datetime | None = facts.open_stage.stopped_at if facts.open_stage else None
     return stopped + timedelta(seconds=facts.stop_grace) if stopped else None
 
 
 def _is_overdue(facts: Facts) -> bool:
-    """Past its deadline, and not asked to stop: then nothing but that is left to wait for."""
+    """Whether it is past its deadline and not asked to stop: then it waits only for that."""
     asked = facts.open_stage is not None and facts.open_stage.stop_reason is not None
     deadline: datetime | None = facts.job["deadline_at"]
     return deadline is not None and deadline <= facts.now and not asked
@@ -188,8 +189,8 @@ def _callback(facts: Facts, callback: OwedCallback) -> Iterator[Wait]:
             yield Wait(words, "running", callback.lease_expires_at)
         else:
             gone = _ago(facts, callback.lease_expires_at)
-            words = f"the rescue of callback {callback.name}: the lease of {callback.lease_owner} ran out {gone}"
-            yield _mended(facts, words, "nobody else")
+            words = f"the rescue of callback {callback.name}: the lease of {callback.lease_owner} expired {gone}"
+            yield _repaired(facts, words, "no other worker")
     elif callback.due_at is not None and callback.due_at > facts.now and callback.send_number:
         yield _sent(facts, f"callback {callback.name} {attempt}", callback.due_at)
     elif callback.due_at is not None and callback.due_at > facts.now:
@@ -202,27 +203,27 @@ def _callback(facts: Facts, callback: OwedCallback) -> Iterator[Wait]:
 
 
 def _due(facts: Facts, what: str, since: datetime, kind: str, *, moving: bool) -> Wait:
-    """Something that any worker may take. Waiting is not lost: it is stalled only where nobody would come."""
+    """A row that any worker may claim. A waiting row is not lost: it is stalled only if no worker will claim it."""
     waited = (facts.now - since).total_seconds()
     words = f"{what} for {_span(facts.now - since)}"
     if not facts.alive:
         return Wait(f"{words}; no worker is alive", "stalled" if waited > facts.alive_within else "waiting")
     if waited > OVERDUE_S and not moving:
-        return Wait(f"{words}; workers alive: {facts.alive}, but none takes {kind}", "stalled")
+        return Wait(f"{words}; workers alive: {facts.alive}, but none runs {kind}", "stalled")
     return Wait(f"{words}; workers alive: {facts.alive}", "waiting")
 
 
 def _sent(facts: Facts, what: str, again: datetime) -> Wait:
-    """A broker has the message. Should it have lost it, a relay sends it again."""
-    return _timed(facts, f"{what}, sent to the broker; again {_in(facts, again)} unless somebody comes for it", again)
+    """The broker has the message. If it has lost it, a relay sends it again."""
+    return _timed(facts, f"{what}, sent to the broker; again {_in(facts, again)} unless a worker claims it", again)
 
 
 def _timed(facts: Facts, words: str, at: datetime) -> Wait:
     return Wait(words if facts.alive else f"{words}; no worker is alive", "waiting", at)
 
 
-def _mended(facts: Facts, words: str, nobody: str = "no worker") -> Wait:
-    """Something that a reconciler does, within a period and a quarter of it."""
+def _repaired(facts: Facts, words: str, nobody: str = "no worker") -> Wait:
+    """An action of a reconciler, within its period and a quarter."""
     if not facts.alive:
         return Wait(f"{words}; {nobody} is alive to do it", "stalled")
     within = 1.25 * facts.reconcile

@@ -1,4 +1,4 @@
-"""What is known of a job at one moment: the facts from which `why` decides."""
+"""The facts about a job at one moment, from which `why` decides."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ ENDS = sorted({edge.event.type for edge in JOB.transitions if JOB.by_name[edge.t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningTasks:
-    """Tasks of the open stage that one worker holds. `expired` ones wait to be rescued.
+    """Tasks of the open stage that one worker holds. `expired` tasks wait to be rescued.
 
     `task_number` is that of the first, `lease_numbers` are of the first five, and the times are the earliest.
     """
@@ -34,9 +34,9 @@ class RunningTasks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedTasks:
-    """Queued tasks of the open stage: those that are `due`, those `sent` to a broker, or those whose time is to come.
+    """Queued tasks of the open stage: those that are `due`, those `sent` to a broker, or those due later.
 
-    Number, attempts and time are of the one that is due first. `moving`: some worker runs tasks of this type.
+    Number, attempts and time are those of the task that is due first. `moving`: some worker runs tasks of this type.
     """
 
     due: bool
@@ -51,7 +51,7 @@ class QueuedTasks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwedCallback:
-    """A callback of the job as it stands."""
+    """A callback of the job, with its current state."""
 
     name: str
     status: str
@@ -66,7 +66,7 @@ class OwedCallback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetAside:
-    """Something of the job that workers could not handle `times` times in a row, and try again at `until`."""
+    """An item of the job that workers failed to handle `times` times in a row, and try again at `until`."""
 
     step: str
     item: str
@@ -77,7 +77,7 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailingLoop:
-    """A loop of a living worker that fails, and its last error."""
+    """A failing loop of a running worker, and its last error."""
 
     worker: str
     loop: str
@@ -86,11 +86,11 @@ class FailingLoop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """A job and all that it may wait for, at the moment `now` of the database's clock.
+    """A job and everything that it may wait for, at the time `now` of the database's clock.
 
-    `alive` workers tell in time that they are there, and have let no lease of this job run out since; each reconciles
-    every `reconcile` seconds. What nobody came for within `alive_within` seconds is stalled where none is alive.
-    A task that was asked to stop may go on for `stop_grace` seconds.
+    `alive` counts workers with a recent heartbeat and no expired lease on this job; each reconciles every `reconcile`
+    seconds. A row that waits for more than `alive_within` seconds is stalled if no worker is alive. A task that was
+    asked to stop may run for `stop_grace` seconds more.
     """
 
     now: datetime
@@ -146,14 +146,14 @@ async def read_facts(database: Database, settings: Settings, job_id: str) -> Fac
 
 
 def beat_within(settings: Settings) -> float:
-    """Seconds within which a worker that lives tells of itself: after each reconciling, and a lease after an outage."""
+    """Seconds within which a live worker writes a heartbeat: after each reconciler run, or a lease after an outage."""
     return 1.5 * settings.reconcile + settings.lease
 
 
 def _leases(
     job: Row, running: Sequence[RunningTasks], callbacks: Sequence[OwedCallback]
 ) -> Iterator[tuple[str, datetime]]:
-    """Who holds anything of the job, and until when."""
+    """The workers that hold rows of the job, and until when."""
     holding: list[RunningTasks | OwedCallback] = [*running, *callbacks]
     for held in holding:
         if held.lease_owner is not None and held.lease_expires_at is not None:
@@ -163,7 +163,7 @@ def _leases(
 
 
 def _alive(workers: Row, leases: Iterable[tuple[str, datetime]]) -> int:
-    """How many workers live: those seen in time, but for one not seen since a lease of its own has run out."""
+    """The number of live workers: those with a recent heartbeat, and none since which one of their leases expired."""
     seen: dict[str, datetime] = dict(zip(workers["workers"], workers["seen"], strict=True))
     gone = {owner for owner, until in leases if until <= workers["now"] and owner in seen and seen[owner] <= until}
     return len(seen) - len(gone)

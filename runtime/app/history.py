@@ -1,4 +1,4 @@
-"""What happened to a job, read from its events: the timeline, and events as they come."""
+"""The history of a job, read from its events: the timeline, and events as they are written."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -16,7 +16,7 @@ CLAIMED = next(edge.event.type for edge in TASK.transitions if TASK.by_name[edge
 
 @dataclass(frozen=True, slots=True)
 class EventCursor:
-    """How far a follower has come: the transaction and the id of the last event it was given."""
+    """The position of a follower: the transaction and the id of the last event it received."""
 
     transaction_id: int = 0
     event_id: int = 0
@@ -46,7 +46,7 @@ async def read_timeline(session: Session, job_id: str, *, everything: bool = Fal
     )
 
 
-async def read_lines(  # noqa: PLR0913 - which part of the history
+async def read_lines(  # noqa: PLR0913 - each selects a part of the history
     session: Session,
     job_id: str,
     stages: Sequence[Row],
@@ -70,7 +70,7 @@ async def read_lines(  # noqa: PLR0913 - which part of the history
 
 
 async def read_ends(session: Session, job_id: str) -> tuple[TimelineEvent | None, TimelineEvent | None]:
-    """The last successful event of a job, and its first failure; None where there is none."""
+    """The last successful event of a job, and its first failure; None if there is none."""
     failures = [timeline_event(row) for row in await session.fetch("history/first_failure_event", {"job_id": job_id})]
     failure = failures[0] if failures else None
     before = {"failure": failure and failure.event_id, "failed_stage": failure and failure.stage}
@@ -92,7 +92,7 @@ def timeline_event(row: Row) -> TimelineEvent:
 
 
 async def shortest_id(session: Session, job_id: str) -> str:
-    """The shortest beginning of `job_id`, of at least 6 characters, that no other job's id has."""
+    """The shortest prefix of `job_id`, of at least 6 characters, that no other job's id has."""
     (row,) = await session.fetch("history/shortest_prefix", {"job_id": job_id})
     shared = max(_shared(job_id, row[side] or "") for side in ("before", "after"))
     return job_id[: max(SHORTEST, shared + 1)]
@@ -101,10 +101,10 @@ async def shortest_id(session: Session, job_id: str) -> str:
 async def read_events_after(
     session: Session, job_id: str, mark: EventCursor, limit: int = 1000
 ) -> tuple[list[Row], EventCursor]:
-    """Events that a follower at `mark` has not been given, and its new mark. A reader who goes on so misses none.
+    """Events that a follower at `mark` has not received, and its new mark. With each new mark a reader misses none.
 
-    An event comes only when every older transaction has ended; so a transaction that stays open holds back its
-    followers, never makes them skip.
+    An event is returned only when every older transaction has ended, so a transaction that stays open delays
+    followers but never makes them skip an event.
     """
     where = {"job_id": job_id, "transaction_id": str(mark.transaction_id), "event_id": mark.event_id, "limit": limit}
     rows = await session.fetch("history/events_after", where)
@@ -116,7 +116,7 @@ async def read_events_after(
 def timeline_json(timeline: Timeline, tz: tzinfo) -> dict[str, object]:
     """A timeline as JSON values, times as ISO 8601 in `tz`."""
 
-    def told(event: TimelineEvent | None) -> dict[str, object] | None:
+    def event_json(event: TimelineEvent | None) -> dict[str, object] | None:
         if event is None:
             return None
         return {
@@ -132,7 +132,7 @@ def timeline_json(timeline: Timeline, tz: tzinfo) -> dict[str, object]:
     return {
         "job_id": timeline.job_id,
         "job_type": timeline.job_type,
-        "events": [told(event) for event in timeline.events],
+        "events": [event_json(event) for event in timeline.events],
         "summaries": [
             {
                 "stage": summary.stage,
@@ -143,8 +143,8 @@ def timeline_json(timeline: Timeline, tz: tzinfo) -> dict[str, object]:
             }
             for summary in timeline.summaries
         ],
-        "last_successful": told(timeline.last_successful),
-        "first_failure": told(timeline.first_failure),
+        "last_successful": event_json(timeline.last_successful),
+        "first_failure": event_json(timeline.first_failure),
     }
 
 

@@ -1,4 +1,4 @@
-"""Records of the user's own lifecycles: made, moved and read like those of CoreMachine."""
+"""Records of the application's lifecycles: created, moved and read like those of CoreMachine."""
 
 from collections.abc import Mapping
 
@@ -29,9 +29,9 @@ class Records:
     async def create(
         self, record: Record, key: str, values: Mapping[str, object] = NOTHING, data: Mapping[str, object] = NOTHING
     ) -> bool:
-        """Create a row in its initial state. Returns False where the key exists already: then nothing has changed."""
-        born = machine_of(record.lifecycle).creation_event(data) if record.lifecycle.created else None
-        columns = {record.key.name: key, **values, **(event_parameters(born) if born else {})}
+        """Create a row in its initial state. Returns False if the key exists already: then nothing has changed."""
+        event = machine_of(record.lifecycle).creation_event(data) if record.lifecycle.created else None
+        columns = {record.key.name: key, **values, **(event_parameters(event) if event else {})}
         names = [sql.Identifier(record.column(name).name) for name in columns]
         statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO NOTHING RETURNING 1").format(
             sql.Identifier(self._database.schema, record.table),
@@ -51,9 +51,9 @@ class Records:
         values: Mapping[str, object] = NOTHING,
         data: Mapping[str, object] = NOTHING,
     ) -> str:
-        """Fire `trigger` on the row of `key` and return the state it is in then.
+        """Fire `trigger` on the row of `key` and return its new state.
 
-        Raises UnknownRecordError, IllegalMoveError, GapRefusedError, or LostRaceError where somebody moved the row
+        Raises UnknownRecordError, IllegalMoveError, GapRefusedError, or LostRaceError if the row was moved
         between reading and writing; in each case nothing has changed.
         """
         async with self._database.transaction() as session:

@@ -1,4 +1,4 @@
-"""The sync face: the same application for scripts, its loop on a thread of its own."""
+"""The sync interface: the same application for scripts, with its event loop in a separate thread."""
 
 import asyncio
 import atexit
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class CoreMachine:
-    """Submits, runs and shows jobs, from plain sync code. It connects at its first use.
+    """Submits, runs and shows jobs, from sync code. It connects at its first use.
 
         app = CoreMachine(jobs=[process_raster])        # embedded PostgreSQL; or CoreMachine("postgresql://…")
         job = app.submit(process_raster, raster="dem.npz")
@@ -53,13 +53,13 @@ class CoreMachine:
     def submit(
         self, job: Job | str, /, key: str | None = None, deadline: float | None = None, **parameters: Any
     ) -> Submission:
-        """Submit a job, or find it where it was submitted before. See `AsyncCoreMachine.submit`."""
+        """Submit a job, or return it if it was submitted before. See `AsyncCoreMachine.submit`."""
         return self.run(self.aio.submit(job, key=key, deadline=deadline, **parameters))
 
     def work(self, *, until_idle: bool = False) -> None:
         """Run a worker in this process until it is interrupted, or until nothing is left to do.
 
-        SIGINT and SIGTERM end it gracefully: what has not finished is released.
+        SIGINT and SIGTERM stop it gracefully: unfinished work is released.
         """
         self.run(asyncio.sleep(0))
         worker = self.aio.worker()
@@ -72,7 +72,7 @@ class CoreMachine:
         return self.run(self.aio.timeline(job_id, everything=everything))
 
     def resume(self, job_id: str, *, dry_run: bool = False) -> ResumePlan:
-        """Let a failed or cancelled job go on where it stopped. See `AsyncCoreMachine.resume`."""
+        """Continue a failed or cancelled job where it stopped. See `AsyncCoreMachine.resume`."""
         return self.run(self.aio.resume(job_id, dry_run=dry_run))
 
     def cancel(self, job_id: str, reason: str = "cancelled by a user") -> str:
@@ -80,11 +80,11 @@ class CoreMachine:
         return self.run(self.aio.cancel(job_id, reason))
 
     def audit(self, only: Collection[str] = (), *, record: bool = False) -> Audit:
-        """Look for every gap of the register in live data. See `AsyncCoreMachine.audit`."""
+        """Check live data for every gap of the register. See `AsyncCoreMachine.audit`."""
         return self.run(self.aio.audit(only, record=record))
 
     def why(self, job_id: str) -> Why:
-        """Why a job is where it is: what it waits for, who holds it, until when. Raises UnknownJobError."""
+        """The diagnosis of a job: what it waits for, who holds it, until when. Raises UnknownJobError."""
         return self.run(self.aio.why(job_id))
 
     def job(self, job_id: str) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class CoreMachine:
             self._thread.join()
 
     def _disconnect_at_exit(self) -> None:
-        """A script need not close its application. The embedded server is left by its own hook, after this one."""
+        """A script need not close its application. The embedded server's own hook runs after this one."""
         self._end(self.aio.disconnect)
 
     def _start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
@@ -171,7 +171,7 @@ def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _wait(future: Future[None]) -> None:
-    """Wait in slices: a main thread that waits without end hears no signal on some systems."""
+    """Wait in slices: on some systems a main thread that waits without a time-out handles no signal."""
     while True:
         try:
             future.result(timeout=0.5)

@@ -2,8 +2,8 @@
 
 from typing import Literal, NamedTuple
 
-from ...sql_generator.queues import claim_statement
 from ...sql_generator.moves import move_statement
+from ...sql_generator.queues import claim_statement
 from ...statemachine.tables import TASKS
 from ..store.queries import query
 

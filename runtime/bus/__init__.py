@@ -1,1 +1,1 @@
-"""Buses: how a ref that something may be done gets to who may do it."""
+"""Buses: they carry references to rows with work to the workers that may do it."""

@@ -1,4 +1,4 @@
-"""The bus of a broker: a relay sends what is queued, and what comes is claimed by its key."""
+"""The bus of a broker: a relay sends messages of queued rows, and a received message's row is claimed by its key."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ log = logger("bus")
 
 
 class BrokerBus:
-    """Messages over a broker, one queue a route. NOTIFY wakes the relays, which send once the rows are committed."""
+    """Messages over a broker, one queue per route. NOTIFY wakes the relays, which send once the rows are committed."""
 
     def __init__(
         self,
@@ -36,13 +36,13 @@ class BrokerBus:
 
     @property
     def transport(self) -> Transport:
-        """The broker's ends, made when they are first wanted: who only submits needs none. Raises BrokerError."""
+        """The broker's ends, created at first use: a process that only submits needs none. Raises BrokerError."""
         if self._transport is None:
             self._transport = self._made()
         return self._transport
 
     async def announce(self, session: Session, announcements: Sequence[Announcement]) -> None:
-        """Wake the relays at commit: the rows are the outbox. `job_queued` is written once the message was sent."""
+        """Wake the relays at commit: the rows are the outbox. `job_queued` is written after the message was sent."""
         await self._channel.notify(session, (one.kind for one in announcements))
 
     async def listen(self, wake: Callable[[Kind], None]) -> None:
@@ -50,22 +50,22 @@ class BrokerBus:
         await self._channel.listen(wake)
 
     def message_sources(self) -> Sequence[MessageSource]:
-        """One for each queue, with a receiver of its own. Raises BrokerError."""
+        """One for each queue, each with a separate receiver. Raises BrokerError."""
         return [
             BrokerMessageSource(route.queue, tuple(route.types), self.transport.receiver(route.queue), self._wait)
             for route in self.routes
         ]
 
     async def close(self) -> None:
-        """Let go of the broker."""
+        """Close the connections to the broker."""
         if self._transport is not None:
             await self._transport.close()
 
 
 class BrokerMessageSource:
-    """Receives from one queue. Settling continues while the next work begins, and ends before the next receive.
+    """Receives from one queue. Settling runs while the next work begins, and ends before the next message is received.
 
-    Messages that could not be claimed are kept for as long as their locks last: giving them back would only wear out
+    Messages that could not be claimed are kept while their locks last: abandoning them would only increase
     their delivery count.
     """
 
@@ -78,7 +78,7 @@ class BrokerMessageSource:
         self._settling: asyncio.Task[int] | None = None
 
     async def receive(self, most: int) -> Sequence[ReceivedMessage]:
-        """Up to `most` messages, those that were kept first. Raises BrokerError."""
+        """Up to `most` messages, kept ones first. Raises BrokerError."""
         await self._settled()
         self._unsettled = [message for message in self._unsettled if _still_locked(message)]
         if not self._unsettled:
@@ -86,15 +86,15 @@ class BrokerMessageSource:
         return self._unsettled[:most]
 
     def settle(self, settled: Sequence[tuple[ReceivedMessage, Settlement]]) -> None:
-        """Settle the first of what was received."""
+        """Settle the first of the received messages."""
         self._unsettled = self._unsettled[len(settled) :]
         self._settling = asyncio.create_task(self._receiver.settle(settled))
 
     def failed(self, error: BaseException) -> None:
-        """What was received is kept."""
+        """Keep the received messages."""
 
     async def close(self) -> None:
-        """Settle what is decided, give back the rest."""
+        """Settle the messages that have a settlement, abandon the rest."""
         await self._settled()
         await self._receiver.close()
 
@@ -103,11 +103,11 @@ class BrokerMessageSource:
         if settling is not None:
             unknown = await settling
             if unknown:
-                log.info("messages may come again: their settlement was not answered", messages=unknown)
+                log.info("messages may be redelivered: their settlement was not confirmed", messages=unknown)
 
 
 def routes_of(jobs: Iterable[Job], job_queue: str, task_queue: str, prefix: str = "") -> tuple[QueueRoute, ...]:
-    """The queues that these jobs need: one for jobs and callbacks, and those that their tasks are routed to."""
+    """The queues that these jobs need: one for jobs and callbacks, and the queues of their tasks."""
     known = list(jobs)
     names = [job.name for job in known]
     routed: dict[str, dict[str, None]] = {}
@@ -122,5 +122,5 @@ def routes_of(jobs: Iterable[Job], job_queue: str, task_queue: str, prefix: str 
 
 
 def _still_locked(received: ReceivedMessage) -> bool:
-    # The lock is the broker's and told by its clock; being wrong about it only makes a duplicate.
+    # The broker's clock times the lock, not the database's; an error only causes a duplicate.
     return received.locked_until is None or received.locked_until > datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The channel on which a committed transaction says that there is something to do: LISTEN and NOTIFY of PostgreSQL."""
+"""The channel on which a committed transaction announces work: LISTEN and NOTIFY of PostgreSQL."""
 
 from collections.abc import Callable, Iterable
 
@@ -22,7 +22,7 @@ class Channel:
             await session.run("bus/notify", {"channel": self.name, "payload": kind})
 
     async def listen(self, wake: Callable[[Kind], None]) -> None:
-        """LISTEN until cancelled. After a lost connection every kind is woken once: a ref may have been missed."""
+        """LISTEN until cancelled. After a lost connection every kind is woken once: a NOTIFY may have been missed."""
         participant = self._database.outage.participant()
         while True:
             try:

@@ -1,4 +1,4 @@
-"""A bus whose messages another program receives and settles, such as the host of Azure Functions."""
+"""A bus whose messages another program receives and settles, for example the host of Azure Functions."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ Waiting = tuple[ReceivedMessage, "asyncio.Future[Settlement]"]
 
 
 class ExternallyPolledBus:
-    """Sends as `bus` does; its messages come through `push`."""
+    """Sends as `bus` does; its messages arrive through `push`."""
 
     def __init__(self, bus: Bus) -> None:
         self.name = bus.name
@@ -40,18 +40,18 @@ class ExternallyPolledBus:
         return (self._jobs, self._tasks)
 
     async def close(self) -> None:
-        """Whoever opened `bus` closes it."""
+        """The owner of `bus` closes it."""
 
     async def push(self, message: ReceivedMessage) -> Settlement:
-        """What is to become of a message, once any claim that it led to is committed.
+        """The settlement of a message, once any claim that it led to is committed.
 
-        Raises what prevented the claim.
+        Raises the error that prevented the claim.
         """
         return await (self._tasks if _is_of_task(message) else self._jobs).push(message)
 
 
 class PushedMessageSource:
-    """Messages that wait to be claimed, one at a time, each with the call that wants its settlement."""
+    """Messages that wait to be claimed, one at a time, each with the call that waits for its settlement."""
 
     def __init__(self, name: str, kinds: tuple[Kind, ...]) -> None:
         self.name = name
@@ -60,13 +60,13 @@ class PushedMessageSource:
         self._asked: asyncio.Future[Settlement] | None = None
 
     async def push(self, message: ReceivedMessage) -> Settlement:
-        """Have a message claimed, and return its settlement."""
+        """Pass a message on to be claimed, and return its settlement."""
         answer: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
         await self._queue.put((message, answer))
         return await answer
 
     async def receive(self, most: int) -> Sequence[ReceivedMessage]:
-        """The next message, if it comes within a second."""
+        """The next message, if one arrives within a second."""
         if not most:
             return ()
         try:
@@ -77,7 +77,7 @@ class PushedMessageSource:
         return (message,)
 
     def settle(self, settled: Sequence[tuple[ReceivedMessage, Settlement]]) -> None:
-        """Answer the call that waits."""
+        """Return the settlement to the call that waits."""
         for _, settlement in settled:
             if self._asked is not None and not self._asked.done():
                 self._asked.set_result(settlement)
@@ -88,7 +88,7 @@ class PushedMessageSource:
             self._asked.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: it holds no resources."""
 
 
 def _is_of_task(message: ReceivedMessage) -> bool:

@@ -1,6 +1,6 @@
-"""A message: one message as it travels on a broker, and how it is read. It carries ids, never payloads.
+"""Messages as they are sent through a broker, and how they are read. They carry ids, never payloads.
 
-Nothing here receives, settles or looks at the database.
+This module does not receive or settle messages, and does not read the database.
 """
 
 import json
@@ -15,14 +15,14 @@ VERSION = 1
 LARGEST = 4_096
 KEY_LENGTH = 64
 LARGEST_INT = 2**31 - 1
-TOLD_OF = 1_048_576
+LARGEST_TO_NAME_A_JOB = 1_048_576
 CHECK = b'{"v":1,"kind":"check"}'
-"""The body of a message that `coremachine bus check` sends: whoever receives one completes it, and does nothing."""
+"""The body of a message that `coremachine bus check` sends: a worker that receives one only completes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageRef:
-    """What a message says: a row, and the lease number it had when the message was sent."""
+    """The content of a message: a row, and its lease number when the message was sent."""
 
     kind: Kind
     key: str
@@ -40,20 +40,20 @@ class OutgoingMessage:
 
     @property
     def message_id(self) -> str:
-        """The same for each try of one sending, so that a broker can drop copies; another when it is sent again."""
+        """The same for each try to send it, so that a broker can drop copies; a new one when it is sent again later."""
         return f"{self.ref.kind}:{self.ref.key}:{self.ref.lease_number}:{self.send_number}"
 
     @property
     def body(self) -> bytes:
         """The ref as JSON."""
         ref = self.ref
-        told = {"kind": ref.kind, "key": ref.key, "job_id": ref.job_id, "lease_number": ref.lease_number}
-        return json.dumps({"v": VERSION, **told}, separators=(",", ":")).encode()
+        data = {"kind": ref.kind, "key": ref.key, "job_id": ref.job_id, "lease_number": ref.lease_number}
+        return json.dumps({"v": VERSION, **data}, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedMessage:
-    """A message that came: `delivery_count` counts earlier deliveries, `receipt` is what its broker settles it by."""
+    """A received message: `delivery_count` counts earlier deliveries; its broker settles it by its `receipt`."""
 
     message_id: str
     body: bytes
@@ -65,7 +65,7 @@ class ReceivedMessage:
 
 
 class UnreadableMessageError(Exception):
-    """No ref can be had from a message. Carries `reason`, a short name, and `description`."""
+    """A message has no valid ref. Carries `reason`, a short name, and `description`."""
 
     def __init__(self, reason: str, description: str) -> None:
         self.reason = reason
@@ -74,16 +74,16 @@ class UnreadableMessageError(Exception):
 
 
 def read_message_ref(received: ReceivedMessage) -> MessageRef:
-    """The ref that a message brings. Raises UnreadableMessageError."""
+    """The ref in a message. Raises UnreadableMessageError."""
     if len(received.body) > LARGEST:
         raise UnreadableMessageError("Oversized", f"{len(received.body)} bytes, at most {LARGEST} are read")
     try:
-        told: object = json.loads(received.body)
+        data: object = json.loads(received.body)
     except (ValueError, RecursionError) as error:
         raise UnreadableMessageError("NotJson", f"the body is not JSON: {error}") from error
-    if not isinstance(told, dict):
-        raise UnreadableMessageError("NotAMessage", f"the body is a JSON {type(told).__name__}, not an object")
-    return _ref(cast("dict[str, object]", told))
+    if not isinstance(data, dict):
+        raise UnreadableMessageError("NotAMessage", f"the body is a JSON {type(data).__name__}, not an object")
+    return _ref(cast("dict[str, object]", data))
 
 
 def is_check(received: ReceivedMessage) -> bool:
@@ -92,24 +92,24 @@ def is_check(received: ReceivedMessage) -> bool:
 
 
 def job_id_of_body(received: ReceivedMessage) -> str | None:
-    """The job that a message names, whatever else is wrong with it: to tell of it there, never to claim by."""
-    if len(received.body) > TOLD_OF:
+    """The job that a message names, even if the rest is invalid: only to record the message there, never to claim."""
+    if len(received.body) > LARGEST_TO_NAME_A_JOB:
         return None
     try:
-        told: object = json.loads(received.body)
+        data: object = json.loads(received.body)
     except (ValueError, RecursionError):
         return None
-    job_id = cast("dict[str, object]", told).get("job_id") if isinstance(told, dict) else None
+    job_id = cast("dict[str, object]", data).get("job_id") if isinstance(data, dict) else None
     return str(job_id) if _is_id(job_id) else None
 
 
-def _ref(told: dict[str, object]) -> MessageRef:
-    if told.get("v") != VERSION:
-        raise UnreadableMessageError("UnknownVersion", f"version {told.get('v')!r}; this release reads {VERSION}")
-    kind: Kind | None = next((one for one in KINDS if one == told.get("kind")), None)
+def _ref(data: dict[str, object]) -> MessageRef:
+    if data.get("v") != VERSION:
+        raise UnreadableMessageError("UnknownVersion", f"version {data.get('v')!r}; this release reads {VERSION}")
+    kind: Kind | None = next((one for one in KINDS if one == data.get("kind")), None)
     if kind is None:
-        raise UnreadableMessageError("UnknownKind", f"kind {told.get('kind')!r}; known are {', '.join(KINDS)}")
-    key, job_id, number = told.get("key"), told.get("job_id"), told.get("lease_number")
+        raise UnreadableMessageError("UnknownKind", f"kind {data.get('kind')!r}; known are {', '.join(KINDS)}")
+    key, job_id, number = data.get("key"), data.get("job_id"), data.get("lease_number")
     if not (_is_id(key) and _is_id(job_id)):
         raise UnreadableMessageError("NotAMessage", f"key {key!r} and job_id {job_id!r} are not both ids")
     if kind == "callback" and not str(key).isdecimal():

@@ -1,4 +1,4 @@
-"""The ports of a bus: it carries messages that say where work may wait. The database decides whether it does."""
+"""The ports of a bus. Its messages only name rows that may have work; the database decides whether they do."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .settlement import Settlement
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """That rows of this kind wait in a job. `queued` marks the one that a submission or a resume makes."""
+    """Announces that rows of this kind wait in a job. `queued` marks the announcement of a submission or a resume."""
 
     kind: Kind
     job_id: str
@@ -20,18 +20,18 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class QueueRoute:
-    """A queue of a broker, and whose messages travel in it: the declared types of each kind."""
+    """A queue of a broker, and the declared types of each kind whose messages it carries."""
 
     queue: str
     types: Mapping[Kind, Sequence[str]]
 
 
 class MessageSource(Protocol):
-    """Where a worker receives messages of these kinds. For one task of the loop."""
+    """A worker's source of messages of these kinds. For use by one asyncio task."""
 
     @property
     def name(self) -> str:
-        """What it is called in the log."""
+        """Its name in the log."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class MessageSource(Protocol):
     async def receive(self, most: int) -> Sequence[ReceivedMessage]:
         """Up to `most` messages; none after a while without any. Raises BrokerError.
 
-        Messages that were received and neither settled nor lost come again first.
+        Messages that were received and neither settled nor lost are returned again first.
         """
         ...
 
@@ -51,27 +51,27 @@ class MessageSource(Protocol):
         ...
 
     def failed(self, error: BaseException) -> None:
-        """The messages received last could not be claimed: they stay."""
+        """Keep the messages that were received last, because they could not be claimed."""
         ...
 
     async def close(self) -> None:
-        """Settle what is decided, give back the rest."""
+        """Settle the messages that have a settlement, abandon the rest."""
 
 
 class Sender(Protocol):
-    """Sends into one queue. For one task of the loop: neither it nor a receiver may be shared."""
+    """Sends to one queue. For use by one asyncio task: a sender or receiver must not be shared."""
 
     async def open(self) -> None:
-        """Connect, where it has not. Raises BrokerError."""
+        """Connect, if it has not. Raises BrokerError."""
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> None:
-        """Send them all, in as many batches as their size wants. Returns when the broker has them all.
+        """Send them all, in as many batches as their size requires. Returns when the broker has them all.
 
-        Raises BrokerError where that is not known of each: then each may be sent again, with the same id.
+        Raises BrokerError if that is not certain for each: then each may be sent again, with the same id.
         """
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 class Receiver(Protocol):
@@ -82,19 +82,19 @@ class Receiver(Protocol):
         ...
 
     async def settle(self, settlements: Sequence[tuple[ReceivedMessage, Settlement]]) -> int:
-        """Settle each as its settlement says. Returns how many may not have been: those may come again.
+        """Settle each message. Returns the number of those that may not have been settled and may be redelivered.
 
-        Never raises for a lost lock or connection: whether the broker knows is then not known, and need not be.
+        Never raises for a lost lock or connection: whether the broker settled them is then uncertain, but harmless.
         """
         ...
 
     async def close(self) -> None:
-        """Give back what was received and not settled, and let go of the connection."""
+        """Abandon received messages that were not settled, and close the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetteredMessage:
-    """A dead letter: the message, and why it is one."""
+    """A dead letter: the message, and why it was dead-lettered."""
 
     received: ReceivedMessage
     reason: str
@@ -109,14 +109,14 @@ class DeadLetters(Protocol):
         ...
 
     async def remove(self, messages: Sequence[DeadLetteredMessage]) -> None:
-        """They have been recorded. One that could not be removed comes again."""
+        """Remove them: they have been recorded. One that could not be removed is received again."""
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 class Transport(Protocol):
-    """A broker: it makes the ends by which queues are written and read."""
+    """A broker: creates the senders and receivers of its queues."""
 
     def sender(self, queue: str) -> Sender:
         """A new sender, which connects at its first use."""
@@ -131,18 +131,18 @@ class Transport(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of what the ends share, such as a credential. The ends have been closed before."""
+        """Close what the ends share, for example a credential. Call it after the ends are closed."""
 
 
 class Bus(Protocol):
-    """What the flow and the worker need of a bus. One without a transport has no routes."""
+    """What the flow and the worker need from a bus. A bus without a transport has no routes."""
 
     name: str
     routes: Sequence[QueueRoute]
 
     @property
     def transport(self) -> Transport | None:
-        """How its queues are written and read. Raises BrokerError where settings lack what it needs."""
+        """The access to its queues. Raises BrokerError if a setting that it needs is missing."""
 
     async def announce(self, session: Session, announcements: Sequence[Announcement]) -> None:
         """Make `announcements` known when, and only if, the session's transaction commits."""
@@ -151,8 +151,8 @@ class Bus(Protocol):
         """Call `wake` for each announcement that arrives, until cancelled. Reconnects by itself."""
 
     def message_sources(self) -> Sequence[MessageSource]:
-        """Where messages come from. None if no message travels: then a worker claims what is due in the tables."""
+        """The sources of messages. None if the bus sends no messages: then a worker claims due rows from the tables."""
         ...
 
     async def close(self) -> None:
-        """Give back what the bus holds."""
+        """Close the resources of the bus."""

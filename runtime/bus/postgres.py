@@ -33,4 +33,4 @@ class PostgresBus:
         return ()
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: it holds no resources."""

@@ -1,4 +1,4 @@
-"""What becomes of a received message: decided apart from the broker that then settles it."""
+"""The settlement of a received message: decided separately from the broker that then settles it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from .messages import MessageRef
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """It has done its work, or there was none to do; `reason` says why. `lease` is the row and lease number it won."""
+    """It has done its work, or had none to do; `reason` says why. `lease` is the row and lease number it won."""
 
     reason: str
     lease: MessageRef | None = None
@@ -15,14 +15,14 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Give it back: it is delivered again, and that counts as a delivery."""
+    """Return it to the queue: it is delivered again, which counts as a delivery."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Nobody could ever handle it."""
+    """No worker could ever handle it."""
 
     reason: str
     description: str

@@ -1,4 +1,4 @@
-"""What has to be created in a namespace for these routes: Bicep for Azure, Config.json for the official emulator."""
+"""Templates for a namespace with these routes: Bicep for Azure, Config.json for the official emulator."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from .port import QueueRoute
 LOCK = "PT1M"
 DUPLICATES_WITHIN = "PT10M"
 EMULATOR_WITHIN = "PT5M"
-"""The emulator is said to take no more than five minutes, and Config.json is refused as a whole."""
+"""The emulator accepts at most five minutes, according to its documentation, else it refuses the whole file."""
 DELIVERIES = 10
 SENDER_ROLE = "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39"
 RECEIVER_ROLE = "4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0"
@@ -37,10 +37,10 @@ resource queue 'Microsoft.ServiceBus/namespaces/queues@2022-10-01-preview' = [fo
   parent: namespace
   name: name
   properties: {{
-    // a message is settled once its row is claimed, within milliseconds: the task's length is the database's business
+    // a message is settled once its row is claimed, within milliseconds, however long the task runs
     lockDuration: '{lock}'
     maxDeliveryCount: {deliveries}
-    // drops the second copy where the acknowledgement of a send was lost
+    // drops the second copy if the acknowledgement of a send was lost
     requiresDuplicateDetection: true
     duplicateDetectionHistoryTimeWindow: '{duplicates}'
     deadLetteringOnMessageExpiration: true
@@ -65,7 +65,7 @@ resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for 
 
 
 def bicep(routes: Sequence[QueueRoute]) -> str:
-    """A Bicep file that makes the namespace, the queues and the roles."""
+    """A Bicep file that creates the namespace, the queues and the roles."""
     return BICEP.format(
         queues="\n".join(f"  '{route.queue}'" for route in routes),
         lock=LOCK,

@@ -1,1 +1,1 @@
-"""Running handlers: where a task's function is called, and what may go wrong there."""
+"""Running handlers: calls a task's function, and defines the errors of the call."""

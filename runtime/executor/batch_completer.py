@@ -1,7 +1,7 @@
 """The batch completer: gathers the outcomes of concurrent handlers and writes them together.
 
-It never waits for a batch: while one transaction is under way, further outcomes gather and form the next one. An
-outcome is held, and its lease kept, until its own commit (GAP-1), however long the database is out of reach.
+It never waits for a batch: while one transaction is in progress, further outcomes gather and form the next one. An
+outcome is held, and its lease renewed, until its own commit (GAP-1), however long the database is unreachable.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ LARGEST_BACKLOG = 2 * BATCH_SIZE
 
 
 class BatchCompleter:
-    """Writes outcomes and notes in the order in which they came."""
+    """Writes outcomes and notes in the order in which they arrived."""
 
     def __init__(self, database: Database, bus: Bus, leases: LeaseTable, owner: str) -> None:
         self._database = database
@@ -44,18 +44,18 @@ class BatchCompleter:
 
     @property
     def has_capacity(self) -> bool:
-        """Whether more may begin: tasks whose outcomes are not written yet run again if this worker dies."""
+        """Whether more tasks may begin: tasks whose outcomes are not written yet run again if this worker dies."""
         return self.unwritten < LARGEST_BACKLOG
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
-        """Have outcomes written. Called on the loop."""
+        """Queue outcomes to be written. Called on the loop."""
         before = len(self._outcomes)
         self._outcomes.extend(outcomes)
         self.unwritten += len(self._outcomes) - before
         self._more.set()
 
     def add_note(self, note: Note) -> None:
-        """Have a note written. May be called from any thread."""
+        """Queue a note to be written. May be called from any thread."""
         self._notes.append(note)
         self._loop.call_soon_threadsafe(self._more.set)
 
@@ -87,7 +87,7 @@ class BatchCompleter:
 
         try:
             await self._database.commit_once(write)
-        except Exception as error:  # noqa: BLE001 - whatever it is: an outcome that is forgotten is held for ever
+        except Exception as error:  # noqa: BLE001 - any error: an outcome that is lost here keeps its lease for ever
             await self._write_apart(notes, outcomes, error)
             return
         self._done_with(outcomes)
@@ -101,7 +101,7 @@ class BatchCompleter:
                 notify()
 
     async def _write_apart(self, notes: list[Note], outcomes: list[Outcome], error: Exception) -> None:
-        """One of them cannot be written: write each alone, so that the others do not suffer, and tell of the one."""
+        """Write each alone, so that one that cannot be written does not affect the others, and log it."""
         if len(notes) + len(outcomes) > 1:
             for note in notes:
                 await self._write([note], [])
@@ -117,6 +117,6 @@ class BatchCompleter:
             await self._write([], [refused])
             return
         log.error(
-            "an outcome could not be written; its lease will end", task=outcome.task.key, error=str(error).strip()
+            "an outcome could not be written; its lease will expire", task=outcome.task.key, error=str(error).strip()
         )
         self._done_with([outcome])

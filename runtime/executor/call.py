@@ -19,9 +19,8 @@ ReportOf = Callable[[ClaimedTask, str, Mapping[str, object]], None]
 class Call:
     """One call of a handler.
 
-    `plan` and `value`, the handler's input, are set before it runs. It may be asked to stop from any thread. `end`
-    gives the right to report its outcome to the first caller: the handler's thread, the time-out, or the worker that
-    stops.
+    `plan` and `value`, the handler's input, are set before it runs. It may be asked to stop from any thread. Only the
+    first caller of `end` may report the outcome: the handler's thread, the time-out, or the worker that stops.
     """
 
     __slots__ = ("_begin", "_context", "_open", "_reason", "_report", "began", "plan", "task", "took", "value")
@@ -39,26 +38,26 @@ class Call:
         self._context: TaskContext | None = None
 
     def begin(self) -> None:
-        """Its handler has a slot: its time-out begins. May be called from any thread."""
+        """Record that its handler has a slot: its time-out begins. May be called from any thread."""
         self.began = time.monotonic()
         if self.task.deadline_at is not None:
             self._begin(self.task.key, self.task.lease_number)
 
     def end(self) -> bool:
-        """Whether the caller is to report the outcome. True once. May be called from any thread."""
+        """Whether the caller may report the outcome. True once. May be called from any thread."""
         try:
             return self._open.pop()
         except IndexError:
             return False
 
     def ask_to_stop(self, reason: str) -> None:
-        """The handler should end soon. May be called from any thread."""
+        """Ask the handler to end soon. May be called from any thread."""
         self._reason = reason
         if self._context is not None:
             self._context.ask_to_stop(reason)
 
     def context(self) -> TaskContext:
-        """The context that the handler is given."""
+        """The context that is passed to the handler."""
         task = self.task
         made = TaskContext(
             job_id=task.job_id,
@@ -75,18 +74,18 @@ class Call:
         return made
 
     def run(self) -> Outcome:
-        """Call a sync handler here and now. Never raises."""
+        """Call a sync handler in this thread. Never raises."""
         try:
             self.raise_if_stopped()
             given = self.arguments()
             outcome = self.completed(json_text(self.plan.handler.function(**given)))
-        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its task's outcome
+        except BaseException as error:  # noqa: BLE001 - any error of a handler is its task's outcome
             outcome = self.failed(error)
         self.flush_progress()
         return outcome
 
     def arguments(self) -> dict[str, object]:
-        """What the handler is called with. Raises ArgumentError."""
+        """The arguments of the handler. Raises ArgumentError."""
         given = self.plan.given(self.value)
         wanted = self.plan.handler.signature.context
         if wanted is not None:
@@ -99,7 +98,7 @@ class Call:
             raise TaskCancelledError(self._reason)
 
     def flush_progress(self) -> None:
-        """The handler has ended: report its last progress."""
+        """Report the last progress of a handler that has ended."""
         if self._context is not None and isinstance(self._context.emit, ProgressThrottle):
             self._context.emit.end()
 
@@ -118,12 +117,12 @@ class Call:
         return self._ended("failed", error=error_data(error))
 
     def timed_out(self, seconds: float) -> Outcome:
-        """The outcome of a handler that has not ended in time, and is asked to."""
-        self.ask_to_stop("its time is over")
+        """The outcome of a handler that has not ended in time, which is also asked to stop."""
+        self.ask_to_stop("its timeout has passed")
         return self._ended("failed", error=error_data(HandlerTimeoutError(seconds)))
 
     def released(self, reason: str) -> Outcome:
-        """The outcome of a handler that this worker cannot bring to its end."""
+        """The outcome of a handler that this worker cannot finish."""
         return self._ended("released", reason=reason)
 
     def _ended(self, kind: Any, **more: Any) -> Outcome:

@@ -1,4 +1,4 @@
-"""Cancelling tasks of the loop until they have really ended."""
+"""Cancels asyncio tasks until they have really ended."""
 
 import asyncio
 from collections.abc import Collection
@@ -8,11 +8,11 @@ ASK_AGAIN = 1.0
 
 
 async def cancel_all(tasks: Collection[asyncio.Task[Any] | asyncio.Future[Any]]) -> None:
-    """Cancel `tasks` and return once each has ended, however it did.
+    """Cancel `tasks` and return once each has ended in any way.
 
-    `asyncio.wait_for` of Python 3.11 swallows a cancellation that comes in the moment in which what it waits for is
-    done (CPython issue 86296), and psycopg waits with it. A task that goes on is therefore asked again, after a second:
-    sooner would disturb psycopg, which takes back the statement under way before it ends.
+    `asyncio.wait_for` of Python 3.11 swallows a cancellation that arrives at the moment at which its awaitable
+    completes (CPython issue 86296), and psycopg uses it. A task that continues is therefore cancelled again after a
+    second: sooner would disturb psycopg, which cancels the running statement before it ends.
     """
     left = set(tasks)
     while left:

@@ -1,10 +1,10 @@
-"""The inside of a child process: it calls one handler after another, as its worker says, and dies with its worker.
+"""The program of a child process: it calls the handlers that its worker requests, and dies with its worker.
 
 Run as `python -m coremachine.runtime.executor.child <pid of the worker>`. Messages are lines of JSON. From the worker:
 
     {"kind": "start", "path": […], "argv": […], "pythonpath": …}     once, first
     {"kind": "call", "reference": …, "main_path": …, "arguments": {…}, "context_parameter": …, "facts": {…}}
-    {"kind": "stop", "reason": …}                                    meant for the call before it
+    {"kind": "stop", "reason": …}                                    for the call before it
 
 and to the worker:
 
@@ -12,7 +12,7 @@ and to the worker:
     {"kind": "result", "text": …} or {"kind": "cancelled", "reason": …}
     or {"kind": "error", "type": …, "message": …, "traceback": …, "retryable": …}
 
-Handlers run on the main thread, as signals and many C libraries want it; another thread reads.
+Handlers run on the main thread, as signals and many C libraries require; another thread reads.
 """
 
 import faulthandler
@@ -43,14 +43,12 @@ from ...statemachine.task import Task
 _PR_SET_PDEATHSIG: Final = 1
 _LONGEST_MESSAGE: Final = 10_000  # characters of an exception's text
 _LONGEST_TRACEBACK: Final = 50_000
-_PROGRESS_SECONDS: Final = (
-    0.5  # a handler may report each of a million rows; the event loop of its worker has other work
-)
-_MAINS: Final[dict[str, ModuleType]] = {"": sys.modules["__main__"]}  # kept: a module that nobody holds is emptied
+_PROGRESS_SECONDS: Final = 0.5  # a handler may report each of a million rows; its worker's event loop has other work
+_MAINS: Final[dict[str, ModuleType]] = {"": sys.modules["__main__"]}  # kept: a module without references is emptied
 
 
 class Pipe:
-    """The way to the worker."""
+    """The pipe to the worker."""
 
     def __init__(self, fd: int) -> None:
         self.lock = threading.Lock()
@@ -59,20 +57,20 @@ class Pipe:
     def send(self, line: str) -> None:
         """Write a line of JSON, all of it. The caller holds `lock`."""
         if self._fd < 0:
-            raise OperationError("a process that a handler forked cannot speak to the worker; let the handler do it")
+            raise OperationError("a process that a handler forked cannot report to the worker; report from the handler")
         rest = memoryview(line.encode("ascii") + b"\n")
         while rest:
             rest = rest[os.write(self._fd, rest) :]
 
     def cut(self) -> None:
-        """Keep a process that the handler forked from speaking, and from holding the pipe open after the child."""
+        """Keep a process that the handler forked from writing, and from holding the pipe open after the child."""
         self.lock = threading.Lock()
         os.close(self._fd)
         self._fd = -1
 
 
 class _Call:
-    """A call of a handler: what the worker sent, and the context that speaks until the handler has ended."""
+    """A call of a handler: the worker's request, and the context, which reports until the handler has ended."""
 
     def __init__(self, wire: Pipe, message: Mapping[str, Any]) -> None:
         self.message = message
@@ -83,10 +81,10 @@ class _Call:
         self._held_back: Mapping[str, object] | None = None
 
     def answer(self) -> None:
-        """Call the handler and send what came of it."""
+        """Call the handler and send its outcome."""
         line = self._outcome()
         with self._wire.lock:
-            # From here the worker may send the next call, to which a thread that this handler left must not add.
+            # From here the worker may send the next call; a thread that this handler left must not report to it.
             self._over = True
             self._wire.send(line)
 
@@ -97,13 +95,13 @@ class _Call:
             arguments = _arguments(task, self.message["arguments"])
             if self.message["context_parameter"] is not None:
                 arguments[self.message["context_parameter"]] = self.context
-            lasting = (DefinitionError, ResultError)  # in the handler, a ValidationError may be about anything
+            lasting = (DefinitionError, ResultError)  # a ValidationError in the handler may have any cause
             text = json_text(task.function(**arguments))
             self._emit_last_progress()
         except TaskCancelledError as error:
             return json.dumps({"kind": "cancelled", "reason": error.reason})
         except BaseException as error:  # noqa: BLE001 - a handler's sys.exit() ends the handler, not the child
-            return _told(error, retryable=not isinstance(error, lasting))
+            return _error_line(error, retryable=not isinstance(error, lasting))
         return json.dumps({"kind": "result", "text": text})
 
     def _emit(self, kind: str, data: Mapping[str, object]) -> None:
@@ -113,7 +111,9 @@ class _Call:
         line = f'{{"kind":"report","what":{json.dumps(kind)},"data":{json_text(data, kind)}}}'
         with self._wire.lock:
             if self._over:
-                raise OperationError(f"a {kind} of task {self.context.task_id} came after its handler had ended")
+                raise OperationError(
+                    f"a {kind} of task {self.context.task_id} was reported after its handler had ended"
+                )
             if kind == "progress":
                 self._quiet_until, self._held_back = time.monotonic() + _PROGRESS_SECONDS, None
             self._wire.send(line)
@@ -131,14 +131,14 @@ def _task_at(reference: str, main_path: str | None) -> Task[..., Any]:
         found = getattr(found, name, None)
     if not isinstance(found, Task):
         raise DefinitionError(
-            f"{reference} is a {type(found).__name__}, not a task; to run in a process of its own, a task has to be "
-            "found in its module by the name of its function",
+            f"{reference} is a {type(found).__name__}, not a task; to run in a child process, a task must be "
+            "an attribute of its module, with the name of its function",
         )
     return cast("Task[..., Any]", found)
 
 
 def _main_at(path: str) -> ModuleType:
-    """Run the worker's script once, under the name by which multiprocessing runs it, too: its guarded part rests."""
+    """Run the worker's script once, under the name that multiprocessing uses: its guarded part does not run."""
     if path not in _MAINS:
         main = ModuleType("__mp_main__")
         main.__dict__.update(runpy.run_path(path, run_name="__mp_main__"))
@@ -152,18 +152,18 @@ def _arguments(task: Task[..., Any], values: Mapping[str, object]) -> dict[str, 
     unknown = [name for name in values if name not in parameters]
     if missing or unknown:
         takes, lacks, gets = (", ".join(names) or "nothing" for names in (parameters, missing, unknown))
-        raise DefinitionError(f"{task!r} takes {takes}; of that it lacks {lacks}, and beside it gets {gets}")
+        raise DefinitionError(f"{task!r} takes {takes}; it lacks {lacks}, and gets the unknown {gets}")
     return {name: converted(parameters[name], value) for name, value in values.items()}
 
 
-def _told(error: BaseException, *, retryable: bool) -> str:
+def _error_line(error: BaseException, *, retryable: bool) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
     lines = traceback.format_exception(type(error), error, trace or error.__traceback__)
     try:
         message = str(error)
-    except Exception as second:  # noqa: BLE001 - a user's __str__ may raise whatever it likes
+    except Exception as second:  # noqa: BLE001 - a user's __str__ may raise any error
         message = f"(its __str__ raised {type(second).__name__})"
     report = {
         "kind": "error",
@@ -176,9 +176,9 @@ def _told(error: BaseException, *, retryable: bool) -> str:
 
 
 def _die_with(worker: int) -> None:
-    """Have the kernel kill this process as its worker dies, even while a handler holds the interpreter.
+    """Let the kernel kill this process when its worker dies, even while a handler holds the interpreter.
 
-    Elsewhere than on Linux, the reader finds its pipe closed, which it cannot while a handler holds the interpreter.
+    On other systems than Linux, the reader detects the closed pipe, but not while a handler holds the interpreter.
     """
     if sys.platform == "linux":
         import ctypes
@@ -187,11 +187,11 @@ def _die_with(worker: int) -> None:
         if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
         if os.getppid() != worker:
-            os._exit(0)  # it died before the kernel was asked
+            os._exit(0)  # the worker died before the call of prctl
 
 
 def _private_pipes() -> tuple[int, int]:
-    """Take the pipes to the worker away from stdin and stdout, so that a handler that prints cannot break in.
+    """Move the pipes to the worker away from stdin and stdout, so that a handler that prints cannot corrupt them.
 
     stdin is empty from now on, and stdout is the worker's stderr.
     """
@@ -202,14 +202,14 @@ def _private_pipes() -> tuple[int, int]:
     os.dup2(2, 1)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True)  # what a handler prints before it crashes is wanted most
+            stream.reconfigure(line_buffering=True)  # output before a crash must not be lost in a buffer
     return requests, replies
 
 
 def _leave_signals_to_worker() -> None:
-    """Stay, where a terminal or systemd signals every process at once; the worker says when to stop.
+    """Ignore the signals that a terminal or systemd sends to every process; the worker stops its children.
 
-    A function, not SIG_IGN: what is ignored stays so in the programs that a handler starts and may want to terminate.
+    A function, not SIG_IGN: programs that a handler starts inherit SIG_IGN, and could then not be terminated.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: None)
@@ -240,14 +240,14 @@ def _read(fd: int, wire: Pipe, calls: "SimpleQueue[_Call]") -> None:
                 call.context.ask_to_stop(message["reason"])
             elif message["kind"] == "start":
                 _become_like_worker(message)
-    except BaseException:  # noqa: BLE001 - a child that hears nothing must not live on
+    except BaseException:  # noqa: BLE001 - a child that receives nothing must end
         traceback.print_exc()
         os._exit(70)
     os._exit(0)  # the worker is gone
 
 
 def _become_like_worker(message: Mapping[str, Any]) -> None:
-    """Find modules where the worker does. PYTHONPATH, changed to start this process, is put back."""
+    """Use the worker's module search path. PYTHONPATH, changed to start this process, is restored."""
     sys.path[:], sys.argv[:] = message["path"], message["argv"]
     os.environ.pop("PYTHONPATH", None)
     if message["pythonpath"] is not None:
@@ -255,7 +255,7 @@ def _become_like_worker(message: Mapping[str, Any]) -> None:
 
 
 def main(worker: int) -> None:
-    """Serve the worker with this process id until it is gone."""
+    """Serve the worker with this process id until it has ended."""
     _die_with(worker)
     requests, replies = _private_pipes()
     _leave_signals_to_worker()
@@ -268,7 +268,7 @@ def main(worker: int) -> None:
     threading.Thread(target=_read, args=(requests, wire, calls), daemon=True, name="worker's messages").start()
     while True:
         calls.get().answer()
-        with suppress(OSError, ValueError):  # a handler may have closed it, and the worker's stderr may be gone
+        with suppress(OSError, ValueError):  # a handler may have closed it, and the worker's stderr may be closed
             sys.stdout.flush()
 
 

@@ -1,7 +1,7 @@
-"""The worker's side of child processes: sync handlers that must be killable, each in a process of its own.
+"""The worker's side of child processes: sync handlers that must be killable, each in a separate process.
 
 A child is killed with its process group, so the programs that its handler started end with it, unless they left the
-group. What a handler leaves behind in its process (threads, globals, the working directory) the next one finds there.
+group. What a handler leaves behind in its process (threads, globals, the working directory) is there for the next one.
 
 Hazard: on Linux a child dies as soon as the thread that started it ends, which is the event loop's thread. A loop that
 runs in a thread has to outlive its children.
@@ -27,15 +27,15 @@ _FACTS: Final = ("job_id", "task_id", "stage", "index", "attempt", "lease_number
 _STDIN: Final = 0
 _STDOUT: Final = 1
 _LONGEST_LINE: Final = 2 * LARGEST_RESULT + 65_536  # a result is sent as a JSON string, at worst all of it escaped
-_DEATH_SECONDS: Final = 10.0  # a process that waits for a disk or a network file system dies only after that
+_DEATH_SECONDS: Final = 10.0  # a process that waits for a disk or a network file system dies only after the wait
 
 
 @dataclass(frozen=True)
 class ChildCall:
-    """A handler and what it is called with.
+    """A handler and its arguments.
 
     `reference` is `package.module:qualname` of a Task at module level; `main_path` is the file of the worker's script
-    where the module is `__main__`. `arguments` are JSON values by parameter name, `facts` the fields of the TaskContext
+    if the module is `__main__`. `arguments` are JSON values by parameter name, `facts` the fields of the TaskContext
     that are JSON, and `context_parameter` names the parameter that takes it.
     """
 
@@ -47,14 +47,14 @@ class ChildCall:
 
     @classmethod
     def of(cls, task: Task[..., Any], arguments: Mapping[str, object], context: TaskContext) -> "ChildCall":
-        """The call of `task` as a child will find it. Raises DefinitionError for a task that no child can find."""
+        """The call of `task` for a child. Raises DefinitionError for a task that a child cannot import."""
         module, main_path = task.function.__module__, None
         if module == "__main__":
             module, main_path = _place_of_main(task)
         facts = {name: getattr(context, name) for name in _FACTS}
         reference = f"{module}:{task.function.__qualname__}"
         if "<locals>" in reference or "<lambda>" in reference:
-            raise DefinitionError(f"{task!r} is {reference}; to run in a process of its own, define it at module level")
+            raise DefinitionError(f"{task!r} is {reference}; to run in a child process, define it at module level")
         return cls(reference, main_path, arguments, task.signature.context, facts)
 
 
@@ -64,12 +64,12 @@ def _place_of_main(task: Task[..., Any]) -> tuple[str, str | None]:
         return main.__spec__.name, None
     path = getattr(main, "__file__", None)
     if path is None:
-        raise DefinitionError(f"{task!r} was typed in; to run in a process of its own, define it in a file")
+        raise DefinitionError(f"{task!r} was typed in; to run in a child process, define it in a file")
     return "__main__", str(path)
 
 
 class Children:
-    """At most `most` child processes, each running one handler at a time; idle ones are used again."""
+    """At most `most` child processes, each running one handler at a time; idle ones are reused."""
 
     def __init__(self, most: int) -> None:
         if most < 1:
@@ -83,10 +83,10 @@ class Children:
     async def run(self, call: ChildCall, *, timeout: float | None, context: TaskContext) -> str:  # noqa: ASYNC109 - it kills
         """Run a handler and return its result as JSON text.
 
-        Waits for a child if all are busy; `timeout`, in seconds, counts from when there is one. What the handler
-        reports arrives at `context.emit`, in the event loop's thread, and `context.ask_to_stop` reaches the handler.
+        Waits for a child if all are busy; `timeout`, in seconds, counts from when there is one. The handler's reports
+        are passed to `context.emit`, in the event loop's thread, and `context.ask_to_stop` reaches the handler.
         Cancellation kills the child. Raises HandlerTimeoutError, HandlerError, ChildDiedError, ChildStartError,
-        ChildrenClosedError, TaskCancelledError where the handler raised it, and whatever `context.emit` raises.
+        ChildrenClosedError, TaskCancelledError if the handler raised it, and any error of `context.emit`.
         """
         await self._slots.acquire()
         try:
@@ -96,18 +96,18 @@ class Children:
             raise
         limit = asyncio.timeout(timeout)
         try:
-            self._check_open()  # it may have been closed while the child was started
+            self._check_open()  # it may have been closed while the child started
             async with limit:
                 return await child.handle(call, context)
         except TimeoutError:
             if timeout is None or not limit.expired():
-                raise  # it is one of context.emit
+                raise  # an error of context.emit
             raise HandlerTimeoutError(timeout) from None
         finally:
             await self._give_back(child)
 
     async def close(self) -> None:
-        """Kill every child and wait until it is gone. Handlers that still run end with ChildrenClosedError."""
+        """Kill every child and wait until it has ended. Handlers that still run end with ChildrenClosedError."""
         self._closed = True
         self._idle.clear()
         alive = tuple(self._alive)
@@ -167,7 +167,7 @@ async def _start() -> "_Child":
 
 
 class _Child(asyncio.SubprocessProtocol):
-    """One process. `free` says whether it can take a call; `gone` is done once it is dead and its pipes are empty."""
+    """One process. `free` is whether it can take a call; `gone` is done once it is dead and its pipes are empty."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -179,7 +179,7 @@ class _Child(asyncio.SubprocessProtocol):
         self._context = TaskContext()
 
     async def handle(self, call: ChildCall, context: TaskContext) -> str:
-        """Run a handler; where this does not end in a result or in what the handler raised, `free` stays False."""
+        """Run a handler. `free` stays False unless it ends with a result or with an error of the handler."""
         line = _line({"kind": "call", **vars(call), "arguments": dict(call.arguments), "facts": dict(call.facts)})
         answer: asyncio.Future[str] = self._loop.create_future()
         self._answer = answer
@@ -194,7 +194,7 @@ class _Child(asyncio.SubprocessProtocol):
         self._write(_line(message))
 
     def end(self, error: Exception) -> None:
-        """Kill it, and fail the call that it runs with `error`."""
+        """Kill it, and fail its current call with `error`."""
         self._fail(error)
         self.kill()
 
@@ -209,9 +209,9 @@ class _Child(asyncio.SubprocessProtocol):
         try:
             os.killpg(self._transport.get_pid(), signal.SIGKILL)
         except ProcessLookupError:
-            return  # it died by itself, and the event loop is about to hear of it
+            return  # it died by itself, and the event loop will be notified soon
         except PermissionError:
-            self._transport.kill()  # macOS, of a group in which only a dead process is left
+            self._transport.kill()  # macOS, for a group in which only a dead process is left
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.SubprocessTransport", transport)
@@ -221,18 +221,18 @@ class _Child(asyncio.SubprocessProtocol):
         for end in ended:
             line = bytes(self._begun + end)
             self._begun.clear()
-            self._hear(line)
+            self._receive(line)
         self._begun += rest
         if len(self._begun) > _LONGEST_LINE:
             self._refuse(bytes(self._begun))
             self._begun.clear()
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - the reason does not matter
         if fd == _STDOUT:
-            self.kill()  # it is dead, then what its handler started is to follow; or it cannot answer any more
+            self.kill()  # if it is dead, the programs of its handler must end too; else it can no longer answer
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the exit code says more
-        """Called once the process has ended and all that it wrote was heard."""
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the exit code has more information
+        """Called once the process has ended and all its output has been received."""
         returncode = self._transport.get_returncode()
         self._fail(ChildDiedError(-signal.SIGKILL if returncode is None else returncode))
         self._transport.close()
@@ -249,10 +249,10 @@ class _Child(asyncio.SubprocessProtocol):
         if answer is self._answer and not answer.done():
             self.send({"kind": "stop", "reason": reason})
 
-    def _hear(self, line: bytes) -> None:
+    def _receive(self, line: bytes) -> None:
         answer = self._answer
         if answer is None or answer.done():
-            self.kill()  # an idle child has nothing to say, and one whose call was given up is dead already
+            self.kill()  # an idle child must not write, and one whose call was abandoned is dead already
             return
         try:
             message = json.loads(line)
@@ -276,11 +276,11 @@ class _Child(asyncio.SubprocessProtocol):
     def _pass_on(self, kind: str, data: Mapping[str, object]) -> None:
         try:
             self._context.emit(kind, data)
-        except Exception as error:  # noqa: BLE001 - raised by run(), to whoever gave it the context
+        except Exception as error:  # noqa: BLE001 - run() raises it, to the caller that passed the context
             self.end(error)
 
     def _refuse(self, line: bytes) -> None:
-        message = f"the handler's process wrote {line[:200]!r} where only the library may write, and was killed"
+        message = f"the handler's process wrote {line[:200]!r} to the library's pipe, and was killed"
         self.end(HandlerError("ProtocolError", message, "", retryable=True))
 
     def _fail(self, error: Exception) -> None:

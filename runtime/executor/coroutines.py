@@ -1,4 +1,4 @@
-"""Async handlers on the worker's own loop: what one of them raises must end neither the loop nor its neighbours."""
+"""Async handlers on the worker's event loop: an exception of one must not end the loop or the other handlers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,10 +8,10 @@ from .errors import HandlerError
 
 
 async def awaited(function: Callable[..., Awaitable[Any]], given: Mapping[str, object]) -> Any:
-    """Call an async function and return what it returns, or raise what it raises.
+    """Call an async function and return its result, or raise its error.
 
     SystemExit and GeneratorExit become a HandlerError, and so does a CancelledError that the function raised by itself,
-    of a task of its own for instance: taken for the worker's, its task would be released and run again for ever.
+    for example from its own asyncio task: taken for the worker's, it would release the task, which would run for ever.
     """
     try:
         return await function(**given)

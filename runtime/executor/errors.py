@@ -1,4 +1,4 @@
-"""What may go wrong while a handler runs."""
+"""The errors of running a handler."""
 
 import signal
 
@@ -12,15 +12,15 @@ class HandlerTimeoutError(OperationError):
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         super().__init__(
-            f"the handler did not end within its timeout of {seconds:g} s; give the task a longer one, or less to do"
+            f"the handler did not end within its timeout of {seconds:g} s; set a longer one, or give the task less work"
         )
 
 
 class HandlerError(OperationError):
-    """A handler raised, or could not be called, or returned what cannot be JSON.
+    """A handler raised an error, or could not be called, or returned a value that cannot be JSON.
 
-    Carries `type` and `message` of what it raised, `traceback` as text (it may come from another process), and
-    `retryable`: False where another attempt would end the same way.
+    Carries `type` and `message` of the error, `traceback` as text (it may come from another process), and
+    `retryable`: False if another attempt would end the same way.
     """
 
     def __init__(self, kind: str, message: str, traceback: str, *, retryable: bool) -> None:
@@ -32,13 +32,13 @@ class HandlerError(OperationError):
 
     @classmethod
     def of(cls, error: BaseException) -> "HandlerError":
-        """What a handler raised that is meant to end a program, a loop or a generator, as an error like any other."""
-        told = error_data(error)
-        return cls(str(told["type"]), str(told["message"]), str(told["traceback"]), retryable=True)
+        """An exception of a handler that is meant to end a program, a loop or a generator, as an ordinary error."""
+        data = error_data(error)
+        return cls(str(data["type"]), str(data["message"]), str(data["traceback"]), retryable=True)
 
     @property
     def data(self) -> dict[str, object]:
-        """The same as data of an event: cleaned and capped, so that it can be written."""
+        """The error as data of an event: cleaned and capped, so that it can be written."""
         return {
             "type": self.type,
             "message": cleaned(self.message or self.type),
@@ -47,12 +47,12 @@ class HandlerError(OperationError):
 
 
 class ArgumentError(OperationError):
-    """A handler cannot be called with what its job and stage give it. Carries `task_type` and `reason`."""
+    """A handler cannot be called with the arguments of its job and stage. Carries `task_type` and `reason`."""
 
     def __init__(self, task_type: str, reason: str) -> None:
         self.task_type = task_type
         self.reason = reason
-        super().__init__(f"{task_type} cannot be called with what its job gives it: {reason}")
+        super().__init__(f"{task_type} cannot be called with the arguments of its job: {reason}")
 
 
 class ChildDiedError(OperationError):
@@ -65,8 +65,8 @@ class ChildDiedError(OperationError):
     def __init__(self, returncode: int) -> None:
         self.returncode = returncode
         self.ending = _ending(returncode)
-        hint = "; the kernel does that where memory runs out" if self.ending == "signal SIGKILL" else ""
-        super().__init__(f"the handler's process died with {self.ending}{hint}; the worker's stderr may say more")
+        hint = "; the kernel sends it when memory runs out" if self.ending == "signal SIGKILL" else ""
+        super().__init__(f"the handler's process died with {self.ending}{hint}; see the worker's stderr")
 
 
 def _ending(returncode: int) -> str:
@@ -87,7 +87,7 @@ class ChildStartError(OperationError):
 
 
 class ChildrenClosedError(OperationError):
-    """The worker ends: it killed the process of this handler, or did not start one."""
+    """The worker is stopping: it killed the process of this handler, or did not start one."""
 
     def __init__(self) -> None:
-        super().__init__("the handler did not end, since its worker does; another worker has to run it again")
+        super().__init__("the handler did not end before its worker stopped; another worker has to run it again")

@@ -1,4 +1,4 @@
-"""Daemon threads for sync functions: one that never returns must not keep its worker from ending."""
+"""Daemon threads for sync functions: a function that never returns must not keep its worker from ending."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ class FunctionThreads:
         self._idle = threading.Semaphore(0)
 
     async def run(self, function: Callable[[], Any]) -> Any:
-        """Call `function` in a thread and return what it returns, or raise what it raises."""
+        """Call `function` in a thread and return its result, or raise its error."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._queue.put((function, future, loop))
@@ -42,7 +42,7 @@ class FunctionThreads:
             function, future, loop = work
             try:
                 result, error = function(), None
-            except BaseException as failure:  # noqa: BLE001 - handed over to whoever waits for the future
+            except BaseException as failure:  # noqa: BLE001 - passed to the caller that waits for the future
                 result, error = None, failure
             del function, work
             try:
@@ -58,7 +58,7 @@ def _settle(future: "asyncio.Future[Any]", result: object, error: BaseException 
     if error is None:
         future.set_result(result)
     elif isinstance(error, StopIteration) or not isinstance(error, Exception):
-        # a future takes no StopIteration; SystemExit and KeyboardInterrupt would end the loop, CancelledError its task
+        # no future holds StopIteration; SystemExit and KeyboardInterrupt would end the loop, CancelledError its task
         future.set_exception(HandlerError.of(error))
     else:
         future.set_exception(error)

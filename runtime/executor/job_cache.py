@@ -1,4 +1,4 @@
-"""What a handler needs to know of its job: parameters and stages, read once a job and kept for a while."""
+"""What a handler needs to know about its job: parameters and stages, read once per job and cached."""
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ KEPT = 256
 
 @dataclass(frozen=True)
 class Plan:
-    """How the tasks of one stage are run: by which handler, with which parameters, for how long at most.
+    """How the tasks of one stage are run: by which handler, with which parameters, and with which time-out.
 
-    `source` is the stage whose results it gathers or takes, None where it does neither.
+    `source` is the stage whose results it gathers or takes, None if it does neither.
     """
 
     handler: Task[..., Any]
@@ -36,7 +36,7 @@ class Plan:
 
     @property
     def fed(self) -> bool:
-        """Whether the handler is given an input."""
+        """Whether the handler takes an input."""
         return self.stage.definition.kind != "single"
 
     @cached_property
@@ -48,7 +48,7 @@ class Plan:
             raise ArgumentError(self.handler.name, str(error)) from error
 
     def given(self, value: object) -> dict[str, object]:
-        """The arguments of one task, as the handler's annotations want them. Raises ArgumentError."""
+        """The arguments of one task, converted to the handler's annotations. Raises ArgumentError."""
         try:
             return self.arguments.of(value)
         except ValidationError as error:
@@ -84,18 +84,18 @@ class CachedJob:
 
 
 class JobCache:
-    """The facts of the jobs that this worker has met lately."""
+    """The facts about the jobs that this worker has handled recently."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._kept: OrderedDict[str, CachedJob] = OrderedDict()
 
     def known(self, job_id: str) -> CachedJob | None:
-        """The facts of a job, where they have been read."""
+        """The facts about a job, if they are cached."""
         return self._kept.get(job_id)
 
     async def of(self, job_id: str) -> CachedJob:
-        """The facts of a job, read where they have not been."""
+        """The facts about a job, read if they are not cached."""
         known = self._kept.get(job_id)
         if known is None:
             async with self._database.session() as session:
@@ -105,7 +105,7 @@ class JobCache:
         return known
 
     def keep(self, job: JobRow, stages: Sequence[StageRow]) -> CachedJob:
-        """Keep the facts of a job that was read for another reason: its row, and its stages."""
+        """Cache the facts about a job that was read for another reason: its row, and its stages."""
         known = self._kept.get(job.job_id)
         if known is None:
             known = CachedJob(job.parameters, {stage.stage_id: stage for stage in stages})

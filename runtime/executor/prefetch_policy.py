@@ -1,10 +1,10 @@
-"""How long handlers run, by task type those of each task type last, and so how many tasks are worth claiming ahead."""
+"""How long the handlers of each task type run, and how many tasks to claim ahead because of that."""
 
 AHEAD_SECONDS = 0.05
-"""What is claimed ahead is to be begun within so many seconds; else somebody else had better take it."""
+"""Tasks that are claimed ahead should begin within so many seconds; else another worker should claim them."""
 
 BRIEF = 0.002
-"""A thread does so many seconds of work in the time that it takes to get a second one going."""
+"""Seconds of work that one thread does in the time that it takes to start a second one."""
 
 WEIGHT = 0.1
 
@@ -18,7 +18,7 @@ class PrefetchPolicy:
         self._means: dict[str, float] = {}
 
     def observe(self, task_type: str, seconds: float) -> None:
-        """A handler has ended after `seconds`. One that lasted counts for more than many that did not."""
+        """Record that a handler ended after `seconds`. A long run weighs more than many short ones."""
         mean = self._means.get(task_type)
         if mean is None or seconds > AHEAD_SECONDS:
             self._means[task_type] = max(seconds, mean or 0.0)
@@ -26,18 +26,18 @@ class PrefetchPolicy:
             self._means[task_type] = mean + WEIGHT * (seconds - mean)
 
     def prefetch_for(self, task_type: str) -> int:
-        """How many tasks of this type may wait here for those that run. None of a type that was never seen."""
+        """How many tasks of this type may wait here for a slot; 0 for a type that has not run yet."""
         mean = self._means.get(task_type)
         if mean is None:
             return 0
         return min(self._limit, int(self._slots * AHEAD_SECONDS / max(mean, 1e-6)))
 
     def largest_prefetch(self) -> int:
-        """The most that may wait, of the briefest type."""
+        """The largest number that may wait, for the briefest type."""
         return max(map(self.prefetch_for, self._means), default=0)
 
     def threads(self, task_type: str, waiting: int, awake: int) -> int:
-        """How many more threads are to take on `waiting` tasks while `awake` are at work."""
+        """How many more threads are needed for `waiting` tasks while `awake` are busy."""
         mean = self._means.get(task_type)
         if mean is None or mean > BRIEF:
             return waiting

@@ -1,4 +1,4 @@
-"""What a handler reports while it runs: checked at once, and not passed on too often."""
+"""A handler's reports while it runs: checked at once, and passed on at a limited rate."""
 
 import json
 import threading
@@ -12,10 +12,10 @@ BETWEEN_PROGRESS_SECONDS = 1.0
 
 
 class ProgressThrottle:
-    """Passes on what one handler reports. May be called from any thread.
+    """Passes on the reports of one handler. May be called from any thread.
 
-    Raises ResultError, in the handler, for data that cannot be JSON: written later, it would hurt the writer instead.
-    It passes on one progress report a second, and at the end the last: a handler may report each of a million rows.
+    Raises ResultError, in the handler, for data that cannot be JSON: later it would fail in the writer instead.
+    It passes on one progress report per second, and the last one: a handler may report each of a million rows.
     """
 
     def __init__(self, emit: Emit) -> None:
@@ -31,7 +31,7 @@ class ProgressThrottle:
             self._emit(kind, plain)
 
     def end(self) -> None:
-        """The handler has ended: pass on its last progress, if that was held back."""
+        """Pass on the last progress of a handler that has ended, if that was held back."""
         with self._lock:
             last, self._held_back = self._held_back, None
         if last is not None:

@@ -1,6 +1,6 @@
-"""Runs handlers where they belong: async ones on the loop, sync ones in child processes where their task says so.
+"""Runs async handlers on the event loop, and sync handlers in child processes if their task declares it.
 
-Sync handlers that run in threads do so in `threads`.
+Other sync handlers run in threads (`thread_pool`).
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from .job_cache import JobCache, Plan
 
 
 class Runner:
-    """Gives calls their plan and input, and runs those that no thread runs."""
+    """Sets the plan and input of calls, and runs those that do not run in a thread."""
 
     def __init__(self, database: Database, tasks: Mapping[str, Task[..., Any]], concurrency: int) -> None:
         self._database = database
@@ -32,7 +32,7 @@ class Runner:
         self._children = Children(concurrency)
 
     def ready(self, call: Call) -> bool:
-        """Give `call` its plan and input, where nothing has to be read for that. Returns whether it has them."""
+        """Set the plan and input of `call` if nothing has to be read for them. Returns whether they are set."""
         job = self.job_cache.known(call.task.job_id)
         if job is None:
             return False
@@ -43,17 +43,17 @@ class Runner:
         return True
 
     async def prepare(self, call: Call) -> None:
-        """Give `call` its plan and input. Raises psycopg.Error and PoolTimeout where they cannot be read."""
+        """Set the plan and input of `call`. Raises psycopg.Error and PoolTimeout if they cannot be read."""
         job = await self.job_cache.of(call.task.job_id)
         call.plan = job.plan(call.task, self._tasks)
         call.value = await self._input(call)
 
     async def run(self, call: Call) -> Outcome:
-        """Run a handler on the loop or in a child process; never raises but for cancellation."""
+        """Run a handler on the loop or in a child process; raises only on cancellation."""
         try:
-            call.raise_if_stopped()  # asked to stop while it waited for its place
+            call.raise_if_stopped()  # asked to stop while it waited for a slot
             outcome = call.completed(await self._result(call))
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its task's outcome
+        except Exception as error:  # noqa: BLE001 - any error of a handler is its task's outcome
             outcome = call.failed(error)
         finally:
             call.flush_progress()
@@ -83,7 +83,7 @@ class Runner:
         except TimeoutError:
             if plan.timeout is None or not limit.expired():
                 raise
-            call.ask_to_stop("its time is over")
+            call.ask_to_stop("its timeout has passed")
             raise HandlerTimeoutError(plan.timeout) from None
         return json_text(returned)
 

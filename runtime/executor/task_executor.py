@@ -1,8 +1,8 @@
-"""The task executor of a worker: runs claimed tasks, at most `slots` handlers at once, and says how many to claim.
+"""The task executor of a worker: runs claimed tasks, at most `slots` handlers at once, and decides how many to claim.
 
-That number follows from how long handlers run. Tasks that take microseconds are claimed by the hundred; of a type that
-runs long, or that was never seen, no more are claimed than can begin at once. If the guess was wrong, tasks that wait
-behind a handler that does not end are released, for other workers to claim.
+That number follows from how long handlers run. Tasks that take microseconds are claimed by the hundred; for a type that
+runs long, or has not run yet, only as many are claimed as can begin at once. If the estimate was wrong, tasks that wait
+behind a long-running handler are released, so that other workers can claim them.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ BUSY = "its worker is busy"
 
 
 class TaskExecutor:
-    """Runs calls, and gives their outcomes to the completer."""
+    """Runs calls, and passes their outcomes to the completer."""
 
     def __init__(self, runner: Runner, prefetch_policy: PrefetchPolicy, slots: int, completer: BatchCompleter) -> None:
         self.prefetch_policy = prefetch_policy
@@ -55,7 +55,7 @@ class TaskExecutor:
 
     @property
     def queued(self) -> int:
-        """Calls that wait for a slot, or for which one is reserved."""
+        """The number of calls that wait for a slot or have one reserved."""
         return len(self._threads.waiting) + len(self._waiting) + self._preparing + self._reserved
 
     @property
@@ -64,7 +64,7 @@ class TaskExecutor:
         return self._free < self._slots or bool(self.queued or self._tasks)
 
     def demand(self) -> int:
-        """How many tasks may be claimed now: those that can begin, and more of brief types once half of those began."""
+        """How many tasks may be claimed now: those that can begin, and more of brief types once half have begun."""
         prefetch, queued = self.prefetch_policy.largest_prefetch(), self.queued
         if self._stopping or not self._completer.has_capacity or (self._free <= queued and prefetch <= 2 * queued):
             return 0
@@ -96,7 +96,7 @@ class TaskExecutor:
         self._listeners.append(notify)
 
     def reserve(self, number: int) -> None:
-        """Reserve slots for so many more calls that are about to start; fewer if the number is negative."""
+        """Reserve slots for so many calls that will start soon; a negative number returns slots."""
         self._reserved += number
         if number < 0:
             self._start_waiting()
@@ -117,12 +117,12 @@ class TaskExecutor:
         self._start_waiting()
 
     def _queued_at_once(self, call: Call) -> bool:
-        """Queue a call for which nothing has to be read. Returns whether that was so."""
+        """Queue a call if nothing has to be read for it. Returns whether it was queued."""
         try:
             if not self._runner.ready(call):
                 return False
             self._queue(call)
-        except Exception:  # noqa: BLE001 - whatever it is, it is this call's alone, and comes again in `_prepare`
+        except Exception:  # noqa: BLE001 - any error concerns only this call, and recurs in `_prepare`
             return False
         return True
 
@@ -132,7 +132,7 @@ class TaskExecutor:
         self._release_waiting(STOPPING)
 
     async def drain(self, grace: float) -> None:
-        """Wait up to `grace` seconds for what runs, then give it back, cancelled or left behind in its thread."""
+        """Wait up to `grace` seconds for running calls, then release them: cancelled, or left behind in threads."""
         try:
             async with asyncio.timeout(grace):
                 await self._idle.wait()
@@ -159,7 +159,7 @@ class TaskExecutor:
                 self._queue(call)
             except psycopg.OperationalError as error:
                 self._release(call, f"its input could not be read: {cleaned(str(error))}")
-            except Exception as error:  # noqa: BLE001 - its own failure, as that of its handler would be
+            except Exception as error:  # noqa: BLE001 - it fails the task, as an error of its handler would
                 self._fail(call, error)
             except BaseException:
                 self._preparing -= len(calls) - number
@@ -218,7 +218,7 @@ class TaskExecutor:
             notify()
 
     def _watch(self) -> None:
-        """Runs from time to time while a call waits or has a time-out."""
+        """Runs periodically while a call waits or has a time-out."""
         self._timer = None
         now = time.monotonic()
         self._end_late(now)
@@ -250,7 +250,7 @@ class TaskExecutor:
                 self._finished([(call, call.timed_out(limit))], 1)
 
     def _release_waiting(self, reason: str) -> None:
-        """Calls that wait go back to the queue, where other workers may claim them."""
+        """Return waiting calls to the queue, where other workers may claim them."""
         for waiting in (self._threads.waiting, self._waiting):
             for _ in range(len(waiting)):
                 try:
@@ -266,7 +266,7 @@ class TaskExecutor:
             self._completer.add([call.released(reason)])
 
     def _fail(self, call: Call, error: Exception) -> None:
-        """It cannot be run: its task is not as its job declares it, say."""
+        """Fail a call that cannot be run, for example because its task is not as its job declares it."""
         log.error("a task could not be run", task=call.task.key, type=call.task.task_type, exc_info=error)
         if call.end():
             self._completer.add([call.failed(error)])
@@ -279,7 +279,9 @@ class TaskExecutor:
     def _prepared(self, task: asyncio.Future[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a task could not be run by this worker; its lease ends", error=repr(error), exc_info=error)
+            log.error(
+                "a task could not be run by this worker; its lease will expire", error=repr(error), exc_info=error
+            )
         self._start_waiting()
         self._notify()
 

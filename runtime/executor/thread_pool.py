@@ -1,8 +1,8 @@
-"""ThreadPool: threads that take calls of sync handlers from one queue, one after the other, with no hop for each.
+"""ThreadPool: threads that take calls of sync handlers from one queue, without a hop to the event loop for each.
 
-Of handlers that do next to nothing one thread runs hundreds before the event loop hears of them; a handler that lasts
-holds up nothing but its own thread, since the others take what waits. The threads are daemons: a handler that never
-returns must not keep its worker from ending.
+One thread runs hundreds of very short handlers before it notifies the event loop; a long handler blocks only its own
+thread, because the others take the waiting calls. The threads are daemons: a handler that never returns must not keep
+its worker from ending.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from ..flow.outcome import Outcome
 from .call import Call
 
 ON, OFF = True, False
-TELL_AFTER = 0.004
+NOTIFY_AFTER = 0.004
 """Seconds for which outcomes may gather in a thread that has more to do."""
 
 Report = Callable[[Sequence[tuple[Call, Outcome]], int], None]
@@ -49,28 +49,28 @@ class ThreadPool:
         self._number = 0
         self._done: deque[tuple[Call, Outcome]] = deque()
         self._resting: deque[PoolThread] = deque()
-        self._telling = False
-        self._told_at = 0.0
+        self._notifying = False
+        self._notified_at = 0.0
 
     @property
     def awake(self) -> int:
-        """How many threads take what waits."""
+        """How many threads take waiting calls."""
         return len(self._awake)
 
     @property
     def running(self) -> list[Call]:
-        """The calls under way."""
+        """The running calls."""
         return [call for thread in tuple(self._awake) if (call := thread.call) is not None]
 
     def wake(self, number: int) -> None:
-        """Let `number` more threads take what waits."""
+        """Let `number` more threads take waiting calls."""
         for _ in range(number):
             thread = self._asleep.pop() if self._asleep else self._start()
             self._awake.add(thread)
             thread.go.put(ON)
 
     def leave(self, call: Call) -> None:
-        """Leave the thread that runs `call` behind: it ends with the handler. The right to tell its end must be won."""
+        """Leave the thread that runs `call` behind: it ends with the handler. Only for the winner of `call.end()`."""
         for thread in tuple(self._awake):
             if thread.call is call:
                 self._awake.discard(thread)
@@ -91,10 +91,10 @@ class ThreadPool:
     def _work(self, thread: PoolThread) -> None:
         while thread.go.get() and self._take_turns(thread):
             self._resting.append(thread)
-            self._tell()
+            self._notify()
 
     def _take_turns(self, thread: PoolThread) -> bool:
-        """Run what waits until nothing does. Returns False where the thread was left behind."""
+        """Run waiting calls until there are none. Returns False if the thread was left behind."""
         waiting = self.waiting
         while True:
             try:
@@ -110,21 +110,21 @@ class ThreadPool:
             thread.call = None
             self._done.append((call, outcome))
             del outcome, call  # a result may be large, and this thread may wait long
-            if not waiting or time.monotonic() > self._told_at + TELL_AFTER:
-                self._tell()
+            if not waiting or time.monotonic() > self._notified_at + NOTIFY_AFTER:
+                self._notify()
 
-    def _tell(self) -> None:
-        """Have the loop look. Once is enough: it takes all that is there when it comes to it."""
-        self._told_at = time.monotonic()
-        if not self._telling:
-            self._telling = True
+    def _notify(self) -> None:
+        """Notify the loop. One notification is enough: it takes everything that is there when it runs."""
+        self._notified_at = time.monotonic()
+        if not self._notifying:
+            self._notifying = True
             try:
-                self._loop.call_soon_threadsafe(self._hear)
+                self._loop.call_soon_threadsafe(self._collect)
             except RuntimeError:
-                return  # the loop is closed: nobody listens
+                return  # the loop is closed
 
-    def _hear(self) -> None:
-        self._telling = False  # before looking: what comes later tells anew
+    def _collect(self) -> None:
+        self._notifying = False  # before reading: a later call notifies again
         resting = [self._resting.popleft() for _ in range(len(self._resting))]
         done = [self._done.popleft() for _ in range(len(self._done))]
         self._awake.difference_update(resting)

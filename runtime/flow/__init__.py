@@ -1,1 +1,1 @@
-"""The flow, a file a step: submit, handle_job, open_stage, run_task, advance, finalize, callback."""
+"""The flow, one file per step: submit, handle_job, open_stage, run_task, advance, finalize, callback."""

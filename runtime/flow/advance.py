@@ -1,7 +1,7 @@
-"""advance: the last task to end closes its stage and sends for what follows.
+"""advance: the last task to end closes its stage and makes the job's next step due.
 
-The database counts, as tasks move. Closing is a later statement of the same transaction, under the locks of job and
-stage. So a stage closes exactly once, whoever comes last.
+The database counts tasks as they move. Closing is a later statement of the same transaction, under the locks of job
+and stage. So a stage closes exactly once, whichever transaction is last.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ from ..store.session import Note, Row, Session
 from ..store.text import brief
 
 CANCEL = "cancel"
-"""The stop reason of a stage whose job was cancelled: however its tasks end, it ends cancelled."""
+"""The stop reason of a stage whose job was cancelled: the stage ends cancelled, however its tasks end."""
 
 FAIL_FAST = "fail_fast"
-"""The policy, and the stop reason, of a stage that fails with its first task that does."""
+"""The policy, and the stop reason, of a stage that fails with its first failed task."""
 
 DEADLINE = "deadline"
-"""The stop reason of a stage whose job is past its deadline: however its tasks end, it ends failed."""
+"""The stop reason of a stage whose job is past its deadline: the stage ends failed, however its tasks end."""
 
 
 async def advance(session: Session, bus: Bus, job: JobRow, stage: StageRow) -> None:
@@ -44,9 +44,9 @@ async def read_counters(session: Session, stages: Sequence[StageRow]) -> None:
 
 
 async def stop_siblings(session: Session, stage: StageRow, reason: str, why: str, by: str | None = None) -> None:
-    """Cancel the tasks of `stage` that have not started; those that run are asked to stop when they renew.
+    """Cancel the tasks of `stage` that have not started; running tasks are asked to stop when they renew.
 
-    The note says so where some still run, and always where somebody asked for it.
+    A note records it if tasks are still running, and always if a user requested it.
     """
     move = machine_of(TASK).fire(Subject("*", "queued"), "cancel", data={"reason": reason, "why": why})
     await session.sweep(TASKS, move, "stage_id", stage.stage_id)
@@ -61,9 +61,9 @@ async def stop_siblings(session: Session, stage: StageRow, reason: str, why: str
 
 
 async def close_stage(session: Session, bus: Bus, job: JobRow, stage: StageRow, error: Row | None = None) -> None:
-    """Close a stage whose tasks have all ended: as completed, failed or cancelled; then what follows from it.
+    """Close a stage whose tasks have all ended, as completed, failed or cancelled, and take the next step.
 
-    `error` is why it failed, where no task of it did.
+    `error` is why it failed, if none of its tasks failed.
     """
     trigger = closing(stage, error)
     values: dict[str, object] = {}
@@ -82,22 +82,22 @@ async def close_stage(session: Session, bus: Bus, job: JobRow, stage: StageRow, 
         await _requeue_job(session, bus, stage)
     else:
         why = f"stage {stage.stage} ({stage.name}) {'failed' if trigger == 'fail' else 'was cancelled'}"
-        told: dict[str, object] = {"stage": stage.stage, "stage_name": stage.name}
-        await end_job(session, job, why, error, told | ({"reason": stage.stop_why} if stage.stop_why else {}))
+        job_data: dict[str, object] = {"stage": stage.stage, "stage_name": stage.name}
+        await end_job(session, job, why, error, job_data | ({"reason": stage.stop_why} if stage.stop_why else {}))
 
 
-async def end_job(session: Session, job: JobRow, why: str, error: Row | None, told: Mapping[str, object]) -> str:
-    """Fail a job that has no open stage with `error`, or cancel it where there is none, and return its state then.
+async def end_job(session: Session, job: JobRow, why: str, error: Row | None, data: Mapping[str, object]) -> str:
+    """Fail a job that has no open stage with `error`, or cancel it if `error` is None, and return its new state.
 
-    `told` goes into its event. The stages that were not opened are cancelled, for the reason `why`.
+    `data` goes into its event. The stages that were not opened are cancelled, for the reason `why`.
     """
     skip = machine_of(STAGE).fire(Subject("*", "pending"), "skip", data={"reason": why})
     await session.sweep(STAGES, skip, "job_id", job.job_id)
     subject = Subject(job.job_id, job.status)
     if error is None:
-        move = machine_of(JOB).fire(subject, "cancel", data=told)
+        move = machine_of(JOB).fire(subject, "cancel", data=data)
     else:
-        move = machine_of(JOB).fire(subject, "fail", {"error": error}, {**told, "error": brief(error)})
+        move = machine_of(JOB).fire(subject, "fail", {"error": error}, {**data, "error": brief(error)})
         session.report("error", "a job failed", job=short(job.job_id), why=why, error=in_a_line(error))
     await session.must_apply(JOBS, move)
     return move.target

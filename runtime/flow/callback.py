@@ -1,4 +1,4 @@
-"""run_callback: what runs after a job has completed. Whatever becomes of it, the job's state stays."""
+"""run_callback: runs after a job has completed. Its outcome never changes the job's state."""
 
 import asyncio
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ log = logger("callback")
 
 
 async def run_callback(flow: Flow, job: Job, claimed: ClaimedCallback, more: Mapping[str, object]) -> str | None:
-    """Run the callback of a completed job and record what became of it.
+    """Run the callback of a completed job and record its outcome.
 
-    The callback takes `job_id`, `result` and job parameters by name, and what is in `more`. The outcome is written as
-    often as it takes: its worker keeps the lease meanwhile (GAP-1). Returns the state it ended in; None where somebody
-    else had taken it over meanwhile.
+    The callback takes `job_id`, `result`, job parameters and the values in `more` by name. The write of the outcome is
+    retried until it commits; its worker renews the lease meanwhile (GAP-1). Returns the state it ended in; None if
+    another worker had taken it over meanwhile.
     """
     (row,) = await flow.database.read(lambda session: session.fetch("flow/load_job", {"job_id": claimed.job_id}))
     error: Row | None = None
@@ -40,13 +40,13 @@ async def run_callback(flow: Flow, job: Job, claimed: ClaimedCallback, more: Map
         except asyncio.CancelledError:
             await _release(flow, claimed)
             raise
-        except Exception as failure:  # noqa: BLE001 - whatever user code raises is the callback's event (GAP-7)
+        except Exception as failure:  # noqa: BLE001 - any error of user code becomes the callback's event (GAP-7)
             error = error_data(failure)
     return await flow.database.commit_once(lambda session: _record(session, job, claimed, error))
 
 
 async def _release(flow: Flow, claimed: ClaimedCallback) -> None:
-    """A worker that stops gives its callback back, once: what cannot be written ends with the lease."""
+    """Release the callback of a worker that stops, with a single try: if the write fails, the lease expires."""
     values: dict[str, object] = {"lease_number": claimed.lease_number, "delay": 0.0}
     data: dict[str, object] = {"worker": claimed.lease_owner, "reason": "worker stopping"}
     move = machine_of(CALLBACK).fire(Subject(claimed.key, "processing"), "release", values, data)
@@ -57,7 +57,7 @@ async def _release(flow: Flow, claimed: ClaimedCallback) -> None:
                 await flow.bus.announce(session, [Announcement("callback", claimed.job_id)])
     except psycopg.OperationalError as lost:
         log.warning(
-            "a callback could not be given back; its lease will end", job=claimed.job_id, error=str(lost).strip()
+            "a callback could not be released; its lease will expire", job=claimed.job_id, error=str(lost).strip()
         )
 
 
@@ -88,7 +88,7 @@ async def _record(session: Session, job: Job, claimed: ClaimedCallback, error: R
 
 
 def report_failed(session: Session, claimed: ClaimedCallback, trigger: str, error: Row) -> None:
-    """Say that a callback failed: `trigger` tells whether it was given up."""
+    """Log that a callback failed; `trigger` is whether it was given up."""
     given_up = trigger == "fail"
     session.report(
         "error" if given_up else "warning",

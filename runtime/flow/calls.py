@@ -1,4 +1,4 @@
-"""What a user's function is called with."""
+"""The arguments of a user's function."""
 
 from collections.abc import Mapping
 
@@ -8,10 +8,10 @@ UNCHANGEABLE = (str, int, float, bool, type(None))
 
 
 class Arguments:
-    """The keyword arguments of many calls of one function: what is the same for all of them is made once.
+    """The keyword arguments of many calls of one function: those that are the same for all are converted once.
 
-    The function's input comes first, where it is `fed` one, the rest from `known` by name, or from its defaults. Raises
-    pydantic's ValidationError for a value that is not what the function's annotation says, and KeyError for a
+    The function's input is first, if it is `fed` one; the rest come from `known` by name, or from its defaults. Raises
+    pydantic's ValidationError for a value that does not match the function's annotation, and KeyError for a
     parameter that `known` does not have.
     """
 
@@ -26,8 +26,8 @@ class Arguments:
                 raise KeyError(one.name)
             else:
                 self._same[one.name] = one.default
-        # a call may change what it is given: what was made for it must not be given to the next
-        self._anew = [
+        # a call may change its arguments, so that a mutable one must not be passed to the next call
+        self._converted_each_call = [
             one
             for one in named
             if one.name in known and one.adapter is not None and not isinstance(self._same[one.name], UNCHANGEABLE)
@@ -36,7 +36,7 @@ class Arguments:
     def of(self, value: object = None) -> dict[str, object]:
         """The arguments of one call, with its input."""
         given = dict(self._same)
-        for one in self._anew:
+        for one in self._converted_each_call:
             given[one.name] = converted(one, self._known[one.name])
         if self._input is not None:
             given[self._input.name] = converted(self._input, value)

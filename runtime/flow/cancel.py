@@ -1,4 +1,4 @@
-"""cancel: what has not started never will; what runs is asked to stop; the rest follows when it has."""
+"""cancel: tasks that have not started never will; running tasks are asked to stop; the job ends when they have."""
 
 from ..bus.port import Bus
 from ..store.database import Database
@@ -10,9 +10,10 @@ from .stop import Stop, lock_job, stop_stage
 
 
 async def cancel(database: Database, bus: Bus, job_id: str, reason: str, *, by: str | None = None) -> str:
-    """Cancel a job and return the state it is in then: `processing` as long as running tasks have not ended.
+    """Cancel a job and return its new state: `processing` while running tasks have not ended.
 
-    Asking twice changes nothing. `by` is who asked; an event says so. Raises IllegalMoveError for a job that has ended.
+    A second request changes nothing. `by` is who requested it, and is recorded in an event. Raises IllegalMoveError for
+    a job that has ended.
     """
     reason = cleaned(reason)
     async with database.transaction() as session:
@@ -30,6 +31,6 @@ async def _cancel_open(session: Session, bus: Bus, job: JobRow, stage: StageRow,
 
 
 async def _cancel_between(session: Session, job: JobRow, reason: str, by: str | None) -> str:
-    """No stage is open: nothing runs, so the job ends at once."""
-    told = {"reason": reason, **({"by": by} if by else {})}
-    return await end_job(session, job, "the job was cancelled", None, told)
+    """End a job with no open stage at once, because nothing runs."""
+    data = {"reason": reason, **({"by": by} if by else {})}
+    return await end_job(session, job, "the job was cancelled", None, data)

@@ -1,4 +1,4 @@
-"""deadline: what is past its time ends, by the moves that everybody else uses."""
+"""deadline: ends overdue tasks and jobs, by the same moves as the rest of the flow."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from .stop import Stop, lock_job, stop_stage
 
 
 async def end_overdue_tasks(database: Database, bus: Bus, tasks: Sequence[ClaimedTask], found_by: str) -> int:
-    """Take tasks from workers that renew their leases though their time is over. Returns how many moved."""
+    """Take overdue tasks from workers that still renew their leases. Returns how many moved."""
     outcomes = [Outcome(task=task, kind="overdue") for task in tasks]
     async with database.transaction() as session:
         won = await record_outcomes(session, bus, outcomes, found_by)
@@ -23,7 +23,7 @@ async def end_overdue_tasks(database: Database, bus: Bus, tasks: Sequence[Claime
 
 
 async def end_overdue_job(database: Database, bus: Bus, job_id: str) -> bool:
-    """Fail a job that is past its deadline, or ask what runs of it to stop. Returns whether it still had to be."""
+    """Fail a job that is past its deadline, or ask its running tasks to stop. Returns whether that was still needed."""
     async with database.transaction() as session:
         job, stage = await lock_job(session, job_id)
         if not job.is_overdue or (stage is not None and stage.stop_reason):
@@ -43,7 +43,7 @@ def _why(job: JobRow, under_way: str) -> str:
 
 def _under_way(stage: StageRow) -> str:
     done = f"{stage.tasks_completed} of its {stage.tasks_total} tasks had completed"
-    return f"stage {stage.stage} ({stage.name}) was under way, {done}"
+    return f"stage {stage.stage} ({stage.name}) was processing, {done}"
 
 
 async def _between(session: Session, job_id: str) -> str:

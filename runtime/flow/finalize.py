@@ -25,7 +25,7 @@ FINALIZED = "finalized"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finish:
-    """How a job ends: with the result of its finalizer as JSON text, or with the error of that."""
+    """How a job ends: with the result of its finalizer as JSON text, or with the finalizer's error."""
 
     result: str | None = None
     error: Row | None = None
@@ -37,7 +37,7 @@ def has_finalizer(found: Found) -> bool:
 
 
 async def prepare_finish(flow: Flow, found: Found) -> Finish:
-    """Run the finalizer, outside any transaction. What it raises becomes the job's error or a warning (GAP-6)."""
+    """Run the finalizer, outside any transaction. Its error becomes the job's error or a warning (GAP-6)."""
     finalize = _finalizer(found)
     if finalize is None:
         return Finish()
@@ -46,7 +46,7 @@ async def prepare_finish(flow: Flow, found: Found) -> Finish:
         given = arguments(signature_of(finalize), found.row.parameters, fed=True, value=output)
         made: Any = await flow.call(finalize, given)
         return Finish(result=json_text(made))
-    except Exception as failure:  # noqa: BLE001 - whatever user code raises is recorded in the job's event
+    except Exception as failure:  # noqa: BLE001 - any error of user code is recorded in the job's event
         return Finish(error=error_data(failure))
 
 
@@ -71,7 +71,7 @@ def _finalizer(found: Found) -> Callable[..., Any] | None:
 
 
 async def _unfinalized(session: Session, found: Found) -> str:
-    """The result that no finalizer made, as JSON text: the last stage's, or how many results a fan-out has."""
+    """The result of a job without a finalizer, as JSON text: the last stage's, or the number of a fan-out's results."""
     last = found.stages[-1]
     if last.definition.kind == "each":
         return json_text({"results": last.tasks_completed})

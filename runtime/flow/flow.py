@@ -1,4 +1,4 @@
-"""What every step of the flow needs: the worker it runs for, and the job it found."""
+"""What every step of the flow needs: its worker, and the job."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -12,11 +12,11 @@ from ..store.rows import JobMessage, JobRow, StageRow
 from ..store.session import Row, Session
 
 Call = Callable[[Callable[..., Any], Mapping[str, object]], Awaitable[Any]]
-"""Runs a user's function, sync or async, apart from the worker's own work."""
+"""Runs a user's function, sync or async, separately from the worker's own work."""
 
 
 class Done(NamedTuple):
-    """What a message led to, in words, and the tasks that were claimed with it."""
+    """What was done for a message, in words, and the tasks that were claimed with it."""
 
     what: str
     claimed: Sequence[Row] = ()
@@ -26,11 +26,11 @@ class TaskClaim(Protocol):
     """Claims tasks for a worker in the transaction that opens their stage."""
 
     async def claim(self, session: Session, stage: StageRow, /) -> Sequence[Row]:
-        """Claim tasks of the type of this open stage: some of its own, or older ones."""
+        """Claim tasks of this open stage's type: some of the stage, or older ones."""
         ...
 
     def committed(self, rows: Sequence[Row], /) -> None:
-        """What was claimed is committed."""
+        """Called when the claims are committed."""
 
 
 def _claim_nothing() -> AbstractContextManager[None]:
@@ -39,10 +39,10 @@ def _claim_nothing() -> AbstractContextManager[None]:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A worker as the flow sees it: its database, its bus, its name, and how it calls user code.
+    """A worker, for the flow: its database, its bus, its name, and how it calls user code.
 
-    `found` is called with each job that a message led to and its stages in order. `claim_on_open` is entered for each
-    opening of a stage, until it is known whether that was committed; it gives None if nothing is to be claimed.
+    `found` is called with each job that a message names and its stages in order. `claim_on_open` is entered for each
+    opening of a stage, until it is known whether that was committed; it returns None if nothing is to be claimed.
     """
 
     database: Database
@@ -55,7 +55,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A job that a message led to: its declaration, its row, and its stages in order."""
+    """A job that a message names: its declaration, its row, and its stages in order."""
 
     job: Job
     message: JobMessage

@@ -1,7 +1,7 @@
-"""handle_job_message: looks at a job as it stands and does the one thing that is next.
+"""handle_job_message: reads the current state of a job and takes its next step.
 
-What may run user code comes first and makes a plan. What writes the plan runs in a transaction that holds the job's
-lock: its own, or the one that claimed the message.
+The part that may run user code is first and makes a plan. The plan is written in a transaction that holds the job's
+lock: a new one, or the one that claimed the message.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,9 +25,9 @@ Plan = Opening | Finish | str
 
 
 async def handle_job_message(flow: Flow, jobs: Mapping[str, Job], message: JobMessage) -> str:
-    """Open the next stage, finalize, or do nothing with a reason. Returns what was done, in words.
+    """Open the next stage, finalize, or do nothing, with a reason. Returns what was done, in words.
 
-    A message says only that somebody should look: what it finds decides, so a repeated or late message does nothing.
+    A message only names the job; the job's state decides, so a repeated or late message does nothing.
     """
     async with flow.database.session() as session:
         (row,), stages = await session.fetch_together(["flow/load_job", "flow/load_stages"], {"job_id": message.job_id})
@@ -42,10 +42,10 @@ async def handle_job_message(flow: Flow, jobs: Mapping[str, Job], message: JobMe
 async def handle_in_claim(
     session: Session, flow: Flow, jobs: Mapping[str, Job], claimed: Row, claim: TaskClaim | None
 ) -> Done | None:
-    """Do what is next in the transaction that claimed a job message, which holds the job's lock.
+    """Take the next step in the transaction that claimed a job message, which holds the job's lock.
 
-    `claimed` is the row that the claim won. None, with nothing changed, if user code has to run first, or if much may
-    have to be written.
+    `claimed` is the row that the claim won. Returns None, with nothing changed, if user code has to run first, or if
+    many rows may have to be written.
     """
     found = _found(flow, jobs, JobMessage.of(claimed), claimed, claimed["stages"])
     plan = _plan_at_once(found)
@@ -73,14 +73,14 @@ def _found(flow: Flow, jobs: Mapping[str, Job], message: JobMessage, row: Row, s
 
 
 async def make_plan(flow: Flow, found: Found, step: StageRow | str | None) -> Plan:
-    """What the next step of a job needs. User code runs here, outside any transaction."""
+    """Prepare the next step of a job. User code runs here, outside any transaction."""
     if isinstance(step, StageRow):
         return await prepare_opening(flow, found, step)
     return await prepare_finish(flow, found) if step is None else step
 
 
 def _plan_at_once(found: Found) -> Plan | None:
-    """What is next, if no user code has to run for it and little is written."""
+    """The next step, if it needs no user code and writes few rows."""
     step = next_step(found.row, found.stages)
     if isinstance(step, StageRow):
         return None if step.definition.kind == "each" else Opening(stage=step, items=[None])
@@ -90,7 +90,7 @@ def _plan_at_once(found: Found) -> Plan | None:
 
 
 async def write_plan(flow: Flow, found: Found, plan: Plan) -> Done:
-    """Write a plan in a transaction of its own. Raises StaleMessageError, with nothing changed."""
+    """Write a plan in a separate transaction. Raises StaleMessageError, with nothing changed."""
     try:
         with flow.claim_on_open() as claim:
             done = await flow.database.commit_once(lambda session: _lock_and_write(session, flow, found, plan, claim))
@@ -99,13 +99,13 @@ async def write_plan(flow: Flow, found: Found, plan: Plan) -> Done:
     except psycopg.Error as failure:
         if not is_row_error(failure):
             raise
-        # perhaps a row of another job could not be claimed: this one goes on without claiming
+        # perhaps a row of another job could not be claimed: this job continues without claiming
         done = await flow.database.commit_once(lambda session: _lock_and_write(session, flow, found, plan, None))
     return done
 
 
 async def _lock_and_write(session: Session, flow: Flow, found: Found, plan: Plan, claim: TaskClaim | None) -> Done:
-    """Lock the job and the stage that is to be opened. If they changed since the plan, the message is stale."""
+    """Lock the job, and the stage to be opened. If they changed since the plan was made, the message is stale."""
     message = found.message
     asked = await ask_for_job(session, message)
     if isinstance(plan, Opening):
@@ -120,7 +120,7 @@ async def _lock_and_write(session: Session, flow: Flow, found: Found, plan: Plan
 
 
 async def _write(session: Session, flow: Flow, found: Found, plan: Plan, claim: TaskClaim | None) -> Done:
-    """Under the lock of the job, whose row is as it was found."""
+    """Write the plan under the lock of the job, whose row has not changed."""
     match plan:
         case Opening():
             return await open_stage(session, flow, found, plan, claim)

@@ -1,4 +1,4 @@
-"""The job message: whose it is, that it was handled, and that the job is under way."""
+"""The job message: checks its lease, acknowledges it, and starts the job."""
 
 from dataclasses import replace
 
@@ -13,12 +13,12 @@ from ..store.session import Answer, Session
 
 
 async def acknowledge(session: Session, message: JobMessage) -> None:
-    """The message was handled. If a later one has taken its place, nothing changes."""
+    """Acknowledge the message. If a later one has replaced it, nothing changes."""
     await _acknowledged(session, message)
 
 
 async def handled(session: Session, message: JobMessage, job: JobRow) -> JobRow:
-    """The message was handled under the job's lock. Returns the job's row, started."""
+    """Acknowledge the message under the job's lock. Returns the job's row, started."""
     if job.status == JOB.initial.name:
         return await start_job(session, job)
     lost = LostRaceError("job", "acknowledge", [message.job_id])
@@ -32,17 +32,17 @@ async def _acknowledged(session: Session, message: JobMessage) -> Answer:
 
 
 async def own_message(session: Session, message: JobMessage, owner: str) -> JobRow:
-    """The job's row, locked, with the message still ours. Raises StaleMessageError if it is not."""
+    """Lock the job's row while the message is still ours. Raises StaleMessageError if it is not."""
     return await still_ours(await ask_for_job(session, message), message, owner)
 
 
 async def ask_for_job(session: Session, message: JobMessage) -> Answer:
-    """Ask for the job's row and its lock."""
+    """Send the statement that reads and locks the job's row."""
     return await session.ask("flow/lock_jobs", {"job_ids": [message.job_id]})
 
 
 async def still_ours(asked: Answer, message: JobMessage, owner: str) -> JobRow:
-    """The row that was asked for. Raises StaleMessageError if its message is not ours."""
+    """The row that was read. Raises StaleMessageError if its message is not ours."""
     (row,) = await asked.rows()
     job = JobRow.of(row)
     if job.lease_number != message.lease_number or job.lease_owner != owner:

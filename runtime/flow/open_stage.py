@@ -1,6 +1,6 @@
 """open_stage: task rows, stage → processing and job → processing, in one transaction.
 
-The items of a fan-out are made before that transaction begins: user code never runs inside one.
+The items of a fan-out are made before that transaction begins: user code never runs inside a transaction.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from .outputs import as_items, named, output_of, results_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """A stage that is to be opened: the items of its tasks as JSON text, or why there are none."""
+    """A stage to be opened: the items of its tasks as JSON text, or why there are none."""
 
     stage: StageRow
     items: Sequence[str | None]
@@ -32,12 +32,12 @@ class Opening:
 
 
 async def prepare_opening(flow: Flow, found: Found, stage: StageRow) -> Opening:
-    """Make the items of a stage, outside any transaction. What a fan-out raises becomes the stage's failure."""
-    if stage.tasks_total:  # resumed: its tasks are there
+    """Make the items of a stage, outside any transaction. An error of the fan-out fails the stage."""
+    if stage.tasks_total:  # resumed: its tasks exist
         return Opening(stage=stage, items=[])
     try:
         return Opening(stage=stage, items=await items_of(flow, found, stage))
-    except Exception as failure:  # noqa: BLE001 - whatever user code raises is recorded as the stage's failure
+    except Exception as failure:  # noqa: BLE001 - any error of user code is recorded as the stage's failure
         return Opening(stage=stage, items=[], error=error_data(failure))
 
 
@@ -61,7 +61,7 @@ async def open_stage(session: Session, flow: Flow, found: Found, opening: Openin
 async def items_of(flow: Flow, found: Found, stage: StageRow) -> list[str | None]:
     """The items of a stage's tasks as JSON text; one None for a stage with a single task.
 
-    Raises FanOutError, ResultError, or what the fan-out function raises.
+    Raises FanOutError, ResultError, or an error of the fan-out function.
     """
     if stage.definition.kind != "each":
         return [None]
@@ -97,7 +97,7 @@ async def _outputs(session: Session, stages: Sequence[StageRow]) -> dict[str, ob
 
 
 async def _open(session: Session, job: JobRow, stage: StageRow, items: Sequence[str | None]) -> None:
-    """The stage's move, and its tasks: new ones, or those of an earlier run that did not succeed, queued again."""
+    """Write the stage's move, and its tasks: new ones, or those of an earlier run that did not succeed."""
     again, new = stage.tasks_failed + stage.tasks_cancelled, 0 if stage.tasks_total else len(items)
     data = {"name": stage.name, "tasks": stage.tasks_total + new} | ({"again": again} if again else {})
     move = machine_of(STAGE).fire(Subject(str(stage.stage_id), stage.status), "open", data=data)
@@ -107,7 +107,7 @@ async def _open(session: Session, job: JobRow, stage: StageRow, items: Sequence[
         await _queue_again(session, stage)
     elif new:
         await session.run("flow/insert_tasks", _task_parameters(job, stage, items))
-        # as the database counts them: to ask for that would be a wait
+        # as the database counts them: reading the counters would cost a round trip
         stage.tasks_total = stage.tasks_open = new
 
 
@@ -137,7 +137,7 @@ def _failure(stage: StageRow, error: Row | None) -> Row | None:
     wanted = stage.definition.at_least
     if error is not None or stage.tasks_total >= wanted:
         return error
-    message = f"stage {stage.name} has {stage.tasks_total} tasks, at least {wanted} are wanted"
+    message = f"stage {stage.name} has {stage.tasks_total} tasks; it needs at least {wanted}"
     return {"type": "TooFewTasks", "message": message}
 
 
@@ -152,17 +152,17 @@ async def _claim_some(session: Session, bus: Bus, stage: StageRow, claim: TaskCl
 
 
 async def _close(session: Session, bus: Bus, job: JobRow, stage: StageRow, error: Row | None) -> None:
-    """A stage that has nothing to run, or that fails as it opens, closes at once."""
+    """Close a stage at once that has no tasks, or that fails as it opens."""
     if error is not None:
         await _cancel_unstarted(session, stage)
     elif not stage.tasks_total:
-        data = {"name": stage.name, "reason": "the fan-out gave no items"}
+        data = {"name": stage.name, "reason": "the fan-out returned no items"}
         await session.note([Note(type="stage_empty", job_id=stage.job_id, stage=stage.stage, data=data)])
     await close_stage(session, bus, job, stage, error)
 
 
 async def _cancel_unstarted(session: Session, stage: StageRow) -> None:
-    """Tasks of a stage that fails as it opens: none of them has started, and none may."""
+    """Cancel the tasks of a stage that fails as it opens: none of them has started, and none may."""
     if stage.tasks_open:
         why = {"reason": "the stage failed as it opened"}
         move = machine_of(TASK).fire(Subject("*", "queued"), "cancel", data=why)

@@ -1,4 +1,4 @@
-"""What became of a claimed task, and the trigger that follows from it: decided here, purely, and written elsewhere."""
+"""The outcome of a claimed task, and the trigger that it fires: decided here, purely, and written elsewhere."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -9,10 +9,10 @@ from ..store.rows import ClaimedTask, StageRow
 class Outcome(NamedTuple):
     """The end of one attempt.
 
-    `completed` brings a result as JSON text; `failed` an error, which is tried again if `retryable`; `released` means
-    that the worker could not run it to its end, and `reason` says why; `cancelled` that the handler ended because it
-    was asked to; `expired` that nobody renewed the lease: its worker is gone; `overdue` that its worker did not end it
-    though its time is over, or though it was asked to stop.
+    `completed` has a result as JSON text; `failed` an error, which is tried again if `retryable`; `released` means
+    that the worker could not finish it, for `reason`; `cancelled` that the handler ended because it was asked to stop;
+    `expired` that its lease was not renewed: its worker is lost; `overdue` that its worker did not end it in time, or
+    after it was asked to stop.
     """
 
     task: ClaimedTask
@@ -25,7 +25,7 @@ class Outcome(NamedTuple):
 
     @property
     def found(self) -> bool:
-        """Whether a reconciler found it. Where it loses, somebody else was first, and nothing was late."""
+        """Whether a reconciler found it. If it loses, another client was first, and no result was late."""
         return self.kind in {"expired", "overdue"}
 
 
@@ -38,67 +38,67 @@ class Decision(NamedTuple):
 
 
 def completion(outcome: Outcome, worker: str) -> Decision:
-    """What follows from a handler that completed, however its stage stands."""
+    """The decision for a handler that completed, in any state of its stage."""
     values: dict[str, object] = {"lease_number": outcome.task.lease_number, "result": outcome.result}
     return Decision("complete", values, {"worker": worker, "duration_ms": outcome.duration_ms})
 
 
 def decide(outcome: Outcome, stage: StageRow, worker: str) -> Decision:
-    """Which trigger an outcome fires, given how its stage stands."""
+    """The trigger that an outcome fires, given the state of its stage."""
     fence: dict[str, object] = {"lease_number": outcome.task.lease_number}
-    told: dict[str, object] = {"worker": worker, "duration_ms": outcome.duration_ms}
+    data: dict[str, object] = {"worker": worker, "duration_ms": outcome.duration_ms}
     match outcome.kind:
         case "completed":
             decision = completion(outcome, worker)
         case "cancelled":
-            decision = Decision("cancel", fence, told | {"reason": stage.stop_reason or "asked to stop"})
+            decision = Decision("cancel", fence, data | {"reason": stage.stop_reason or "asked to stop"})
         case "released" if stage.stop_reason:
-            decision = Decision("cancel", fence, told | {"reason": stage.stop_reason})
+            decision = Decision("cancel", fence, data | {"reason": stage.stop_reason})
         case "released":
-            decision = Decision("release", fence | {"delay": 0.0}, told | {"reason": outcome.reason})
+            decision = Decision("release", fence | {"delay": 0.0}, data | {"reason": outcome.reason})
         case "expired":
-            decision = _decide_expired(outcome.task, stage, fence, told)
+            decision = _decide_expired(outcome.task, stage, fence, data)
         case "overdue":
-            decision = _decide_overdue(outcome, stage, fence, told)
+            decision = _decide_overdue(outcome, stage, fence, data)
         case "failed":
-            decision = _decide_failed(outcome, stage, fence, told)
+            decision = _decide_failed(outcome, stage, fence, data)
     return decision
 
 
-def _decide_failed(outcome: Outcome, stage: StageRow, fence: dict[str, object], told: dict[str, object]) -> Decision:
-    """Try again as long as there are attempts left, and nobody has asked the stage to stop."""
+def _decide_failed(outcome: Outcome, stage: StageRow, fence: dict[str, object], data: dict[str, object]) -> Decision:
+    """Try again if attempts are left and the stage was not asked to stop."""
     task = outcome.task
-    told = told | {"error": outcome.error, "attempt": task.attempt, "of": task.max_attempts}
+    data = data | {"error": outcome.error, "attempt": task.attempt, "of": task.max_attempts}
     if outcome.retryable and task.attempt < task.max_attempts and not stage.stop_reason:
         delay = stage.definition.backoff.delay(task.attempt)
-        return Decision("retry", fence | {"delay": delay}, told | {"delay_s": round(delay, 3)})
-    return Decision("fail", fence | {"error": outcome.error}, told)
+        return Decision("retry", fence | {"delay": delay}, data | {"delay_s": round(delay, 3)})
+    return Decision("fail", fence | {"error": outcome.error}, data)
 
 
-def _decide_expired(task: ClaimedTask, stage: StageRow, fence: dict[str, object], told: dict[str, object]) -> Decision:
-    """The worker is gone: stop, try again, or give up on a task that has outlived too many workers (F44)."""
-    told = {"found_by": told["worker"], "lost_worker": task.lease_owner, "rescues": task.rescues}
+def _decide_expired(task: ClaimedTask, stage: StageRow, fence: dict[str, object], data: dict[str, object]) -> Decision:
+    """The worker is lost: stop, try again, or fail a task that has lost too many workers (F44)."""
+    data = {"found_by": data["worker"], "lost_worker": task.lease_owner, "rescues": task.rescues}
     if stage.stop_reason:
-        return Decision("cancel", fence, told | {"reason": stage.stop_reason})
+        return Decision("cancel", fence, data | {"reason": stage.stop_reason})
     if task.rescues < task.max_rescues:
-        return Decision("rescue", fence | {"delay": 0.0}, told)
+        return Decision("rescue", fence | {"delay": 0.0}, data)
     error = {
         "type": "LeaseExpired",
-        "message": f"its worker was lost {task.rescues + 1} times, {task.max_rescues} rescues are allowed",
+        "message": f"its worker was lost {task.rescues + 1} times; {task.max_rescues} rescues are allowed",
     }
-    return Decision("fail", fence | {"error": error}, told | {"error": error, "attempt": task.attempt})
+    return Decision("fail", fence | {"error": error}, data | {"error": error, "attempt": task.attempt})
 
 
-def _decide_overdue(outcome: Outcome, stage: StageRow, fence: dict[str, object], told: dict[str, object]) -> Decision:
-    """Its worker holds it past its time: that ends the attempt as its worker would have; what has none is cancelled."""
+def _decide_overdue(outcome: Outcome, stage: StageRow, fence: dict[str, object], data: dict[str, object]) -> Decision:
+    """Its worker holds it too long: fail the attempt as its worker would have; without a timeout, cancel it."""
     task = outcome.task
-    told = {"found_by": told["worker"], "held_by": task.lease_owner}
+    data = {"found_by": data["worker"], "held_by": task.lease_owner}
     if task.deadline_at is None:
         why = "it was asked to stop, and did not"
-        return Decision("cancel", fence, told | {"reason": stage.stop_reason, "why": why})
+        return Decision("cancel", fence, data | {"reason": stage.stop_reason, "why": why})
     error = {
         "type": "HandlerTimeoutError",
-        "message": f"the handler did not end within its timeout of {stage.definition.timeout:g} s, nor did its"
-        f" worker {task.lease_owner} end it; give the task a longer timeout, or run it in a process (process=True)",
+        "message": f"the handler did not end within its timeout of {stage.definition.timeout:g} s, and its"
+        f" worker {task.lease_owner} did not end it; set a longer timeout, or run it in a process (process=True)",
     }
-    return _decide_failed(outcome._replace(error=error), stage, fence, told)
+    return _decide_failed(outcome._replace(error=error), stage, fence, data)

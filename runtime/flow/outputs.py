@@ -1,4 +1,4 @@
-"""What a stage hands on: the result of its one task, or the results of all of them in task order."""
+"""The output of a stage: the result of its one task, or the results of all its tasks in task order."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -28,7 +28,7 @@ def named(stages: Sequence[StageRow], name: str) -> StageRow:
 
 
 def as_items(stage: str, source: str, value: object) -> list[object]:
-    """`value` as the items of a fan-out. Raises FanOutError, naming its type, where it is no list."""
+    """`value` as the items of a fan-out. Raises FanOutError, naming its type, unless it is a list."""
     if isinstance(value, list | tuple):
         return list(cast("Sequence[object]", value))
-    raise FanOutError(stage, f"{source} gave a {type(value).__name__}, not a list")
+    raise FanOutError(stage, f"{source} returned a {type(value).__name__}, not a list")

@@ -1,8 +1,8 @@
-"""run_task: what became of claimed tasks is written and followed up, in one transaction.
+"""record_outcomes: writes the outcomes of claimed tasks and takes the next steps, in one transaction.
 
-Parents are locked first: jobs, then stages, each in the order of their ids. A batch is no set of distinct tasks: a late
-outcome may meet the one under the task's next lease in it. So each is judged by its own lease number, in order, and
-leads to what it would have led to alone.
+Parents are locked first: jobs, then stages, each in the order of their ids. A batch may contain a task twice: with a
+late outcome, and with the one under its next lease. So each outcome is checked by its own lease number, in order, and
+has the effect that it would have alone.
 """
 
 from collections import Counter, defaultdict
@@ -31,7 +31,7 @@ class Firing(NamedTuple):
 
 
 async def record_outcomes(session: Session, bus: Bus, outcomes: Sequence[Outcome], worker: str) -> set[str]:
-    """Write `outcomes`, each with its own verdict; return the keys of the tasks that won.
+    """Write `outcomes`, each with its own decision; return the keys of the tasks that won.
 
     A late outcome, whose lease number is no longer the row's, overwrites nothing: it is kept as a
     stale_result_rejected event. So is a second outcome under one lease. Must run inside a transaction.
@@ -46,7 +46,7 @@ async def record_outcomes(session: Session, bus: Bus, outcomes: Sequence[Outcome
 
     others: list[Outcome] = []
     for outcome in outcomes:
-        # What hangs on nothing but its own task is done before others have to wait for the locks.
+        # Outcomes that depend only on their own task are written before others have to wait for the locks.
         if outcome.kind == "completed" and times[outcome.task.key] == 1:
             fire(outcome, completion(outcome, worker))
         else:
@@ -68,7 +68,7 @@ async def record_outcomes(session: Session, bus: Bus, outcomes: Sequence[Outcome
 
 
 async def lock_parents(session: Session, outcomes: Sequence[Outcome]) -> tuple[dict[str, JobRow], dict[int, StageRow]]:
-    """The jobs and stages of these outcomes, locked in the one order. Those of a retired job are not there."""
+    """The jobs and stages of these outcomes, locked in the fixed order. Those of a retired job are missing."""
     job_ids = sorted({outcome.task.job_id for outcome in outcomes})
     stage_ids = sorted({outcome.task.stage_id for outcome in outcomes})
     jobs = await session.ask("flow/lock_jobs", {"job_ids": job_ids})
@@ -80,7 +80,7 @@ async def lock_parents(session: Session, outcomes: Sequence[Outcome]) -> tuple[d
 
 
 async def _lock_tasks(session: Session, outcomes: Sequence[Outcome]) -> dict[str, Row]:
-    """How the tasks of these outcomes stand, locked."""
+    """The tasks of these outcomes, locked, with their current state."""
     if not outcomes:
         return {}
     keys = sorted({outcome.task.key for outcome in outcomes})
@@ -90,14 +90,14 @@ async def _lock_tasks(session: Session, outcomes: Sequence[Outcome]) -> dict[str
 def _judged(
     outcomes: Sequence[Outcome], stages: Mapping[int, StageRow], tasks: Mapping[str, Row], worker: str
 ) -> list[tuple[Outcome, Decision]]:
-    """Those that win, with what follows from each, as if they were written one after the other."""
+    """The outcomes that win, each with its move, as if they were written one after the other."""
     stages, tasks = dict(stages), dict(tasks)
     judged: list[tuple[Outcome, Decision]] = []
     for outcome in outcomes:
         task, stage = tasks.get(outcome.task.key), stages.get(outcome.task.stage_id)
         if task is None or stage is None or not _fits(outcome, task):
             continue
-        del tasks[outcome.task.key]  # it moves: no other outcome fits it then
+        del tasks[outcome.task.key]  # it moves: no other outcome can win after that
         decision = decide(outcome, stage, worker)
         judged.append((outcome, decision))
         if decision.trigger == "fail" and stage.definition.policy == FAIL_FAST and stage.stop_reason is None:
@@ -106,13 +106,13 @@ def _judged(
 
 
 def _fits(outcome: Outcome, task: Row) -> bool:
-    """Whether the task is still under the lease of this outcome; for an expired one, whether nobody renewed that."""
+    """Whether the task still has the lease of this outcome; for `expired`, whether it was not renewed since."""
     under_lease = task["leased"] and task["lease_number"] == outcome.task.lease_number
     return under_lease and (outcome.kind != "expired" or task["expired"])
 
 
 async def _write(session: Session, firings: Mapping[str, Firing], stages: Mapping[int, StageRow]) -> dict[str, Firing]:
-    """Write the moves, take over what the database has counted by then, and return what has won."""
+    """Write the moves, read the counters of the database, and return the outcomes that won."""
     by_trigger: defaultdict[str, list[Move]] = defaultdict(list)
     for firing in firings.values():
         by_trigger[firing.move.trigger].append(firing.move)
@@ -129,7 +129,7 @@ def _has_won(outcome: Outcome, won: Mapping[str, Firing]) -> bool:
 
 
 def _report(session: Session, won: Mapping[str, Firing]) -> None:
-    """Say which attempts failed. Those that completed are not looked at any closer."""
+    """Log the attempts that failed."""
     for outcome, move in won.values():
         if move.trigger not in FAILING or move.event is None:
             continue
@@ -147,7 +147,7 @@ def _report(session: Session, won: Mapping[str, Firing]) -> None:
 
 
 def _report_cancelled(session: Session, stage: StageRow) -> None:
-    """Say that a stage ended cancelled, and its job with it. A job that fails says so itself."""
+    """Log that a stage ended cancelled, and its job with it. `end_job` logs a job that fails."""
     if not stage.tasks_open and closing(stage, None) == "cancel":
         reason = {"reason": stage.stop_why} if stage.stop_why else {}
         session.report("error", "a job was cancelled", job=short(stage.job_id), stage=stage.name, **reason)

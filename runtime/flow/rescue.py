@@ -1,4 +1,4 @@
-"""rescue: work whose worker is gone is queued again, or given up, by the moves that everybody else uses."""
+"""rescue: queues work of a lost worker again, or fails it, by the same moves as the rest of the flow."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from .record_outcomes import record_outcomes
 
 
 async def rescue_tasks(database: Database, bus: Bus, tasks: Sequence[ClaimedTask], found_by: str) -> int:
-    """Take tasks away from workers that let their leases run out. Returns how many moved."""
+    """Take tasks with expired leases from their workers. Returns how many moved."""
     outcomes = [Outcome(task=task, kind="expired") for task in tasks]
     async with database.transaction() as session:
         won = await record_outcomes(session, bus, outcomes, found_by)
@@ -27,7 +27,7 @@ async def rescue_tasks(database: Database, bus: Bus, tasks: Sequence[ClaimedTask
 
 
 async def rescue_callbacks(database: Database, bus: Bus, callbacks: Sequence[ClaimedCallback], found_by: str) -> int:
-    """The same for callbacks, as far as nobody renewed their leases. Returns how many moved."""
+    """The same for callbacks whose leases were not renewed. Returns how many moved."""
     async with database.transaction() as session:
         keys = {"keys": [callback.key for callback in callbacks]}
         expired = {
@@ -56,7 +56,7 @@ async def _rescue(session: Session, callback: ClaimedCallback, found_by: str) ->
 
 
 async def requeue_stalled(database: Database, bus: Bus, job_ids: Sequence[str]) -> int:
-    """Queue jobs again that are under way with no open stage and no message. Returns how many there still were."""
+    """Make processing jobs due that have neither an open stage nor a message. Returns how many still had neither."""
     async with database.transaction() as session:
         statement = requeue_stalled_statement(JOBS, session.schema)
         stalled = [row["key"] for row in await session.statement(statement, {"keys": list(job_ids)})]
@@ -69,7 +69,7 @@ async def requeue_stalled(database: Database, bus: Bus, job_ids: Sequence[str]) 
 
 
 async def close_counted_out(database: Database, bus: Bus, job_id: str, stage_id: int) -> bool:
-    """Close a stage whose tasks have all ended, and which nobody closed. Returns whether it was still open."""
+    """Close a stage that was left open though its tasks have all ended. Returns whether it was still open."""
     async with database.transaction() as session:
         (job,) = await session.fetch("flow/lock_jobs", {"job_ids": [job_id]})
         (row,) = await session.fetch("flow/lock_stages", {"stage_ids": [stage_id]})

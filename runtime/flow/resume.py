@@ -1,4 +1,4 @@
-"""resume: a job that failed or was cancelled goes on where it stopped. What succeeded does not run again."""
+"""resume: continues a failed or cancelled job where it stopped. Tasks that succeeded do not run again."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ from ..store.session import Session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumePlan:
-    """What a resume does, or would do: the stage it goes on from, and how many of its tasks run again.
+    """What a resume does, or would do: the stage at which it continues, and how many of its tasks run again.
 
-    `tasks_again` is 0 where the stage was never opened: then its tasks are made when it is.
+    `tasks_again` is 0 if the stage was never opened: then its tasks are created when it opens.
     """
 
     job_id: str
@@ -30,13 +30,13 @@ async def resume(
 ) -> ResumePlan:
     """Queue a failed or cancelled job again, and the stages that did not complete.
 
-    The tasks that did not succeed are queued again, as new attempts, when their stage is opened; history stays.
-    `by` is who asked; the event says so. Raises IllegalMoveError for a job in any other state.
+    The tasks that did not succeed are queued again, as new attempts, when their stage is opened; history is kept.
+    `by` is who requested it, and is recorded in the event. Raises IllegalMoveError for a job in any other state.
     """
     async with database.transaction() as session:
         (row,) = await session.fetch("flow/lock_jobs", {"job_ids": [job_id]})
         stages = [StageRow.of(row) for row in await session.fetch("flow/load_stages", {"job_id": job_id})]
-        move = machine_of(JOB).fire(Subject(job_id, row["status"]), "resume", {"delay": 0.0}, _told(stages, by))
+        move = machine_of(JOB).fire(Subject(job_id, row["status"]), "resume", {"delay": 0.0}, _event_data(stages, by))
         plan = planned(job_id, move.target, stages)
         if dry_run:
             return plan
@@ -50,7 +50,7 @@ def _stopped(stages: list[StageRow]) -> list[StageRow]:
     return [stage for stage in stages if stage.status != "completed"]
 
 
-def _told(stages: list[StageRow], by: str | None) -> dict[str, object]:
+def _event_data(stages: list[StageRow], by: str | None) -> dict[str, object]:
     who: dict[str, object] = {"by": by} if by else {}
     return who | ({"from_stage": _stopped(stages)[0].stage} if _stopped(stages) else {})
 

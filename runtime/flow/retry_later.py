@@ -1,4 +1,4 @@
-"""retry_later: a job message that could not be handled is due again later, a limited number of times."""
+"""retry_later: makes a job message that could not be handled due again later, a limited number of times."""
 
 from ...sql_generator.queues import retry_later_statement
 from ...statemachine.retry import Backoff

@@ -1,4 +1,4 @@
-"""stop: a job that must not go on. What has not started never will; what runs is asked to stop."""
+"""stop: stops a job. Tasks that have not started never will; running tasks are asked to stop."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from .advance import close_stage, stop_siblings
 
 
 async def lock_job(session: Session, job_id: str) -> tuple[JobRow, StageRow | None]:
-    """The job and its open stage, where it has one, locked in the one order."""
+    """The job and its open stage, if it has one, locked in the fixed order."""
     (row,) = await session.fetch("flow/lock_jobs", {"job_ids": [job_id]})
     job = JobRow.of(row)
     stages = [StageRow.of(row) for row in await session.fetch("flow/load_stages", {"job_id": job_id})]
@@ -21,7 +21,7 @@ async def lock_job(session: Session, job_id: str) -> tuple[JobRow, StageRow | No
 
 
 class Stop(NamedTuple):
-    """Why a stage is stopped: the reason that its row keeps, the same in words, and who asked for it."""
+    """Why a stage is stopped: the reason that its row keeps, the reason in words, and who requested it."""
 
     reason: str
     why: str
@@ -29,7 +29,7 @@ class Stop(NamedTuple):
 
 
 async def stop_stage(session: Session, bus: Bus, job: JobRow, stage: StageRow, stop: Stop) -> bool:
-    """Stop a locked stage that is open. Returns whether it is closed; if not, its last task to end will close it."""
+    """Stop a locked open stage. Returns whether it is closed; if not, its last task to end will close it."""
     await stop_siblings(session, stage, stop.reason, stop.why, stop.by)
     if stage.tasks_open:
         return False

@@ -15,7 +15,7 @@ from ..store.session import Row, Session, event_parameters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """The answer to a submission. `result` is the job's, once it has completed; `next_step` what can be done now."""
+    """The result of a submission. `result` is the job's, once it has completed; `next_step` is what can be done now."""
 
     id: str
     job_type: str
@@ -25,7 +25,7 @@ class Submission:
     next_step: str = ""
 
 
-async def submit(  # noqa: PLR0913 - what a submission is made of, and who asks for it
+async def submit(  # noqa: PLR0913 - the parts of a submission, and who requests it
     database: Database,
     bus: Bus,
     job: Job,
@@ -35,11 +35,11 @@ async def submit(  # noqa: PLR0913 - what a submission is made of, and who asks 
     deadline: float | None = None,
     by: str | None = None,
 ) -> Submission:
-    """Submit `job`, or find it where it was submitted before.
+    """Submit `job`, or return it if it was submitted before.
 
-    The same type, parameters and key are the same job: then nothing changes, and its state and result are the answer.
-    `deadline`, in seconds, goes before the one that the job declares. `by` is who asked; the event says so. Raises
-    ParameterError for parameters that the job does not accept, and DefinitionError for a deadline that is none.
+    The same type, parameters and key are the same job: then nothing changes, and its state and result are returned.
+    `deadline`, in seconds, overrides the declared one. `by` is who requested it, and is recorded in the event. Raises
+    ParameterError for parameters that the job does not accept, and DefinitionError for an invalid deadline.
     """
     checked = job.check_parameters(parameters)
     job_id = job_id_of(job.name, checked, key)
@@ -62,7 +62,9 @@ async def submit(  # noqa: PLR0913 - what a submission is made of, and who asks 
 
 async def _insert(session: Session, job: Job, job_id: str, submitted: Mapping[str, object], by: str | None) -> bool:
     who = {"by": by} if by else {}
-    born = machine_of(JOB).creation_event({"job_type": job.name, "stages": [stage.name for stage in job.stages], **who})
+    event = machine_of(JOB).creation_event(
+        {"job_type": job.name, "stages": [stage.name for stage in job.stages], **who}
+    )
     made = await session.fetch(
         "flow/insert_job",
         {
@@ -76,7 +78,7 @@ async def _insert(session: Session, job: Job, job_id: str, submitted: Mapping[st
             "parameters": json.dumps(submitted["parameters"]),
             "definition": json.dumps(job.definition()),
             "stage_count": len(job.stages),
-            **event_parameters(born),
+            **event_parameters(event),
         },
     )
     return bool(made)
@@ -84,8 +86,8 @@ async def _insert(session: Session, job: Job, job_id: str, submitted: Mapping[st
 
 def _next_step(row: Row) -> str:
     short = row["job_id"][:12]
-    anew = "to run the same work anew, give a key (--key)"
+    new_run = "to run the same work again, use a key (--key)"
     state = JOB.by_name[row["status"]]
     if state.failure:
-        return f"to go on where it stopped: coremachine resume {short}; {anew}"
-    return anew if state.terminal else f"it is under way: coremachine timeline {short} --follow"
+        return f"to continue where it stopped: coremachine resume {short}; {new_run}"
+    return new_run if state.terminal else f"it has not ended: coremachine timeline {short} --follow"

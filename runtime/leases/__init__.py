@@ -1,1 +1,1 @@
-"""Leases: what this worker holds, and the process that renews it."""
+"""Leases: the leases that this worker holds, and the process that renews them."""

@@ -1,4 +1,4 @@
-"""What a worker holds: the claims it must keep alive until their outcome is committed."""
+"""The leases of a worker: the claims it must keep alive until their outcome is committed."""
 
 import asyncio
 import threading
@@ -14,9 +14,9 @@ Send = Callable[[Mapping[str, object]], None]
 
 
 class LeaseTable:
-    """Lease numbers by kind and key. Each change is told to the lease renewer before the call returns.
+    """Lease numbers by kind and key. Each change is sent to the lease renewer before the call returns.
 
-    So the renewer knows of a claim before its handler can block the worker's loop, or its whole interpreter.
+    So the renewer has a claim before its handler can block the worker's loop, or its whole interpreter.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class LeaseTable:
         return not any(self._leases.values())
 
     def attach(self, send: Send | None) -> None:
-        """Have `send` called with all that is held, and from now on each change."""
+        """Call `send` with all leases, and from now on with each change."""
         with self._lock:
             self._listener = send
             for kind in KINDS:
@@ -53,10 +53,10 @@ class LeaseTable:
 
     @contextmanager
     def claiming(self, kind: Kind) -> Generator[Leases]:
-        """A claim under way, from before it is asked for; put into the mapping what it won.
+        """Mark a claim as in progress, before it is sent; the caller adds the rows it won to the mapping.
 
-        Until the block ends, whatever the database says that this worker holds is kept: a handler may block the worker
-        between the claim's commit and the moment in which the answer is read.
+        Until the block ends, all leases of this worker in the database are renewed: a handler may block the worker
+        between the claim's commit and the reading of its result.
         """
         with self._lock:
             self._claiming[kind] += 1
@@ -69,13 +69,13 @@ class LeaseTable:
                 self._claiming[kind] -= 1
                 self._leases[kind].update(won)
                 if kind == "task":
-                    self._begun.difference_update(won)  # under an earlier lease, maybe; not under this one
+                    self._begun.difference_update(won)  # it may have begun under an earlier lease, not under this one
                 self._send({"kind": "claimed", "of": kind, "leases": won})
 
     def drop(self, kind: Kind, leases: Collection[tuple[str, int]]) -> None:
-        """The outcomes under these leases, each a key and its number, are committed, or no longer ours to commit.
+        """Remove these leases, each a key and its number: their outcomes are committed, or no longer ours to commit.
 
-        A worker may have claimed the same row again meanwhile: a later lease stays held.
+        A worker may have claimed the same row again meanwhile: a later lease is kept.
         """
         with self._lock:
             for key, number in leases:
@@ -90,21 +90,21 @@ class LeaseTable:
                 watching.set_result(None)
 
     def begin_task(self, key: str, number: int) -> None:
-        """The task has a place, and its handler begins: from here on its deadline stands."""
+        """Record that the task's handler begins: from now on its deadline is fixed."""
         with self._lock:
             if self._leases["task"].get(key) == number:
                 self._begun.add(key)
                 self._send({"kind": "begin", "of": "task", "keys": [key]})
 
     def set_stop_functions(self, stops: Mapping[str, Stop]) -> None:
-        """For each of these tasks call the function with the reason when the task's stage asks it to stop."""
+        """For each of these tasks, call the function with the reason when the task's stage asks it to stop."""
         with self._lock:
             self._stops |= {key: stop for key, stop in stops.items() if key in self._leases["task"]}
 
     def ask_to_stop(self, reasons: Mapping[str, str]) -> None:
-        """Pass on wishes to stop. They come again with each renewal, should nobody listen yet.
+        """Pass on requests to stop. Each renewal repeats them, in case a task was not watched yet.
 
-        The latest comes first: it may still wait for the place of an earlier one, and must know before that one ends.
+        The latest task is first: it may wait for the slot of an earlier one, and must be stopped before that one ends.
         """
         with self._lock:
             stops = [(stop, reasons[key]) for key, stop in reversed(self._stops.items()) if key in reasons]

@@ -1,6 +1,6 @@
-"""The worker's side of the lease renewer: starts it, tells it what is held, and starts it again where it ends.
+"""The worker's side of the lease renewer: starts it, sends it the leases, and restarts it if it ends.
 
-The renewer is a process, for a handler may hold the interpreter, and with it every thread, for longer than a lease.
+The renewer is a process, because a handler may block the interpreter, and so every thread, for longer than a lease.
 
 Hazard: on Linux the renewer dies as soon as the thread that started it ends. That thread waits for it here.
 """
@@ -28,11 +28,11 @@ from .lease_table import LeaseTable
 
 log = logger("leases")
 _PROGRAM: Final = Path(__file__).with_name("renewer_process.py")
-_PATIENCE: Final = 5.0  # seconds in which a renewer that is well reads what it is told, and a killed one has ended
+_PATIENCE: Final = 5.0  # seconds within which a healthy renewer reads a message, and a killed one has ended
 
 
 class LeaseRenewer:
-    """Has every held lease renewed three times in its length, whatever becomes of the loop and the interpreter."""
+    """Renews every lease three times per lease length, even while the loop or the interpreter is blocked."""
 
     def __init__(self, database: Database, leases: LeaseTable, owner: str, lease: float) -> None:
         self._database = database
@@ -47,12 +47,12 @@ class LeaseRenewer:
         self._thread = threading.Thread(target=self._run, name="lease-renewer", daemon=True)
 
     def start(self) -> None:
-        """Begin to renew: from here on the renewer knows at once of each claim."""
+        """Begin to renew: from now on the renewer receives each claim at once."""
         self._thread.start()
         self._begun.wait()
 
     def stop(self) -> None:
-        """Stop renewing: from here on the leases run out."""
+        """Stop renewing: the leases will expire."""
         self._stopped.set()
         if self._process is not None:
             self._process.kill()  # not by the end of its pipe: a process that a handler forked may hold that open
@@ -64,11 +64,11 @@ class LeaseRenewer:
             code = self._keep()
             if not self._stopped.is_set():
                 ends += 1
-                log.error("the lease renewer ended; another one is started", code=code)
+                log.error("the lease renewer ended; starting another", code=code)
                 self._stopped.wait(backoff.delay(ends))
 
     def _keep(self) -> int | str:
-        """Start a renewer and listen to it. Returns how it ended."""
+        """Start a renewer and read its messages. Returns how it ended."""
         try:
             process = self._process = _start_process()
         except OSError as error:
@@ -83,7 +83,7 @@ class LeaseRenewer:
             self._begun.set()
             for line in process.stdout or ():
                 self._handle(json.loads(line))
-            self._leases.attach(None)  # before the pipe is closed, whose number may soon be another file's
+            self._leases.attach(None)  # before the pipe is closed, because its number may soon be another file's
         return process.returncode
 
     def _first_message(self) -> Mapping[str, object]:
@@ -107,14 +107,14 @@ class LeaseRenewer:
         with suppress(RuntimeError):  # the loop has ended, and its worker with it
             if message["kind"] == "lost":
                 if self._database.asks_for_password and self._process is not None:
-                    self._process.kill()  # its token may have run out: the next one is given another
+                    self._process.kill()  # its token may have expired: the next renewer gets a new one
                 self._loop.call_soon_threadsafe(self._participant.failed, message["error"])
             else:
                 self._loop.call_soon_threadsafe(self._participant.succeeded)
 
 
 class Pipe:
-    """The way to a renewer. One that does not read is killed, so that another one takes its place."""
+    """The pipe to a renewer. A renewer that does not read is killed, so that another one replaces it."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         if process.stdin is None:
@@ -125,7 +125,7 @@ class Pipe:
             os.set_blocking(self._fd, False)
 
     def send(self, message: Mapping[str, object]) -> None:
-        """Write a message, all of it. A renewer that has ended hears nothing; its successor is told everything."""
+        """Write a whole message. If the renewer has ended, the message is lost; its successor receives all leases."""
         rest = memoryview(json.dumps(message).encode("ascii") + b"\n")
         while rest:
             try:
@@ -144,7 +144,7 @@ class Pipe:
 
 
 def _start_process() -> "subprocess.Popen[bytes]":
-    """In a session of its own: Ctrl-C reaches the worker, which ends it."""
+    """Start it in a separate session: Ctrl-C reaches only the worker, which ends it."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.Popen(  # noqa: S603 - our own program
         [sys.executable, "-P", str(_PROGRAM), str(os.getpid())],

@@ -1,21 +1,21 @@
-"""The lease renewer's program: renews what its worker holds, in a process of its own, and ends with its worker.
+"""The lease renewer's program: renews its worker's leases, in a separate process, and ends with its worker.
 
-Run as a file, not as a module, so that it imports psycopg and nothing of CoreMachine: it is up in a tenth of a second.
+Run as a file, not as a module, so that it imports psycopg and nothing of CoreMachine: it starts in a tenth of a second.
 Messages are lines of JSON. From the worker:
 
     {"kind": "start", "url": …, "credentials": {…}, "owner": …, "lease": …, "role": …, …}    first, see leases.py
-    {"kind": "hold", "of": …, "leases": {key: number}}    held already, when this program begins
-    {"kind": "claiming", "of": …}                      a claim is under way: keep all that the database says we hold
-    {"kind": "claimed", "of": …, "leases": {key: number}}    it is over, and has won these; there may be others
-    {"kind": "begin", "of": "task", "keys": […]}       their handlers begin: what deadline they have stands from here on
-    {"kind": "drop", "of": …, "leases": [[key, number], …]}    a later lease on the same key stays
+    {"kind": "hold", "of": …, "leases": {key: number}}    the leases when this program begins
+    {"kind": "claiming", "of": …}                      a claim is in progress: keep all leases in the database
+    {"kind": "claimed", "of": …, "leases": {key: number}}    a claim ended and won these; others may be in progress
+    {"kind": "begin", "of": "task", "keys": […]}       their handlers begin: from now on their deadline is fixed
+    {"kind": "drop", "of": …, "leases": [[key, number], …]}    a later lease on the same key is kept
 
 and to the worker:
 
     {"kind": "stop", "reasons": {key: reason}}         tasks whose stages ask them to stop
-    {"kind": "lost", "error": …}, {"kind": "renewed"}  what came of a turn
+    {"kind": "lost", "error": …}, {"kind": "renewed"}  the outcome of a turn
 
-A worker that hangs is not told from one that is busy: both keep their leases as long as they live.
+A worker that hangs cannot be distinguished from one that is busy: both keep their leases while they run.
 """
 
 import json
@@ -40,7 +40,7 @@ _Connection = psycopg.Connection[dict[str, Any]]
 
 
 class _LeaseCopy:
-    """What the worker holds, as far as it has said."""
+    """The worker's leases, from its messages."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,7 +49,7 @@ class _LeaseCopy:
         self._begun: set[str] = set()
 
     def apply(self, message: Mapping[str, Any]) -> None:
-        """Take down what the worker says."""
+        """Apply a message of the worker."""
         kind, of = message["kind"], message["of"]
         with self._lock:
             leases = self._leases.setdefault(of, {})
@@ -69,18 +69,18 @@ class _LeaseCopy:
                         self._begun.discard(key)
 
     def read(self, of: str) -> tuple[dict[str, int], bool]:
-        """The leases of a kind, and whether a claim of it is under way."""
+        """The leases of a kind, and whether a claim of that kind is in progress."""
         with self._lock:
             return dict(self._leases.get(of, {})), self._claiming[of] > 0
 
     def begun(self, keys: Iterable[str]) -> list[bool]:
-        """Of each of these, whether its handler has begun."""
+        """For each of these, whether its handler has begun."""
         with self._lock:
             return [key in self._begun for key in keys]
 
 
 class _Renewer:
-    """Renews three times in the length of a lease; where it cannot, it tries again at least once a second."""
+    """Renews three times per lease length; if that fails, it tries again at least once a second."""
 
     def __init__(self, worker: int, start: Mapping[str, Any], leases: _LeaseCopy) -> None:
         self._worker = worker
@@ -91,7 +91,7 @@ class _Renewer:
         self._waiting = threading.Event()
 
     def run(self) -> None:
-        """Renew until the worker is gone. The first turn only connects, or says that it cannot."""
+        """Renew until the worker has ended. The first turn only connects, or reports that it cannot."""
         pause = 0.0
         while not self._waiting.wait(pause):
             _end_unless_child_of(self._worker)
@@ -99,13 +99,13 @@ class _Renewer:
                 self._renew_all()
             except psycopg.Error as error:
                 _write({"kind": "lost", "error": str(error).strip()})
-                pause = min(self._pause, _LONGEST_TRY) * (0.75 + random() / 2)  # noqa: S311 - no secret
+                pause = min(self._pause, _LONGEST_TRY) * (0.75 + random() / 2)  # noqa: S311 - not a secret
             else:
                 _write({"kind": "renewed"})
                 pause = self._pause
 
     def _renew_all(self) -> None:
-        """Renew on the connection there is; only where a new one does not help either, something is wrong."""
+        """Renew on the existing connection; only if a new connection fails too is it an error."""
         if self._connection is not None:
             try:
                 self._renew_on(self._connection)
@@ -128,7 +128,7 @@ class _Renewer:
             tcp_user_timeout=seconds * 1000,
             application_name="coremachine leases",
         )
-        # A renewal that lasts keeps others from the rows that it has locked, and comes too late for the rest.
+        # A slow renewal blocks others from the rows that it has locked, and is too late for the rest.
         connection.execute(f"SET statement_timeout = '{seconds}s'".encode())
         connection.execute(self._start["take_role"].encode(), {"role": self._start["role"]})
         return cast("_Connection", connection)
@@ -157,7 +157,7 @@ class _Renewer:
 def _renewed(
     connection: _Connection, renew: bytes, common: Mapping[str, object], listed: Mapping[str, list[Any]]
 ) -> list[dict[str, Any]]:
-    """Renew these leases; where one of the rows cannot be written, each alone, so that the others do not run out."""
+    """Renew these leases; if one row cannot be written, each alone, so that the others do not expire."""
     try:
         return connection.execute(renew, {**common, **listed}).fetchall()
     except (psycopg.OperationalError, psycopg.ProgrammingError):
@@ -171,20 +171,20 @@ def _renewed(
 
 
 def _write(message: Mapping[str, object]) -> None:
-    with suppress(BrokenPipeError):  # the worker is gone, and the reader is about to see it
+    with suppress(BrokenPipeError):  # the worker has ended, and the reader will detect it soon
         rest = memoryview(json.dumps(message).encode("ascii") + b"\n")
         while rest:
             rest = rest[os.write(1, rest) :]
 
 
 def _end_unless_child_of(worker: int) -> None:
-    """A process that a handler forked may hold the pipe open after the worker: the kernel knows who is our parent."""
+    """End if the worker has ended: a process that a handler forked may hold the pipe open longer than the worker."""
     if sys.platform != "win32" and os.getppid() != worker:
         os._exit(0)
 
 
 def _die_with(worker: int) -> None:
-    """Have the kernel kill this process as its worker dies, where it can. Elsewhere the end of the pipe says so."""
+    """Let the kernel kill this process when its worker dies, on Linux. On other systems the pipe closes."""
     if sys.platform == "linux":
         import ctypes
 
@@ -205,14 +205,14 @@ def _read(lines: Iterator[Mapping[str, Any]], leases: _LeaseCopy) -> None:
     try:
         for message in lines:
             leases.apply(message)
-    except BaseException:  # noqa: BLE001 - whatever it is
+    except BaseException:  # noqa: BLE001 - any error
         traceback.print_exc()
-        os._exit(70)  # a renewer that does not know what is held is worse than none: the worker starts another
-    os._exit(0)  # the worker is gone, or has ended as it should
+        os._exit(70)  # a renewer with wrong leases is worse than none: the worker starts another
+    os._exit(0)  # the worker has died or ended
 
 
 def main(worker: int) -> None:
-    """Keep the leases of the worker with this process id until it is gone."""
+    """Renew the leases of the worker with this process id until it has ended."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a terminal or systemd signals every process; the worker ends this one
     _die_with(worker)

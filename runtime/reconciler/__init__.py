@@ -1,4 +1,4 @@
-"""The reconciler: in every worker, with no leader. What waits in vain it sends on, by the moves of the flow."""
+"""The reconciler: in every worker, without a leader. It recovers stuck work, by the same moves as the flow."""
 
 from .reconciler import Reconciler
 

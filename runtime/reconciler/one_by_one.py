@@ -1,4 +1,4 @@
-"""The items of a step, handled together; where that fails, apart: one that cannot be handled stops no other."""
+"""Handles the items of a step together; if that fails, separately, so that one item cannot block the others."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeVar
@@ -16,7 +16,7 @@ log = logger("reconciler")
 
 
 class Name(NamedTuple):
-    """What an item is called where it is set aside, and the job that it belongs to."""
+    """The name of an item for when it is set aside, and its job."""
 
     item: str
     job_id: str
@@ -36,10 +36,10 @@ class OneByOne:
         together: Callable[[Sequence[T]], Awaitable[int]],
         name: Callable[[T], Name],
     ) -> int:
-        """Have `together` handle the items, in halves where it fails; return the sum of what it returned.
+        """Call `together` with the items, in halves if it fails; return the sum of its results.
 
-        An item that cannot be handled alone is set aside. Raises psycopg.OperationalError in an outage, in which
-        nothing is wrong with the items.
+        An item that cannot be handled alone is set aside. Raises psycopg.OperationalError in an outage, which
+        is not an error of the items.
         """
         if not items:
             return 0
@@ -47,14 +47,14 @@ class OneByOne:
             return await together(items)
         except LostRaceError as lost:
             if len(items) == 1:
-                log.info("somebody else was first", step=step, error=str(lost))
+                log.info("another client was first", step=step, error=str(lost))
                 return 0
         except Exception as error:
             if is_transient(error):
                 raise
             named = [name(one) for one in items]
             locked = isinstance(error, psycopg.errors.LockNotAvailable) and len({job_id for _, job_id in named}) == 1
-            if len(items) == 1 or locked:  # who holds a job's row holds up all that is its
+            if len(items) == 1 or locked:  # the holder of a job's lock blocks all items of the job
                 unhandled = [Unhandled(item, job_id, error) for item, job_id in named]
                 await set_aside(self._database, step, unhandled, self._worker)
                 return 0

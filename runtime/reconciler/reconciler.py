@@ -1,4 +1,4 @@
-"""Runs every few seconds in each worker. Its runs and failures stand in the database, where health can see them."""
+"""Runs every few seconds in each worker. Its runs and failures are recorded in the database, for health checks."""
 
 import asyncio
 import json
@@ -19,13 +19,13 @@ from .steps import Step, Steps
 
 log = logger("reconciler")
 WriteHeartbeat = Callable[[Session, str], Awaitable[None]]
-"""Writes what else belongs to the heartbeat of the worker named."""
+"""Writes the other parts of the named worker's heartbeat."""
 
 
 class Reconciler:
-    """Rescues expired leases, ends what is past its time, re-drives what is half advanced, and records that it did.
+    """Rescues expired leases, ends overdue work, completes half-finished steps, and records its runs.
 
-    Several may run at once: they use guarded moves, so each thing is done by one of them.
+    Several may run at once: they use guarded moves, so each item is handled by one of them.
     """
 
     def __init__(  # noqa: PLR0913 - the last are options
@@ -56,7 +56,7 @@ class Reconciler:
     async def run(self) -> None:
         """Reconcile until cancelled. A run that fails is logged once, recorded, and tried again in time.
 
-        After an outage it waits for `patience` seconds: workers that live must be able to renew what they hold first.
+        After an outage it waits for `patience` seconds, so that live workers can renew their leases first.
         """
         while True:
             try:
@@ -71,11 +71,11 @@ class Reconciler:
                 await asyncio.sleep(self._patience)
                 continue
             if any(found.values()):
-                log.warning("found and sent on", **found)
+                log.warning("found and repaired", **found)
             self._found = found
             await self._record()
-            # Workers that were started together should not all look at the same moment.
-            await asyncio.sleep(self._settings.reconcile * (0.75 + random() / 2))  # noqa: S311 - no secret
+            # Workers that were started together should not all run it at the same time.
+            await asyncio.sleep(self._settings.reconcile * (0.75 + random() / 2))  # noqa: S311 - not a secret
 
     async def run_heartbeat(self) -> None:
         """Write the heartbeat until cancelled, however long a run takes."""
@@ -84,7 +84,7 @@ class Reconciler:
             await self._record()
 
     async def run_once(self) -> dict[str, int]:
-        """Do every step once, whatever became of the one before, and return how much each found and handled.
+        """Do every step once, even if an earlier one failed, and return how many items each found and handled.
 
         Raises psycopg.OperationalError in an outage.
         """
@@ -105,7 +105,7 @@ class Reconciler:
         return done
 
     async def stopped(self) -> None:
-        """Say that its worker has ended as it should; one that cannot say so is taken for lost in time."""
+        """Record that its worker has ended normally; without that record it counts as lost after a while."""
         try:
             async with self._database.session() as session:
                 await session.run("reconciler/stop_worker", {"worker": self._worker})

@@ -1,4 +1,4 @@
-"""The steps of a reconciler: each finds its items, and has them handled by the moves that everybody else uses."""
+"""The steps of a reconciler: each finds its items, and handles them by the same moves as the flow."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -13,12 +13,12 @@ from .one_by_one import Name, OneByOne
 
 AT_ONCE = 500
 LOCK_SECONDS = 2.0
-"""Whoever holds a row for longer may be a person at a prompt: what waits for the row is left for later."""
+"""A client that locks a row for longer may be an interactive session: the item is left for a later run."""
 Step = Callable[[], Awaitable[int]]
 
 
 class Steps:
-    """What one worker's reconciler does in a run, by what is found."""
+    """The steps of one worker's reconciler in a run."""
 
     def __init__(self, database: Database, bus: Bus, worker: str, settings: Settings) -> None:
         self._database = database.waiting(LOCK_SECONDS)
@@ -29,7 +29,7 @@ class Steps:
 
     @property
     def by_name(self) -> Mapping[str, Step]:
-        """Each step in its turn; it returns how many items it has handled."""
+        """Each step in order; it returns how many items it has handled."""
         return {
             "tasks_rescued": self._rescue_tasks,
             "callbacks_rescued": self._rescue_callbacks,
@@ -87,7 +87,7 @@ class Steps:
     async def _each(
         self, step: str, rows: Sequence[Row], work: Callable[[Row], Awaitable[bool]], name: Callable[[Row], Name]
     ) -> int:
-        """Handle rows that each want a transaction of their own."""
+        """Handle rows that each need a separate transaction."""
 
         async def alone(rows: Sequence[Row]) -> int:
             return int(await work(rows[0]))

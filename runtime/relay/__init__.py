@@ -1,4 +1,4 @@
-"""The loops beside a broker: one sends the messages of queued rows, one reads what was dead-lettered."""
+"""The loops for a broker: one sends the messages of queued rows, one reads dead letters."""
 
 from .dead_letters import DeadLetterReader
 from .relay import Relay

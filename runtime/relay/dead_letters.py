@@ -1,4 +1,4 @@
-"""Reads what was dead-lettered, and tells of each on the timeline of its job, or in the audit where it has none."""
+"""Reads dead letters, and records each on the timeline of its job, or, if it has no job, for the audit."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ KEPT = ("queue", "message_id", "digest", "reason", "description")
 class DeadLetterReader:
     """Reads one queue's dead letters until cancelled. `orphans` counts those that belonged to no job.
 
-    One is removed from the broker only when what tells of it is committed. The row it spoke of is none
-    the worse: where it still waits, its message is sent again.
+    A dead letter is removed from the broker only after its record is committed. The row that it names is not
+    affected: if it still waits, its message is sent again.
     """
 
     def __init__(self, database: Database, reader: DeadLetters, wait: float = 30.0) -> None:
@@ -50,7 +50,7 @@ class DeadLetterReader:
                         await self._reader.remove(recorded)
                     failures = failures + 1 if len(recorded) < len(dead) else 0
                     if failures:
-                        await asyncio.sleep(self._backoff.delay(failures))  # a broker may give it again at once
+                        await asyncio.sleep(self._backoff.delay(failures))  # a broker may deliver it again at once
                 except (psycopg.Error, PoolTimeout, BrokerError) as error:
                     failures += 1
                     if failures == 1:
@@ -60,9 +60,9 @@ class DeadLetterReader:
             await self._reader.close()
 
     async def _recorded(self, dead: Sequence[DeadLetteredMessage]) -> Sequence[DeadLetteredMessage]:
-        """Tell of them, one by one where that fails together; return those that may be removed.
+        """Record them, one by one if that fails together; return those that may be removed.
 
-        One that cannot be told of stays where it is, and comes again when the broker's lock on it ends.
+        One that cannot be recorded stays on the broker, and is received again when the broker's lock on it expires.
         """
         if not dead:
             return ()
@@ -80,7 +80,7 @@ class DeadLetterReader:
         return dead
 
     async def record(self, dead: Sequence[DeadLetteredMessage]) -> None:
-        """Write each on its job's timeline, once; what belongs to no job is kept for the audit, and logged."""
+        """Write each on its job's timeline, once; those without a job are kept for the audit, and logged."""
         named = [(message, job_id_of_body(message.received)) for message in dead if not is_check(message.received)]
         async with self._database.transaction() as session:
             job_ids = sorted({job_id for _, job_id in named if job_id is not None})
@@ -92,19 +92,19 @@ class DeadLetterReader:
                 await _keep(session, orphans)
         for message in orphans:
             self.orphans += 1
-            log.error("a dead letter of no job", **_data(message))
+            log.error("a dead letter without a job", **_data(message))
 
 
 async def _record_for_jobs(session: Session, owned: Sequence[tuple[DeadLetteredMessage, str]]) -> None:
     job_ids = sorted({job_id for _, job_id in owned})
     asked = {"job_ids": job_ids, "message_ids": [_message_id(message) for message, _ in owned]}
-    told = {(row["job_id"], row["message_id"]) for row in await session.fetch("relay/recorded_dead_letters", asked)}
+    recorded = {(row["job_id"], row["message_id"]) for row in await session.fetch("relay/recorded_dead_letters", asked)}
     fresh = {(job_id, _message_id(message)): message for message, job_id in reversed(owned)}
-    await session.note(_note(message, at[0]) for at, message in fresh.items() if at not in told)
+    await session.note(_note(message, at[0]) for at, message in fresh.items() if at not in recorded)
 
 
 async def _keep(session: Session, orphans: Sequence[DeadLetteredMessage]) -> None:
-    """Keep them for as long as the audit tells of them; one that comes twice is kept once."""
+    """Keep them while the audit reports them; one that is received twice is kept once."""
     kept = [{**_data(message), "digest": sha256(message.received.body).hexdigest()} for message in orphans]
     await session.run("relay/keep_dead_letters", {name: [one[name] for one in kept] for name in KEPT})
 

@@ -1,4 +1,4 @@
-"""The outbox: queued rows as messages to be sent. There is no second copy of them."""
+"""The outbox: the queued rows are the messages to be sent; there is no second copy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ..store.session import Note, Row, Session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendTimes:
-    """The times of sending, in seconds, as in the settings of the same names; and how many are sent together."""
+    """The times of sending, in seconds, as in the settings of the same names, and how many are sent together."""
 
     relay_lease: float
     resend: float
@@ -27,7 +27,7 @@ class SendTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendRequest:
-    """What a relay takes: rows of one kind, of these types; with `ahead` those due within the horizon too."""
+    """The rows that a relay leases: of one kind, of these types; with `ahead` also those due within the horizon."""
 
     kind: Kind
     types: Sequence[str]
@@ -48,9 +48,9 @@ class SendRequest:
 async def lease_for_send(
     session: Session, request: SendRequest, limit: int, without: Sequence[str] = ()
 ) -> list[OutgoingMessage]:
-    """Take up to `limit` rows whose messages are to be sent, without those whose keys are in `without`.
+    """Lease up to `limit` rows whose messages are to be sent, without those whose keys are in `without`.
 
-    Until they are confirmed they are due again when the relay's lease ends.
+    Unless they are confirmed, they are due again when the relay's lease expires.
     """
     statement = lease_for_send_statement(QUEUES[request.kind], session.schema)
     rows = await session.statement(statement, request.parameters(limit, without))
@@ -58,13 +58,13 @@ async def lease_for_send(
 
 
 async def rows_to_send(session: Session, request: SendRequest, limit: int, without: Sequence[str]) -> list[Row]:
-    """The `key` and `job_id` of the rows that `lease_for_send` would take."""
+    """The `key` and `job_id` of the rows that `lease_for_send` would lease."""
     statement = to_send_statement(QUEUES[request.kind], session.schema)
     return await session.statement(statement, request.parameters(limit, without))
 
 
 async def confirm_sent(session: Session, kind: Kind, messages: Sequence[OutgoingMessage], times: SendTimes) -> int:
-    """These were sent: each is sent again unless somebody claims it in time. Returns how many still waited."""
+    """Record that these were sent: each is sent again unless it is claimed in time. Returns how many still waited."""
     given: dict[str, object] = {
         "keys": [message.ref.key for message in messages],
         "lease_numbers": [message.ref.lease_number for message in messages],
@@ -79,7 +79,7 @@ async def confirm_sent(session: Session, kind: Kind, messages: Sequence[Outgoing
 
 
 async def redirect(session: Session, ref: MessageRef, delay: float) -> bool:
-    """Have a message sent again in `delay` seconds. False if somebody has claimed the row: then nothing changes."""
+    """Send a message again in `delay` seconds. False if the row has been claimed: then nothing changes."""
     given = {"key": ref.key, "lease_number": ref.lease_number, "delay": delay}
     return bool(await session.statement(redirect_statement(QUEUES[ref.kind], session.schema), given))
 
@@ -87,7 +87,7 @@ async def redirect(session: Session, ref: MessageRef, delay: float) -> bool:
 async def record_first_sent(session: Session, kind: Kind, keys: Sequence[str]) -> None:
     """Write the note of the first sending for those of these rows, locked by the caller, that have none yet.
 
-    Whoever first knows that the message was sent writes it: the relay that sent it, or the worker that received it.
+    The first to know that the message was sent writes it: the relay that sent it, or the worker that received it.
     """
     queue = QUEUES[kind].queue
     note = None if queue is None else queue.first_sent

@@ -1,7 +1,7 @@
-"""Sends what is queued into one queue of a broker: take, commit, send, confirm.
+"""Sends queued messages to one queue of a broker: lease, commit, send, confirm.
 
-A relay that dies between any two of these leaves rows that are due again when its lease on them ends. So a message is
-sent at least once, and never before the rows it speaks of are committed.
+A relay that dies between two of these steps leaves rows that are due again when its lease on them expires. So a
+message is sent at least once, and never before its row is committed.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ LOOK_AHEAD_SECONDS = 5.0
 
 
 class Relay:
-    """One for each queue and process, with a sender of its own: a queue that cannot be sent to holds up no other.
+    """One for each queue and process, with a separate sender: a queue that is not reachable does not block the others.
 
-    Several processes may run one for the same queue: each row is taken by one of them.
+    Several processes may run one for the same queue: each row is leased by one of them.
     """
 
     def __init__(self, database: Database, route: QueueRoute, sender: Sender, times: SendTimes, poll: float) -> None:
@@ -48,14 +48,14 @@ class Relay:
 
     @property
     def failing(self) -> float | None:
-        """For how many seconds nothing could be sent; None where the last try went well.
+        """For how many seconds sending has failed; None if the last try succeeded.
 
-        A row does not tell: it is taken again and again, and each time its `due_at` moves ahead.
+        The rows do not show it: they are leased again and again, and each time their `due_at` moves ahead.
         """
         return None if self._failed_first is None else monotonic() - self._failed_first
 
     def wake(self) -> None:
-        """There may be something to send."""
+        """Wake it: there may be something to send."""
         self._woken.set()
 
     async def run(self) -> None:
@@ -65,7 +65,7 @@ class Relay:
             while True:
                 self._woken.clear()
                 try:
-                    await self._sender.open()  # before there is something to send: to connect takes half a second
+                    await self._sender.open()  # before there is something to send: connecting takes half a second
                     full = await self._turn()
                     failures = 0
                 except (psycopg.Error, PoolTimeout, BrokerError) as error:
@@ -79,9 +79,9 @@ class Relay:
             await self._sender.close()
 
     async def run_once(self) -> int:
-        """Send all that is due, and what is due within the horizon. Returns how many messages there were.
+        """Send everything that is due now or within the horizon. Returns the number of messages.
 
-        Raises BrokerError where they could not be sent: they stay due.
+        Raises BrokerError if they could not be sent: they stay due.
         """
         sent = 0
         for kind in self._route.types:
@@ -97,14 +97,14 @@ class Relay:
         ahead = monotonic() - self._looked_ahead >= min(LOOK_AHEAD_SECONDS, self._times.horizon / 2)
         full = False
         if monotonic() - self._failed_last > 2 * self._times.relay_lease:
-            self._failed_first = None  # what could not be sent would have been taken again since
+            self._failed_first = None  # a message that could not be sent would have been leased again since
         for kind in self._route.types:
             messages = await self._leased(kind, ahead=ahead)
             if messages:
                 await self._send(kind, messages)
             full = full or len(messages) == self._times.at_once
         if ahead:
-            # Looking ahead passes over the rows that wait to be sent again, one by one: not to be done at each turn.
+            # Looking ahead scans the rows that wait to be sent again, one by one: too slow for each turn.
             self._looked_ahead = monotonic()
         return full
 
@@ -122,13 +122,13 @@ class Relay:
         return await self._unclaimable.claim(f"send {kind}", self._times.at_once, claim, due)
 
     async def _send(self, kind: Kind, messages: Sequence[OutgoingMessage]) -> None:
-        """Send and confirm; outside any transaction, for a broker may take its time."""
+        """Send and confirm; outside any transaction, because a broker may be slow."""
         await self._sent_within_lease(messages)
         self._failed_first = None
         await self._confirm(kind, messages)
 
     async def _confirm(self, kind: Kind, messages: Sequence[OutgoingMessage]) -> None:
-        """What cannot be confirmed is sent again when the relay's lease on it has ended."""
+        """Confirm the messages. One that cannot be confirmed is sent again when the relay's lease on it expires."""
         try:
             async with self._database.transaction() as session:
                 await confirm_sent(session, kind, messages, self._times)
@@ -142,7 +142,7 @@ class Relay:
                 await self._confirm(kind, [message])
 
     async def _sent_within_lease(self, messages: Sequence[OutgoingMessage]) -> None:
-        """Try again with the same ids while nobody else may take the rows. Raises BrokerError."""
+        """Try again with the same ids while the relay's lease on the rows lasts. Raises BrokerError."""
         until = monotonic() + self._times.relay_lease / 2
         failures = 0
         while True:

@@ -1,1 +1,1 @@
-"""The hand-written statements, one a file."""
+"""The hand-written statements, one per file."""

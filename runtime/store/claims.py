@@ -1,4 +1,4 @@
-"""Claims of a queue: of what is due, and of the rows that messages name."""
+"""Claims of a queue: of due rows, and of the rows that messages name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .session import Row, Session, event_parameters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a worker claims: up to `limit` due rows of a record, of these types, for `lease` seconds.
+    """The claim of a worker: up to `limit` due rows of a record, of these types, for `lease` seconds.
 
     Rows whose keys are in `without` are left out.
     """
@@ -25,7 +25,7 @@ class Claim:
 
     @property
     def parameters(self) -> dict[str, object]:
-        """What each statement that claims takes. All rows get the same event: no row is known before the claim."""
+        """The parameters of each claim. All rows get the same event: they are not known before the claim."""
         common: dict[str, object] = {"types": list(self.types), "lease_owner": self.owner, "lease": self.lease}
         queue, lifecycle = self.record.queue, self.record.lifecycle
         if queue is None or queue.claim is None:
@@ -37,7 +37,7 @@ class Claim:
 
 
 async def claim_due(session: Session, claim: Claim) -> list[Row]:
-    """Claim due rows and return those won."""
+    """Claim due rows and return those that were won."""
     given = {**claim.parameters, "limit": claim.limit, "without": list(claim.without)}
     return await session.statement(claim_statement(claim.record, session.schema), given)
 
@@ -49,12 +49,12 @@ async def due_rows(session: Session, claim: Claim) -> list[Row]:
 
 
 async def claim_by_key(session: Session, claim: Claim, leases: Sequence[tuple[str, int]]) -> list[Row]:
-    """Claim the rows with these keys that still have these lease numbers, and return those won."""
+    """Claim the rows with these keys that still have these lease numbers, and return those that were won."""
     given = {"keys": [key for key, _ in leases], "lease_numbers": [number for _, number in leases]}
     return await session.statement(claim_by_key_statement(claim.record, session.schema), claim.parameters | given)
 
 
 async def message_rows(session: Session, record: Record, keys: Sequence[str]) -> dict[str, Row]:
-    """How the rows stand that messages name, by key: job_id, type, status, lease_number, waiting."""
+    """The state of the rows that messages name, by key: job_id, type, status, lease_number, waiting."""
     rows = await session.statement(messages_statement(record, session.schema), {"keys": list(keys)})
     return {row["key"]: row for row in rows}

@@ -27,13 +27,13 @@ from .times import bound_times
 
 T = TypeVar("T")
 log = logger("database")
-RECONNECTING = 10.0  # seconds after which the pool begins its back-off anew: it would grow to minutes
+RECONNECTING = 10.0  # seconds after which the pool restarts its back-off, which would grow to minutes
 SESSION = {
     "statement_timeout": "300s",
     "idle_in_transaction_session_timeout": "60s",
-    # statements are brief; where statistics are stale the planner may think otherwise, and compile for a second
+    # statements are brief; with stale statistics the planner may expect otherwise, and compile for a second
     "jit": "off",
-    # a plan that is kept from when a table was empty would scan it when it no longer is (F42)
+    # a plan that was cached while a table was empty would scan it when it has grown (F42)
     "enable_seqscan": "off",
 }
 
@@ -42,7 +42,7 @@ class Database:
     """Connections to one PostgreSQL database and the schema in it.
 
     Transactions are short: a statement may take five minutes, an idle transaction one, then the server ends it.
-    `password` is asked at each new connection, where it is not in the URL and does not last, as a token of Entra ID.
+    `password` is called for each new connection, for passwords that expire, for example tokens of Entra ID.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class Database:
         self.outage = Outage(self._pool.check)
         self._reports = Reports()
         self.lock_seconds: float | None = None
-        self._told_of_role = False
+        self._warned_of_role = False
 
     async def reach(self) -> None:
-        """Connect once, to see that it can be done. Raises DatabaseUnreachableError, without the password."""
+        """Connect once, to check that it is possible. Raises DatabaseUnreachableError, without the password."""
         try:
             async with await self.connection("probe"):
                 return
@@ -91,7 +91,7 @@ class Database:
             raise DatabaseUnreachableError(self.where, str(error).strip()) from error
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._reports.close()
         await self._pool.close()
 
@@ -102,26 +102,26 @@ class Database:
         return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
 
     def waiting(self, seconds: float) -> "Database":
-        """The same database; a transaction on it waits at most so long for a lock, and then raises LockNotAvailable."""
+        """The same database, with a limit on waiting for a lock, after which a transaction raises LockNotAvailable."""
         waiting = copy(self)
         waiting.lock_seconds = seconds
         return waiting
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
-        """A connection on which each statement is a transaction of its own."""
+        """A connection on which each statement is a separate transaction."""
         async with self._pool.connection() as connection:
             yield Session(connection, self.schema)
 
     @asynccontextmanager
     async def scanning(self) -> AsyncGenerator[Session]:
-        """A session for statements that pass over whole tables: their plans may, as those of others may not."""
+        """A session for statements that read whole tables: only here may plans use sequential scans."""
         async with self._pool.connection() as connection:
             await connection.execute(b"SET enable_seqscan = on")
             try:
                 yield Session(connection, self.schema)
             except BaseException:
-                await connection.close()  # what state it is in is not known
+                await connection.close()  # its state is not known
                 raise
             await connection.execute(f"SET enable_seqscan = {SESSION['enable_seqscan']}".encode())
 
@@ -129,15 +129,15 @@ class Database:
     async def transaction(self) -> AsyncGenerator[Session]:
         """A connection inside one transaction, which ends with the block.
 
-        Its statements are sent at once, and waited for where their rows are asked for, or at the end. Raises
-        LostRaceError where one had to win a row and did not.
+        Its statements are sent at once; it waits for them when their rows are read, or at the end. Raises
+        LostRaceError if one had to win a row and did not.
         """
         async with self._begun() as session:
             yield session
-        self._reports.say(session.reports)
+        self._reports.log(session.reports)
 
     async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """Do `work`, which changes nothing, on a session, as often as it takes to get an answer."""
+        """Do `work`, which changes nothing, on a session, and retry it until it succeeds."""
 
         async def attempt() -> T:
             async with self.session() as session:
@@ -146,10 +146,10 @@ class Database:
         return await self.outage.retry_until_available(attempt)
 
     async def commit_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """Do `work` in a transaction as often as it takes until it is committed, which happens once.
+        """Do `work` in a transaction, and retry it until it is committed, exactly once.
 
-        Where the connection is lost on COMMIT, the server is asked whether that was carried out before `work` is done
-        again. Returns what `work` returned when it was committed.
+        If the connection is lost on COMMIT, the server is asked whether it committed before `work` is done
+        again. Returns the result of the `work` that was committed.
         """
         tried: list[tuple[str, T, Session]] = []
 
@@ -164,12 +164,12 @@ class Database:
             return done
 
         done = await self.outage.retry_until_available(attempt)
-        self._reports.say(tried[0][2].reports)
+        self._reports.log(tried[0][2].reports)
         return done
 
     @asynccontextmanager
     async def _begun(self) -> AsyncGenerator[Session]:
-        """A transaction in a pipeline. What is not committed is rolled back as the connection is given back."""
+        """A transaction in a pipeline. If it is not committed, it is rolled back when the connection is returned."""
         async with self._pool.connection() as connection, connection.pipeline():
             session = Session(connection, self.schema)
             await connection.execute(b"BEGIN")
@@ -183,11 +183,11 @@ class Database:
         async with self.session() as session:
             (row,) = await session.fetch("store/transaction_status", {"transaction_id": number})
         if row["status"] == "in progress":
-            raise psycopg.OperationalError(f"transaction {number} is still under way")
+            raise psycopg.OperationalError(f"transaction {number} is still in progress")
         return bool(row["status"] == "committed")
 
     async def connection(self, purpose: str) -> psycopg.AsyncConnection[Row]:
-        """A connection outside the pool, with all that the login may do."""
+        """A connection outside the pool, with all privileges of the login."""
         connection = await psycopg.AsyncConnection[Row].connect(
             self.url,
             **({} if self._password is None else await asyncio.to_thread(self.credentials)),
@@ -201,11 +201,11 @@ class Database:
 
     @property
     def asks_for_password(self) -> bool:
-        """Whether each new connection needs a password of the moment."""
+        """Whether each new connection needs a fresh password."""
         return self._password is not None
 
     def credentials(self) -> dict[str, Any]:
-        """What a connection needs beside the URL. May ask elsewhere, so not to be called on a loop."""
+        """What a connection needs besides the URL. May block on a request, so do not call it on an event loop."""
         return {} if self._password is None else {"password": self._password()}
 
     async def _pooled(self) -> dict[str, Any]:
@@ -215,13 +215,13 @@ class Database:
     async def install(self) -> bool:
         """Install the schema as its owner, in one transaction. Returns whether anything had to be done.
 
-        Raises DriftError, with nothing changed, where a table exists that is not what the declaration wants.
+        Raises DriftError, with nothing changed, if an existing table differs from the declaration.
         """
         async with await self.connection("installer") as owner:
             return await install(owner, self.records, self.schema)
 
     async def check_installed(self) -> None:
-        """Raise SchemaError unless the schema was installed from this very declaration."""
+        """Raise SchemaError unless the schema was installed from this declaration."""
         async with await self.connection("installer") as owner:
             await check_installed(owner, self.records, self.schema)
 
@@ -232,15 +232,15 @@ class Database:
         role = worker_role(self.schema)
         cursor = await connection.execute(query("store/take_role", self.schema), {"role": role})
         if await cursor.fetchone() is None:
-            await self._tell_role_not_taken(connection, role)
+            await self._warn_role_not_taken(connection, role)
         set_json_loads(read_json, connection)
         bound_times(connection)
 
-    async def _tell_role_not_taken(self, connection: Connection, role: str) -> None:
-        """Warn once of a login that stays what it is. Where there is no role, there is no schema either."""
+    async def _warn_role_not_taken(self, connection: Connection, role: str) -> None:
+        """Warn once about a login that cannot use the role. If the role is missing, the schema is missing too."""
         cursor = await connection.execute(query("store/role_not_taken", self.schema), {"role": role})
         found = await cursor.fetchone()
-        if found is not None and found["role_exists"] and not self._told_of_role:
-            self._told_of_role = True
+        if found is not None and found["role_exists"] and not self._warned_of_role:
+            self._warned_of_role = True
             what = "the login may not take the role of workers, and keeps its own rights"
             log.warning(what, login=found["login"], role=role, do=f"GRANT {role} TO {found['login']}")

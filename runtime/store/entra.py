@@ -1,4 +1,4 @@
-"""Entra ID in place of a password: Azure Database for PostgreSQL takes a token, which lasts about an hour."""
+"""Entra ID instead of a password: Azure Database for PostgreSQL accepts a token, which lasts about an hour."""
 
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,9 @@ SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
 
 
 class EntraPassword:
-    """Gives a token that is valid now, at each new connection. The credential keeps it and renews it in time.
+    """Provides a valid token for each new connection. The credential caches it and renews it in time.
 
-    Needs the extra `azure` unless it is given a credential.
+    Needs the extra `azure`, unless a credential is passed.
     """
 
     def __init__(self, credential: "TokenCredential | None" = None) -> None:
@@ -24,10 +24,10 @@ class EntraPassword:
         self._credential = credential
 
     def __call__(self) -> str:
-        """A token. May ask Entra ID for it, so not to be called on a loop. Raises DatabaseUnreachableError."""
+        """A token. May send a request to Entra ID: do not call it on an event loop. Raises DatabaseUnreachableError."""
         from azure.core.exceptions import AzureError
 
         try:
             return self._credential.get_token(SCOPE).token
         except AzureError as error:
-            raise DatabaseUnreachableError("Entra ID", f"no token for PostgreSQL could be had: {error}") from error
+            raise DatabaseUnreachableError("Entra ID", f"no token for PostgreSQL is available: {error}") from error

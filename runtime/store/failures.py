@@ -1,4 +1,4 @@
-"""What fails in a worker, since when and why: kept here until it is written beside the worker's heartbeat."""
+"""Failures in a worker, since when and why: kept here until they are written with the worker's heartbeat."""
 
 import time
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Final
 from .text import error_data
 
 RECOVERED_SECONDS: Final = 60.0
-"""What has not failed for so long fails no more."""
+"""A failure that has not recurred for so long is over."""
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class Failures:
         self._known: dict[str, _Failing] = {}
 
     def add(self, name: str, error: BaseException) -> int:
-        """Note a failure. Returns how many there have been in a row."""
+        """Record a failure. Returns the number of consecutive failures."""
         now = time.monotonic()
         known = self._current().get(name)
         if known is None:
@@ -35,11 +35,11 @@ class Failures:
         return known.times
 
     def end(self, name: str) -> None:
-        """What is called so has just succeeded."""
+        """Record a success: the named failure is over."""
         self._known.pop(name, None)
 
     def as_json(self) -> dict[str, Any]:
-        """What fails, by name: for how many seconds, how often in a row, and the last error."""
+        """The current failures, by name: for how many seconds, how many in a row, and the last error."""
         now = time.monotonic()
         return {
             name: {"failing_s": round(now - one.since, 1), "times": one.times, "error": one.error}

@@ -1,4 +1,4 @@
-"""Installing the schema: by its owner, in one transaction, and only if what stands there is what was declared."""
+"""Installs the schema: as its owner, in one transaction, and only if the existing tables are as declared."""
 
 import psycopg
 
@@ -16,9 +16,8 @@ Owner = psycopg.AsyncConnection[Row]
 async def install(connection: Owner, records: Schema, schema: str) -> bool:
     """Install `records` into `schema`. Returns whether anything had to be done.
 
-    New tables, columns of new tables, indexes, guards and functions are made; a table that exists already is not
-    altered. Raises, with nothing changed, DriftError where it is not what the declaration wants, and
-    InstallationError where the login may not install.
+    New tables, indexes, guards and functions are created; an existing table is not altered. Raises, with nothing
+    changed, DriftError if it differs from the declaration, and InstallationError if the login may not install.
     """
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (INSTALL_LOCK,))
@@ -27,7 +26,7 @@ async def install(connection: Owner, records: Schema, schema: str) -> bool:
             return False
         await connection.execute("SET LOCAL client_min_messages = warning")
         try:
-            async with connection.transaction():  # where it fails, what stands there can still be described
+            async with connection.transaction():  # if it fails, the existing schema can still be described
                 for statement in ddl(records, schema):
                     await connection.execute(statement.encode())
         except psycopg.errors.InsufficientPrivilege as error:
@@ -42,7 +41,7 @@ async def install(connection: Owner, records: Schema, schema: str) -> bool:
 
 
 async def check_installed(connection: Owner, records: Schema, schema: str) -> None:
-    """Raise SchemaError unless each part of the declaration is what the schema was installed from."""
+    """Raise SchemaError unless the schema was installed from each part of the declaration."""
     found = await installed_parts(connection, schema)
     for part, digest in digests(records, schema).items():
         if found.get(part) != digest:
@@ -50,7 +49,7 @@ async def check_installed(connection: Owner, records: Schema, schema: str) -> No
 
 
 async def installed_parts(connection: Owner, schema: str) -> dict[str, str]:
-    """The digests that the installed schema remembers, by part; none where there is no schema."""
+    """The digests that the installed schema stores, by part; empty if there is no schema."""
     cursor = await connection.execute("SELECT to_regclass(%s) AS found", (f"{schema}.installed",))
     row = await cursor.fetchone()
     if row is None or row["found"] is None:
@@ -60,9 +59,9 @@ async def installed_parts(connection: Owner, schema: str) -> dict[str, str]:
 
 
 async def drift(connection: Owner, records: Schema, schema: str) -> list[str]:
-    """How the live schema differs from the declaration, a line each; what is there beside it does not count.
+    """The differences of the live schema from the declaration, a line each; additional objects do not count.
 
-    The declaration is installed beside the live schema, both are described by the server, and the copy is taken back.
+    The declaration is installed next to the live schema, the server describes both, and the copy is rolled back.
     """
     live = await _catalog(connection, schema, schema)
     async with connection.transaction(force_rollback=True):

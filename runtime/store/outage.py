@@ -1,4 +1,4 @@
-"""An outage of the database as the whole process meets it: one warning as it begins, one line as it ends."""
+"""An outage of the database, for the whole process: one warning when it begins, one line when it ends."""
 
 import asyncio
 import logging
@@ -21,17 +21,17 @@ BACKOFF: Final = Backoff(first=0.1, most=5)
 _OUT_OF_REACH: Final = ("08", "57")  # connection exceptions, and a server that shuts down or starts
 
 _UNREACHABLE: Final = ("the database cannot be reached; trying again", "the database can be reached again")
-_REFUSING: Final = ("the database refuses what it is asked; trying again", "the database does what it is asked again")
+_REFUSING: Final = ("the database refuses requests; trying again", "the database accepts requests again")
 
-# It warns of each connection that is lost or cannot be made. What is to be said of that is said here.
+# It warns about each connection that is lost or cannot be made; this module logs that once.
 logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
 class Outage:
-    """Shared by everything in the process that uses the database. It ends when each failed participant succeeds again.
+    """Shared by everything in the process that uses the database. It ends when each failed participant has succeeded.
 
-    `check_connections` is awaited before the end is logged: lost connections that nobody has used yet belong to the
-    same outage.
+    `check_connections` is awaited before the end is logged: lost connections that have not been used yet belong to
+    the same outage.
     """
 
     def __init__(self, check_connections: Callable[[], Awaitable[None]]) -> None:
@@ -44,17 +44,17 @@ class Outage:
 
     @property
     def open(self) -> bool:
-        """Whether it goes on."""
+        """Whether the outage continues."""
         return self._since is not None
 
     def participant(self) -> "OutageParticipant":
-        """A new participant, for something that needs the database and tries again."""
+        """A new participant, for code that needs the database and retries."""
         return OutageParticipant(self)
 
     async def retry_until_available(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do `work` as often as it takes until no lost connection and no temporary trouble interrupts it.
+        """Do `work`, and retry it until no lost connection and no temporary failure interrupts it.
 
-        What the database refuses, and is no outage, is tried MOST_REFUSALS times and then raised.
+        An error that is not an outage is retried MOST_REFUSALS times and then raised.
         """
         participant, refusals = self.participant(), 0
         try:
@@ -78,7 +78,7 @@ class Outage:
             participant.leave()
 
     def participant_failed(self, participant: "OutageParticipant", error: BaseException | str) -> None:
-        """Note that a participant has failed."""
+        """Record that a participant has failed."""
         self._failing.add(participant)
         if self._since is None:
             self._since = time.monotonic()
@@ -97,11 +97,11 @@ class Outage:
             self._ending = asyncio.ensure_future(self._end())
 
     def participant_left(self, participant: "OutageParticipant") -> None:
-        """A participant gives up."""
+        """Record that a participant stops retrying."""
         self._failing.discard(participant)
 
     async def pause(self, failures: int) -> None:
-        """Wait as long as the back-off says, or until somebody has got through."""
+        """Wait for the back-off, or until a participant succeeds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(BACKOFF.delay(failures)):
                 await self._through.wait()
@@ -116,28 +116,28 @@ class Outage:
 
 
 class OutageParticipant:
-    """Something that needs the database: it says when it failed, and when it has got through again."""
+    """A part of the process that needs the database: it reports when it fails, and when it succeeds again."""
 
     def __init__(self, outage: Outage) -> None:
         self._outage = outage
         self._failures = 0
 
     def failed(self, error: BaseException | str) -> None:
-        """It has failed, and will try again."""
+        """Record that it failed, and will try again."""
         self._failures += 1
         self._outage.participant_failed(self, error)
 
     async def wait(self, error: BaseException) -> None:
-        """It has failed; return when it is to try again."""
+        """Record that it failed; return when to try again."""
         self.failed(error)
         await self._outage.pause(self._failures)
 
     def succeeded(self) -> None:
-        """It has done what it wanted."""
+        """Record that it succeeded."""
         self._failures = 0
         if self._outage.open:
             self._outage.participant_succeeded(self)
 
     def leave(self) -> None:
-        """It tries no more."""
+        """Record that it stops retrying."""
         self._outage.participant_left(self)

@@ -1,4 +1,4 @@
-"""The hand-written statements: one a file in runtime/sql, read once."""
+"""The hand-written statements: one per file in runtime/sql, read once."""
 
 import re
 from functools import cache

@@ -1,4 +1,4 @@
-"""Reports: what failed, said in the log once it is committed. Of many at a time most are only counted."""
+"""Reports of failures, logged once they are committed. Above a rate limit they are only counted."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from ..logs import logger
 from .text import cleaned
 
 log = logger("flow")
-# Where nobody has set up any logging, Python would print warnings: a script has its timelines, and no worker's log.
+# If logging is not configured, Python would print warnings; a script shows timelines, not a worker's log.
 logging.getLogger("coremachine.flow").addHandler(logging.NullHandler())
 Level = Literal["warning", "error"]
 MOST: Final = 10
@@ -28,46 +28,46 @@ class Report(NamedTuple):
 
 
 class Reports:
-    """Says reports of a process: of each level at most 10 a minute, and then how many more there were of each kind."""
+    """Logs the reports of a process: at most 10 per level and minute, and then the number of further ones by kind."""
 
     def __init__(self) -> None:
-        self._said: Counter[Level] = Counter()
+        self._logged: Counter[Level] = Counter()
         self._more: Counter[tuple[Level, str]] = Counter()
         self._window: asyncio.TimerHandle | None = None
 
-    def say(self, reports: Sequence[Report]) -> None:
+    def log(self, reports: Sequence[Report]) -> None:
         """Log what can be logged now. Called on the loop."""
         for report in reports:
             if self._window is None:
                 self._window = asyncio.get_running_loop().call_later(WINDOW, self.close)
-            if self._said[report.level] < MOST:
-                self._said[report.level] += 1
+            if self._logged[report.level] < MOST:
+                self._logged[report.level] += 1
                 _write(report.level, report.what, report.fields)
             else:
                 self._more[report.level, report.what] += 1
 
     def close(self) -> None:
-        """Say what was only counted, and begin anew."""
+        """Log the numbers of the reports that were only counted, and start a new window."""
         if self._window is not None:
             self._window.cancel()
             self._window = None
         for (level, what), number in self._more.items():
             _write(level, what, {"more": number, "hint": "each is on its job's timeline"})
-        self._said.clear()
+        self._logged.clear()
         self._more.clear()
 
 
 def short(job_id: str) -> str:
-    """The beginning of a job's id by which the command line calls it too."""
+    """The prefix of a job's id, as the command line shows it too."""
     return job_id[:SHORT]
 
 
 def in_a_line(error: object) -> str:
     """An error as events hold it: its type and its message, in one line of at most about 300 characters."""
     if not isinstance(error, Mapping):
-        return "no error is told"
-    told = cast("Mapping[str, object]", error)
-    return cleaned(" ".join(f"{told.get('type')}: {told.get('message')}".split()), WORDS)
+        return "no error given"
+    data = cast("Mapping[str, object]", error)
+    return cleaned(" ".join(f"{data.get('type')}: {data.get('message')}".split()), WORDS)
 
 
 def _write(level: Level, what: str, fields: Mapping[str, object]) -> None:

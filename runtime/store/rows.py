@@ -1,4 +1,4 @@
-"""Rows as the flow sees them."""
+"""Rows, as the flow uses them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from .session import Row
 
 
 class ClaimedTask(NamedTuple):
-    """A task that this worker holds, until its lease runs out."""
+    """A task that this worker holds, until its lease expires."""
 
     key: str
     job_id: str
@@ -31,7 +31,7 @@ class ClaimedTask(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedCallback:
-    """A callback that this worker holds, until its lease runs out."""
+    """A callback that this worker holds, until its lease expires."""
 
     key: str
     job_id: str
@@ -61,7 +61,7 @@ class JobMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
-    """A job as it was read. The fields with a default have it if the statement does not read the column."""
+    """A job as it was read. A field has its default if the statement does not read the column."""
 
     job_id: str
     job_type: str
@@ -120,6 +120,6 @@ class StageRow:
         }
 
     def update_counters(self, row: Row) -> None:
-        """Take over the counters of a row that was read since."""
+        """Copy the counters of a row that was read later."""
         for name in ("tasks_total", "tasks_open", "tasks_completed", "tasks_failed", "tasks_cancelled"):
             setattr(self, name, row[name])

@@ -22,12 +22,12 @@ Row = dict[str, Any]
 Connection = psycopg.AsyncConnection[Row]
 EVENT_JSON = json.JSONEncoder(allow_nan=False, default=str).encode
 STATUS_OF_NOTE = {note.type: note.status for note in reversed(NOTES)}
-"""The first that is declared, where a note may have several."""
+"""The first declared status, if a note may have several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """An event that tells of a deed, not of a change of state. Its status is the declared one unless given."""
+    """An event that records an action, not a change of state. Its status is the declared one unless given."""
 
     type: str
     job_id: str
@@ -40,18 +40,18 @@ class Note:
 
 
 class Answer:
-    """What a statement returns. In a transaction it is sent at once, and waited for only where somebody asks."""
+    """The result of a statement. In a transaction it is sent at once, and waited for only when it is read."""
 
     def __init__(self, cursor: psycopg.AsyncCursor[Row]) -> None:
         self._cursor = cursor
 
     async def rows(self) -> list[Row]:
-        """Its rows. Raises psycopg.Error, where it failed or one before it did."""
+        """Its rows. Raises psycopg.Error if it or an earlier statement failed."""
         return await self._cursor.fetchall()
 
 
 class Session:
-    """Statements on one connection, in whatever transaction is open on it."""
+    """Statements on one connection, in the transaction that is open on it."""
 
     def __init__(self, connection: Connection, schema: str) -> None:
         self.connection = connection
@@ -60,7 +60,7 @@ class Session:
         self._expected: list[tuple[Answer, LostRaceError]] = []
 
     def report(self, level: Level, what: str, **fields: object) -> None:
-        """Have this said in the log once the transaction is committed."""
+        """Log this once the transaction is committed."""
         self.reports.append(Report(level, what, fields))
 
     async def fetch(self, name: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
@@ -68,17 +68,17 @@ class Session:
         return await (await self.ask(name, parameters)).rows()
 
     async def fetch_together(self, names: Sequence[str], parameters: Mapping[str, object]) -> list[list[Row]]:
-        """Run several queries of the same parameters, which travel together, and return the rows of each."""
+        """Run several queries with the same parameters, sent together, and return the rows of each."""
         async with self.connection.pipeline():
             answers = [await self.ask(name, parameters) for name in names]
         return [await answer.rows() for answer in answers]
 
     async def ask(self, name: str, parameters: Mapping[str, object] | None = None) -> Answer:
-        """Send the query in `name`.sql, whose rows are wanted later."""
+        """Send the query in `name`.sql, whose rows are read later."""
         return await self._send(query(name, self.schema), parameters or {})
 
     async def check(self) -> None:
-        """Raise the LostRaceError of the first that had to win and did not: each transaction does, before its end."""
+        """Raise the LostRaceError of the first move that had to win and did not: called as a transaction ends."""
         while self._expected:
             answer, lost = self._expected.pop(0)
             if not await answer.rows():
@@ -91,16 +91,16 @@ class Session:
     async def apply(self, record: Record, moves: Sequence[Move]) -> set[str]:
         """Write moves of one trigger and return the keys of the rows they won.
 
-        The others were lost to somebody: the caller must say what that means.
+        Other clients won the rest: the caller must handle that.
         """
         if not moves:
             return set()
         return {row["key"] for row in await (await self.ask_moves(record, moves)).rows()}
 
     async def ask_moves(self, record: Record, moves: Sequence[Move]) -> Answer:
-        """Send moves of one trigger, at least one, each of another row; the answer has the `key` of each that won.
+        """Send moves of one trigger, at least one, each of another row; the result has the `key` of each that won.
 
-        Raises ValueError for two moves of one row: a statement moves a row once, and could not say which one won.
+        Raises ValueError for two moves of one row: a statement moves a row once, and could not return which one won.
         """
         if len({move.key for move in moves}) < len(moves):
             raise ValueError(f"{record.machine}.{moves[0].trigger}: two moves of one row in one statement")
@@ -114,18 +114,18 @@ class Session:
         for name in statement.inputs:
             if name not in columns:
                 columns[name] = array_text(_plain(move.values.get(name)) for move in moves)
-        # A plan for one row is good for one row, however the tables grow; for many it hangs on how many there are.
+        # A plan for one row stays good however the tables grow; a plan for many depends on their number.
         return await self._send(statement.sql.encode(), columns, prepare=None if len(moves) == 1 else False)
 
     async def must_apply(self, record: Record, move: Move) -> None:
-        """Write one move that has to win. Where it does not, the transaction ends with LostRaceError."""
+        """Write one move that has to win. If it does not, the transaction ends with LostRaceError."""
         lost = LostRaceError(record.machine, move.trigger, [move.key])
         await self.expect_rows(await self.ask_moves(record, [move]), lost)
 
     async def sweep(self, record: Record, move: Move, column: str, value: object) -> int:
         """Apply one move to every row whose `column` is `value` and that is in the move's source state.
 
-        Returns how many rows moved; none is no error.
+        Returns how many rows moved; 0 is not an error.
         """
         sql = sweep_statement(record, move.trigger, move.source, column, self.schema)
         values = {name: _plain(given) for name, given in move.values.items()}
@@ -138,7 +138,7 @@ class Session:
         return await (await self.ask_statement(sql, parameters)).rows()
 
     async def ask_statement(self, sql: str, parameters: Mapping[str, object]) -> Answer:
-        """Send a generated statement, whose rows are wanted later."""
+        """Send a generated statement, whose rows are read later."""
         return await self._send(sql.encode(), parameters)
 
     async def note(self, notes: Iterable[Note]) -> None:
@@ -152,7 +152,7 @@ class Session:
             await self.run("store/write_notes", columns)
 
     async def expect_rows(self, answer: Answer, lost: LostRaceError) -> None:
-        """End the transaction with `lost` unless this answer has a row. In a pipeline that is checked at the end."""
+        """End the transaction with `lost` unless this result has a row. In a pipeline that is checked at the end."""
         self._expected.append((answer, lost))
         if self.connection.info.pipeline_status == PipelineStatus.OFF:
             await self.check()
@@ -177,15 +177,15 @@ def event_parameters(event: WrittenEvent | None) -> dict[str, object]:
 
 
 def _plain(value: object) -> object:
-    """JSON columns travel as text; text that is JSON already stays as it is."""
+    """JSON columns are sent as text; text that is JSON already does not change."""
     return json.dumps(value) if isinstance(value, Mapping | list) else value
 
 
 def array_text(values: Iterable[object]) -> str:
-    """Values as the text of a PostgreSQL array, whose type the statement says.
+    """Values as the text of a PostgreSQL array, whose type is in the statement.
 
-    psycopg would do it as well, at several times the price. Anything that is neither text nor None is written as str()
-    does.
+    psycopg would do it too, but takes several times as long. A value that is neither text nor None is written with
+    str().
     """
     return f"{{{','.join(map(_element, values))}}}"
 

@@ -16,7 +16,7 @@ ITEM_LENGTH: Final = 200
 
 
 class Unhandled(NamedTuple):
-    """An item that could not be handled: what it is called in its step, its job where it has one, and the error."""
+    """An item that could not be handled: its name in its step, its job if it has one, and the error."""
 
     item: str
     job_id: str | None
@@ -26,14 +26,14 @@ class Unhandled(NamedTuple):
 async def set_aside(database: Database, step: str, unhandled: Sequence[Unhandled], worker: str) -> Mapping[str, float]:
     """Record that these could not be handled in `step`; return for how many seconds each is left out.
 
-    Raises psycopg.Error where that cannot be written.
+    Raises psycopg.Error if that cannot be written.
     """
-    told = {cleaned(one.item, ITEM_LENGTH): (one.job_id, _data(one.error)) for one in unhandled}
+    items = {cleaned(one.item, ITEM_LENGTH): (one.job_id, _data(one.error)) for one in unhandled}
     given = {
         "step": step,
-        "items": list(told),
-        "job_ids": [job_id for job_id, _ in told.values()],
-        "errors": [json.dumps(data) for _, data in told.values()],
+        "items": list(items),
+        "job_ids": [job_id for job_id, _ in items.values()],
+        "errors": [json.dumps(data) for _, data in items.values()],
         "worker": worker,
         "first": FIRST_SECONDS,
         "most": MOST_SECONDS,
@@ -41,7 +41,7 @@ async def set_aside(database: Database, step: str, unhandled: Sequence[Unhandled
     async with database.transaction() as session:
         rows = await session.fetch("store/set_aside", given)
         seconds = {row["item"]: float(row["seconds"]) for row in rows}
-        for item, (job_id, data) in told.items():
+        for item, (job_id, data) in items.items():
             session.report(
                 "error",
                 "an item could not be handled, and is set aside",
@@ -55,7 +55,7 @@ async def set_aside(database: Database, step: str, unhandled: Sequence[Unhandled
 
 
 def _data(error: Exception) -> dict[str, object]:
-    """The error; of one of the database's only what it says itself, without the statements that led to it."""
+    """The error; for an error of the database only its own text, without the statements that led to it."""
     data = error_data(error)
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         data["message"] = cleaned(error.diag.message_primary)

@@ -1,4 +1,4 @@
-"""Text that PostgreSQL can always keep, so that a failure can always be written."""
+"""Text that PostgreSQL can always store, so that a failure can always be written."""
 
 import json
 import traceback
@@ -26,16 +26,16 @@ def cleaned(text: str, most: int = ERROR_LIMIT) -> str:
 
 def error_data(error: BaseException) -> dict[str, object]:
     """An exception as the data of an event: type, message and traceback, cleaned and capped."""
-    told = "".join(traceback.format_exception(type(error), error, _theirs(error)))
+    trace = "".join(traceback.format_exception(type(error), error, _theirs(error)))
     return {
         "type": cleaned(type(error).__name__, TYPE_LIMIT),
         "message": cleaned(_words(error)),
-        "traceback": cleaned(told, TRACEBACK_LIMIT),
+        "traceback": cleaned(trace, TRACEBACK_LIMIT),
     }
 
 
 def read_json(text: str | bytes) -> Any:
-    """JSON as json.loads reads it, at a fifth of its price; deeper than 200 levels, json.loads does it."""
+    """JSON as json.loads reads it, in a fifth of the time; below 200 levels, json.loads does it."""
     try:
         return from_json(text)
     except ValueError:
@@ -43,7 +43,7 @@ def read_json(text: str | bytes) -> Any:
 
 
 def _theirs(error: BaseException) -> TracebackType | None:
-    """The traceback from the first frame that is not CoreMachine's own; all of it where every frame is."""
+    """The traceback from the first frame that is not CoreMachine's; all of it if every frame is."""
     frame = error.__traceback__
     while frame is not None and Path(frame.tb_frame.f_code.co_filename).resolve().is_relative_to(OURS):
         frame = frame.tb_next
@@ -51,12 +51,12 @@ def _theirs(error: BaseException) -> TracebackType | None:
 
 
 def brief(error: Mapping[str, object]) -> dict[str, object]:
-    """An error without its traceback: that stands with the task or the note that it came from."""
+    """An error without its traceback, which is stored with its task or note."""
     return {name: value for name, value in error.items() if name != "traceback"}
 
 
 def _words(error: BaseException) -> str:
     try:
         return str(error) or repr(error)
-    except Exception as failure:  # noqa: BLE001 - an error whose own text fails must still be told
-        return f"{type(error).__name__} (its text could not be had: {type(failure).__name__})"
+    except Exception as failure:  # noqa: BLE001 - an error whose text fails must still be recorded
+        return f"{type(error).__name__} (its text is not available: {type(failure).__name__})"

@@ -1,4 +1,4 @@
-"""Times as Python can hold them: PostgreSQL knows later and earlier ones, and infinity."""
+"""Times in Python's range: PostgreSQL has later and earlier ones, and infinity."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,13 +10,13 @@ from psycopg.pq import Format
 
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
-"""A day from the edge, so that no time zone leads beyond it."""
+"""A day from the limit, so that no time zone exceeds it."""
 
 OID = psycopg.adapters.types["timestamptz"].oid
 
 
 class BoundedTimeLoader(Loader):
-    """Reads a time that is out of Python's range as the last, or the first, within it: one row must not hide a list."""
+    """Reads a time out of Python's range as the last, or the first, within it: one row must not break a list."""
 
     def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
         super().__init__(oid, context)
@@ -29,7 +29,7 @@ class BoundedTimeLoader(Loader):
         """The time."""
         text = bytes(data).decode("ascii")
         try:
-            return datetime.fromisoformat(text)  # a tenth of the price
+            return datetime.fromisoformat(text)  # a tenth of the time
         except ValueError:
             pass
         try:
@@ -40,5 +40,5 @@ class BoundedTimeLoader(Loader):
 
 
 def bound_times(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Have this connection read every time so."""
+    """Use this loader for every time on this connection."""
     connection.adapters.register_loader(OID, BoundedTimeLoader)

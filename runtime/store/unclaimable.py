@@ -1,7 +1,7 @@
-"""Rows that a claim cannot take: one of them must not keep the others from being claimed.
+"""Rows that cannot be claimed: one of them must not keep the others from being claimed.
 
-A claim is one statement over many rows. Where it fails for one of them, the rows are claimed one at a time, and the one
-that cannot be is left out of the claims to come: for longer each time, and recorded for audit and why.
+A claim is one statement over many rows. If it fails for one of them, the rows are claimed one at a time, and the one
+that cannot be is left out of later claims: for longer each time, and recorded for audit and why.
 """
 
 import time
@@ -22,7 +22,7 @@ Without = Sequence[str]
 
 
 class Unclaimable:
-    """What one claimer leaves out of its claims, by step."""
+    """The rows that one claimer leaves out of its claims, by step."""
 
     def __init__(self, database: Database, worker: str) -> None:
         self._database = database
@@ -30,7 +30,7 @@ class Unclaimable:
         self._until: dict[tuple[str, str], float] = {}
 
     def keys(self, step: str) -> list[str]:
-        """The keys of the rows to be left out now."""
+        """The keys of the rows to leave out now."""
         if not self._until:
             return []
         now = time.monotonic()
@@ -44,9 +44,9 @@ class Unclaimable:
         claim: Callable[[int, Without], Awaitable[Sequence[T]]],
         due: Callable[[int, Without], Awaitable[Sequence[Row]]],
     ) -> Sequence[T]:
-        """Claim up to `limit`, without those that cannot be. `due` finds the rows that such a claim would try.
+        """Claim up to `limit`, without those that cannot be claimed. `due` finds the rows that such a claim would try.
 
-        Raises what `claim` raises for any other reason, unless something was won before.
+        Raises any other error of `claim`, unless rows were won before.
         """
         try:
             return await claim(limit, self.keys(step))
@@ -73,12 +73,12 @@ class Unclaimable:
         return won
 
     async def _leave_out(self, step: str, unhandled: Sequence[Unhandled]) -> None:
-        """Never raises: what was won beside them is held, and has to be returned."""
+        """Never raises: the rows that were won are held, and have to be returned."""
         now = time.monotonic()
         self._until |= {(step, one.item): now + FIRST_SECONDS for one in unhandled}
         try:
             recorded = await set_aside(self._database, step, unhandled, self._worker)
         except psycopg.Error as error:
-            log.warning("what could not be claimed is not recorded yet", step=step, error=str(error).strip())
+            log.warning("rows that could not be claimed are not recorded yet", step=step, error=str(error).strip())
             return
         self._until |= {(step, item): now + seconds for item, seconds in recorded.items()}

@@ -1,4 +1,4 @@
-"""What a worker runs beside its producers on a broker: for each queue a relay and a reader of dead letters."""
+"""The loops that a worker runs for a broker, besides its producers: a relay and a dead-letter reader per queue."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -29,21 +29,21 @@ class BrokerLoops:
                 self._loops |= {f"relay of {route.queue}": relay.run, f"dead letters of {route.queue}": reader.run}
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """What is to run until it is cancelled, by name."""
+        """The loops to run until cancelled, by name."""
         return self._loops
 
     def wake(self, kind: Kind) -> None:
-        """A message of this kind is to be sent."""
+        """Wake the relays: a message of this kind is to be sent."""
         for kinds, relay in self._relays:
             if kind in kinds:
                 relay.wake()
 
     async def run_once(self) -> int:
-        """Send all that is to be sent. Returns how many messages there were. Raises BrokerError."""
+        """Send everything that is to be sent. Returns the number of messages. Raises BrokerError."""
         return sum([await relay.run_once() for _, relay in self._relays])
 
     async def write_heartbeat(self, session: Session, worker: str) -> None:
-        """Write beside the worker's heartbeat whether messages can be sent; nothing if there is no broker."""
+        """Write with the worker's heartbeat whether messages can be sent; nothing if there is no broker."""
         if not self._relays:
             return
         routed = [(kind, name) for route in self._bus.routes for kind, types in route.types.items() for name in types]
@@ -59,5 +59,5 @@ class BrokerLoops:
 
 
 def send_times(settings: Settings) -> SendTimes:
-    """The times of sending as the settings have them."""
+    """The times of sending, from the settings."""
     return SendTimes(relay_lease=settings.relay_lease, resend=settings.resend, horizon=settings.horizon)

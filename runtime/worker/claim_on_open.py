@@ -1,6 +1,6 @@
 """Claims tasks in the transaction that opens their stage, and starts them once that is committed.
 
-So a lone task waits for one commit less, and nobody is woken for tasks that are taken already.
+So a single task waits for one commit less, and no worker is woken for tasks that are already claimed.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,7 +18,7 @@ from .work import TaskCalls
 
 
 class ClaimOnOpen:
-    """One opening of a stage, as a context from before its transaction until it is known whether that was committed."""
+    """One opening of a stage, as a context from before its transaction until it is known whether that committed."""
 
     def __init__(
         self, executor: TaskExecutor, leases: LeaseTable, claimer: Claimer, calls: TaskCalls, types: Collection[str]
@@ -46,9 +46,9 @@ class ClaimOnOpen:
         self._executor.start(self._calls.of(self._committed))
 
     async def claim(self, session: Session, stage: StageRow) -> Sequence[Row]:
-        """Claim tasks of the stage's type, the oldest first: as many as this worker wants, at most as the stage has.
+        """Claim tasks of the stage's type, oldest first: as many as this worker can take, at most the stage's number.
 
-        Their slots are reserved. If the transaction is tried again, so is this.
+        Their slots are reserved. If the transaction is retried, so is this.
         """
         self._reserve(0)
         limit = min(stage.tasks_open, self._executor.demand_for(stage.task_type))
@@ -59,7 +59,7 @@ class ClaimOnOpen:
         return await claim_due(session, self._claimer.claim_of("task", [stage.task_type], limit, without))
 
     def committed(self, rows: Sequence[Row]) -> None:
-        """These claims are committed."""
+        """Start the claimed tasks: the claims are committed."""
         self._committed = rows
 
     def _reserve(self, tasks: int) -> None:

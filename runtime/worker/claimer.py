@@ -1,4 +1,4 @@
-"""The claimer of a worker: it claims what is due, or what messages name, and records each lease before work begins."""
+"""The claimer of a worker: claims rows that are due or named by messages, and records each lease first."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,18 +20,18 @@ from ..store.transient import is_row_error
 from ..store.unclaimable import Unclaimable
 
 ELSEWHERE_SECONDS = 5.0
-"""After how many seconds a message for another worker is sent again."""
+"""Seconds after which a message for another worker is sent again."""
 
 Work = JobMessage | ClaimedCallback | Call
-"""A claimed row, in the shape in which the worker handles it."""
+"""A claimed row, as the worker handles it."""
 
 Settlements = dict[int, Settlement]
 
 
 class Claimer:
-    """Claims for one worker, which takes only the types that it declares. `to_work` makes rows of a kind into work."""
+    """Claims for one worker, only rows of the types that it declares. `to_work` turns rows of a kind into work."""
 
-    def __init__(  # noqa: PLR0913 - each by its name
+    def __init__(  # noqa: PLR0913 - each is passed by name
         self,
         database: Database,
         leases: LeaseTable,
@@ -52,20 +52,20 @@ class Claimer:
         self._turn = 0
 
     def types_in_turn(self, kind: Kind) -> list[str]:
-        """The declared types, beginning with another one each time, so that none starves behind a long queue."""
+        """The declared types, beginning with another one each time, so that a long queue cannot starve the others."""
         types = self._types[kind]
         self._turn += 1
         start = self._turn % len(types) if types else 0
         return [*types[start:], *types[:start]]
 
     def claim_of(self, kind: Kind, types: Sequence[str], limit: int = 0, without: Sequence[str] = ()) -> Claim:
-        """A claim of rows of this kind. `without` is left out beside what could not be claimed lately."""
+        """A claim of rows of this kind. It leaves out `without` and the rows that could not be claimed recently."""
         return Claim(
             record=QUEUES[kind], types=types, owner=self._owner, lease=self._lease, limit=limit, without=without
         )
 
     def unclaimable_keys(self, kind: Kind) -> Sequence[str]:
-        """The keys of rows of this kind that could not be claimed lately."""
+        """The keys of rows of this kind that could not be claimed recently."""
         return self._unclaimable.keys(_step(kind))
 
     async def claim_due(self, kind: Kind, types: Sequence[str], limit: int) -> Sequence[Work]:
@@ -85,7 +85,7 @@ class Claimer:
     async def claim_or_leave_out(
         self, kind: Kind, types: Sequence[str], limit: int, claim: Callable[[int, Sequence[str]], Any]
     ) -> Any:
-        """Do `claim`; if it fails for one of its rows, claim them one by one and leave out what cannot be claimed."""
+        """Do `claim`; if it fails for one of its rows, claim them one by one, without those that cannot be claimed."""
 
         async def due(limit: int, without: Sequence[str]) -> list[Row]:
             async with self._database.session() as session:
@@ -94,10 +94,10 @@ class Claimer:
         return await self._unclaimable.claim(_step(kind), limit, claim, due)
 
     async def claim_named(self, messages: Sequence[ReceivedMessage]) -> tuple[Sequence[Work], Sequence[Settlement]]:
-        """Claim the rows that messages name, and say what is to become of each message, in their order.
+        """Claim the rows that messages name, and return the settlement of each message, in their order.
 
         When it returns the claims are committed. If one row cannot be claimed, they are claimed one by one; the message
-        of such a row is given back, and the row set aside. Raises psycopg.Error.
+        of such a row is abandoned, and the row set aside. Raises psycopg.Error.
         """
         try:
             return await self._claim_named(messages)
@@ -147,7 +147,7 @@ class Claimer:
     async def _settle_lost(
         self, session: Session, kind: Kind, lost: Mapping[int, MessageRef], won: set[str]
     ) -> Settlements:
-        """Why each claim was lost, and so what becomes of its message."""
+        """Why each claim was lost, and the settlement of its message."""
         if not lost:
             return {}
         rows = await message_rows(session, QUEUES[kind], [ref.key for ref in lost.values()])
@@ -188,9 +188,9 @@ def _lost(ref: MessageRef, row: Row | None, types: Sequence[str]) -> Settlement:
     if row["job_id"] != ref.job_id:
         return DeadLetter("NoSuchRow", f"{what} does not belong to job {ref.job_id}")
     if not row["waiting"]:
-        return Complete(f"{what} waits for no message: it is {row['status']}")
+        return Complete(f"{what} needs no message: it is {row['status']}")
     if row["lease_number"] != ref.lease_number:
         return Complete(f"{what} has been claimed since: its lease number is {row['lease_number']}")
     if row["type"] not in types:
         return Redirect(ELSEWHERE_SECONDS, f"{row['type']} is not declared here")
-    return Abandon(f"{what} was locked by a transaction that gave it up")
+    return Abandon(f"{what} was locked by a transaction that rolled back")

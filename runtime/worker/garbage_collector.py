@@ -1,4 +1,4 @@
-"""Python's garbage collector in a process that is a worker and nothing else."""
+"""Python's garbage collector in a process that only runs a worker."""
 
 import gc
 from typing import Final
@@ -9,10 +9,10 @@ _YOUNG: Final = 10_000  # objects; of Python's 700, one batch of tasks is severa
 
 
 def ease_collector(bus: Bus) -> None:
-    """Have what is loaded by now, which stays, looked at no more, and the rest less often.
+    """Freeze the objects that exist now, which are permanent, and collect the rest less often.
 
-    For the program of a worker, once all but the bus's SDK is imported: it changes the collector of the whole process.
-    A full collection of a worker's modules takes 0.1 s, in which no handler runs and nothing is written.
+    For the program of a worker, once everything except the bus's SDK is imported: it changes the collector of the whole
+    process. A full collection of a worker's modules takes 0.1 s, in which no handler runs and nothing is written.
     """
     _ = bus.transport
     gc.collect()

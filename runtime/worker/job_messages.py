@@ -1,4 +1,4 @@
-"""The job messages of a worker: it claims and handles them; a lone one in the transaction that claims it."""
+"""The job messages of a worker: it claims and handles them; a single one in the transaction that claims it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ log = logger("worker")
 
 
 class JobMessages:
-    """Claims and handles for one worker, which takes only the messages of the jobs that it declares."""
+    """Claims and handles job messages for one worker, only of the jobs that it declares."""
 
     def __init__(self, flow: Flow, jobs: Mapping[str, Job], leases: LeaseTable, claimer: Claimer) -> None:
         self._flow = flow
@@ -29,11 +29,10 @@ class JobMessages:
         self._claimer = claimer
 
     async def claim(self, types: Sequence[str], limit: int) -> Sequence[JobMessage]:
-        """Claim up to `limit` due messages of these jobs. Those returned are to be handled.
+        """Claim up to `limit` due messages of these jobs. The caller handles the returned ones.
 
-        A message that comes alone is handled in the transaction that claims it, if no user code has to run for that: a
-        job that comes alone waits for one commit less. If that fails it is claimed as others are, and its failures are
-        counted.
+        A single message is handled in the transaction that claims it, if no user code has to run for it: a single job
+        waits for one commit less. If that fails, it is claimed like the others, and its failures are counted.
         """
 
         async def claim(limit: int, without: Sequence[str]) -> Sequence[JobMessage]:
@@ -43,7 +42,7 @@ class JobMessages:
         return messages
 
     async def handle(self, message: JobMessage) -> None:
-        """Do what is next, and do not raise: a message that cannot be handled is retried later."""
+        """Take the job's next step, and do not raise: a message that cannot be handled is retried later."""
         outage = self._flow.database.outage
         try:
             done = await outage.retry_until_available(lambda: handle_job_message(self._flow, self._jobs, message))
@@ -54,7 +53,7 @@ class JobMessages:
             self._leases.drop("job", [(message.job_id, message.lease_number)])
 
     async def _claim_or_handle(self, claim: Claim, *, lone: bool) -> Sequence[JobMessage]:
-        """With `lone`, a message that comes alone is handled at once: with no capacity for more, others would wait."""
+        """With `lone`, a single message is handled at once: without capacity for more, others would wait."""
         if not lone:
             return await self._claim(claim)
         begun: list[JobMessage] = []
@@ -75,7 +74,7 @@ class JobMessages:
         return messages
 
     async def _claim_and_handle(self, claim: Claim, begun: list[JobMessage]) -> Sequence[JobMessage]:
-        """`begun` has the lone message from where its handling begins."""
+        """`begun` receives the single message when its handling begins."""
         with self._leases.claiming("job") as won, self._flow.claim_on_open() as task_claim:
             messages, done = await self._flow.database.commit_once(
                 lambda session: self._claimed(session, claim, begun, task_claim)
@@ -99,7 +98,7 @@ class JobMessages:
         return messages, await handle_in_claim(session, self._flow, self._jobs, rows[0], task_claim)
 
     async def _retry_later(self, message: JobMessage, error: Exception) -> None:
-        """If not even that can be written, the message is claimed again when its lease has expired."""
+        """Record the failure. If that fails too, the message is claimed again when its lease expires."""
         try:
             done = await retry_later(self._flow, message, error)
         except psycopg.Error as lost:

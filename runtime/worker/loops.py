@@ -1,4 +1,4 @@
-"""The loops of a worker: one that fails for a reason nobody foresaw is logged, begins again, and is seen elsewhere."""
+"""The loops of a worker: one that fails unexpectedly is logged, restarted, and reported with the heartbeat."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,13 +13,13 @@ BACKOFF: Final = Backoff(first=0.2, most=10)
 
 
 class Loops:
-    """Keeps loops running. What a loop foresees, as an outage, it handles itself; here is what nobody thought of."""
+    """Keeps loops running. A loop handles expected errors, for example an outage, itself; this handles the others."""
 
     def __init__(self, failures: Failures) -> None:
         self._failures = failures
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
-        """Have a loop run until it returns or is cancelled."""
+        """Run a loop until it returns or is cancelled."""
         return asyncio.create_task(self._keep_running(name, run), name=name)
 
     async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -28,7 +28,7 @@ class Loops:
                 return await run()
             except Exception as error:
                 times = self._failures.add(name, error)
-                # in full the first time, then ever more rarely: a loop that fails all day must not fill a disk
+                # in full the first time, then less and less often: a loop that keeps failing must not fill a disk
                 if times.bit_count() == 1:
-                    log.exception("a loop of the worker failed; it begins again", loop=name, times=times)
+                    log.exception("a loop of the worker failed; it restarts", loop=name, times=times)
                 await asyncio.sleep(BACKOFF.delay(times))

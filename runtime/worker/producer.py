@@ -1,4 +1,4 @@
-"""A producer: claims work from one source as long as its executor has capacity, and has it run there."""
+"""A producer: claims work from one source while its executor has capacity, and starts it there."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,36 +23,36 @@ class Executor(Protocol[T_contra]):
 
     @property
     def free_slots(self) -> int:
-        """How many pieces of work could begin at once."""
+        """How many work items could begin at once."""
         ...
 
     def demand(self) -> int:
-        """How many pieces of work may be claimed now: those that could begin, and brief ones to wait here."""
+        """How many work items may be claimed now: those that could begin, and brief ones to wait here."""
         ...
 
     def on_capacity(self, notify: Callable[[], None]) -> None:
-        """Call `notify`, as well as earlier ones, each time there is capacity again."""
+        """Call `notify`, in addition to earlier listeners, each time there is capacity again."""
 
     def start(self, works: Sequence[T_contra]) -> None:
-        """Run what was claimed."""
+        """Run claimed work."""
 
     async def drain(self, grace: float) -> None:
-        """Wait up to `grace` seconds for what is under way, then end it."""
+        """Wait up to `grace` seconds for running work, then end it."""
 
 
 class Source(Protocol[T_co]):
-    """Where work comes from. One that `waits` returns nothing only after it has waited for something to come."""
+    """A source of work. One with `waits` returns nothing only after it has waited for work to arrive."""
 
     name: str
     waits: bool
 
     async def claim(self, limit: int, /) -> Sequence[T_co]:
-        """Claim up to `limit` pieces of work."""
+        """Claim up to `limit` work items."""
         ...
 
 
 class ConcurrentExecutor(Generic[T]):
-    """Handles up to `slots` pieces of work at once, each as a task of the loop."""
+    """Handles up to `slots` work items at once, each as an asyncio task."""
 
     def __init__(self, name: str, slots: int, handle: Callable[[T], Awaitable[None]]) -> None:
         self._name = name
@@ -63,7 +63,7 @@ class ConcurrentExecutor(Generic[T]):
 
     @property
     def free_slots(self) -> int:
-        """The slots that are free."""
+        """The number of free slots."""
         return self._slots - len(self._running)
 
     def demand(self) -> int:
@@ -71,7 +71,7 @@ class ConcurrentExecutor(Generic[T]):
         return self.free_slots
 
     def on_capacity(self, notify: Callable[[], None]) -> None:
-        """Call `notify` each time a piece of work has ended."""
+        """Call `notify` each time a work item has ended."""
         self._listeners.append(notify)
 
     def start(self, works: Sequence[T]) -> None:
@@ -82,7 +82,7 @@ class ConcurrentExecutor(Generic[T]):
             task.add_done_callback(self._ended)
 
     async def drain(self, grace: float) -> None:
-        """Wait up to `grace` seconds for what is under way, then cancel it and wait for that."""
+        """Wait up to `grace` seconds for running work, then cancel it and wait until it has ended."""
         if self._running:
             _, late = await asyncio.wait(set(self._running), timeout=grace)
             await cancel_all(late)
@@ -90,7 +90,7 @@ class ConcurrentExecutor(Generic[T]):
     def _ended(self, task: asyncio.Future[None]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("an unexpected error ended a piece of work", source=self._name, error=repr(error), exc_info=error)
+            log.error("an unexpected error ended a work item", source=self._name, error=repr(error), exc_info=error)
         for notify in self._listeners:
             notify()
 
@@ -98,8 +98,8 @@ class ConcurrentExecutor(Generic[T]):
 class Producer(Generic[T]):
     """Claims as much as its executor demands, and starts it there.
 
-    When nothing can be claimed it sleeps until it is woken, `poll` seconds have passed, or the executor has capacity
-    again, unless there was nothing more to claim. A source that waits by itself is asked again at once.
+    When nothing can be claimed it sleeps until it is woken, `poll` seconds have passed, or, if there was more to claim,
+    the executor has capacity again. A source with `waits` is called again at once.
     """
 
     def __init__(self, source: Source[T], executor: Executor[T], poll: float, participant: OutageParticipant) -> None:
@@ -115,11 +115,11 @@ class Producer(Generic[T]):
         executor.on_capacity(self._capacity)
 
     def wake(self) -> None:
-        """There may be something to claim."""
+        """Wake it: there may be something to claim."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Claim and start until closed. What is under way continues."""
+        """Claim and start until closed. Running work continues."""
         failures = 0
         while not self._closed:
             self._woken.clear()
@@ -141,18 +141,18 @@ class Producer(Generic[T]):
             self._participant.succeeded()
             if claimed:
                 self._executor.start(claimed)
-            # if a piece of work could still begin, the claim has left none
+            # if a work item could still begin, the claim has left none
             self._more = demand <= 0 or self._executor.free_slots <= 0
             if demand <= 0 or (len(claimed) < demand and not self._source.waits):
                 await self._sleep()
 
     def close(self) -> None:
-        """Claim nothing more. A claim under way comes to its end, so that what it won is not lost."""
+        """Claim nothing more. A claim in progress is completed, so that the rows it won are not lost."""
         self._closed = True
         self._woken.set()
 
     async def drain(self, grace: float) -> None:
-        """Wait up to `grace` seconds for what is under way, then end it."""
+        """Wait up to `grace` seconds for running work, then end it."""
         await self._executor.drain(grace)
 
     def _capacity(self) -> None:

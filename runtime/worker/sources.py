@@ -1,4 +1,4 @@
-"""Where a worker's producers get work from: rows that are due, or rows that messages name."""
+"""The sources of a worker's producers: due rows, or rows that messages name."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -13,18 +13,18 @@ from .job_messages import JobMessages
 
 
 class WorkSource(Protocol):
-    """Work of these kinds. One that `waits` returns nothing only after it has waited for something to come."""
+    """Work of these kinds. One with `waits` returns nothing only after it has waited for work to arrive."""
 
     name: str
     kinds: tuple[Kind, ...]
     waits: bool
 
     async def claim(self, limit: int) -> Sequence[Work]:
-        """Claim up to `limit` pieces of work. Raises psycopg.Error and BrokerError."""
+        """Claim up to `limit` work items. Raises psycopg.Error and BrokerError."""
         ...
 
     async def close(self) -> None:
-        """Give back what it holds."""
+        """Release its resources."""
 
 
 class MessageWork:
@@ -39,7 +39,7 @@ class MessageWork:
         self._claimer = claimer
 
     async def claim(self, limit: int) -> Sequence[Work]:
-        """Claim what up to `limit` messages name."""
+        """Claim the rows that up to `limit` messages name."""
         messages = await self._source.receive(limit)
         if not messages:
             return ()
@@ -52,7 +52,7 @@ class MessageWork:
         return won
 
     async def close(self) -> None:
-        """Give back messages that were not settled."""
+        """Abandon messages that were not settled."""
         await self._source.close()
 
 
@@ -72,18 +72,18 @@ class DueWork:
         return await self._claimer.claim_due(self._kind, self._claimer.types_in_turn(self._kind), limit)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: it holds no resources."""
 
 
 class DueJobs(DueWork):
-    """Due job messages. A message that comes alone is handled in the transaction that claims it."""
+    """Due job messages. A single message is handled in the transaction that claims it."""
 
     def __init__(self, claimer: Claimer, messages: JobMessages) -> None:
         super().__init__("job", claimer)
         self._messages = messages
 
     async def claim(self, limit: int) -> Sequence[Work]:
-        """Claim up to `limit` due messages. Those returned are to be handled."""
+        """Claim up to `limit` due messages. The caller handles the returned ones."""
         return await self._messages.claim(self._claimer.types_in_turn("job"), limit)
 
 
@@ -107,5 +107,5 @@ class DueTasks(DueWork):
                 except psycopg.Error:
                     if not won:
                         raise
-                    break  # what was won before has to run; the next claim raises the error
+                    break  # tasks that were won before must run; the next claim raises the error
         return won

@@ -9,7 +9,7 @@ from ..store.session import Row
 
 
 class TaskCalls:
-    """Makes claimed tasks into calls. From then on each can be asked to stop."""
+    """Turns claimed tasks into calls. From then on each can be asked to stop."""
 
     def __init__(self, leases: LeaseTable, report: ReportOf) -> None:
         self._leases = leases

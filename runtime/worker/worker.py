@@ -1,4 +1,4 @@
-"""The worker: claims job messages, tasks and callbacks, and brings each to its recorded end."""
+"""The worker: claims job messages, tasks and callbacks, handles them and records their outcomes."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ CLAIM_SECONDS = 5.0
 class Worker:
     """Runs the given jobs' handlers. It claims only the task types and job types that it declares.
 
-    `more` is what callbacks may take by name beside the job's own values. Made on the event loop that runs it.
+    `more` are values that callbacks may take by name besides the job's own. Create it on the event loop that runs it.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Worker:
         settings: Settings,
         more: Mapping[str, object] | None = None,
     ) -> None:
-        # Process ids are used again, within the hour on a busy machine: the name of a lost worker must not be.
+        # Process ids are reused, within the hour on a busy machine; the name of a lost worker must not be.
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._database = database
         self._bus = bus
@@ -95,15 +95,15 @@ class Worker:
         self._producers = [self._producer(source) for source in self._sources]
 
     def stop(self) -> None:
-        """Ask the worker to end: it claims nothing more, waits `grace` seconds, and releases what has not finished."""
+        """Ask the worker to end: it claims nothing more, waits `grace` seconds, and releases unfinished work."""
         self._stopping.set()
 
     def lease_ended(self, lease: MessageRef) -> "asyncio.Future[None]":
-        """Done once the outcome of what this worker claimed under `lease` is committed or given up."""
+        """Done once the outcome of the row that this worker claimed under `lease` is committed or abandoned."""
         return self._leases.done_future(lease.kind, lease.key, lease.lease_number)
 
     async def run(self, *, until_idle: bool = False) -> None:
-        """Work until `stop` is called; with `until_idle` also until nothing is left that this worker could do."""
+        """Work until `stop` is called; with `until_idle`, at most until nothing is left that this worker could do."""
         self._renewer.start()
         completing = self._loops.start("completer", self._completer.run)
         producing = [self._loops.start(f"producer of {one.name}", one.run) for one in self._producers]
@@ -146,7 +146,7 @@ class Worker:
         )
 
     def _made_sources(self) -> Sequence[WorkSource]:
-        """The messages of the bus; if none travel, the rows that are due."""
+        """The message sources of the bus; if it sends no messages, the due rows."""
         messages = [MessageWork(source, self._claimer) for source in self._bus.message_sources()]
         due: dict[Kind, WorkSource] = {
             "job": DueJobs(self._claimer, self._messages),
@@ -156,7 +156,7 @@ class Worker:
         return messages or [due[kind] for kind in KINDS]
 
     def _producer(self, source: WorkSource) -> Producer[Any]:
-        """Tasks go to the task executor, whatever source they come from; the rest is handled on the loop."""
+        """The task executor for tasks, from any source; other work is handled on the loop."""
         slots = sum(SLOTS[kind] for kind in source.kinds if kind in SLOTS)
         executor: Executor[Any] = (
             self._executor if "task" in source.kinds else ConcurrentExecutor(source.name, slots, self._handle)
@@ -164,7 +164,7 @@ class Worker:
         return Producer(source, executor, self._settings.poll, self._database.outage.participant())
 
     def _claim_on_open(self) -> AbstractContextManager[TaskClaim | None]:
-        """If tasks travel as messages, each waits for its own."""
+        """If tasks are sent as messages, each waits for its own message."""
         if self._bus.routes:
             return nullcontext()
         return ClaimOnOpen(self._executor, self._leases, self._claimer, self._calls, self._task_types)
@@ -172,7 +172,7 @@ class Worker:
     async def _handle(self, work: JobMessage | ClaimedCallback) -> None:
         if isinstance(work, JobMessage):
             await self._messages.handle(work)
-            self._broker.wake("task")  # what it has opened is known here sooner than the announcement arrives
+            self._broker.wake("task")  # this worker knows of a stage that it opened before the announcement arrives
         else:
             await self._run_callback(work)
 
@@ -183,7 +183,7 @@ class Worker:
             self._leases.drop("callback", [(callback.key, callback.lease_number)])
 
     async def _end_producers(self, producing: Sequence["asyncio.Task[None]"]) -> None:
-        """Let claims under way come to their end, then release at once what has no slot yet."""
+        """Let claims in progress complete, then release at once the tasks without a slot."""
         for producer in self._producers:
             producer.close()
         _, late = await asyncio.wait(producing, timeout=CLAIM_SECONDS)
@@ -197,7 +197,7 @@ class Worker:
         self._broker.wake(kind)
 
     async def _stop_when_idle(self) -> None:
-        """End once no job or callback that this worker declares is open, whoever works on it."""
+        """End once no job or callback that this worker declares is open, in any worker."""
         while True:
             if self._leases.empty and await self._nothing_left():
                 self._stopping.set()
@@ -211,12 +211,12 @@ class Worker:
         return not row["unfinished"]
 
     def _remember(self, job: JobRow, stages: Sequence[StageRow]) -> None:
-        """A job that is about to have tasks, perhaps for this worker: keep what they need of it."""
+        """Cache what the tasks of a job need: it will soon have tasks, perhaps for this worker."""
         if stages and job.status in JOB.open_states:
             self._runner.job_cache.keep(job, stages)
 
     def _report(self, task: ClaimedTask, kind: str, data: Mapping[str, object]) -> None:
-        """A handler reports a checkpoint or its progress."""
+        """Write a handler's checkpoint or progress."""
         self._completer.add_note(
             Note(
                 type=kind,

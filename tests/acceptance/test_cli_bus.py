@@ -44,7 +44,7 @@ def test_a_check_of_queues_with_settings_that_hurt_exits_1_and_names_them(ready:
     output = run("bus", "check", "--app", str(JOBS), code=1, **given).stdout
     assert output.count("HURTS    coremachine-") == 4
     assert "at least 10 s" in output
-    assert "the same id came twice" in output
+    assert "the same id arrived twice" in output
 
 
 def test_a_check_of_queues_that_do_not_exist_says_what_to_do(broker: Broker) -> None:

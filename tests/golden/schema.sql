@@ -88,20 +88,20 @@ DECLARE
   event_fits boolean;
 BEGIN
   IF TG_OP = 'INSERT' THEN
-    RAISE EXCEPTION '% cannot be born % with event % (%)', subject, NEW.status, coalesce(NEW.event_type, 'none'),
+    RAISE EXCEPTION '% cannot be created % with event % (%)', subject, NEW.status, coalesce(NEW.event_type, 'none'),
       coalesce(NEW.event_status, 'none')
       USING ERRCODE = 'CM002',
-            HINT = format('A %s is born %s, before its first move.', TG_ARGV[0], TG_ARGV[2]);
+            HINT = format('A new %s is %s, and has not moved.', TG_ARGV[0], TG_ARGV[2]);
   END IF;
   SELECT string_agg(format('%s (%s)', t.target, t.trigger), ', ' ORDER BY t.target, t.trigger),
          coalesce(bool_or(t.target = NEW.status), false)
     INTO legal, event_fits
     FROM app.legal_transitions AS t WHERE t.machine = TG_ARGV[0] AND t.source = OLD.status;
   IF event_fits THEN
-    RAISE EXCEPTION '%: % → % cannot be told by event % (%) number %', subject, OLD.status, NEW.status,
+    RAISE EXCEPTION '%: % → % cannot have event % (%) number %', subject, OLD.status, NEW.status,
       coalesce(NEW.event_type, 'none'), coalesce(NEW.event_status, 'none'), NEW.move_number
       USING ERRCODE = 'CM001', DETAIL = format('The last move was number %s.', OLD.move_number),
-      HINT = 'Leave the event columns alone, or set them as the move of the lifecycle does.';
+      HINT = 'Do not set the event columns, or set them as the lifecycle declares.';
   END IF;
   RAISE EXCEPTION '%: % → % is not a legal move; legal from %: %', subject, OLD.status, NEW.status, OLD.status,
     coalesce(legal, 'nothing') USING ERRCODE = 'CM001';
@@ -128,7 +128,7 @@ SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
   RAISE EXCEPTION '% %: an event (% number %) without a move; the row stays %', TG_ARGV[0],
     to_jsonb(NEW) ->> TG_ARGV[1], coalesce(NEW.event_type, 'none'), NEW.move_number, OLD.status
-    USING ERRCODE = 'CM003', HINT = 'Events are written by moves alone.';
+    USING ERRCODE = 'CM003', HINT = 'Only moves write events.';
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.refuse_change() RETURNS trigger LANGUAGE plpgsql
@@ -138,7 +138,8 @@ DECLARE
                    WHERE n.value IS DISTINCT FROM to_jsonb(OLD) -> n.key);
 BEGIN
   IF current_setting('coremachine.repairing', true) = 'on'
-    AND pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
+    AND pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user)::name,
+      (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
     RETURN NEW;
   END IF;
   RAISE EXCEPTION '% %: no declared change allows this of %; the row stays %', TG_ARGV[0],
@@ -150,13 +151,13 @@ CREATE OR REPLACE FUNCTION app.refuse_key() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
   RAISE EXCEPTION '% %: its key cannot become %', TG_ARGV[0], to_jsonb(OLD) ->> TG_ARGV[1], to_jsonb(NEW) ->> TG_ARGV[1]
-    USING ERRCODE = 'CM004', HINT = 'Events find their row by its key. Make another row.';
+    USING ERRCODE = 'CM004', HINT = 'Events refer to their row by its key. Create another row.';
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.refuse_telling() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
-  RAISE EXCEPTION 'event % tells of a move that did not happen', NEW.event_type
+  RAISE EXCEPTION 'event % is of a move that did not happen', NEW.event_type
     USING ERRCODE = 'CM005', HINT = 'Move the row: its event is written with it.';
 END $body$;
 
@@ -171,8 +172,8 @@ BEGIN
     RAISE EXCEPTION '% may not write into %', current_user, TG_TABLE_NAME
       USING ERRCODE = 'CM005', HINT = 'Move the row: its event is written with it.';
   END IF;
-  RAISE EXCEPTION '% of %: what has happened is not rewritten', TG_OP, TG_TABLE_NAME
-    USING ERRCODE = 'CM006', HINT = 'Whole finished jobs go by app.retire_jobs().';
+  RAISE EXCEPTION '% of %: events are never changed', TG_OP, TG_TABLE_NAME
+    USING ERRCODE = 'CM006', HINT = 'Delete whole finished jobs with app.retire_jobs().';
 END $body$;
 
 DELETE FROM app.legal_transitions
@@ -1964,7 +1965,7 @@ BEGIN
       UPDATE app.jobs AS p SET stages_open = p.stages_open + change.stages_open, stages_completed = p.stages_completed + change.stages_completed, tasks_total = p.tasks_total + change.tasks_total WHERE p.job_id = change.job_id;
       IF NOT FOUND THEN
         RAISE EXCEPTION 'stage of job_id %: no row of jobs is its parent', change.job_id
-          USING ERRCODE = 'CM008', DETAIL = format('The row says %s.', to_jsonb(change)),
+          USING ERRCODE = 'CM008', DETAIL = format('The row is %s.', to_jsonb(change)),
           HINT = 'It needs a row.';
       END IF;
     END LOOP;
@@ -1990,7 +1991,7 @@ BEGIN
       UPDATE app.stages AS p SET tasks_total = p.tasks_total + change.tasks_total, tasks_open = p.tasks_open + change.tasks_open, tasks_completed = p.tasks_completed + change.tasks_completed, tasks_failed = p.tasks_failed + change.tasks_failed, tasks_cancelled = p.tasks_cancelled + change.tasks_cancelled WHERE p.stage_id = change.stage_id AND p.job_id = change.job_id AND p.stage = change.stage AND p.task_type = change.task_type;
       IF NOT FOUND THEN
         RAISE EXCEPTION 'task of stage_id %: no row of stages is its parent', change.stage_id
-          USING ERRCODE = 'CM008', DETAIL = format('The row says %s.', to_jsonb(change)),
+          USING ERRCODE = 'CM008', DETAIL = format('The row is %s.', to_jsonb(change)),
           HINT = 'It needs a row, with the same job_id and stage and task_type.';
       END IF;
     END LOOP;
@@ -2016,7 +2017,7 @@ BEGIN
       PERFORM FROM app.jobs AS p WHERE p.job_id = change.job_id AND p.job_type = change.job_type AND p.status = 'completed';
       IF NOT FOUND THEN
         RAISE EXCEPTION 'callback of job_id %: no row of jobs is its parent', change.job_id
-          USING ERRCODE = 'CM008', DETAIL = format('The row says %s.', to_jsonb(change)),
+          USING ERRCODE = 'CM008', DETAIL = format('The row is %s.', to_jsonb(change)),
           HINT = 'It needs a row that is completed, with the same job_type.';
       END IF;
     END LOOP;
@@ -2233,7 +2234,7 @@ GRANT UPDATE (lease_owner, lease_number, send_number, lease_expires_at, due_at, 
 
 COMMENT ON TABLE app.jobs IS 'Runs its stages in order. Between stages it stays processing. States: queued, processing, completed, failed, cancelled.';
 
-COMMENT ON COLUMN app.jobs.submission_key IS 'tells apart runs of the same work';
+COMMENT ON COLUMN app.jobs.submission_key IS 'distinguishes runs of the same work';
 
 COMMENT ON COLUMN app.jobs.definition IS 'the job''s shape, fixed when it was submitted';
 
@@ -2241,11 +2242,11 @@ COMMENT ON COLUMN app.jobs.stages_open IS 'stages that have not ended';
 
 COMMENT ON COLUMN app.jobs.tasks_total IS 'tasks created so far, for their numbers';
 
-COMMENT ON COLUMN app.jobs.message_failures IS 'how often in a row its message could not be handled';
+COMMENT ON COLUMN app.jobs.message_failures IS 'consecutive failures to handle its message';
 
-COMMENT ON COLUMN app.jobs.deadline IS 'how long it may take, from submission or resume';
+COMMENT ON COLUMN app.jobs.deadline IS 'how long the job may take, from submission or resume';
 
-COMMENT ON COLUMN app.jobs.deadline_at IS 'when it fails unless it has ended';
+COMMENT ON COLUMN app.jobs.deadline_at IS 'when the job fails unless it has ended';
 
 COMMENT ON COLUMN app.jobs.lease_owner IS 'the worker that holds the row';
 
@@ -2269,9 +2270,9 @@ COMMENT ON COLUMN app.stages.tasks_open IS 'tasks that have not ended';
 
 COMMENT ON COLUMN app.stages.stop_reason IS 'why running tasks were asked to stop';
 
-COMMENT ON COLUMN app.stages.stop_why IS 'the same in words, for the events of its end';
+COMMENT ON COLUMN app.stages.stop_why IS 'the reason in words, for the events of its end';
 
-COMMENT ON COLUMN app.stages.stopped_at IS 'when they were asked';
+COMMENT ON COLUMN app.stages.stopped_at IS 'when running tasks were asked to stop';
 
 COMMENT ON COLUMN app.stages.move_number IS 'how often this row has moved';
 
@@ -2281,11 +2282,11 @@ COMMENT ON COLUMN app.job_events.transaction_id IS 'a follower must not pass an 
 
 COMMENT ON TABLE app.tasks IS 'One call of a handler. An attempt counts towards retries; a lease number fences. States: queued, processing, completed, failed, cancelled.';
 
-COMMENT ON COLUMN app.tasks.task_index IS 'the order of results';
+COMMENT ON COLUMN app.tasks.task_index IS 'the order of its result';
 
-COMMENT ON COLUMN app.tasks.task_number IS 'counts a job''s tasks';
+COMMENT ON COLUMN app.tasks.task_number IS 'counts the job''s tasks';
 
-COMMENT ON COLUMN app.tasks.item IS 'what the fan-out gave this task';
+COMMENT ON COLUMN app.tasks.item IS 'this task''s item of the fan-out';
 
 COMMENT ON COLUMN app.tasks.lease_owner IS 'the worker that holds the row';
 
@@ -2297,9 +2298,9 @@ COMMENT ON COLUMN app.tasks.due_at IS 'when it may be claimed';
 
 COMMENT ON COLUMN app.tasks.attempt IS 'counts towards retries';
 
-COMMENT ON COLUMN app.tasks.rescues IS 'leases that ran out';
+COMMENT ON COLUMN app.tasks.rescues IS 'leases that expired';
 
-COMMENT ON COLUMN app.tasks.deadline_at IS 'when the attempt under way must have ended';
+COMMENT ON COLUMN app.tasks.deadline_at IS 'when the current attempt must have ended';
 
 COMMENT ON COLUMN app.tasks.move_number IS 'how often this row has moved';
 
@@ -2319,9 +2320,9 @@ COMMENT ON COLUMN app.callbacks.due_at IS 'when it may be claimed';
 
 COMMENT ON COLUMN app.callbacks.attempt IS 'counts towards retries';
 
-COMMENT ON COLUMN app.callbacks.rescues IS 'leases that ran out';
+COMMENT ON COLUMN app.callbacks.rescues IS 'leases that expired';
 
-COMMENT ON COLUMN app.callbacks.deadline_at IS 'when the attempt under way must have ended';
+COMMENT ON COLUMN app.callbacks.deadline_at IS 'when the current attempt must have ended';
 
 COMMENT ON COLUMN app.callbacks.move_number IS 'how often this row has moved';
 
@@ -2337,7 +2338,7 @@ DECLARE
                WHERE (n.type || ' ' || n.status IN ('job_queued success', 'callback_executed success', 'callback_executed failure', 'checkpoint info', 'progress info', 'finalizer_failed warning', 'stage_empty warning', 'stop_requested warning', 'stale_result_rejected warning', 'message_dead_lettered warning', 'gap_found warning')) IS NOT TRUE);
 BEGIN
   IF odd IS NOT NULL THEN
-    RAISE EXCEPTION 'event % is no note', odd USING ERRCODE = 'CM005',
+    RAISE EXCEPTION 'event % is not a note', odd USING ERRCODE = 'CM005',
       HINT = 'Move the row: its event is written with it.';
   END IF;
   INSERT INTO app.job_events (job_id, task_id, stage, attempt, lease_number, event_type, event_status, event_data,
@@ -2347,7 +2348,9 @@ BEGIN
     AS n(job_id, task_id, stage, attempt, lease_number, type, status, data);
 END $body$;
 
-GRANT SELECT ON app.installed, app.legal_transitions, app.waiting_rows, app.leased_rows TO coremachine_app;
+GRANT SELECT ON app.installed, app.legal_transitions TO coremachine_app;
+
+GRANT SELECT ON app.waiting_rows, app.leased_rows TO coremachine_app;
 
 REVOKE ALL ON app.workers FROM coremachine_app;
 
@@ -2454,7 +2457,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '8ad61dbc3411f48b5914f0e34be838353867f24bece4e3daa5922a1455b46fc0'
+    '307658dd8dc668937e0309b0c8ffff8438c6ea98eef4cba3edc2f6466ce343dd'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

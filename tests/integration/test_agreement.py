@@ -106,7 +106,7 @@ async def test_without_the_machines_callback_the_event_is_gone(custom: Session) 
     silent = Machine(TASK, write_event=lambda _: None)
     moved = silent.fire(subject, "claim", await values_of(custom, TASKS, subject), {"worker": "me"})
     assert moved.event is None
-    with pytest.raises(psycopg.Error, match="queued → processing cannot be told by event none"):
+    with pytest.raises(psycopg.Error, match="queued → processing cannot have event none"):
         await custom.apply(TASKS, [moved])
     assert await events_of(custom, TASKS, subject.key) == []
     assert (await row_of(custom, TASKS, subject.key))["status"] == "queued"

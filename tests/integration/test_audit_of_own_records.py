@@ -49,4 +49,4 @@ async def test_an_event_that_was_taken_away_is_found(app: AsyncCoreMachine) -> N
 async def test_events_of_a_row_that_is_gone_are_found(app: AsyncCoreMachine) -> None:
     freed = "ALTER TABLE app.approval_events DROP CONSTRAINT fk_approval_events_approval_id"
     gone = (freed, "DELETE FROM app.approvals")
-    assert await damaged(app, "app.approvals", "; ".join(gone)) == [("approval", "it has events, and no row")]
+    assert await damaged(app, "app.approvals", "; ".join(gone)) == [("approval", "it has events but no row")]

@@ -208,7 +208,7 @@ async def test_a_thread_that_outlives_its_handler_cannot_speak_for_the_next(chil
     await run(children, leave_thread)
     heard = Heard()
     assert json.loads(await run(children, hear_thread, heard)) == [
-        "a checkpoint of task j1/2/3 came after its handler had ended"
+        "a checkpoint of task j1/2/3 was reported after its handler had ended"
     ]
     assert heard.told == []
 

@@ -222,7 +222,7 @@ async def test_a_login_that_may_not_install_is_told_what_it_lacks(empty_url: str
 
 
 def test_records_of_ones_own_stand_on_those_of_coremachine() -> None:
-    with pytest.raises(DefinitionError, match="records of your own stand on those of CoreMachine"):
+    with pytest.raises(DefinitionError, match="your records need those of CoreMachine"):
         script(Schema((APPROVALS,)))
 
 

@@ -112,7 +112,7 @@ async def test_past_the_deadline_queued_tasks_are_cancelled_at_once_and_running_
     await reconciler(app).run_once()
     status, kind, message = await error_of(app, job.id)
     assert (status, kind) == ("failed", "DeadlineExceeded")
-    assert message.endswith("stage 1 (double) was under way, 0 of its 3 tasks had completed")
+    assert message.endswith("stage 1 (double) was processing, 0 of its 3 tasks had completed")
     assert [one["status"] for one in (await app.job(job.id))["stages"]] == ["failed", "cancelled"]
     counted = await counted_events(app, job.id)
     assert (counted["job_failed"], counted["stop_requested"]) == (1, 1)

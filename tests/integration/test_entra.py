@@ -81,6 +81,6 @@ async def test_a_token_that_cannot_be_had_is_said_in_plain_words(login: Login) -
     identity = Identity()
     identity.refuses = True
     database = Database(login.url, password=EntraPassword(identity))
-    with pytest.raises(DatabaseUnreachableError, match="no token for PostgreSQL could be had: no identity here"):
+    with pytest.raises(DatabaseUnreachableError, match="no token for PostgreSQL is available: no identity here"):
         await database.open()
     await database.close()

@@ -134,9 +134,9 @@ async def test_a_function_gets_every_result_of_an_earlier_fan_out_in_order(open_
     ("stage", "parameters", "kind", "words"),
     [
         (Stage("keep", keep, each=explode), {"size": 9}, "LookupError", "no window of size 9"),
-        (Stage("keep", keep, each=a_number), {}, "FanOutError", "function a_number gave a int, not a list"),
+        (Stage("keep", keep, each=a_number), {}, "FanOutError", "function a_number returned a int, not a list"),
         (Stage("keep", keep, each=objects), {}, "ResultError", "item 1.tile is a object: cannot be JSON"),
-        (Stage("keep", keep, each="first"), {}, "FanOutError", "stage first gave a dict, not a list"),
+        (Stage("keep", keep, each="first"), {}, "FanOutError", "stage first returned a dict, not a list"),
     ],
 )
 async def test_f08_a_fan_out_that_fails_fails_its_stage_and_its_job_at_once(
@@ -194,7 +194,7 @@ async def test_f08_fewer_tasks_than_at_least_fail_the_stage(open_app: OpenApp, n
     assert row["status"] == status
     if status == "failed":
         failed = failing_stage(row)
-        assert failed["error"]["message"] == f"stage double has {number} tasks, at least 3 are wanted"
+        assert failed["error"]["message"] == f"stage double has {number} tasks; it needs at least 3"
         assert row["error"]["type"] == "TooFewTasks"
         assert failed["tasks_cancelled"] == failed["tasks_total"] == number
         assert {task["status"] for task in await tasks_of(app, row["job_id"], 2)} <= {"cancelled"}

@@ -110,7 +110,7 @@ async def test_f59_a_move_whose_event_has_a_lying_status_is_refused(
     move = {"status": f"'{edge.target}'", **moved_columns(record, edge), **told_as(edge)}
     for lying in (status for status in STATUSES if status != edge.transition.event.status):
         changes = {**move, "event_status": f"'{lying}'"}
-        words = rf"{edge.source} → {edge.target} cannot be told by event {edge.transition.event.type} \({lying}\)"
+        words = rf"{edge.source} → {edge.target} cannot have event {edge.transition.event.type} \({lying}\)"
         with pytest.raises(psycopg.Error, match=words) as refused:
             await update(shared, record, subject.key, changes)
         assert sqlstate(refused) == "CM001"
@@ -216,11 +216,11 @@ async def test_without_its_guard_an_illegal_move_with_no_event_passes(shared: Se
 
 @pytest.mark.parametrize(("record", "state"), NEVER_BORN, ids=named)
 async def test_birth_in_another_state_is_refused(shared: Session, record: Record, state: str) -> None:
-    with pytest.raises(psycopg.Error, match=f"cannot be born {state}") as refused:
+    with pytest.raises(psycopg.Error, match=f"cannot be created {state}") as refused:
         await insert_row(shared, record, status=state)
     assert sqlstate(refused) == "CM002"
     assert refused.value.diag.message_hint is not None
-    assert f"is born {record.lifecycle.initial.name}" in refused.value.diag.message_hint
+    assert f"is {record.lifecycle.initial.name}, and has not moved" in refused.value.diag.message_hint
 
 
 @pytest.mark.parametrize("record", SCHEMA.records, ids=named)
@@ -237,7 +237,7 @@ async def test_birth_with_another_event_or_a_lying_status_is_refused(shared: Ses
     others = product([None, record.lifecycle.edges[0].transition.event.type, told[0]], [None, *STATUSES])
     for event_type, event_status in sorted(set(others) - {told}, key=str):
         forged = {"event_type": event_type, "event_status": event_status, "event_data": "{}"}
-        with pytest.raises(psycopg.Error, match="cannot be born") as refused:
+        with pytest.raises(psycopg.Error, match="cannot be created") as refused:
             await insert_row(shared, record, **forged)
         assert sqlstate(refused) == "CM002"
     assert (await insert_row(shared, record)).state == record.lifecycle.initial.name
@@ -364,7 +364,7 @@ async def test_an_edge_is_told_by_its_own_events_alone(shared: Session, record: 
     for wrong in sorted(record.lifecycle.event_types - fitting):
         told = {**told_as(edge), "event_type": f"'{wrong}'"}
         changes = {"status": f"'{edge.target}'", **moved_columns(record, edge), **told}
-        words = f"{edge.source} → {edge.target} cannot be told by event {wrong}"
+        words = f"{edge.source} → {edge.target} cannot have event {wrong}"
         with pytest.raises(psycopg.Error, match=words) as refused:
             await update(shared, record, subject.key, changes)
         assert sqlstate(refused) == "CM001"
@@ -377,7 +377,7 @@ async def test_a_move_number_is_the_next_one(shared: Session, record: Record, st
     edge = next(edge for edge in record.lifecycle.edges if edge.source == subject.state)
     told = {**told_as(edge), "move_number": f"move_number {step}"}
     changes = {"status": f"'{edge.target}'", **moved_columns(record, edge), **told}
-    with pytest.raises(psycopg.Error, match="cannot be told by event") as refused:
+    with pytest.raises(psycopg.Error, match="cannot have event") as refused:
         await update(shared, record, subject.key, changes)
     assert (sqlstate(refused), refused.value.diag.message_detail) == ("CM001", "The last move was number 0.")
 
@@ -388,7 +388,7 @@ async def test_a_move_without_an_event_is_refused_by_the_guard(shared: Session, 
     subject = await insert_row(shared, record)
     edge = next(edge for edge in record.lifecycle.edges if edge.source == subject.state)
     untold = {**told_as(edge), column: "NULL"}
-    with pytest.raises(psycopg.Error, match=r"cannot be told by event .*\bnone\b") as refused:
+    with pytest.raises(psycopg.Error, match=r"cannot have event .*\bnone\b") as refused:
         await update(
             shared,
             record,

@@ -124,11 +124,11 @@ async def test_a_note_is_of_a_type_and_a_status_that_were_declared_at_any_depth(
     app = await open_app(GIVE)
     submitted = await app.submit(GIVE, value=1)
     before = await events_of(app, submitted.id)
-    with pytest.raises(psycopg.Error, match=f"event {event_type} .* is no note") as refused:
+    with pytest.raises(psycopg.Error, match=f"event {event_type} .* is not a note") as refused:
         worker.execute(NOTE.format("%s", "%s", "%s").encode(), (submitted.id, event_type, event_status))
     assert refused.value.sqlstate == "CM005"
     owner.execute(PRETEXT.encode())
-    with pytest.raises(psycopg.Error, match=f"event {event_type} .* is no note"):
+    with pytest.raises(psycopg.Error, match=f"event {event_type} .* is not a note"):
         worker.execute("INSERT INTO public.pretext VALUES (%s, %s, %s)", (submitted.id, event_type, event_status))
     assert await events_of(app, submitted.id) == before
 
@@ -170,7 +170,7 @@ async def test_events_are_retired_by_the_owner_alone(
     submitted = await app.submit(GIVE, value=1)
     before = await events_of(app, submitted.id)
     janitor.execute("SET coremachine.retiring = 'on'")
-    with pytest.raises(psycopg.Error, match="what has happened is not rewritten"):
+    with pytest.raises(psycopg.Error, match="events are never changed"):
         janitor.execute("DELETE FROM app.job_events")
     assert await events_of(app, submitted.id) == before
 
@@ -181,7 +181,7 @@ async def test_not_even_the_owner_tells_of_a_move_that_did_not_happen(
 ) -> None:
     app = await open_app(GIVE)
     submitted = await app.submit(GIVE, value=1)
-    with pytest.raises(psycopg.Error, match=f"event {told} tells of a move that did not happen") as refused:
+    with pytest.raises(psycopg.Error, match=f"event {told} is of a move that did not happen") as refused:
         owner.execute(EVENT.encode(), (submitted.id, told))
     assert refused.value.sqlstate == "CM005"
     owner.execute(EVENT.encode(), (submitted.id, "checkpoint"))
@@ -201,7 +201,7 @@ async def test_not_even_the_owner_rewrites_what_has_happened(
     app = await open_app(GIVE)
     submitted = await app.submit(GIVE, value=1)
     before = await events_of(app, submitted.id)
-    with pytest.raises(psycopg.Error, match="what has happened is not rewritten") as refused:
+    with pytest.raises(psycopg.Error, match="events are never changed") as refused:
         owner.execute(statement.encode())
     assert refused.value.sqlstate == "CM006"
     assert await events_of(app, submitted.id) == before

@@ -426,7 +426,7 @@ async def test_why_says_that_the_broker_has_the_message_and_when_it_is_sent_agai
     submitted = await app.submit(SUMS, count=2)
     await relay_of(app, office).run_once()
     (wait,) = (await app.why(submitted.id)).waits_for
-    assert wait.startswith("its message, sent to the broker; again in 5 min unless somebody comes for it")
+    assert wait.startswith("its message, sent to the broker; again in 5 min unless a worker claims it")
     async with working(app):
         await until_event(app, submitted.id, "callback_executed")
 

@@ -159,7 +159,7 @@ async def test_an_overdue_attempt_with_no_retry_left_fails_its_job(open_app: Ope
     await reconciler(app).run_once()
     status, kind, message = await error_of(app, job_id)
     assert (status, kind) == ("failed", "HandlerTimeoutError")
-    assert "did not end within its timeout of 2 s, nor did its worker gone end it" in message
+    assert "did not end within its timeout of 2 s, and its worker gone did not end it" in message
     assert (await counted_events(app, job_id))["stale_result_rejected"] == 0
 
 

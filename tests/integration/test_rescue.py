@@ -70,7 +70,7 @@ async def test_f44_a_task_that_outlives_too_many_workers_fails_with_its_job(open
     job = await app.job(job_id)
     assert (job["status"], [stage["status"] for stage in job["stages"]]) == ("failed", ["failed", "cancelled"])
     assert job["error"]["type"] == "LeaseExpired"
-    assert "its worker was lost 4 times, 3 rescues are allowed" in job["error"]["message"]
+    assert "its worker was lost 4 times; 3 rescues are allowed" in job["error"]["message"]
 
 
 async def test_f44_a_resumed_task_may_outlive_as_many_workers_again(open_app: OpenApp) -> None:

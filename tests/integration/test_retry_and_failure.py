@@ -149,7 +149,7 @@ async def test_arguments_that_cannot_be_converted_fail_the_task_without_another_
     row = await finished(app, job, days=["the day before yesterday"])
     (one,) = await tasks_of(app, row["job_id"])
     assert (one["status"], one["attempt"], one["error"]["type"]) == ("failed", 1, "ArgumentError")
-    assert "describe_with_retries cannot be called with what its job gives it" in one["error"]["message"]
+    assert "describe_with_retries cannot be called with the arguments of its job" in one["error"]["message"]
     assert "the day before yesterday" in one["error"]["message"]
 
 
@@ -167,7 +167,7 @@ async def test_an_error_without_words_is_told_by_its_type(open_app: OpenApp) -> 
     app = await open_app()
     error = await failed_with(app, Unspeakable())
     assert error["type"] == "Unspeakable"
-    assert "its text could not be had: RuntimeError" in error["message"]
+    assert "its text is not available: RuntimeError" in error["message"]
 
 
 async def test_a_huge_error_text_is_cut_in_the_middle(open_app: OpenApp) -> None:

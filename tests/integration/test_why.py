@@ -69,7 +69,7 @@ UNTHANKED = Job(
 
 def told(why: Why) -> str:
     """What the job waits for, in one line, without how many seconds the test has taken by then."""
-    return re.sub(r"ran out \d+ s ago", "ran out N s ago", "; ".join(why.waits_for))
+    return re.sub(r"expired \d+ s ago", "expired N s ago", "; ".join(why.waits_for))
 
 
 async def opened(app: AsyncCoreMachine, tasks: int = 2) -> str:
@@ -105,7 +105,7 @@ async def test_a_job_that_nobody_came_for_is_stalled(open_app: OpenApp) -> None:
     why = await app.why(job.id)
     assert (why.verdict, told(why)) == (
         "stalled",
-        "its message, due for 60 min; workers alive: 1, but none takes jobs of type count",
+        "its message, due for 60 min; workers alive: 1, but none runs jobs of type count",
     )
 
 
@@ -128,7 +128,7 @@ async def test_a_long_backlog_that_moves_is_waiting_and_one_that_stands_is_stall
     await rows(app, "UPDATE app.tasks SET due_at = app.clock() - interval '1 hour' WHERE status = 'queued'")
     why = await app.why(job)
     assert why.verdict == "stalled"
-    assert told(why).endswith("workers alive: 1, but none takes tasks of type wait_for_ever")
+    assert told(why).endswith("workers alive: 1, but none runs tasks of type wait_for_ever")
     await rows(app, HELD, "w-1", "1 minute", other)
     assert (await app.why(job)).verdict == "waiting"
     assert (await app.why(other)).verdict == "running"
@@ -166,8 +166,8 @@ async def test_a_job_whose_worker_was_killed_waits_for_its_rescue(open_app: Open
     job = await opened(app)
     await rows(app, HELD, "w-dead", "-4 seconds", job)
     why = await app.why(job)
-    lost = "the rescue of 2 tasks of stage 2 (hang): the lease of w-dead ran out N s ago"
-    assert (why.verdict, told(why)) == ("stalled", f"{lost}; nobody else is alive to do it")
+    lost = "the rescue of 2 tasks of stage 2 (hang): the lease of w-dead expired N s ago"
+    assert (why.verdict, told(why)) == ("stalled", f"{lost}; no other worker is alive to do it")
     assert why.next_steps == ("coremachine worker --app MODULE",)
     await rows(app, ALIVE)
     why = await app.why(job)
@@ -183,8 +183,8 @@ async def test_a_worker_whose_lease_ran_out_since_it_was_seen_is_not_alive(open_
     await rows(app, "UPDATE app.workers SET seen_at = app.clock() - interval '5 seconds'")
     await rows(app, HELD, "w-1", "-1 second", job)
     why = await app.why(job)
-    lost = "the rescue of 2 tasks of stage 2 (hang): the lease of w-1 ran out N s ago"
-    assert (why.verdict, told(why), why.until) == ("stalled", f"{lost}; nobody else is alive to do it", None)
+    lost = "the rescue of 2 tasks of stage 2 (hang): the lease of w-1 expired N s ago"
+    assert (why.verdict, told(why), why.until) == ("stalled", f"{lost}; no other worker is alive to do it", None)
     await rows(app, ALIVE.replace("w-1", "w-2"))
     assert (await app.why(job)).verdict == "waiting"
 
@@ -245,7 +245,7 @@ async def test_the_callback_of_a_killed_worker_waits_for_its_rescue(open_app: Op
     ]
     await rows(app, "UPDATE app.callbacks SET lease_expires_at = app.clock() - interval '4 seconds'")
     assert told(await app.why(job)).startswith(
-        "the rescue of callback on_job_complete: the lease of w-2 ran out N s ago"
+        "the rescue of callback on_job_complete: the lease of w-2 expired N s ago"
     )
 
 
@@ -298,7 +298,7 @@ async def test_a_job_without_stage_and_message_waits_for_a_reconciler(open_app: 
     await rows(app, "UPDATE app.jobs SET status = 'processing', started_at = app.clock(), due_at = NULL")
     why = await app.why(job.id)
     assert why.verdict == "stalled"
-    assert told(why).startswith("a message for the job: there is neither one nor an open stage")
+    assert told(why).startswith("a message for the job, which has neither one nor an open stage")
     await rows(app, ALIVE)
     assert (await app.why(job.id)).verdict == "waiting"
 
@@ -308,7 +308,7 @@ async def test_a_stage_that_is_open_though_all_is_counted_waits_for_a_reconciler
     job = await opened(app)
     await rows(app, "UPDATE app.stages SET tasks_open = 0, tasks_cancelled = 2 WHERE stage = 2")
     await rows(app, ALIVE)
-    assert "stage 2 (hang) is to be closed: all its tasks are counted; within 3.75 s" in told(await app.why(job))
+    assert "the closing of stage 2 (hang): all its tasks are counted; within 3.75 s" in told(await app.why(job))
 
 
 async def test_a_message_in_a_workers_hands_is_running(open_app: OpenApp) -> None:

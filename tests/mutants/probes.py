@@ -92,17 +92,17 @@ def of_edges(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
         for other in sorted(record.lifecycle.event_types - fitting):
             event_columns = {**event_columns_of(edge), "event_type": f"'{other}'"}
             wrong = update(record, key, moved | event_columns)
-            yield Probe(f"{name} as {other}", wrong, refused=True, words=f"cannot be told by event {other}")
+            yield Probe(f"{name} as {other}", wrong, refused=True, words=f"cannot have event {other}")
         for status in sorted({"success", "failure", "warning", "info"} - {event.status}):
             event_columns = {**event_columns_of(edge), "event_status": f"'{status}'"}
             wrong = update(record, key, moved | event_columns)
-            yield Probe(f"{name} as a {status}", wrong, refused=True, words="cannot be told by event")
+            yield Probe(f"{name} as a {status}", wrong, refused=True, words="cannot have event")
         for step in ("+ 2", "- 1"):
             event_columns = {**event_columns_of(edge), "move_number": f"move_number {step}"}
             yield Probe(f"{name} as move {step}", update(record, key, moved | event_columns), refused=True)
         for column in ("event_type", "event_status", "event_data"):
             event_columns = {**event_columns_of(edge), column: "NULL"}
-            words = "" if column == "event_data" else "cannot be told by event"
+            words = "" if column == "event_data" else "cannot have event"
             yield Probe(
                 f"{name} without {column}", update(record, key, moved | event_columns), refused=True, words=words
             )

@@ -152,19 +152,19 @@ def of_log(fixture: FixtureRows) -> Iterator[Probe]:
             {"success", "failure", "warning", "info"} - {o.status for o in NOTES if o.type == one.type}
         ):
             wrong = note(job, one.type, status)
-            yield Probe(f"{one.type} noted as {status}", wrong, refused=True, words="is no note", role=ROLE)
+            yield Probe(f"{one.type} noted as {status}", wrong, refused=True, words="is not a note", role=ROLE)
     yield Probe(
-        "a note of no type", note(job, "progress").replace("'progress'", "NULL"), refused=True, words="is no note"
+        "a note of no type", note(job, "progress").replace("'progress'", "NULL"), refused=True, words="is not a note"
     )
     yield Probe(
-        "a note of no status", note(job, "progress").replace("'info'", "NULL"), refused=True, words="is no note"
+        "a note of no status", note(job, "progress").replace("'info'", "NULL"), refused=True, words="is not a note"
     )
     baited = BAIT.format(job=job)
     yield Probe(
         "an event forged in a trigger",
         baited.replace("$type", "job_failed").replace("$status", "failure"),
         refused=True,
-        words="is no note",
+        words="is not a note",
         role=ROLE,
     )
     yield Probe(
@@ -174,7 +174,7 @@ def of_log(fixture: FixtureRows) -> Iterator[Probe]:
         role=ROLE,
     )
     for kind in sorted({kind for lifecycle in LIFECYCLES for kind in lifecycle.event_types}):
-        yield Probe(f"{kind} noted", note(job, kind), refused=True, words="is no note", role=ROLE)
+        yield Probe(f"{kind} noted", note(job, kind), refused=True, words="is not a note", role=ROLE)
         yield Probe(f"{kind} told by hand", insert_event(job, values=f"'{kind}', 'info'"), refused=True)
     for status in ("success", "failure", "warning", "info"):
         yield Probe(f"a {status}", insert_event(job, values=f"'progress', '{status}'"), "$changed = 1")

@@ -96,7 +96,7 @@ def test_a_state_that_nobody_declared_is_named() -> None:
 
 def test_a_move_that_moves_nothing_is_refused() -> None:
     hold = Transition(trigger="hold", sources=("open",), target="open", event=Event("door_held"))
-    with refused("door.hold: open → open is a move that moves nothing"):
+    with refused("door.hold: open → open does not change the state"):
         door(CLOSE, hold)
 
 
@@ -158,7 +158,7 @@ def test_a_tied_column_is_nullable() -> None:
 
 
 def test_a_column_is_tied_to_states_that_exist() -> None:
-    with refused("doors.shut_at is tied to ['ajar', 'locked'], which no state is called"):
+    with refused("doors.shut_at is tied to ['ajar', 'locked'], which is not declared as a state"):
         replace(DOORS, state_columns=(StateColumn(column="shut_at", required=("locked",), allowed=("ajar", "shut")),))
 
 

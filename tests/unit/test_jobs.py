@@ -99,7 +99,7 @@ def test_a_stage_fans_out_over_a_stage_a_parameter_or_a_function() -> None:
 
 
 def test_a_task_without_input_is_not_fed_one() -> None:
-    with refused("stage b: the stage gives its handler an input, but the handler takes none"):
+    with refused("stage b: the stage passes an input to its handler, but the handler takes none"):
         Job("relief", [PLAN, Stage("b", nothing, takes="plan")])
 
 
@@ -127,7 +127,7 @@ def test_a_stage_runs_a_task_and_not_a_bare_function() -> None:
 
 
 def test_a_stage_has_one_source() -> None:
-    with refused("stage b: give one of each, gather and takes"):
+    with refused("stage b: declare only one of each, gather and takes"):
         Stage("b", join, each="plan", gather="plan")
 
 
@@ -220,7 +220,7 @@ def test_options_that_make_no_sense_are_refused() -> None:
 def test_an_async_function_has_no_process_of_its_own() -> None:
     async def run() -> None: ...
 
-    with refused("run: an async function cannot run in a process of its own"):
+    with refused("run: an async function cannot run in a child process"):
         task(process=True)(run)
 
 

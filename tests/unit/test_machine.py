@@ -45,7 +45,7 @@ REFUSALS: list[tuple[str, str, Mapping[str, object], Mapping[str, object], str]]
     ("GAP-5", "not converted", {"result": {"a": 1}}, {}, "the result has not been converted to JSON"),
     ("GAP-5", "no result", {"result": None}, {}, "the result has not been converted to JSON"),
     ("GAP-6", "no word", {}, {"finalizer": None}, "the finalizer's outcome is None, not none, succeeded or failed"),
-    ("GAP-6", "no error", {}, {"finalizer": "failed", "error": None}, "the finalizer failed, and no error says how"),
+    ("GAP-6", "no error", {}, {"finalizer": "failed", "error": None}, "the finalizer failed, and its error is missing"),
     ("GAP-7", "no error", {}, {"error": None}, "error or attempt is missing"),
     ("GAP-7", "no attempt", {}, {"attempt": "1"}, "error or attempt is missing"),
 ]
@@ -319,7 +319,7 @@ def test_an_earlier_event_is_not_taken_for_that_of_a_silent_move() -> None:
 def test_the_birth_of_a_record_has_its_event_only_where_one_is_declared() -> None:
     assert machine_of(JOB).creation_event({"by": "me"}) == WrittenEvent("job_created", "success", {"by": "me"})
     for lifecycle in (STAGE, TASK, CALLBACK):
-        with pytest.raises(DefinitionError, match=f"{lifecycle.name}: creation has no event of its own"):
+        with pytest.raises(DefinitionError, match=f"{lifecycle.name}: creation writes no event"):
             machine_of(lifecycle).creation_event()
 
 

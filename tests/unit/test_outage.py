@@ -104,4 +104,4 @@ async def test_a_server_that_answers_with_a_refusal_is_not_said_to_be_out_of_rea
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     Outage(all_well).participant().failed(psycopg.errors.DiskFull("no space"))
-    assert told(caplog) == ["WARNING the database refuses what it is asked; trying again error='no space'"]
+    assert told(caplog) == ["WARNING the database refuses requests; trying again error='no space'"]

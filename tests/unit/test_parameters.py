@@ -181,5 +181,5 @@ def test_an_untyped_parameter_takes_any_json() -> None:
 
 
 def test_a_parameter_that_submit_keeps_for_itself_is_refused() -> None:
-    with pytest.raises(DefinitionError, match="work has a parameter key, which submit keeps for itself"):
+    with pytest.raises(DefinitionError, match="work has a parameter key, which submit reserves"):
         parameters_model("job", [("work", Parameter("key", str))])

@@ -1,4 +1,4 @@
-"""Azure Service Bus as a transport. Needs the extra `azure`, so import it only where it is wanted."""
+"""Azure Service Bus as a transport. Needs the extra `azure`, so import it only if it is used."""
 
 from .transport import ServiceBusTransport
 

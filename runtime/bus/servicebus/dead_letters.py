@@ -1,4 +1,4 @@
-"""Reading the dead letters of a queue, so that none is read by nobody."""
+"""Reads the dead letters of a queue."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,14 +33,14 @@ class DeadMessageReceiver:
         return [
             DeadLetteredMessage(
                 _named(received_of(message, self._queue), message),
-                message.dead_letter_reason or "no reason is told",
+                message.dead_letter_reason or "no reason given",
                 message.dead_letter_error_description or "",
             )
             for message in received
         ]
 
     async def remove(self, messages: Sequence[DeadLetteredMessage]) -> None:
-        """Take them from the broker. Raises BrokerError; one that could not be removed comes again."""
+        """Remove them from the broker. Raises BrokerError; one that could not be removed is received again."""
 
         async def complete(receiver: ServiceBusReceiver) -> None:
             for message in messages:
@@ -49,10 +49,10 @@ class DeadMessageReceiver:
         await self._end.call(SETTLE_SECONDS, complete)
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._end.drop()
 
 
 def _named(received: ReceivedMessage, message: ServiceBusReceivedMessage) -> ReceivedMessage:
-    """A message that others sent need not have an id; two of them must not be taken for one."""
+    """A message of another program may have no id; two such messages must not be treated as one."""
     return replace(received, message_id=received.message_id or f"number {message.sequence_number}")

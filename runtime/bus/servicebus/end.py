@@ -1,8 +1,8 @@
-"""An end: one sender or receiver of the SDK with a connection of its own, made anew after every error.
+"""An end: one sender or receiver of the SDK with its own connection, created again after every error.
 
-The SDK's ends are neither safe to share between tasks nor to be trusted after an error: a half-open link goes silent,
-and a receiver that was detached may never deliver again. So whatever goes wrong, the end is dropped, and the next call
-makes another.
+The SDK's ends must not be shared between tasks, and are not reliable after an error: a half-open link goes silent,
+and a receiver that was detached may never deliver again. So after any error the end is dropped, and the next call
+creates another.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ CONNECTING = 20.0
 
 
 class End(Generic[H]):
-    """`make` gives the sender or receiver of a client. Calls wait for one another."""
+    """`make` creates the sender or receiver of a client. Calls wait for one another."""
 
     def __init__(self, namespace: Namespace, what: str, make: Callable[[ServiceBusClient], H]) -> None:
         self.what = what
@@ -33,11 +33,11 @@ class End(Generic[H]):
 
     @property
     def handle(self) -> H | None:
-        """The sender or receiver that is open; None where none is."""
+        """The open sender or receiver, or None."""
         return self._handle
 
     async def open(self) -> None:
-        """Connect, where it has not. Raises BrokerError."""
+        """Connect, if it has not. Raises BrokerError."""
         await self.call(CONNECTING, _nothing)
 
     async def call(self, seconds: float, action: Callable[[H], Awaitable[T]]) -> T:
@@ -57,7 +57,7 @@ class End(Generic[H]):
                 raise
 
     def drop(self) -> None:
-        """Let go of the connection; a silent one may take its time to close, for which nobody waits here."""
+        """Close the connection without waiting: a silent one may take long to close."""
         client, self._client, self._handle = self._client, None, None
         if client is not None:
             self._namespace.let_go(client, self._opening)
@@ -66,7 +66,7 @@ class End(Generic[H]):
         if self._handle is None:
             self._client = self._namespace.client()
             handle = self._make(self._client)
-            # Shielded: an opening that is cancelled half-way leaves a socket that nobody closes.
+            # Shielded: an opening that is cancelled half-way leaves a socket that is never closed.
             opening = asyncio.ensure_future(_open(handle))
             self._opening = opening
             await asyncio.shield(opening)
@@ -75,7 +75,7 @@ class End(Generic[H]):
 
 
 async def _nothing(_: object) -> None:
-    """All that is to be done with an end that is only opened."""
+    """The action for an end that is only to be opened."""
 
 
 async def _open(handle: ServiceBusSender | ServiceBusReceiver) -> None:

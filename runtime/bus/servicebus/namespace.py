@@ -1,4 +1,4 @@
-"""A Service Bus namespace, and how one logs in to it."""
+"""A Service Bus namespace, and the login to it."""
 
 import asyncio
 import re
@@ -17,15 +17,15 @@ TRY_TIMEOUT = 5.0
 CLOSING = 5.0
 log = logger("servicebus")
 QUIET: dict[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.1, "retry_backoff_max": 1.0}
-"""The SDK tries once more by itself; how often after that, and how loudly, is decided by our loops."""
+"""The SDK retries once by itself; our loops decide on further retries, and on the log level."""
 EMULATED = re.compile(r"\bUseDevelopmentEmulator=true\b", re.IGNORECASE)
 CONNECTION_STRING = re.compile(r"\bEndpoint=sb://([^;/]+)", re.IGNORECASE)
 
 
 class Namespace:
-    """Where the queues are: a connection string, or the name of a namespace with Entra ID.
+    """The location of the queues: a connection string, or the name of a namespace with Entra ID.
 
-    The credential is made once, at its first use, and lives as long as the namespace.
+    The credential is created once, at its first use, and kept as long as the namespace.
     """
 
     def __init__(self, given: str, credential: AsyncTokenCredential | None = None) -> None:
@@ -38,20 +38,20 @@ class Namespace:
 
     @classmethod
     def of(cls, given: str | None) -> "Namespace":
-        """The namespace that a setting names. Raises BrokerError where it names none."""
+        """The namespace that the setting names. Raises BrokerError if it is empty."""
         if given is None:
-            reason = "no namespace is named: set COREMACHINE_SERVICEBUS to its name, or to a connection string"
+            reason = "no namespace is configured: set COREMACHINE_SERVICEBUS to its name, or to a connection string"
             raise BrokerError("Service Bus", reason, lasting=True)
         return cls(given)
 
     def client(self) -> ServiceBusClient:
-        """A client of its own for one sender or receiver: each has its own connection, and its own end."""
+        """A separate client for one sender or receiver, with its own connection."""
         if self._connection_string is not None:
             return ServiceBusClient.from_connection_string(self._connection_string, try_timeout=TRY_TIMEOUT, **QUIET)
         return ServiceBusClient(self.host, self._token_credential(), try_timeout=TRY_TIMEOUT, **QUIET)
 
     def administration(self) -> ServiceBusAdministrationClient | None:
-        """A client of the administration API, to be closed by who asked for it; None of an emulator."""
+        """A client of the administration API, which the caller closes; None for an emulator."""
         if self._connection_string is None:
             return ServiceBusAdministrationClient(self.host, self._token_credential(), retry_total=0)
         if EMULATED.search(self._connection_string):
@@ -59,13 +59,13 @@ class Namespace:
         return ServiceBusAdministrationClient.from_connection_string(self._connection_string, retry_total=0)
 
     def let_go(self, client: ServiceBusClient, opening: asyncio.Future[Any] | None) -> None:
-        """Close a client in its own time, once it is open: it takes a second, and longer where its link is silent."""
+        """Close a client in the background, once it is open: it takes a second, and longer if its link is silent."""
         closing = asyncio.get_running_loop().create_task(_close(client, opening))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """Wait for what was let go of, then let go of the credential, which that may still use."""
+        """Wait until the clients are closed, then close the credential, which they may still use."""
         while self._closing:
             await asyncio.wait(self._closing)
         credential, self._credential = self._credential, None

@@ -1,4 +1,4 @@
-"""One message sent twice to a queue and received again: what that shows of the queue."""
+"""Sends one message twice to a queue and receives it: what that shows about the queue."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ LIVES = timedelta(minutes=1)
 
 @dataclass(slots=True)
 class Observation:
-    """What was seen. `lock` is in seconds; `others` are messages of jobs that came meanwhile, and were given back."""
+    """The observations. `lock` is in seconds; `others` are messages of jobs that arrived, and were abandoned."""
 
     message_id: str = field(default_factory=lambda: f"check:{uuid4()}")
     sent: float = 0.0
@@ -33,7 +33,7 @@ class Observation:
 
 
 async def send_twice(sender: ServiceBusSender, seen: Observation) -> None:
-    """Send the same message twice, under the same id. Nobody minds it, and what nobody takes expires."""
+    """Send the same message twice, under the same id. Workers ignore it, and it expires if it is not received."""
     for _ in range(COPIES):
         message = ServiceBusMessage(CHECK, message_id=seen.message_id, time_to_live=LIVES, subject="check")
         await sender.send_messages(message, timeout=WAIT)
@@ -41,7 +41,7 @@ async def send_twice(sender: ServiceBusSender, seen: Observation) -> None:
 
 
 async def receive_them(receiver: ServiceBusReceiver, seen: Observation) -> None:
-    """Receive and complete them. A message of a job that comes before is given back at the end, so once and no more."""
+    """Receive and complete them. A message of a job that arrives before is abandoned at the end, so only once."""
     others: list[ServiceBusReceivedMessage] = []
     until = monotonic() + WAIT
     while seen.copies < COPIES and len(others) < MOST_OTHERS and seen.unsettled is None:
@@ -60,7 +60,7 @@ async def receive_them(receiver: ServiceBusReceiver, seen: Observation) -> None:
 async def _settle(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage, seen: Observation) -> None:
     seen.copies += 1
     if seen.copies == 1 and message.locked_until_utc is not None and message.enqueued_time_utc is not None:
-        # Two times of the broker, and two of this machine: their clocks need not agree.
+        # Two times of the broker's clock, and two of this machine's: the clocks need not agree.
         locked = (message.locked_until_utc - message.enqueued_time_utc).total_seconds()
         seen.lock = locked - (monotonic() - seen.sent)
     try:
@@ -70,5 +70,5 @@ async def _settle(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessa
 
 
 async def _give_back(receiver: ServiceBusReceiver, others: Sequence[ServiceBusReceivedMessage]) -> None:
-    """One whose lock has ended meanwhile is given back already."""
+    """A message whose lock has expired meanwhile is available again already."""
     await asyncio.gather(*(receiver.abandon_message(message) for message in others), return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Receiving under locks, with no prefetch: what is locked is at once decided upon, and settled."""
+"""Receives under locks, without prefetch: a locked message is processed and settled at once."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ GROWTH = 4
 
 
 class MessageReceiver:
-    """The receiver of one queue. One that has been silent for `probe_every` seconds is asked whether it still lives."""
+    """The receiver of one queue. If it has been silent for `probe_every` seconds, it probes its link."""
 
     def __init__(self, namespace: Namespace, queue: str, probe_every: float = PROBE_EVERY) -> None:
         self._queue = queue
@@ -42,7 +42,7 @@ class MessageReceiver:
 
     @property
     def opened(self) -> ServiceBusReceiver | None:
-        """The SDK's receiver that is open; None where none is."""
+        """The SDK's open receiver, or None."""
         return self._end.handle
 
     async def receive(self, most: int, wait: float) -> Sequence[ReceivedMessage]:
@@ -59,31 +59,31 @@ class MessageReceiver:
         return [received_of(message, self._queue) for message in received]
 
     async def settle(self, settlements: Sequence[tuple[ReceivedMessage, Settlement]]) -> int:
-        """Settle each. Returns of how many it is not known whether the broker did: their lock or link was lost."""
+        """Settle each. Returns how many are uncertain because their lock or link was lost."""
         known = 0
         for first in range(0, len(settlements), SETTLED_AT_ONCE):
             receiver = self._end.handle
             if receiver is None:
-                break  # those who received these messages are gone, and their locks end by themselves
+                break  # the link that received these messages is gone, and their locks expire by themselves
             some = settlements[first : first + SETTLED_AT_ONCE]
             settling = [_settle(receiver, received, settlement) for received, settlement in some]
             try:
                 async with asyncio.timeout(SETTLE_SECONDS):
                     known += sum(await asyncio.gather(*settling))
             except RAISED as error:
-                log.info("settling was not answered", queue=self._queue, error=repr(error))
+                log.info("settling was not confirmed", queue=self._queue, error=repr(error))
                 self._end.drop()
         return len(settlements) - known
 
     async def close(self) -> None:
-        """Give back what is locked, and let go of the connection."""
+        """Abandon the locked messages, and close the connection."""
         self._end.drop()
 
     def _ask_next(self, received: int, asked: int, *, slept: bool) -> None:
-        """The SDK returns at once only with as many messages as were asked for; else it waits 0.2 s for more.
+        """The SDK returns at once only with as many messages as were requested; else it waits 0.2 s for more.
 
-        So one is asked for while the queue is short, which is then there at once, and four times as many each time that
-        as many came as were asked for, however slow the link is; but not where nobody had anything to send for a while.
+        So it requests one while the queue is short, which arrives at once, and four times as many each time that all
+        that were requested arrived, however slow the link; but only one after a time without messages.
         """
         if received < asked:
             self._asked = max(1, min(asked // 2, received))
@@ -91,16 +91,16 @@ class MessageReceiver:
             self._asked = max(self._asked, min(GROWTH * asked, MOST))
 
     async def _probe(self) -> None:
-        """Ask for something that must be answered: of a half-open link nothing else is heard (pitfall 2)."""
+        """Send a request that must be answered: nothing else detects a half-open link (pitfall 2)."""
         try:
             await self._end.call(PROBE_SECONDS, lambda receiver: receiver.peek_messages(1, timeout=PROBE_SECONDS / 2))
         except BrokerError as error:
-            log.warning("a silent link was found dead and is made anew", queue=self._queue, error=str(error))
+            log.warning("a silent link is dead; connecting again", queue=self._queue, error=str(error))
         self._heard = monotonic()
 
 
 def received_of(message: ServiceBusReceivedMessage, queue: str) -> ReceivedMessage:
-    """A message as the worker sees it. `delivery_count` counts from 0."""
+    """A message as the worker receives it. `delivery_count` counts from 0."""
     properties = message.application_properties or {}
     return ReceivedMessage(
         message_id=id_of(message),
@@ -114,13 +114,13 @@ def received_of(message: ServiceBusReceivedMessage, queue: str) -> ReceivedMessa
 
 
 def id_of(message: ServiceBusReceivedMessage) -> str:
-    """The id as text. AMQP lets others give a number, a UUID or bytes, whatever the SDK's types say."""
+    """The id as text. In AMQP another program may use a number, a UUID or bytes, despite the SDK's types."""
     given: object = message.message_id
     return "" if given is None else _text(given)
 
 
 def body_of(message: ServiceBusReceivedMessage) -> bytes:
-    """The body as bytes; of a message whose body is none, what tells of it."""
+    """The body as bytes; for a body that is not bytes, a description of it."""
     try:
         return b"".join(cast("Sequence[bytes]", message.body))
     except TypeError:
@@ -128,7 +128,7 @@ def body_of(message: ServiceBusReceivedMessage) -> bytes:
 
 
 async def _settle(receiver: ServiceBusReceiver, received: ReceivedMessage, settlement: Settlement) -> bool:
-    """Settle one. False where the lock was lost: it may have been settled all the same (pitfall 1)."""
+    """Settle one. False if the lock was lost: it may have been settled all the same (pitfall 1)."""
     message = cast("ServiceBusReceivedMessage", received.receipt)
     try:
         match settlement:

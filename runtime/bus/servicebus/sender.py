@@ -1,4 +1,4 @@
-"""Sending messages: in batches as large as the queue takes, with ids that are the same at every try."""
+"""Sends messages: in batches as large as the queue accepts, with ids that are the same at every try."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,15 +24,15 @@ class MessageSender:
         )
 
     async def open(self) -> None:
-        """Connect, where it has not. Raises BrokerError."""
+        """Connect, if it has not. Raises BrokerError."""
         await self._end.open()
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> None:
-        """Send them all. Raises BrokerError where it is not known that each was taken."""
+        """Send them all. Raises BrokerError if it is not certain that each was accepted."""
         await self._end.call(SEND_SECONDS, lambda sender: _send(sender, messages))
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._end.drop()
 
 
@@ -51,7 +51,7 @@ async def _send(sender: ServiceBusSender, messages: Sequence[OutgoingMessage]) -
 
 
 def message_of(message: OutgoingMessage) -> ServiceBusMessage:
-    """As the SDK wants it. A message with a delay is scheduled: the broker holds it back."""
+    """The message as the SDK expects it. A message with a delay is scheduled: the broker holds it back."""
     at = datetime.now(UTC) + timedelta(seconds=message.delay) if message.delay > 0 else None
     return ServiceBusMessage(
         message.body,

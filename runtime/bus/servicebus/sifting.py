@@ -1,4 +1,4 @@
-"""Receiving, with the messages of a check completed on the way: a worker never hears of them."""
+"""Receives, and completes the messages of a check, so that a worker does not receive them."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ from .receiver import MessageReceiver
 
 
 class SiftingReceiver(MessageReceiver):
-    """The receiver of one queue, as workers have it."""
+    """The receiver of one queue, for workers."""
 
     async def receive(self, most: int, wait: float) -> Sequence[ReceivedMessage]:
-        """As MessageReceiver does, without checks."""
+        """As MessageReceiver does, without messages of a check."""
         received = await super().receive(most, wait)
         checks = [received for received in received if is_check(received)]
         if not checks:

@@ -1,4 +1,4 @@
-"""The transport: the ends of a namespace's queues."""
+"""The transport: senders and receivers of a namespace's queues."""
 
 from .dead_letters import DeadMessageReceiver
 from .namespace import Namespace
@@ -10,7 +10,7 @@ from .sifting import SiftingReceiver
 class ServiceBusTransport:
     """Azure Service Bus over AMQP, with the SDK.
 
-    A receiver that has heard nothing for `probe_every` seconds asks whether its link still lives.
+    A receiver that has received nothing for `probe_every` seconds probes its link.
     """
 
     def __init__(self, namespace: Namespace, probe_every: float = PROBE_EVERY) -> None:
@@ -19,7 +19,7 @@ class ServiceBusTransport:
 
     @classmethod
     def of(cls, given: str | None) -> "ServiceBusTransport":
-        """From a connection string or the name of a namespace. Raises BrokerError where there is none."""
+        """From a connection string or the name of a namespace. Raises BrokerError if there is none."""
         return cls(Namespace.of(given))
 
     def sender(self, queue: str) -> MessageSender:
@@ -35,5 +35,5 @@ class ServiceBusTransport:
         return DeadMessageReceiver(self._namespace, queue)
 
     async def close(self) -> None:
-        """Wait until the ends have closed, and let go of the credential."""
+        """Wait until the ends are closed, and close the credential."""
         await self._namespace.close()

@@ -37,8 +37,8 @@ def check(*, app: AppName = None, as_json: AsJson = False) -> None:
     else:
         for one in checked:
             typer.echo(f"{LABELS[one.status]:<8} {one.queue}  {one.what}  {one.seconds:.2f} s")
-            if one.told:
-                typer.echo(f"{'':<8} {one.told}")
+            if one.detail:
+                typer.echo(f"{'':<8} {one.detail}")
     if not all(one.fine for one in checked):
         raise typer.Exit(1)
 

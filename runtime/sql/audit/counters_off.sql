@@ -1,4 +1,5 @@
--- audit GAP-10: counts the children anew. One statement, so that counter and children are of one moment. Takes no lock.
+-- audit GAP-10: recounts the children. One statement, so that counter and children are read at the same time. Takes no
+-- lock.
 WITH tasks_of AS (
   SELECT stage_id, count(*) AS total, count(*) FILTER (WHERE status IN ('queued', 'processing')) AS open,
          count(*) FILTER (WHERE status = 'completed') AS completed,

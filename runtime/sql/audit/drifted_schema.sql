@@ -1,4 +1,4 @@
--- audit GAP-16: what is installed beside what this program declares. Takes no lock.
+-- audit GAP-16: compares the installed parts with the declaration of this program. Takes no lock.
 WITH declared AS (
   SELECT * FROM unnest(%(legal_machines)s::varchar[], %(legal_triggers)s::varchar[], %(legal_sources)s::varchar[],
                        %(legal_targets)s::varchar[], %(legal_events)s::varchar[])

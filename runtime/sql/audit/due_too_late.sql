@@ -1,4 +1,4 @@
--- audit GAP-33: rows that wait for a time later than any back-off or sending again leads to. Reads the partial indexes on
+-- audit GAP-33: rows that wait for a time later than any back-off or resend could set. Reads the partial indexes on
 -- due_at from their end; takes no lock.
 WITH late AS (
   SELECT job_id, 'job' AS subject, due_at FROM app.jobs WHERE due_at > app.clock() + make_interval(secs => %(latest_due)s)

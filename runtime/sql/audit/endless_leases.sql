@@ -1,4 +1,5 @@
--- audit GAP-14: leases and deadlines that nobody has ended. Reads the partial indexes of what runs; takes no lock.
+-- audit GAP-14: leases and deadlines that have passed without effect. Reads the partial indexes of running rows; takes
+-- no lock.
 WITH leased AS (
   SELECT l.job_id, l.subject, l.lease_owner, l.lease_number, l.lease_expires_at, l.deadline_at,
          CASE WHEN l.deadline_at IS NULL THEN s.stopped_at END AS stopped_at

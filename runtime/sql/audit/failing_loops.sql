@@ -1,4 +1,4 @@
--- audit GAP-32: loops of living workers that fail, as their heartbeats say. Takes no lock.
+-- audit GAP-32: failing loops of live workers, from their heartbeats. Takes no lock.
 SELECT NULL::varchar AS job_id, 'worker ' || w.worker || ', ' || l.key AS subject,
        w.seen_at - make_interval(secs => CASE WHEN l.value ->> 'failing_s' ~ '^[0-9]{1,9}([.][0-9]+)?$'
                                               THEN (l.value ->> 'failing_s')::float8 ELSE 0 END) AS since, count(*) OVER () AS found,

@@ -1,4 +1,4 @@
--- audit GAP-21: triggers that do not fire for everybody, and declared ones that are not there. Reads the catalog alone.
+-- audit GAP-21: triggers that do not fire for every client, and declared ones that are missing. Reads only the catalog.
 WITH declared AS (
   SELECT * FROM unnest(%(guard_tables)s::varchar[], %(guards)s::varchar[]) AS d(on_table, guard)
 ), standing AS (

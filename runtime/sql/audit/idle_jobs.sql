@@ -1,4 +1,4 @@
--- audit GAP-18: jobs under way that nobody will come for until a reconciler does. Takes no lock.
+-- audit GAP-18: processing jobs that no worker will claim until a reconciler makes them due. Takes no lock.
 SELECT j.job_id, 'job' AS subject, 'type ' || j.job_type AS detail, j.started_at AS since, count(*) OVER () AS found
 FROM app.jobs AS j
 WHERE j.status = 'processing' AND j.due_at IS NULL

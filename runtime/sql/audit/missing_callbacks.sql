@@ -1,4 +1,4 @@
--- audit GAP-12: completed jobs that declared a callback and have none. Job and callback commit together. Takes no lock.
+-- audit GAP-12: completed jobs that declare a callback and have none. Job and callback commit together. Takes no lock.
 SELECT j.job_id, 'job' AS subject, 'type ' || j.job_type AS detail, j.finished_at AS since, count(*) OVER () AS found
 FROM app.jobs AS j
 WHERE j.status = 'completed' AND j.definition @> '{"on_job_complete": true}'

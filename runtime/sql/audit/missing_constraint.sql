@@ -1,4 +1,5 @@
--- audit GAP-25 and others: whether a constraint that closes a gap is there and holds for every row. Reads the catalog alone.
+-- audit GAP-25 and others: whether a constraint that closes a gap exists and holds for every row. Reads only the
+-- catalog.
 SELECT NULL::varchar AS job_id, 'constraint ' || %(constraint)s AS subject, 'is not there, or not valid' AS detail,
        NULL::timestamptz AS since, 1 AS found
 WHERE NOT EXISTS (

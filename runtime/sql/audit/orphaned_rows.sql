@@ -1,4 +1,4 @@
--- audit GAP-9: children whose parent has ended before them, is another's, or is not there. Takes no lock.
+-- audit GAP-9: children whose parent has ended before them, is of another job, or is missing. Takes no lock.
 WITH orphans AS (
   SELECT t.job_id, 'task ' || t.task_id AS subject, t.created_at AS since,
          CASE WHEN s.stage_id IS NULL THEN 'its stage is not there'

@@ -1,4 +1,4 @@
--- audit GAP-29: jobs past their deadline that no reconciler has come for. Reads the partial index on it; takes no lock.
+-- audit GAP-29: jobs past their deadline that no reconciler has ended. Reads the partial index on it; takes no lock.
 SELECT j.job_id, 'job' AS subject, 'type ' || j.job_type || ', to end within ' || j.deadline AS detail,
        j.deadline_at AS since, count(*) OVER () AS found
 FROM app.jobs AS j

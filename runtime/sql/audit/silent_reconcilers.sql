@@ -1,5 +1,6 @@
--- audit GAP-20: nobody reconciles though work is open, work waits and there is no worker at all, as `why` says too, or a
--- run has just failed: then it found nothing at all, not even zeros. One dead worker among living ones is no finding: the others do its work. Takes no lock.
+-- audit GAP-20: no reconciler runs though work is open, work waits and there is no worker (as `why` reports too), or a
+-- run has just failed: then `found` is empty, without even zeros. One dead worker among live ones is not a finding: the
+-- others do its work. Takes no lock.
 WITH known AS (
   SELECT worker, seen_at, failures, last_error, found,
          seen_at > app.clock() - make_interval(secs => %(alive)s) AS alive
@@ -16,7 +17,7 @@ WITH known AS (
   SELECT 'worker ' || k.worker, k.seen_at, 'silent, and no other worker is alive' AS detail FROM known AS k CROSS JOIN work
   WHERE work.open AND NOT EXISTS (SELECT FROM known AS other WHERE other.alive)
   UNION ALL
-  SELECT 'worker ' || k.worker, k.seen_at, 'its last run failed: ' || COALESCE(k.last_error ->> 'message', 'no error is told')
+  SELECT 'worker ' || k.worker, k.seen_at, 'its last run failed: ' || COALESCE(k.last_error ->> 'message', 'no error given')
   FROM known AS k WHERE k.alive AND k.failures > 0 AND k.found = '{}'
 )
 SELECT NULL::varchar AS job_id, subject, detail, seen_at AS since, count(*) OVER () AS found

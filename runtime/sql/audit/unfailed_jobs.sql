@@ -1,4 +1,5 @@
--- audit GAP-19: a stage that ends badly ends its job in the same transaction; these did not. Takes no lock.
+-- audit GAP-19: open jobs with a failed or cancelled stage, which should end its job in the same transaction. Takes no
+-- lock.
 SELECT j.job_id, 'stage ' || s.stage || ' (' || s.name || ')' AS subject, s.finished_at AS since, count(*) OVER () AS found,
        s.status || ', and the job is ' || j.status AS detail
 FROM app.jobs AS j JOIN app.stages AS s ON s.job_id = j.job_id

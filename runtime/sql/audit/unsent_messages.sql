@@ -1,5 +1,5 @@
--- audit GAP-30: a living worker whose relay could not send for a while, or rows whose messages should have been sent to its
--- broker long ago. Reads the partial indexes of the queues; takes no lock.
+-- audit GAP-30: a live worker whose relay could not send for a while, or rows whose messages should have been sent to
+-- its broker long ago. Reads the partial indexes of the queues; takes no lock.
 WITH alive AS (
   SELECT worker, bus, unsent_s, seen_at FROM app.workers
   WHERE stopped_at IS NULL AND bus <> 'postgres' AND seen_at > app.clock() - make_interval(secs => %(alive)s)

@@ -1,1 +1,1 @@
-"""Statements of the PostgreSQL bus, one a file."""
+"""Statements of the PostgreSQL bus, one per file."""

@@ -1,1 +1,1 @@
-"""Statements of the flow, one a file."""
+"""Statements of the flow, one per file."""

@@ -1,5 +1,5 @@
--- advance: the error that failed the stage is that of its first failed task. Of those that failed in one statement the log
--- knows the first.
+-- advance: the error that failed the stage is that of its first failed task. The order of the log decides between tasks
+-- that failed in one statement.
 SELECT t.task_id, t.task_number, t.error FROM app.tasks AS t
 WHERE t.stage_id = %(stage_id)s AND t.status = 'failed' AND t.finished_at = (
   SELECT min(f.finished_at) FROM app.tasks AS f WHERE f.stage_id = %(stage_id)s AND f.status = 'failed')

@@ -1,5 +1,5 @@
--- submit: the key makes two racing submissions one job; the loser gets no row and changes nothing. With the job come its
--- stages: its shape is fixed from here on.
+-- submit: the key makes two racing submissions one job; the loser gets no row and changes nothing. The stages are
+-- inserted with the job: its shape is fixed from then on.
 WITH made AS (
   INSERT INTO app.jobs (job_id, job_type, parameters, submission_key, definition, stage_count, deadline, deadline_at, event_type, event_status, event_data)
   VALUES (%(job_id)s, %(job_type)s, %(parameters)s::json, %(submission_key)s, %(definition)s::jsonb, %(stage_count)s,

@@ -1,4 +1,4 @@
--- rescue: which of these leases have expired and are nobody else's business meanwhile. The rows are found by their keys.
+-- rescue: which of these leases have expired and are not locked by another client. The rows are found by their keys.
 SELECT callback_id::varchar AS key, lease_number FROM app.callbacks
 WHERE callback_id = ANY(ARRAY(SELECT unnest(%(keys)s::bigint[]))) AND status = ANY((SELECT ARRAY['processing'])::varchar[])
   AND lease_expires_at <= app.clock()

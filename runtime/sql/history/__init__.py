@@ -1,1 +1,1 @@
-"""Statements that read the history of jobs, one a file."""
+"""Statements that read the history of jobs, one per file."""

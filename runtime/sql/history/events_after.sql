@@ -1,5 +1,5 @@
--- history: what a follower has not seen. Only events of transactions older than all that are open: no later commit can
--- put one before them, in the order of transaction and event.
+-- history: the events that a follower has not received. Only events of transactions older than all open ones: no later
+-- commit can add one before them, in the order of transaction and event.
 SELECT e.event_id, e.transaction_id::text AS transaction_id, e.event_type, e.event_status, e.created_at, e.stage, e.task_id,
        e.attempt, e.lease_number, e.event_data, t.task_number
 FROM app.job_events AS e LEFT JOIN app.tasks AS t ON t.task_id = e.task_id

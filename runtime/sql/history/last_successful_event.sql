@@ -1,5 +1,5 @@
--- history: the last success before the first failure, within the failed stage where that has one; else the last there is.
--- Each is looked for backwards from the end of one index, so the length of the history does not count.
+-- history: the last success before the first failure, within the failed stage if that has one; else the last of all.
+-- Each is found backwards from the end of one index, so the length of the history does not matter.
 SELECT e.event_id, e.event_type, e.event_status, e.created_at, e.stage, e.task_id, e.event_data, t.task_number
 FROM (
   (SELECT n.*, 1 AS place FROM app.job_events AS n

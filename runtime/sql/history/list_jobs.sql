@@ -1,4 +1,4 @@
--- app: the latest jobs, each with the stage it is in. The stages are read for the listed jobs only.
+-- app: the latest jobs, each with its current stage. The stages are read for the listed jobs only.
 SELECT j.job_id, j.job_type, j.status, j.created_at, j.started_at, j.finished_at, j.stage_count, j.tasks_total,
        app.clock() AS now, s.stage, s.tasks_ended
 FROM app.jobs AS j

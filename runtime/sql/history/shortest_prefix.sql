@@ -1,3 +1,3 @@
--- history: how much of an id is enough to tell it from its neighbours in the index.
+-- history: how long a prefix must be to distinguish an id from its neighbours in the index.
 SELECT (SELECT max(job_id) FROM app.jobs WHERE job_id < %(job_id)s) AS before,
        (SELECT min(job_id) FROM app.jobs WHERE job_id > %(job_id)s) AS after

@@ -1,5 +1,5 @@
--- history: how many lines each stage would have, and what its uneventful task events add up to. One pass over the job. Its
--- tasks are counted by their first claims: to count different ids, all of them would have to be sorted.
+-- history: how many lines each stage would have, and the totals of its routine task events. One pass over the job. Its
+-- tasks are counted by their first claims: counting distinct ids would sort all of them.
 SELECT stage, event_type, uneventful, count(*) AS events,
        count(*) FILTER (WHERE event_type = %(claimed)s AND lease_number = 1) AS tasks,
        min(event_id) AS first_event_id, min(created_at) AS first_at, max(created_at) AS last_at

@@ -1,6 +1,6 @@
 -- history and web: the events that are listed one by one, from `after` on. A long stage lists only its failures and
--- warnings. What happened to the tasks of a short stage stands between the first and the last event of the stage itself;
--- only notes of a worker that was given up may come later. So no part reads more than it lists.
+-- warnings. The task events of a short stage are between the first and the last event of the stage itself;
+-- only notes of a lost worker may be later. So no part reads more than it lists.
 SELECT e.event_id, e.event_type, e.event_status, e.created_at, e.stage, e.task_id, e.attempt, e.lease_number, e.event_data,
        t.task_number
 FROM (

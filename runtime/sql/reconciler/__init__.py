@@ -1,1 +1,1 @@
-"""Statements of the reconciler, one a file."""
+"""Statements of the reconciler, one per file."""

@@ -1,4 +1,4 @@
--- reconciler: open stages whose tasks have all ended, as candidates, without those that were set aside. It is asked again
+-- reconciler: open stages whose tasks have all ended, as candidates, without those that were set aside. Checked again
 -- under the locks.
 SELECT stage_id, job_id FROM app.stages AS s
 WHERE status = 'processing' AND tasks_open = 0

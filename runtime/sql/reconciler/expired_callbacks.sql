@@ -1,4 +1,5 @@
--- reconciler: callbacks whose lease has expired, as candidates, without those that were set aside. It is asked again under the lock.
+-- reconciler: callbacks whose lease has expired, as candidates, without those that were set aside. Checked again under
+-- the lock.
 SELECT callback_id::varchar AS key, job_id, job_type, name, attempt, max_attempts, lease_number, lease_owner, rescues,
        max_rescues
 FROM app.callbacks AS c WHERE status = 'processing' AND lease_expires_at <= app.clock()

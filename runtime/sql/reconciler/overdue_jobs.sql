@@ -1,5 +1,5 @@
--- reconciler: jobs past their deadline that nobody has asked to stop, as candidates, without those that were set aside. It is asked again
--- under the locks.
+-- reconciler: jobs past their deadline that were not asked to stop, as candidates, without those that were set aside.
+-- Checked again under the locks.
 SELECT j.job_id FROM app.jobs AS j
 WHERE j.deadline_at <= app.clock()
   AND NOT EXISTS (SELECT FROM app.stages AS s

@@ -1,6 +1,7 @@
--- reconciler: running tasks past their time, though their worker renews their lease: those whose attempt had a deadline,
--- and those without one whose stage was asked to stop; without those that were set aside. Under one lease number both stay so, and nothing need be asked again:
--- the deadline of a task that waits for its place moves on with its lease, and is never this long past while that lives.
+-- reconciler: overdue running tasks, though their worker renews their lease: those whose attempt had a deadline, and
+-- those without one whose stage was asked to stop; without those that were set aside. Under one lease number both stay
+-- overdue, so nothing is checked again: the deadline of a task that waits for a slot moves with its lease, and is never
+-- this long past while the lease is valid.
 SELECT t.task_id AS key, t.job_id, t.stage_id, t.stage, t.task_index, t.task_number, t.task_type, NULL AS item, t.attempt,
        t.max_attempts, t.lease_number, t.lease_owner, t.deadline_at, t.rescues, t.max_rescues
 FROM app.tasks AS t JOIN app.stages AS s ON s.stage_id = t.stage_id

@@ -1,2 +1,2 @@
--- reconciler: deletes what nobody asks for any more. The function is the owner's: a worker may delete nothing.
+-- reconciler: deletes what is out of date. The function is the owner's: a worker may delete nothing.
 SELECT app.forget()

@@ -1,2 +1,2 @@
--- worker: it ends, and says so.
+-- worker: records that it has ended.
 UPDATE app.workers SET stopped_at = app.clock() WHERE worker = %(worker)s

@@ -1,1 +1,1 @@
-"""Statements of the relay and of the reader of dead letters, one a file."""
+"""Statements of the relay and of the reader of dead letters, one per file."""

@@ -1,5 +1,5 @@
 -- relay and worker, under the locks of these jobs: submitted or resumed, and no job_queued since. Reads the end of each
--- job's events: before it has started, that is a few.
+-- job's events, of which it has only a few before it has started.
 SELECT j.job_id FROM app.jobs AS j CROSS JOIN LATERAL (
   SELECT e.event_type FROM app.job_events AS e
   WHERE e.job_id = j.job_id AND e.event_type IN ('job_created', 'job_resumed', 'job_queued')

@@ -1,6 +1,6 @@
--- broker loops: with the worker's heartbeat, for how long nothing could be sent, or for how long the oldest message has been
--- overdue that its relays should have sent; and the number of dead letters that belonged to no job. Reads the beginning of one
--- range of an index for each type.
+-- broker loops: with the worker's heartbeat, for how long sending has failed, or for how long the oldest message that
+-- its relays should have sent has been overdue; and the number of dead letters without a job. Reads the beginning of
+-- one range of an index for each type.
 UPDATE app.workers AS w SET bus = %(bus)s, dead_letters = %(dead_letters)s, unsent_s = GREATEST(%(failing)s::float8, (
   SELECT extract(epoch FROM app.clock() - min(q.due_at))::float8
   FROM unnest(%(queues)s::varchar[], %(types)s::varchar[]) AS k(queue, type) CROSS JOIN LATERAL (

@@ -1,1 +1,1 @@
-"""Statements of the store, one a file."""
+"""Statements of the store, one per file."""

@@ -1,4 +1,4 @@
--- database: what stands in a schema, as the server describes it, to be held against what the declaration makes.
+-- database: the objects of a schema, as the server describes them, to be compared with the declaration's.
 SELECT 'column' AS kind, c.relname || '.' || a.attname AS name,
        concat_ws(' ', format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN 'NOT NULL' END,
                  CASE WHEN a.attidentity <> '' THEN 'IDENTITY' END, 'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid)) AS definition

@@ -1,2 +1,3 @@
--- database: which declarations the schema was installed from, by part. Read so that a table of an older shape can be told.
+-- database: which declarations the schema was installed from, by part. Read so that an older shape of the table is
+-- recognized.
 SELECT to_jsonb(i) ->> 'part' AS part, i.digest FROM app.installed AS i

@@ -1,2 +1,2 @@
--- database: asked where take_role returned nothing: who logged in, and whether the role is there to be granted.
+-- database: run if take_role returned nothing: the login, and whether the role exists and can be granted.
 SELECT current_user AS login, EXISTS (SELECT FROM pg_roles WHERE rolname = %(role)s) AS role_exists

@@ -1,5 +1,5 @@
--- one_by_one and the claims: items that could not be handled are tried again later, and later each time they fail again. What
--- has not failed for ten minutes starts over. Returns for how many seconds each is set aside.
+-- one_by_one and the claims: an item that could not be handled is tried again later, and later each time it fails
+-- again. One that has not failed for ten minutes starts over. Returns for how many seconds each is set aside.
 INSERT INTO app.set_aside AS a (step, item, job_id, since, times, until, error, worker)
 SELECT %(step)s, i.item, i.job_id, n.moment, 1, n.moment + make_interval(secs => %(first)s), i.error, %(worker)s
 FROM (SELECT (SELECT app.clock()) AS moment OFFSET 0) AS n,

@@ -1,2 +1,2 @@
--- database.commit_once: the number by which to ask, should the answer to COMMIT be lost, whether it was carried out.
+-- database.commit_once: the number by which to check, if the answer to COMMIT is lost, whether it committed.
 SELECT pg_current_xact_id_if_assigned()::varchar AS transaction_id

@@ -1,2 +1,2 @@
--- database.commit_once: what became of a transaction of our own whose end we have not heard.
+-- database.commit_once: the status of our transaction whose answer to COMMIT was lost.
 SELECT pg_xact_status(%(transaction_id)s::varchar::xid8) AS status

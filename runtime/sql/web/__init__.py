@@ -1,1 +1,1 @@
-"""What the pages and the HTTP interface read: one statement a file, each in one snapshot, and without a lock."""
+"""The statements of the pages and the HTTP interface: one per file, each in one snapshot, and without a lock."""

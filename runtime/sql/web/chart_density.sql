@@ -1,5 +1,5 @@
--- web: how many tasks of a big stage began and ended what in which slices of time. One pass over the stage: rows tell all of
--- a task that started once. Of those that came back to the queue, which a warning tells, the events tell it.
+-- web: how many tasks of a big stage began and ended, and how, in each slice of time. One pass over the stage: rows
+-- hold all of a task that started once. For those that were queued again, as a warning shows, the events are read.
 SELECT NULL::varchar AS event_type, t.status, count(*) AS tasks,
        width_bucket(date_part('epoch', t.started_at), %(first)s::float8, %(last)s::float8, %(slices)s::int) AS began,
        width_bucket(date_part('epoch', t.finished_at), %(first)s::float8, %(last)s::float8, %(slices)s::int) AS ended

@@ -1,4 +1,4 @@
--- web: what happened to the drawn tasks that have more of a history than one start and one end.
+-- web: the events of drawn tasks with more than one start and one end.
 SELECT e.task_id, e.event_id, e.event_type, e.event_status, e.created_at, e.attempt, e.lease_number,
        e.event_data ->> 'worker' AS worker
 FROM app.job_events AS e

@@ -1,5 +1,5 @@
--- web: of a stage too big to be drawn whole, the tasks that matter: failed, tried again, running longest, slowest. The first
--- two are found by the small index on failures and warnings; for the last the stage is read once.
+-- web: of a stage too big to be drawn whole, the tasks that matter: failed, tried again, running longest, slowest. The
+-- first two are found by the small index on failures and warnings; for the last the stage is read once.
 SELECT p.task_id, p.task_number, p.stage, p.status, p.attempt, p.max_attempts, p.rescues, p.lease_owner, p.lease_number,
        p.created_at, p.started_at, p.finished_at, p.due_at, p.error ->> 'type' AS error_type, min(p.why) AS why
 FROM (

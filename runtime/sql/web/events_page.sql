@@ -1,5 +1,5 @@
--- web: one page of a job's events after (or, where `back`, before) an event, filters before the limit. Text is searched in
--- types, and for operators in the data of what is no plain success.
+-- web: one page of a job's events after (or, where `back`, before) an event, filters before the limit. Text is searched
+-- in types, and for operators in the data of events that are not plain successes.
 SELECT e.event_id, e.event_type, e.event_status, e.created_at, e.stage, e.task_id, e.attempt, e.lease_number, e.event_data,
        t.task_number
 FROM app.job_events AS e LEFT JOIN app.tasks AS t ON t.task_id = e.task_id

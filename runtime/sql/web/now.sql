@@ -1,3 +1,3 @@
--- web: what time it is, by the only clock that counts, and the oldest transaction that may still commit: a follower who
--- begins there misses nothing that this moment does not show.
+-- web: the database's time, and the oldest transaction that may still commit: a follower that
+-- begins there misses no later event.
 SELECT app.clock() AS now, pg_snapshot_xmin(pg_current_snapshot())::text AS horizon

@@ -1,1 +1,1 @@
-"""Statements behind `why`, one a file."""
+"""Statements behind `why`, one per file."""

@@ -1,4 +1,4 @@
--- why: the tasks of a stage that wait for a worker, those whose messages a broker has, and those that wait for their time,
+-- why: the tasks of a stage that wait for a worker, those whose messages a broker has, and those that are due later,
 -- soonest first.
 SELECT t.due_at <= app.clock() AS due, t.due_at > app.clock() AND t.send_number > 0 AS sent, count(*) AS tasks, min(t.due_at) AS due_at,
        (array_agg(t.task_number ORDER BY t.due_at, t.task_number))[1] AS task_number,

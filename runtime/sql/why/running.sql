@@ -1,4 +1,5 @@
--- why: who holds tasks of a stage, and until when; those whose lease ran out apart. Reads one stage's range of the index.
+-- why: the workers that hold tasks of a stage, and until when; tasks with an expired lease separately. Reads one
+-- stage's range of the index.
 SELECT t.lease_owner, t.lease_expires_at <= app.clock() AS expired, count(*) AS tasks,
        min(t.task_number) AS task_number, (array_agg(t.lease_number ORDER BY t.task_number))[1:5] AS lease_numbers,
        min(t.lease_expires_at) AS lease_expires_at, min(t.deadline_at) AS deadline_at

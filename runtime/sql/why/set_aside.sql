@@ -1,3 +1,3 @@
--- why: what workers could not handle of a job, and try again; what is handled is not tried again.
+-- why: items of a job that workers could not handle and try again; an item that is handled is not tried again.
 SELECT step, item, times, until, COALESCE(error ->> 'message', 'no error is given') AS message
 FROM app.set_aside WHERE job_id = %(job_id)s AND until > app.clock() - interval '1 minute' ORDER BY since, item LIMIT 20

@@ -1,4 +1,4 @@
--- why: who is there to bring the job on, and what time it is. A worker that is gone stops telling that it was seen.
+-- why: the live workers, and the time. A lost worker writes no more heartbeats.
 SELECT app.clock() AS now,
        COALESCE(array_agg(worker::text ORDER BY worker) FILTER (WHERE alive), '{}') AS workers,
        COALESCE(array_agg(seen_at ORDER BY worker) FILTER (WHERE alive), '{}') AS seen,

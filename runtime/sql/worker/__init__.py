@@ -1,1 +1,1 @@
-"""Statements of the worker, one a file."""
+"""Statements of the worker, one per file."""

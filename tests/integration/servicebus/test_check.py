@@ -54,8 +54,8 @@ async def test_a_good_queue_is_found_good_and_left_empty(
         "dead letters": "ok",
         "settings": "unknown",
     }
-    assert found["lock"].told == "60 s"
-    assert "an emulator is not asked" in found["settings"].told
+    assert found["lock"].detail == "60 s"
+    assert "an emulator is not asked" in found["settings"].detail
     counted = broker.counters(queue)
     assert (counted.enqueued, counted.duplicates, counted.completed, counted.held) == (1, 1, 1, 0)
 
@@ -66,14 +66,14 @@ async def test_a_queue_that_does_not_look_for_duplicates_is_reported(
     queue = new_queue()
     found = await checked(namespace, queue)
     assert (found["duplicate detection"].status, found["settle"].status) == ("hurts", "ok")
-    assert "the same id came twice" in found["duplicate detection"].told
+    assert "the same id arrived twice" in found["duplicate detection"].detail
     assert (broker.counters(queue).completed, broker.counters(queue).held) == (2, 0)
 
 
 async def test_a_short_lock_is_reported_with_its_length(namespace: Namespace, new_queue: NewQueue) -> None:
     found = await checked(namespace, new_queue(lock_duration=4.0, **GOOD))
     assert found["lock"].status == "hurts"
-    assert 3.0 < float(found["lock"].told.partition(" s")[0]) < 5.0
+    assert 3.0 < float(found["lock"].detail.partition(" s")[0]) < 5.0
 
 
 async def test_a_settlement_that_is_refused_is_reported(
@@ -83,7 +83,7 @@ async def test_a_settlement_that_is_refused_is_reported(
     broker.detach("settle", queue, condition="amqp:unauthorized-access", times=None)
     broker.fault("throttle", "manage", queue, times=None, condition="amqp:unauthorized-access", skip=1)
     found = await checked(namespace, queue)
-    assert (found["receive"].told, found["settle"].status) == ("", "refused")
+    assert (found["receive"].detail, found["settle"].status) == ("", "refused")
 
 
 async def test_messages_of_jobs_that_come_meanwhile_are_given_back_once(
@@ -106,7 +106,7 @@ async def test_what_is_behind_many_messages_is_not_looked_for(
     await sender.send(messages(MOST_OTHERS + 1))
     found = await checked(namespace, queue)
     assert found["receive"].status == "unknown"
-    assert found["receive"].told.startswith("10 messages of jobs are before")
+    assert found["receive"].detail.startswith("10 messages of jobs are ahead of")
     assert {"lock", "duplicate detection"}.isdisjoint(found)
     assert {one.delivery_count for one in broker.messages(queue)} == {0, 1}
     await sender.close()
@@ -155,7 +155,7 @@ async def test_who_may_not_look_at_the_settings_is_told_so(monkeypatch: pytest.M
 
     namespace = Namespace("mine")
     monkeypatch.setattr(namespace, "administration", Refusing)
-    with pytest.raises(administration.NotToldError, match="not allowed to look"):
+    with pytest.raises(administration.SettingsUnavailableError, match="not allowed to read the settings"):
         await administration.properties_of(namespace, "any")
 
 

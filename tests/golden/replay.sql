@@ -142,7 +142,7 @@ SELECT
     THEN 'event ' || c.broken || ' does not leave the state that was reached'
     WHEN c.status <> c.replayed
     THEN 'it is ' || c.status || '; its events lead to ' || c.replayed
-    ELSE 'it has moved ' || c.move_number || ' times; its events tell of ' || c.moves
+    ELSE 'it has moved ' || c.move_number || ' times; its events record ' || c.moves
   END AS detail
 FROM compared AS c
 WHERE

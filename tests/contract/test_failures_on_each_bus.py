@@ -117,7 +117,7 @@ async def test_f13_tasks_that_wait_longer_than_a_resend_are_neither_failed_nor_r
 async def test_f27_a_job_message_that_can_never_be_handled_fails_its_job_and_says_so(
     bus_under_test: BusUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry_later, "PUT_OFF", AT_ONCE)
+    monkeypatch.setattr(retry_later, "BACKOFF", AT_ONCE)
     app = await bus_under_test.open_app(TEXTS, poll=0.02)
     submitted = await app.submit(TEXTS, count=1)
     await rows(app, "UPDATE app.stages SET definition = '{}' WHERE stage = 1")

@@ -41,7 +41,7 @@ DOUBLES = Job("doubles", [Stage("double", double, each="numbers"), Stage("sum", 
 
 @pytest.fixture(autouse=True)
 def _soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry_later, "PUT_OFF", AT_ONCE)
+    monkeypatch.setattr(retry_later, "BACKOFF", AT_ONCE)
 
 
 async def submitted(app: AsyncCoreMachine) -> str:

@@ -185,7 +185,7 @@ async def test_no_more_handlers_run_at_once_than_the_concurrency_allows(open_app
 async def test_f16_a_worker_that_stops_gives_back_what_has_not_finished(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task_executor, "GIVE_BACK", FAR)  # not before it stops
+    monkeypatch.setattr(task_executor, "RELEASE_SECONDS", FAR)  # not before it stops
     monkeypatch.setattr(prefetch_policy, "AHEAD_SECONDS", FAR)  # however long the first one took on a busy machine
     gate, calls = Event(), [0]
 
@@ -219,7 +219,7 @@ async def test_f16_a_worker_that_stops_gives_back_what_has_not_finished(
 async def test_what_waits_behind_a_handler_that_lasts_is_given_back_for_others_to_take(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task_executor, "GIVE_BACK", 0.2)
+    monkeypatch.setattr(task_executor, "RELEASE_SECONDS", 0.2)
     monkeypatch.setattr(prefetch_policy, "AHEAD_SECONDS", FAR)
     gate = Event()
 

@@ -65,9 +65,9 @@ if __name__ == "__main__":
     with CoreMachine(jobs=[publish], records=[APPROVALS], install=True) as app:
         job = app.submit(publish, title="Elevation of Campbell County")
         app.work(until_idle=True)
-        approval = app.run(app.aio.records.get(APPROVALS, job.id))
+        approval = app.run(app.async_app.records.get(APPROVALS, job.id))
         print(f"{approval['summary']} ({approval['status']})")
         if approval["status"] == "pending":
-            app.run(app.aio.records.fire(APPROVALS, job.id, "approve", {"decided_by": "a reviewer"}))
-        for event in app.run(app.aio.records.events(APPROVALS, job.id)):
+            app.run(app.async_app.records.fire(APPROVALS, job.id, "approve", {"decided_by": "a reviewer"}))
+        for event in app.run(app.async_app.records.events(APPROVALS, job.id)):
             print(f"{event['created_at']:%H:%M:%S}  {event['event_type']}  {event['event_data']}")

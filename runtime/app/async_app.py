@@ -23,7 +23,7 @@ from ..store.session import Row
 from ..worker.worker import Worker
 from .audit import Audit, read_audit
 from .buses import BusName, bus_of, password_of
-from .diagnose import Why, why
+from .diagnose import Diagnosis, why
 from .diagnosis_rows import read_facts
 from .history import EventCursor, read_events_after, read_timeline, timeline_json
 from .records import Records
@@ -189,7 +189,7 @@ class AsyncCoreMachine:
         """
         return await read_audit(self.database, self.settings, only, record=record)
 
-    async def why(self, job_id: str) -> Why:
+    async def why(self, job_id: str) -> Diagnosis:
         """The diagnosis of a job: what it waits for, who holds it, until when. Raises UnknownJobError."""
         return why(await read_facts(self.database, self.settings, await self.full_id(job_id)))
 

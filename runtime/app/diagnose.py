@@ -27,7 +27,7 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Why:
+class Diagnosis:
     """The diagnosis of one job, as JSON values and times.
 
     `verdict` is `running` if a worker processes the job, `waiting` if a worker or a known time will move it on,
@@ -60,14 +60,14 @@ class Wait(NamedTuple):
     until: datetime | None = None
 
 
-def why(facts: Facts) -> Why:
+def why(facts: Facts) -> Diagnosis:
     """Decide what a job waits for, who holds it and until when, and what can be done now."""
     waits = [*_of_failures(facts), *_waits(facts)]
     status: str = facts.job["status"]
     verdict = cast("Verdict", status) if JOB.by_name[status].terminal else _nearest(waits)
     times = [at for at in (facts.job["deadline_at"], *(wait.until for wait in waits)) if at is not None]
     failure = facts.first_failure
-    return Why(
+    return Diagnosis(
         job_id=facts.job["job_id"],
         short_id=facts.short_id,
         job_type=facts.job["job_type"],

@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Collection, Coroutine, Generator, Iterable
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from ..worker.worker import Worker
 from .async_app import AsyncCoreMachine
 from .audit import Audit
 from .buses import BusName
-from .diagnose import Why
+from .diagnose import Diagnosis
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ class CoreMachine:
         app.work(until_idle=True)
         print(app.timeline(job.id))
 
-    The parameters are those of `AsyncCoreMachine`, which `aio` is.
+    The parameters are those of `AsyncCoreMachine`, which `async_app` is.
     """
 
     def __init__(  # noqa: PLR0913 - one parameter for each option
@@ -47,14 +48,20 @@ class CoreMachine:
         install: bool = False,
         bus: BusName | Transport | None = None,
     ) -> None:
-        self.aio = AsyncCoreMachine(url, jobs=jobs, records=records, settings=settings, install=install, bus=bus)
+        self.async_app = AsyncCoreMachine(url, jobs=jobs, records=records, settings=settings, install=install, bus=bus)
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def aio(self) -> AsyncCoreMachine:
+        """The old name of `async_app`."""
+        warnings.warn("CoreMachine.aio is now CoreMachine.async_app", DeprecationWarning, stacklevel=2)
+        return self.async_app
 
     def submit(
         self, job: Job | str, /, key: str | None = None, deadline: float | None = None, **parameters: Any
     ) -> Submission:
         """Submit a job, or return it if it was submitted before. See `AsyncCoreMachine.submit`."""
-        return self.run(self.aio.submit(job, key=key, deadline=deadline, **parameters))
+        return self.run(self.async_app.submit(job, key=key, deadline=deadline, **parameters))
 
     def work(self, *, until_idle: bool = False) -> None:
         """Run a worker in this process until it is interrupted, or until nothing is left to do.
@@ -62,37 +69,37 @@ class CoreMachine:
         SIGINT and SIGTERM stop it gracefully: unfinished work is released.
         """
         self.run(asyncio.sleep(0))
-        worker = self.aio.worker()
+        worker = self.async_app.worker()
         future = self._start(worker.run(until_idle=until_idle))
         with self._stopped_by_signals(worker):
             _wait(future)
 
     def timeline(self, job_id: str, *, everything: bool = False) -> str:
         """The execution timeline of a job as text. Raises UnknownJobError."""
-        return self.run(self.aio.timeline(job_id, everything=everything))
+        return self.run(self.async_app.timeline(job_id, everything=everything))
 
     def resume(self, job_id: str, *, dry_run: bool = False) -> ResumePlan:
         """Continue a failed or cancelled job where it stopped. See `AsyncCoreMachine.resume`."""
-        return self.run(self.aio.resume(job_id, dry_run=dry_run))
+        return self.run(self.async_app.resume(job_id, dry_run=dry_run))
 
     def cancel(self, job_id: str, reason: str = "cancelled by a user") -> str:
         """Cancel a job. See `AsyncCoreMachine.cancel`."""
-        return self.run(self.aio.cancel(job_id, reason))
+        return self.run(self.async_app.cancel(job_id, reason))
 
     def audit(self, only: Collection[str] = (), *, record: bool = False) -> Audit:
         """Check live data for every gap of the register. See `AsyncCoreMachine.audit`."""
-        return self.run(self.aio.audit(only, record=record))
+        return self.run(self.async_app.audit(only, record=record))
 
-    def why(self, job_id: str) -> Why:
+    def why(self, job_id: str) -> Diagnosis:
         """The diagnosis of a job: what it waits for, who holds it, until when. Raises UnknownJobError."""
-        return self.run(self.aio.why(job_id))
+        return self.run(self.async_app.why(job_id))
 
     def job(self, job_id: str) -> dict[str, Any]:
         """One job with its stages. Raises UnknownJobError."""
-        return self.run(self.aio.job(job_id))
+        return self.run(self.async_app.job(job_id))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine of `aio` on this application's loop and return what it returns."""
+        """Run a coroutine of `async_app` on this application's loop and return what it returns."""
         if self._loop is None:
             try:
                 self._open()
@@ -103,7 +110,7 @@ class CoreMachine:
 
     def close(self) -> None:
         """Disconnect. A closed application opens again at its next use."""
-        self._end(self.aio.close)
+        self._end(self.async_app.close)
 
     def __enter__(self) -> Self:
         return self
@@ -118,7 +125,7 @@ class CoreMachine:
         self._thread = threading.Thread(target=_run_loop, args=(loop,), name="coremachine", daemon=True)
         self._thread.start()
         try:
-            asyncio.run_coroutine_threadsafe(self.aio.open(), loop).result()
+            asyncio.run_coroutine_threadsafe(self.async_app.open(), loop).result()
         except BaseException:
             loop.call_soon_threadsafe(loop.stop)
             self._thread.join()
@@ -136,7 +143,7 @@ class CoreMachine:
 
     def _disconnect_at_exit(self) -> None:
         """A script need not close its application. The embedded server's own hook runs after this one."""
-        self._end(self.aio.disconnect)
+        self._end(self.async_app.disconnect)
 
     def _start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         if self._loop is None:

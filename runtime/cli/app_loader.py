@@ -139,7 +139,7 @@ def _import_failure(module_name: str, error: BaseException) -> str:
 
 def _declarations_of(thing: object, reference: str) -> Declarations:
     if isinstance(thing, CoreMachine | AsyncCoreMachine):
-        app = thing.aio if isinstance(thing, CoreMachine) else thing
+        app = thing.async_app if isinstance(thing, CoreMachine) else thing
         return Declarations(tuple(app.jobs.values()), tuple(_own_records(app.schema.records)), app)
     listed = list(_items(thing))
     jobs = _instances(Job, listed)

@@ -11,7 +11,7 @@ import pytest
 
 from coremachine import Job, Stage, task
 from coremachine.runtime.app import AsyncCoreMachine
-from coremachine.runtime.app.diagnose import Why
+from coremachine.runtime.app.diagnose import Diagnosis
 from coremachine.runtime.errors import UnknownJobError
 from coremachine.statemachine.retry import Backoff
 from tests.databases import OpenApp
@@ -67,7 +67,7 @@ UNTHANKED = Job(
 )
 
 
-def told(why: Why) -> str:
+def told(why: Diagnosis) -> str:
     """What the job waits for, in one line, without how many seconds the test has taken by then."""
     return re.sub(r"expired \d+ s ago", "expired N s ago", "; ".join(why.waits_for))
 

@@ -83,8 +83,8 @@ def an_application_submits_and_shows_jobs(job: Job) -> None:
         assert_type(app.timeline(submitted.id), str)
         assert_type(app.job(submitted.id), dict[str, Any])
         assert_type(app.cancel(submitted.id), str)
-        assert_type(app.aio, AsyncCoreMachine)
-        assert_type(app.run(app.aio.list_jobs(limit=1)), list[dict[str, Any]])
+        assert_type(app.async_app, AsyncCoreMachine)
+        assert_type(app.run(app.async_app.list_jobs(limit=1)), list[dict[str, Any]])
 
 
 async def the_async_application_does_the_same(job: Job) -> None:

@@ -11,7 +11,7 @@ from ....diagrams.timeline import TimelineEvent
 from ....diagrams.timeline_text import named
 from ....statemachine.lifecycles import JOB
 from ...app.async_app import local_zone
-from ...app.diagnose import Holder, Why
+from ...app.diagnose import Diagnosis, Holder
 from ..app_loader import load
 from ..options import AppName, AsJson, DatabaseOptions, DataDir, JobId, SchemaName, Url, application
 from ..terminal import in_colour, red, show_json
@@ -36,7 +36,7 @@ def why(  # noqa: PLR0913 - one parameter for each option
     database = DatabaseOptions(url, schema, data_dir)
     core = application(load(app), database)
 
-    async def run() -> Why:
+    async def run() -> Diagnosis:
         async with core:
             return await core.why(job)
 
@@ -52,7 +52,7 @@ def why(  # noqa: PLR0913 - one parameter for each option
         raise typer.Exit(ENDED_BADLY)
 
 
-def _lines(diagnosis: Why, tz: tzinfo) -> list[str]:
+def _lines(diagnosis: Diagnosis, tz: tzinfo) -> list[str]:
     bad = diagnosis.verdict == "stalled" or JOB.by_name[diagnosis.status].failure
     same = diagnosis.verdict == diagnosis.status
     verdict = diagnosis.verdict if same else f"{diagnosis.verdict} (the job is {diagnosis.status})"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from ....diagrams.timeline import TimelineEvent
-from ...app.diagnose import Holder, Why
+from ...app.diagnose import Diagnosis, Holder
 from ..access.policy import Visitor
 from ..access.redaction import redact_data, redact_error
 from .response_models import Event, EventStatus, JobDetail, JobSummary, Stage, TaskDetail, TaskSummary
@@ -117,7 +117,7 @@ def serialize_task(row: TaskDetailRow, events: Sequence[EventRow], visitor: Visi
     )
 
 
-def serialize_diagnosis(diagnosis: Why, events: Mapping[int, Event]) -> DiagnosisResponse:
+def serialize_diagnosis(diagnosis: Diagnosis, events: Mapping[int, Event]) -> DiagnosisResponse:
     """A diagnosis. `events` are the events that it names, by id, as the visitor may see them."""
 
     def shown(event: TimelineEvent | None) -> Event | None:
@@ -148,7 +148,7 @@ def _serialize_holder(holder: Holder) -> LeaseHolder:
     )
 
 
-def diagnosis_events(diagnosis: Why) -> list[TimelineEvent]:
+def diagnosis_events(diagnosis: Diagnosis) -> list[TimelineEvent]:
     """The events that a diagnosis names."""
     named = (diagnosis.last_successful, diagnosis.first_failure, diagnosis.ended)
     return [event for event in named if event]

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 import graphviz  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
 from . import graphviz_style as style
-from .graph import Edge, Graph, Group, Node
+from .graph import Arrow, Graph, Group, Node
 
 
 class _Drawing(Protocol):
@@ -40,7 +40,7 @@ def to_dot(graph: Graph) -> str:
     return picture.source
 
 
-def _balanced(edges: tuple[Edge, ...]) -> tuple[tuple[int, Edge], ...]:
+def _balanced(edges: tuple[Arrow, ...]) -> tuple[tuple[int, Arrow], ...]:
     """The plain arrows in the middle, the others alternately on either side: dot starts with the given order."""
     numbered = list(enumerate(edges, start=1))
     plain = [pair for pair in numbered if pair[1].tone == "plain"]
@@ -63,7 +63,7 @@ def _add_node(picture: _Drawing, node: Node) -> None:
     picture.node(node.key, label, tooltip=_plain(node.title or node.kind), **style.node(node))
 
 
-def _add_edge(picture: _Drawing, graph: Graph, edge: Edge, key: str) -> None:
+def _add_edge(picture: _Drawing, graph: Graph, edge: Arrow, key: str) -> None:
     """An arrow with text is two lines with a label box between them, so that no text overlaps another line.
 
     An arrow that leads back is declared in the other direction and drawn with its head at the other end: dot then has
@@ -83,7 +83,7 @@ def _add_edge(picture: _Drawing, graph: Graph, edge: Edge, key: str) -> None:
         picture.edge(key, edge.target, weight=style.weight(edge), **line)
 
 
-def _tooltip(edge: Edge) -> str:
+def _tooltip(edge: Arrow) -> str:
     return f"{edge.title or edge.caption}: {edge.text}" if edge.text else edge.title or edge.caption
 
 
@@ -118,12 +118,12 @@ def _node_label(node: Node) -> str:
     return _rows(_font(node.title, style.node_size(node), style.INK, bold=True), *captions)
 
 
-def _edge_label(edge: Edge) -> str:
+def _edge_label(edge: Arrow) -> str:
     caption = (_font(edge.caption, style.SMALL_SIZE, style.GREY),) if edge.caption else ()
     return _rows(*((_trigger(edge),) if edge.title else ()), *caption)
 
 
-def _trigger(edge: Edge) -> str:
+def _trigger(edge: Arrow) -> str:
     trigger = _font(edge.title, style.TRIGGER_SIZE, style.COLOURS[edge.tone], bold=True)
     badges = "".join(
         f'<td width="3"></td><td border="1" style="rounded" color="{style.BADGE}" cellpadding="2">'

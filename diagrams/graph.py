@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from ..statemachine.lifecycle import Edge as LifecycleEdge
-from ..statemachine.lifecycle import EventStatus, Lifecycle, State
+from ..statemachine.lifecycle import Edge, EventStatus, Lifecycle, State
 from ..statemachine.tables import QUEUES
 
 Kind = Literal["start", "state", "task", "more", "join", "hook", "end"]
@@ -35,7 +34,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
+class Arrow:
     """One arrow. `title` is the trigger, `caption` the event, `badges` the ids of the gap checks that guard it.
 
     `loose` marks an arrow that follows later, outside the transaction of the others.
@@ -67,7 +66,7 @@ class Graph:
     name: str
     title: str
     nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
+    edges: tuple[Arrow, ...]
     groups: tuple[Group, ...] = ()
     direction: Direction = "down"
     text: str = ""
@@ -87,7 +86,7 @@ class Graph:
                     queue.append(edge.target)
         return {node.key: (distance.get(node.key, 0), place) for place, node in enumerate(self.nodes)}
 
-    def leads_back(self, edge: Edge) -> bool:
+    def leads_back(self, edge: Arrow) -> bool:
         """Whether `edge` points against the direction of the picture."""
         return self.order[edge.target] < self.order[edge.source]
 
@@ -130,14 +129,14 @@ def _state_node(state: State) -> Node:
     )
 
 
-def _creation(lifecycle: Lifecycle) -> Edge:
+def _creation(lifecycle: Lifecycle) -> Arrow:
     created = lifecycle.created
-    return Edge(source=START, target=lifecycle.initial.name, caption=created.type if created else "")
+    return Arrow(source=START, target=lifecycle.initial.name, caption=created.type if created else "")
 
 
-def _arrow(edge: LifecycleEdge) -> Edge:
+def _arrow(edge: Edge) -> Arrow:
     transition = edge.transition
-    return Edge(
+    return Arrow(
         source=edge.source,
         target=edge.target,
         title=transition.trigger,

@@ -4,7 +4,7 @@ No meaning depends on colour alone: failures are dashed, warnings dotted, termin
 colours are distinguishable with the common kinds of colour blindness, and have a contrast of 4.5 to 1 on white.
 """
 
-from .graph import Direction, Edge, Kind, Node, Tone
+from .graph import Arrow, Direction, Kind, Node, Tone
 
 # DejaVu and Verdana have nearly the same widths: text that is laid out with one stays centred with the other
 FONT = "DejaVu Sans,Verdana,Helvetica,Arial,sans-serif"
@@ -63,14 +63,14 @@ def label_box(tone: Tone) -> dict[str, str]:
     return {"fillcolor": TINTS[tone], "color": COLOURS[tone], "margin": "0.07,0.03", "penwidth": "0.8"}
 
 
-def line(edge: Edge) -> dict[str, str]:
+def line(edge: Arrow) -> dict[str, str]:
     """Attributes of an arrow's line."""
     if edge.loose:
         return {"color": GREY, "style": "dashed", "penwidth": WIDTHS["plain"]}
     return {"color": COLOURS[edge.tone], "style": STYLES[edge.tone], "penwidth": WIDTHS[edge.tone]}
 
 
-def weight(edge: Edge, *, near: bool = False) -> str:
+def weight(edge: Arrow, *, near: bool = False) -> str:
     """How hard dot tries to keep a line short and straight: plain lines first.
 
     Of the two lines of a longer arrow, the one nearer to the start of the picture is kept short, so that the text has

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from . import graphviz_style as style
-from .graph import Edge, Graph, Node
+from .graph import Arrow, Graph, Node
 
 RESERVED = frozenset({"class", "default", "direction", "end", "graph", "note", "state", "style", "subgraph"})
 ENTITIES = str.maketrans({"#": "#35;", '"': "#quot;", ";": "#59;", "<": "#lt;", ">": "#gt;", "\n": " "})
@@ -45,7 +45,7 @@ def _state_end(graph: Graph, key: str) -> str:
     return "[*]" if key == graph.nodes[0].key else _key(key)
 
 
-def _label(edge: Edge) -> str:
+def _label(edge: Arrow) -> str:
     """The text of an arrow in the order of UML: trigger, guards, event."""
     guards = f" [{', '.join(edge.badges)}]" if edge.badges else ""
     event = f" / {edge.caption}" if edge.caption else ""

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Literal, Protocol
 
 from ..statemachine import Job, Stage
-from .graph import START, Edge, Graph, Group, Node
+from .graph import START, Arrow, Graph, Group, Node
 
 StageKind = Literal["single", "each", "gather", "takes"]
 
@@ -132,14 +132,14 @@ def shape_graph(job: JobLike) -> Graph:
     parts += [_hook("finalizer", "finalize", job.finalizer)] if job.finalizer else []
     parts += [_dot("end")]
     nodes = [node for part in parts for node in part.nodes]
-    edges: list[Edge] = []
+    edges: list[Arrow] = []
     for number, (before, after) in enumerate(pairwise(parts)):
         joins, arrows = _between(number, before.ports, after.ports)
         nodes += joins
         edges += arrows
     if job.callback:
         nodes += _hook("callback", "on_job_complete", job.callback).nodes
-        edges.append(Edge(source="end", target="callback", loose=True))
+        edges.append(Arrow(source="end", target="callback", loose=True))
     return Graph(
         name=job.name,
         title=job.name,
@@ -190,10 +190,10 @@ def _hook(key: str, role: str, function: str) -> _Part:
     return _Part((Node(key=key, title=function, kind="hook", captions=(role,)),), (key,))
 
 
-def _between(number: int, before: tuple[str, ...], after: tuple[str, ...]) -> tuple[list[Node], list[Edge]]:
+def _between(number: int, before: tuple[str, ...], after: tuple[str, ...]) -> tuple[list[Node], list[Arrow]]:
     """The arrows from one part to the next. Many to many meet in a point: a stage opens when the last has closed."""
     if len(before) == 1 or len(after) == 1:
-        return [], [Edge(source=source, target=target) for source in before for target in after]
+        return [], [Arrow(source=source, target=target) for source in before for target in after]
     join = Node(key=f"join_{number}", title="", kind="join")
-    inward = [Edge(source=source, target=join.key) for source in before]
-    return [join], inward + [Edge(source=join.key, target=target) for target in after]
+    inward = [Arrow(source=source, target=join.key) for source in before]
+    return [join], inward + [Arrow(source=join.key, target=target) for target in after]

@@ -13,7 +13,7 @@ from .lifecycle import Lifecycle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Children:
+class ReturnedChildren:
     """Child rows that a claim returns with each row it wins, as a JSON array under the name of their table."""
 
     table: str
@@ -42,7 +42,7 @@ class Queue:
     returns: tuple[str, ...]
     claim: str | None = "claim"
     label: str | None = None
-    children: Children | None = None
+    children: ReturnedChildren | None = None
     failures: str | None = None
     handler_deadline: str | None = None
     stop: str | None = None

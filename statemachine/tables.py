@@ -2,7 +2,7 @@
 
 from .changes import Change, Difference
 from .lifecycles import CALLBACK, JOB, STAGE, TASK
-from .queue import Children, Queue
+from .queue import Queue, ReturnedChildren
 from .records import Check, Column, EventLog, Index, Parent, Record, Schema, StateColumn
 
 JOB_EVENTS = "job_events"
@@ -144,7 +144,7 @@ JOBS = Record(
             "stage_count",
             "tasks_total",
         ),
-        children=Children(
+        children=ReturnedChildren(
             table="stages",
             key="job_id",
             order="stage",

@@ -47,7 +47,7 @@ _PROGRESS_SECONDS: Final = 0.5  # a handler may report each of a million rows; i
 _MAINS: Final[dict[str, ModuleType]] = {"": sys.modules["__main__"]}  # kept: a module without references is emptied
 
 
-class Pipe:
+class ChildPipe:
     """The pipe to the worker."""
 
     def __init__(self, fd: int) -> None:
@@ -72,7 +72,7 @@ class Pipe:
 class _Call:
     """A call of a handler: the worker's request, and the context, which reports until the handler has ended."""
 
-    def __init__(self, wire: Pipe, message: Mapping[str, Any]) -> None:
+    def __init__(self, wire: ChildPipe, message: Mapping[str, Any]) -> None:
         self.message = message
         self.context = TaskContext(**message["facts"], emit=self._emit)
         self._wire = wire
@@ -228,7 +228,7 @@ def _lines(fd: int) -> Iterator[bytes]:
         begun += rest
 
 
-def _read(fd: int, wire: Pipe, calls: "SimpleQueue[_Call]") -> None:
+def _read(fd: int, wire: ChildPipe, calls: "SimpleQueue[_Call]") -> None:
     call: _Call | None = None
     try:
         for line in _lines(fd):
@@ -260,7 +260,7 @@ def main(worker: int) -> None:
     requests, replies = _private_pipes()
     _leave_signals_to_worker()
     faulthandler.enable()
-    wire = Pipe(replies)
+    wire = ChildPipe(replies)
     calls: SimpleQueue[_Call] = SimpleQueue()
     if sys.platform != "win32":
         os.register_at_fork(after_in_child=wire.cut)

@@ -4,9 +4,9 @@ import pytest
 
 from coremachine.diagrams import lifecycle_graph
 from coremachine.diagrams.dot import to_dot
-from coremachine.diagrams.graph import Edge, Graph, Node
+from coremachine.diagrams.graph import Arrow, Graph, Node
 from coremachine.diagrams.graphviz_style import COLOURS, STYLES
-from coremachine.statemachine.lifecycle import Edge as LifecycleEdge
+from coremachine.statemachine.lifecycle import Arrow as LifecycleEdge
 from coremachine.statemachine.lifecycle import Event, Lifecycle, State, Transition
 from coremachine.statemachine.lifecycles import JOB, LIFECYCLES, TASK
 
@@ -83,7 +83,7 @@ def test_the_same_declaration_gives_the_same_bytes() -> None:
 
 def test_text_that_looks_like_markup_is_shown_as_it_is() -> None:
     nodes = (Node(key="a", title="<b> & \\N", kind="state"), Node(key="b", title="b", kind="state"))
-    edges = (Edge(source="a", target="b", title="x<y", text='say "\\N"'),)
+    edges = (Arrow(source="a", target="b", title="x<y", text='say "\\N"'),)
     dot = to_dot(Graph(name="odd", title="a > b", nodes=nodes, edges=edges))
     assert "&lt;b&gt; &amp; \\N" in statement(dot, "a")
     assert '"x<y: say \\"\\\\N\\""' in statement(dot, "Edge_01")

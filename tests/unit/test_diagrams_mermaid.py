@@ -3,7 +3,7 @@ import re
 import pytest
 
 from coremachine.diagrams import JobShape, StageShape, lifecycle_graph, shape_graph
-from coremachine.diagrams.graph import Edge, Graph, Node
+from coremachine.diagrams.graph import Arrow, Graph, Node
 from coremachine.diagrams.mermaid import to_mermaid
 from coremachine.statemachine.lifecycle import Lifecycle
 from coremachine.statemachine.lifecycles import LIFECYCLES, TASK
@@ -39,7 +39,7 @@ def test_initial_and_terminal_states_meet_the_star_and_leased_and_failed_ones_ha
 
 def test_a_word_that_mermaid_reserves_is_still_a_state() -> None:
     nodes = (Node(key="Start", title="", kind="start"), Node(key="end", title='the "end"; or #1', kind="state"))
-    text = to_mermaid(Graph(name="x", title="x", nodes=nodes, edges=(Edge(source="Start", target="end"),)))
+    text = to_mermaid(Graph(name="x", title="x", nodes=nodes, edges=(Arrow(source="Start", target="end"),)))
     assert '    state "the #quot;end#quot;#59; or #35;1" as end_\n' in text
     assert "    [*] --> end_\n" in text
 

@@ -39,3 +39,14 @@ def test_no_old_name_is_defined_any_more() -> None:
 def test_an_old_name_would_be_found() -> None:
     planted = ast.parse("class Hands:\n    beginners: int\n\n    def tend(self) -> None:\n        self.freed = 1\n")
     assert set(names_defined(planted)) & RENAMED.keys() == {"Hands", "beginners", "tend", "freed"}
+
+
+def test_no_class_name_stands_for_two_classes() -> None:
+    places: dict[str, list[str]] = {}
+    for folder in FOLDERS:
+        for path in (LIBRARY / folder).rglob("*.py"):
+            if not path.is_symlink() and "__pycache__" not in path.parts:
+                for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                    if isinstance(node, ast.ClassDef):
+                        places.setdefault(node.name, []).append(str(path.relative_to(LIBRARY)))
+    assert {name: paths for name, paths in places.items() if len(set(paths)) > 1} == {}

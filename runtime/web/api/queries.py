@@ -12,7 +12,7 @@ from ..problems import NotFoundError
 from .filters import EventFilter, JobFilter, TaskFilter
 from .paging import decode_cursor, encode_cursor
 from .response_models_status import DiagnosisResponse
-from .rows import EventRow, JobListRow, JobRow, JobStageRow, StateCountRow, TaskDetailRow, TaskRow
+from .rows import EventRow, JobListRow, JobPageRow, JobStageRow, StateCountRow, TaskDetailRow, TaskRow
 from .serializers import diagnosis_events, serialize_diagnosis, serialize_event
 
 MAX_TASK_EVENTS = 1000
@@ -40,11 +40,11 @@ async def read_jobs(
     return page, encode_cursor(last.created_at, last.job_id) if last else None
 
 
-async def read_job(machine: AsyncCoreMachine, job_id: str) -> JobRow:
+async def read_job(machine: AsyncCoreMachine, job_id: str) -> JobPageRow:
     """One job with its stages, by its id or an unambiguous prefix. Raises UnknownJobError."""
     row = await machine.job(job_id)
     stages = [JobStageRow.of(stage) for stage in row["stages"]]
-    return JobRow.of({**row, "stages": stages, "stage_rows": row["stages"]})
+    return JobPageRow.of({**row, "stages": stages, "stage_rows": row["stages"]})
 
 
 async def read_events(

@@ -78,7 +78,7 @@ class SubmitResponse(BaseModel):
     next_step: str = ""
 
 
-class Event(BaseModel):
+class EventResponse(BaseModel):
     """An event. For viewers `data` has no parameters, results or tracebacks."""
 
     model_config = example(
@@ -107,7 +107,7 @@ class EventPage(BaseModel):
     """Events, oldest first. Pass `next` as `after` to get the next page; null on the last page."""
 
     model_config = example(events=[], next=None)
-    events: list[Event]
+    events: list[EventResponse]
     next: str | None
 
 
@@ -139,7 +139,7 @@ class JobSummary(BaseModel):
     started_at: datetime | None
     finished_at: datetime | None
     failure: str | None
-    last_event: Event | None
+    last_event: EventResponse | None
 
 
 class JobPage(BaseModel):
@@ -150,7 +150,7 @@ class JobPage(BaseModel):
     next: str | None
 
 
-class Stage(BaseModel):
+class StageResponse(BaseModel):
     """A stage. `stop_reason` says why its running tasks were asked to stop."""
 
     model_config = example(
@@ -185,7 +185,7 @@ class StageList(BaseModel):
     """The stages of a job, in order."""
 
     model_config = example(stages=[])
-    stages: list[Stage]
+    stages: list[StageResponse]
 
 
 class JobDetail(BaseModel):
@@ -219,7 +219,7 @@ class JobDetail(BaseModel):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    stages: list[Stage]
+    stages: list[StageResponse]
     hidden: list[str]
 
 
@@ -258,5 +258,5 @@ class TaskDetail(TaskSummary):
     model_config = example(**TASK_EXAMPLE, item={"x": 512, "y": 768}, result=None, events=[], hidden=[])
     item: Any
     result: Any
-    events: list[Event]
+    events: list[EventResponse]
     hidden: list[str]

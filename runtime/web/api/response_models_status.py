@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from .response_models import ERROR_EXAMPLE, JOB_ID_EXAMPLE, TIME_EXAMPLE, Event, JobStatus, example
+from .response_models import ERROR_EXAMPLE, JOB_ID_EXAMPLE, TIME_EXAMPLE, EventResponse, JobStatus, example
 
 
 class LeaseHolder(BaseModel):
@@ -42,9 +42,9 @@ class DiagnosisResponse(BaseModel):
     job_type: str
     status: JobStatus
     verdict: Literal["running", "waiting", "stalled", "completed", "failed", "cancelled"]
-    last_successful: Event | None
-    first_failure: Event | None
-    ended: Event | None = None
+    last_successful: EventResponse | None
+    first_failure: EventResponse | None
+    ended: EventResponse | None = None
     error_type: str | None = None
     error: str | None
     waits_for: list[str]

@@ -87,7 +87,7 @@ class JobStageRow(DatabaseRow):
 
 
 @dataclass(slots=True)
-class JobRow(DatabaseRow):
+class JobPageRow(DatabaseRow):
     """A job with its stages. `stage_rows` are the same stages as the other layers take them."""
 
     job_id: str

@@ -7,14 +7,14 @@ from ....diagrams.timeline import TimelineEvent
 from ...app.diagnose import Diagnosis, Holder
 from ..access.policy import Visitor
 from ..access.redaction import redact_data, redact_error
-from .response_models import Event, EventStatus, JobDetail, JobSummary, Stage, TaskDetail, TaskSummary
+from .response_models import EventResponse, EventStatus, JobDetail, JobSummary, StageResponse, TaskDetail, TaskSummary
 from .response_models_status import DiagnosisResponse, LeaseHolder
-from .rows import EventRow, JobListRow, JobRow, JobStageRow, TaskDetailRow, TaskRow
+from .rows import EventRow, JobListRow, JobPageRow, JobStageRow, TaskDetailRow, TaskRow
 
 
-def serialize_event(row: EventRow, visitor: Visitor) -> Event:
+def serialize_event(row: EventRow, visitor: Visitor) -> EventResponse:
     """An event."""
-    return Event(
+    return EventResponse(
         event_id=row.event_id,
         type=row.event_type,
         status=cast("EventStatus", row.event_status),
@@ -45,9 +45,9 @@ def serialize_job_summary(row: JobListRow, visitor: Visitor) -> JobSummary:
     )
 
 
-def serialize_stage(row: JobStageRow, visitor: Visitor) -> Stage:
+def serialize_stage(row: JobStageRow, visitor: Visitor) -> StageResponse:
     """A stage."""
-    return Stage(
+    return StageResponse(
         stage=row.stage,
         name=row.name,
         task_type=row.task_type,
@@ -63,7 +63,7 @@ def serialize_stage(row: JobStageRow, visitor: Visitor) -> Stage:
     )
 
 
-def serialize_job(row: JobRow, visitor: Visitor) -> JobDetail:
+def serialize_job(row: JobPageRow, visitor: Visitor) -> JobDetail:
     """A job with its stages. Parameters and result are for operators."""
     operator = visitor.is_operator
     return JobDetail(
@@ -117,10 +117,10 @@ def serialize_task(row: TaskDetailRow, events: Sequence[EventRow], visitor: Visi
     )
 
 
-def serialize_diagnosis(diagnosis: Diagnosis, events: Mapping[int, Event]) -> DiagnosisResponse:
+def serialize_diagnosis(diagnosis: Diagnosis, events: Mapping[int, EventResponse]) -> DiagnosisResponse:
     """A diagnosis. `events` are the events that it names, by id, as the visitor may see them."""
 
-    def shown(event: TimelineEvent | None) -> Event | None:
+    def shown(event: TimelineEvent | None) -> EventResponse | None:
         return events[event.event_id] if event else None
 
     return DiagnosisResponse(

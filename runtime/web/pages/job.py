@@ -16,9 +16,9 @@ from ..api.filters import MAX_INT, EmptyAsNone, EventFilter, PositiveInt, ShortT
 from ..api.lifecycle_svg import render_lifecycle
 from ..api.paging import decode_cursor, encode_cursor
 from ..api.queries import read_diagnosis, read_events, read_job, read_now, read_task, read_task_events
-from ..api.response_models import Event, TaskDetail
+from ..api.response_models import EventResponse, TaskDetail
 from ..api.response_models_status import CancelRequest
-from ..api.rows import EventRow, JobRow, JobStageRow
+from ..api.rows import EventRow, JobPageRow, JobStageRow
 from ..api.serializers import serialize_event, serialize_job, serialize_task
 from ..timeline.attempts import attempts_of
 from ..timeline.chart import read_chart
@@ -32,7 +32,7 @@ SUMMARY_THRESHOLD = 100
 MAX_REASON_LENGTH = 500
 
 
-class JobView(EventFilter):
+class JobFilter(EventFilter):
     """The view of a job's page. All of it is in the page's URL."""
 
     level: Literal["all", "headlines"] = "headlines"
@@ -61,7 +61,7 @@ class JobView(EventFilter):
 
 @router.get("/jobs/{job_id}")
 async def job_page(
-    request: Request, context: Context, job_id: JobRef, view: Annotated[JobView, Query()]
+    request: Request, context: Context, job_id: JobRef, view: Annotated[JobFilter, Query()]
 ) -> HTMLResponse:
     """Show a job: its verdict, stages, timeline and events, and a task beside them."""
     # before the rest is read: the stream starts here and sends what happens meanwhile
@@ -123,7 +123,9 @@ async def _task(context: RequestContext, job_id: str, number: int) -> TaskDetail
     return serialize_task(row, await read_task_events(context.machine, row), context.visitor)
 
 
-async def _list_events(context: RequestContext, job: JobRow, view: JobView) -> tuple[list[Event], str | None]:
+async def _list_events(
+    context: RequestContext, job: JobPageRow, view: JobFilter
+) -> tuple[list[EventResponse], str | None]:
     """A page of events that match the filters, or of the timeline; and the cursor of the next page."""
     if view.filtered:
         found, next_page = await read_events(context.machine, context.visitor, job.job_id, view)
@@ -137,17 +139,17 @@ async def _list_events(context: RequestContext, job: JobRow, view: JobView) -> t
     return events, encode_cursor(events[-1].event_id) if len(rows) > PAGE_SIZE else None
 
 
-def _summarized_stages(job: JobRow) -> list[int]:
+def _summarized_stages(job: JobPageRow) -> list[int]:
     """The stages whose task events are counted, not listed: each task has two."""
     return [stage.stage for stage in job.stages if stage.tasks_total > SUMMARY_THRESHOLD]
 
 
-def _stage_summaries(job: JobRow) -> dict[int, JobStageRow]:
+def _stage_summaries(job: JobPageRow) -> dict[int, JobStageRow]:
     summarized = _summarized_stages(job)
     return {stage.stage: stage for stage in job.stages if stage.stage in summarized}
 
 
-def _error_event_id(events: list[Event], failure: Event | None) -> int | None:
+def _error_event_id(events: list[EventResponse], failure: EventResponse | None) -> int | None:
     """The event marked ERROR HERE: the first failure, or the next listed failure if the first is not listed."""
     if failure is None:
         return None

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from ....statemachine.lifecycles import JOB
 from ...flow.resume import planned
 from ...store.rows import StageRow
-from ..api.response_models import Event
+from ..api.response_models import EventResponse
 from ..api.response_models_status import DiagnosisResponse
-from ..api.rows import JobRow, JobStageRow
+from ..api.rows import JobPageRow, JobStageRow
 from ..timeline.event_display import event_error
 from ..timeline.formatting import elapsed, format_number, pluralize
 
@@ -40,7 +40,7 @@ TONES = {
 }
 
 
-def verdict_of(diagnosis: DiagnosisResponse, job: JobRow) -> Verdict:
+def verdict_of(diagnosis: DiagnosisResponse, job: JobPageRow) -> Verdict:
     """The verdict card of a job."""
     state = JOB.by_name[job.status]
     failure = diagnosis.first_failure
@@ -58,7 +58,7 @@ def verdict_of(diagnosis: DiagnosisResponse, job: JobRow) -> Verdict:
     )
 
 
-def _sentence(diagnosis: DiagnosisResponse, job: JobRow) -> str:
+def _sentence(diagnosis: DiagnosisResponse, job: JobPageRow) -> str:
     stages = job.stages
     match diagnosis.verdict:
         case "failed":
@@ -72,12 +72,12 @@ def _sentence(diagnosis: DiagnosisResponse, job: JobRow) -> str:
             return f"{diagnosis.verdict.capitalize()}{_progress(stages)}"
 
 
-def _elapsed(job: JobRow) -> str:
+def _elapsed(job: JobPageRow) -> str:
     """From start to end, as in the job list and in the terminal."""
     return elapsed(job.started_at, job.finished_at)
 
 
-def _failed_stage(failure: Event | None, stages: Sequence[JobStageRow]) -> str:
+def _failed_stage(failure: EventResponse | None, stages: Sequence[JobStageRow]) -> str:
     """Where a job failed."""
     if failure is None or failure.stage is None:
         return " before any stage was opened"
@@ -85,7 +85,7 @@ def _failed_stage(failure: Event | None, stages: Sequence[JobStageRow]) -> str:
     return f" in stage {failure.stage} of {len(stages)}{', ' + stage.name if stage else ''}"
 
 
-def _attempt_text(failure: Event) -> str:
+def _attempt_text(failure: EventResponse) -> str:
     attempts = failure.data.get("of")
     return f", attempt {failure.data.get('attempt')} of {attempts}" if attempts else ""
 
@@ -99,7 +99,7 @@ def _progress(stages: Sequence[JobStageRow]) -> str:
     return f": stage {stage.stage} of {len(stages)}, {stage.name}, {format_number(stage.tasks_ended)} of {of} finished"
 
 
-def _resume_text(job: JobRow) -> str:
+def _resume_text(job: JobPageRow) -> str:
     plan = planned(job.job_id, job.status, [StageRow.of(row) for row in job.stage_rows])
     tasks = f"run {pluralize(plan.tasks_again, 'task')} again and " if plan.tasks_again else ""
     return f"{tasks}continue from stage {plan.from_stage}" if plan.from_stage else f"{tasks}finalize the job"

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..api.response_models import Event
+from ..api.response_models import EventResponse
 from .bars import RUNNING_STATE, TRANSITION_BY_EVENT
 from .event_display import event_error
 
@@ -23,7 +23,7 @@ class Attempt:
     error: dict[str, str] | None = None
 
 
-def attempts_of(events: Iterable[Event]) -> list[Attempt]:
+def attempts_of(events: Iterable[EventResponse]) -> list[Attempt]:
     """Derive a task's attempts from its events, oldest first."""
     attempts: list[Attempt] = []
     for event in events:

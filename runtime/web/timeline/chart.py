@@ -7,7 +7,7 @@ from datetime import datetime
 from ....statemachine.lifecycles import JOB
 from ...app import AsyncCoreMachine
 from ..access.policy import Visitor
-from ..api.rows import EventRow, JobRow, JobStageRow
+from ..api.rows import EventRow, JobPageRow, JobStageRow
 from ..api.serializers import serialize_event
 from .bars import Bar, Marker, TaskHistory
 from .chart_data import PAGE_SIZE, ChartReader, ChartView, StageTasks
@@ -59,7 +59,7 @@ class Chart:
 
 
 async def read_chart(
-    machine: AsyncCoreMachine, cache: StageQueryCache, visitor: Visitor, job: JobRow, view: ChartView
+    machine: AsyncCoreMachine, cache: StageQueryCache, visitor: Visitor, job: JobPageRow, view: ChartView
 ) -> Chart:
     """Read the timeline of a job. Recent queries of big stages come from `cache`."""
     ended_at = job.finished_at if JOB.by_name[job.status].terminal else None

@@ -6,12 +6,12 @@ from typing import cast
 from ....diagrams.timeline import TimelineEvent
 from ....diagrams.timeline_text import MARKS, OTHER_MARK, named
 from ....statemachine.lifecycles import JOB, STAGE, TASK
-from ..api.response_models import Event
+from ..api.response_models import EventResponse
 
 TONES = {"failure": "bad", "warning": "warn"}
 
 
-def timeline_event(event: Event) -> TimelineEvent:
+def timeline_event(event: EventResponse) -> TimelineEvent:
     """Convert an event for the text functions of the timeline."""
     return TimelineEvent(
         event_id=event.event_id,
@@ -24,7 +24,7 @@ def timeline_event(event: Event) -> TimelineEvent:
     )
 
 
-def event_text(event: Event) -> str:
+def event_text(event: EventResponse) -> str:
     """The text of an event, as in the terminal timeline."""
     return named(timeline_event(event))
 

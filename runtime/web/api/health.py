@@ -24,7 +24,7 @@ HealthStatus = Literal["good", "bad", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealthCheckResult:
+class CheckResult:
     """The result of one check, and what to do if it is not good."""
 
     name: str
@@ -38,7 +38,7 @@ class Health:
     """The health of the system. `audit_age` is in seconds, None before the first audit has finished."""
 
     now: datetime
-    checks: Sequence[HealthCheckResult]
+    checks: Sequence[CheckResult]
     workers: Sequence[WorkerRow]
     leases: Sequence[LeaseRow]
     backlog: Sequence[BacklogRow]
@@ -122,73 +122,69 @@ async def read_health(machine: AsyncCoreMachine, auditor: Auditor) -> Health:
     )
 
 
-def _check_workers(workers: Sequence[WorkerRow], backlog: Sequence[BacklogRow]) -> HealthCheckResult:
+def _check_workers(workers: Sequence[WorkerRow], backlog: Sequence[BacklogRow]) -> CheckResult:
     alive = sum(row.alive for row in workers)
     if alive:
-        return HealthCheckResult(name="workers", status="good", detail=f"{alive} online")
+        return CheckResult(name="workers", status="good", detail=f"{alive} online")
     due = sum(row.due for row in backlog)
     detail = f"none online; {due} messages are due" if due else "none online; no message is due"
-    return HealthCheckResult(
+    return CheckResult(
         name="workers", status="bad" if due else "good", detail=detail, remedy="coremachine worker --app MODULE"
     )
 
 
-def _check_backlog(backlog: Sequence[BacklogRow]) -> HealthCheckResult:
+def _check_backlog(backlog: Sequence[BacklogRow]) -> CheckResult:
     times = [row.oldest for row in backlog if row.oldest is not None]
     if not times:
-        return HealthCheckResult(name="outbox age", status="good", detail="no message is due")
+        return CheckResult(name="outbox age", status="good", detail="no message is due")
     age = (backlog[0].now - min(times)).total_seconds()
     detail = f"the oldest message has been due for {age:.0f} s; the limit is {OVERDUE_S:.0f} s"
     bad = age > OVERDUE_S
-    return HealthCheckResult(
-        name="outbox age", status="bad" if bad else "good", detail=detail, remedy="start more workers"
-    )
+    return CheckResult(name="outbox age", status="bad" if bad else "good", detail=detail, remedy="start more workers")
 
 
-def _check_leases(leases: Sequence[LeaseRow], now: datetime) -> HealthCheckResult:
+def _check_leases(leases: Sequence[LeaseRow], now: datetime) -> CheckResult:
     tasks = sum(row.tasks for row in leases)
     late = [row.worker for row in leases if now - row.first_ends > timedelta(seconds=UNRESCUED_S)]
     if late:
         detail = f"expired and not rescued: {', '.join(late[:5])}"
-        return HealthCheckResult(
+        return CheckResult(
             name="leases", status="bad", detail=detail, remedy="start a worker; its reconciler rescues the tasks"
         )
-    return HealthCheckResult(name="leases", status="good", detail=f"{tasks} held; no overdue rescue")
+    return CheckResult(name="leases", status="good", detail=f"{tasks} held; no overdue rescue")
 
 
-def _check_dead_letters(letters: int) -> HealthCheckResult:
+def _check_dead_letters(letters: int) -> CheckResult:
     if not letters:
-        return HealthCheckResult(name="dead letters", status="good", detail="none in the last seven days")
-    return HealthCheckResult(
+        return CheckResult(name="dead letters", status="good", detail="none in the last seven days")
+    return CheckResult(
         name="dead letters", status="bad", detail=f"{letters} in the last seven days", remedy=DEAD_LETTER_GAP.remedy
     )
 
 
-def _check_reconcilers(workers: Sequence[WorkerRow]) -> HealthCheckResult:
+def _check_reconcilers(workers: Sequence[WorkerRow]) -> CheckResult:
     failing = [row.worker for row in workers if row.alive and row.last_error]
     if failing:
         detail = f"failing on {', '.join(failing[:5])}"
-        return HealthCheckResult(
+        return CheckResult(
             name="reconcilers", status="bad", detail=detail, remedy="see the last error below, and the worker's log"
         )
-    return HealthCheckResult(name="reconcilers", status="good", detail="no errors")
+    return CheckResult(name="reconcilers", status="good", detail="no errors")
 
 
-def _check_audit(auditor: Auditor) -> HealthCheckResult:
+def _check_audit(auditor: Auditor) -> CheckResult:
     if auditor.failure:
-        return HealthCheckResult(
+        return CheckResult(
             name="audit", status="bad", detail=f"could not be run: {auditor.failure}", remedy="see the server's log"
         )
     if auditor.audit is None or auditor.age is None:
-        return HealthCheckResult(name="audit", status="unknown", detail="the first audit is running")
+        return CheckResult(name="audit", status="unknown", detail="the first audit is running")
     detail = f"{len(auditor.audit.checked)} checks, {auditor.age:.0f} s ago"
     if auditor.age > MAX_AGE_SECONDS:
-        return HealthCheckResult(
-            name="audit", status="unknown", detail=f"{detail}; out of date, a new audit is running"
-        )
+        return CheckResult(name="audit", status="unknown", detail=f"{detail}; out of date, a new audit is running")
     if auditor.audit.trouble:
         found = sum(finding.severity != "info" for finding in auditor.audit.findings)
-        return HealthCheckResult(
+        return CheckResult(
             name="audit", status="bad", detail=f"{detail}, {found} with findings", remedy="see the findings below"
         )
-    return HealthCheckResult(name="audit", status="good", detail=f"{detail}, no findings")
+    return CheckResult(name="audit", status="good", detail=f"{detail}, no findings")

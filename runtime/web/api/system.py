@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from ..problems import ERROR_RESPONSES
 from .dependencies import Context
 from .filters import MAX_TEXT_LENGTH
-from .health import MAX_AGE_SECONDS, HealthCheckResult, read_health
+from .health import MAX_AGE_SECONDS, CheckResult, read_health
 from .lifecycle_svg import find_lifecycle, render_lifecycle
 from .metrics import metrics_text
 from .queries import read_state_counts
@@ -105,5 +105,5 @@ async def show_lifecycle(
     return Response(svg, media_type="image/svg+xml")
 
 
-def _serialize_check(check: HealthCheckResult) -> HealthCheck:
+def _serialize_check(check: CheckResult) -> HealthCheck:
     return HealthCheck(name=check.name, verdict=check.status, words=check.detail, remedy=check.remedy)

@@ -32,7 +32,7 @@ SUMMARY_THRESHOLD = 100
 MAX_REASON_LENGTH = 500
 
 
-class JobFilter(EventFilter):
+class JobPageView(EventFilter):
     """The view of a job's page. All of it is in the page's URL."""
 
     level: Literal["all", "headlines"] = "headlines"
@@ -61,7 +61,7 @@ class JobFilter(EventFilter):
 
 @router.get("/jobs/{job_id}")
 async def job_page(
-    request: Request, context: Context, job_id: JobRef, view: Annotated[JobFilter, Query()]
+    request: Request, context: Context, job_id: JobRef, view: Annotated[JobPageView, Query()]
 ) -> HTMLResponse:
     """Show a job: its verdict, stages, timeline and events, and a task beside them."""
     # before the rest is read: the stream starts here and sends what happens meanwhile
@@ -124,7 +124,7 @@ async def _task(context: RequestContext, job_id: str, number: int) -> TaskDetail
 
 
 async def _list_events(
-    context: RequestContext, job: JobPageRow, view: JobFilter
+    context: RequestContext, job: JobPageRow, view: JobPageView
 ) -> tuple[list[EventResponse], str | None]:
     """A page of events that match the filters, or of the timeline; and the cursor of the next page."""
     if view.filtered:

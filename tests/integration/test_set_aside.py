@@ -91,7 +91,7 @@ async def test_f49_a_task_that_nobody_can_end_stops_no_rescue(open_app: OpenApp)
     assert {"GAP-9", "GAP-31"} <= set(await ids(app))
     why = await app.why(orphaned)
     assert why.verdict == "completed"
-    assert why.waits_for[0].startswith("rescue task orphan, which failed once: stage 1: what it has from its moves")
+    assert why.waits_for[0].startswith("rescue task orphan, which failed once: stage 1: no declared change allows this")
 
 
 async def test_f49_what_is_set_aside_is_left_out_and_comes_back_later_each_time(open_app: OpenApp) -> None:

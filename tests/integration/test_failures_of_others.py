@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from coremachine import Job, Stage, task
-from coremachine.runtime import queries
+from coremachine.runtime import sql
 from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.flow.outcome import Outcome
 from coremachine.runtime.flow.record_outcomes import record_outcomes
@@ -27,7 +27,7 @@ from tests.observing import counted_events, events_of, rows, tasks_of
 from tests.running import finished, work, working
 from tests.waiting import until_event, until_row, until_status
 
-LIBRARY = Path(queries.__file__).resolve().parents[1]
+LIBRARY = Path(sql.__file__).resolve().parents[1]
 STATUS_IS = re.compile(r"\bstatus\s*(?:=|<>|IN)\s*(\([^()]*\)|'[^']*')")
 CLIENT_CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "localtime", "gmtime"}
 
@@ -104,7 +104,7 @@ async def test_f15_where_the_event_cannot_be_written_nothing_moves(open_app: Ope
 def test_f23_no_statement_names_a_status_that_is_not_declared() -> None:
     declared = {state.name for lifecycle in (JOB, STAGE, TASK, CALLBACK) for state in lifecycle.states}
     seen: set[str] = set()
-    for path in sorted((LIBRARY / "queries").rglob("*.sql")):
+    for path in sorted((LIBRARY / "sql").rglob("*.sql")):
         named = {word for found in STATUS_IS.findall(path.read_text()) for word in re.findall(r"'([^']*)'", found)}
         assert named <= declared | EVENT_STATUSES, f"{path.name} asks for {sorted(named - declared)}"
         seen |= named

@@ -103,7 +103,7 @@ async def test_f15_where_the_event_cannot_be_written_nothing_moves(open_app: Ope
 def test_f23_no_statement_names_a_status_that_is_not_declared() -> None:
     declared = {state.name for lifecycle in (JOB, STAGE, TASK, CALLBACK) for state in lifecycle.states}
     seen: set[str] = set()
-    for path in sorted((LIBRARY / "runtime" / "sql").rglob("*.sql")):
+    for path in sorted((LIBRARY / "sql").rglob("*.sql")):
         named = {word for found in STATUS_IS.findall(path.read_text()) for word in re.findall(r"'([^']*)'", found)}
         assert named <= declared | EVENT_STATUSES, f"{path.name} asks for {sorted(named - declared)}"
         seen |= named

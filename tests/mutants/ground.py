@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from coremachine.runtime.store.session import Session
+from coremachine.runtime.store.session import Row, Session
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import CALLBACKS, JOBS, SCHEMA, STAGES, TASKS
 from tests.integration.rows import born, open_session, row_in, row_of, run
@@ -30,11 +30,12 @@ END $$
 class Ground:
     """The keys of three rows for each record and state, in the order of the table, which is not that of the keys.
 
-    `leases` are the lease numbers of rows by their keys.
+    `leases` are the lease numbers of rows by their keys, `rows` all that rows hold, by their machine and key.
     """
 
     keys: Mapping[tuple[str, str], Sequence[str]]
     leases: Mapping[str, int]
+    rows: Mapping[tuple[str, str], Row]
 
     def state(self, record: Record, key: str) -> str:
         """The state that a row is in."""
@@ -59,7 +60,13 @@ async def lay(url: str) -> Ground:
                 if record.fencing_column is not None:
                     leases |= {key: (await row_of(session, record, key))[record.fencing_column] for key in made}
         await run(session, UNVACUUMED)
-    return Ground(keys, leases)
+        rows = {
+            (record.machine, key): await row_of(session, record, key)
+            for record in SCHEMA.records
+            for state in record.lifecycle.by_name
+            for key in keys[record.machine, state]
+        }
+    return Ground(keys, leases, rows)
 
 
 Columns = Mapping[str, object]

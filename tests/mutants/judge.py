@@ -15,6 +15,7 @@ from tests.mutants.of_ddl import Mutant
 from tests.mutants.of_moves import Broken, Statement, statements
 from tests.mutants.probes import of_record
 from tests.mutants.probes_of_moves import connect, of_statement
+from tests.mutants.rules_of_changes import of_changes
 from tests.mutants.rules_of_counting import of_counting
 from tests.mutants.rules_of_tables import of_table
 from tests.mutants.rules_of_the_log import SETTING, of_kept, of_log, of_retiring, of_roles, of_stamps
@@ -45,7 +46,8 @@ class Verdict:
 def probes_of(ground: Ground) -> Mapping[str, Sequence[Probe]]:
     """Every probe, by what it is about."""
     made = {record.machine: [*of_record(record, ground), *of_table(record, ground)] for record in SCHEMA.records}
-    return made | {
+    changes = {f"{record.machine} changes": list(of_changes(record, ground)) for record in SCHEMA.records}
+    return made | changes | {
         "log": list(of_log(ground)),
         "kept": list(of_kept()),
         "stamps": list(of_stamps(ground)),

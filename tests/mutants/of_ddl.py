@@ -11,6 +11,7 @@ from coremachine.sql_generator.text import parse, render
 from coremachine.statemachine.tables import JOB_EVENTS, SCHEMA
 from tests.mutants.conditions import conditions_out, taken_out
 from tests.mutants.of_functions import pieces_out
+from tests.mutants.of_guards import is_guard_of_changes, of_guard
 
 TABLES = {record.table: record.machine for record in SCHEMA.records}
 CREATES = re.compile(
@@ -99,6 +100,8 @@ def _of_trigger(statement: str) -> Iterator[Mutant]:
     name, on = statement.split("TRIGGER ")[1].split(maxsplit=1)[0], ON.search(statement)
     table = on.group(1) if on else ""
     about = TABLES.get(table, "log")
+    if is_guard_of_changes(name):
+        about = f"{about} changes"
     yield Mutant(f"trigger {name}", about, (f"DROP TRIGGER {name} ON app.{table}",))
     for event in re.findall(r"\b(INSERT|UPDATE|DELETE) OR\b|\bOR (UPDATE|DELETE)\b", statement):
         word = "".join(event)
@@ -112,7 +115,8 @@ def _of_trigger(statement: str) -> Iterator[Mutant]:
         every = f"{statement[: when.start(1)]}true{statement[when.end(1) :]}"
         yield Mutant(f"trigger {name} without its condition", about, (every,))
         yield from _of_told(name, about, statement)
-        for left in taken_out(when.group(1)):
+        parts = of_guard(table, when.group(1)) if is_guard_of_changes(name) else taken_out(when.group(1))
+        for left in parts:
             text = f"{statement[: when.start(1)]}{left.text}{statement[when.end(1) :]}"
             yield Mutant(f"trigger {name} without {left.out}", about, (text,))
 

@@ -49,7 +49,7 @@ def statements() -> Iterator[Statement]:
     for record in SCHEMA.records:
         for transition in record.lifecycle.transitions:
             yield Statement("move", record, transition, move_statement(record, transition.trigger).sql)
-        if record.queue is not None:
+        if record.queue is not None and record.queue.claim is not None:
             claim = next(record.lifecycle.transitions_of("claim"))
             yield Statement("claim", record, claim, claim_statement(record))
             yield Statement("claim by key", record, claim, claim_by_key_statement(record))

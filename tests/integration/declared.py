@@ -90,7 +90,7 @@ def plain(row: Values, columns: Sequence[str]) -> dict[str, Any]:
 
 SAMPLES: Mapping[str, Callable[[Any, Values], Sequence[Any]]] = {
     "a time, at most a day ahead": lambda _old, _row: (
-        datetime.now(UTC) + timedelta(hours=1),
+        datetime.now(UTC) + DAY / 2,
         datetime.now(UTC) - 400 * DAY,
     ),
     "one more": lambda old, _row: (old + 1,),
@@ -120,7 +120,6 @@ def ways(change: Change, row: Values) -> Iterator[dict[str, Any]]:
     for name, one in change.columns.items():
         for other in SAMPLES[one.text](row[name], row)[1:]:
             yield {**usual, name: other}
-
 
 
 def exact_after(record: Record, edge: Edge, row: Values) -> dict[str, Any]:

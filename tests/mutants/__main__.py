@@ -14,6 +14,7 @@ from tests.mutants.ground import lay
 from tests.mutants.judge import judge, judge_statements, probes_of, unsound, unsound_statements
 from tests.mutants.of_ddl import of_ddl
 from tests.mutants.of_moves import broken, statements
+from tests.mutants.of_queues import broken_queue, queues
 from tests.mutants.waiting_for_locks import Bystanders
 
 
@@ -36,12 +37,13 @@ def _judge(url: str, *, killers: bool) -> int:
     asyncio.run(install(url))
     ground, began = asyncio.run(lay(url)), perf_counter()
     of_statements = [one for statement in statements() for one in broken(statement)]
+    of_queues = [one for statement in queues() for one in broken_queue(statement)]
     with psycopg.connect(url, autocommit=True) as connection, Bystanders(url) as bystanders:
         probes = probes_of(ground)
         wrong = [*unsound(connection, probes), *unsound_statements(connection, bystanders, ground)]
         verdicts = (
             judge(connection, of_ddl(), probes),
-            judge_statements(connection, bystanders, ground, of_statements),
+            judge_statements(connection, bystanders, ground, [*of_statements, *of_queues]),
         )
     survivors = [name for verdict in verdicts for name in verdict.survivors]
     killed = {name: why for verdict in verdicts for name, why in verdict.killers.items()}

@@ -31,7 +31,7 @@ def taken_out(condition: str, place: Place = nowhere) -> Iterator[Left]:
     """Every condition that is this one with one thing less. None is the empty one: that is the caller's business."""
     tree = parse(f"SELECT {condition}").expressions[0]
     for node in list(tree.walk()):
-        for out, mutate in _choices(node):
+        for out, mutate in choices(node):
             copy = tree.copy()
             twin = next(two for one, two in zip(tree.walk(), copy.walk(), strict=True) if one is node)
             holder = exp.Select(expressions=[copy])
@@ -40,7 +40,8 @@ def taken_out(condition: str, place: Place = nowhere) -> Iterator[Left]:
             yield Left(f"{out}{place(out_of)}", render(holder.expressions[0], pretty=False))
 
 
-def _choices(node: exp.Expr) -> Iterator[tuple[str, "Mutation"]]:
+def choices(node: exp.Expr) -> Iterator[tuple[str, "Mutation"]]:
+    """Every change of a node that takes one thing out of it, and what that is."""
     if isinstance(node, exp.Add):
         for side, other in (("this", "expression"), ("expression", "this")):
             if not isinstance(node.args[side], exp.Add | exp.Dot):  # the clock: what is left would be no time
@@ -66,10 +67,7 @@ def _choices_of_conditions(node: exp.Expr) -> Iterator[tuple[str, "Mutation"]]:
     elif isinstance(node, exp.EQ) and isinstance(node.this, exp.Paren) and isinstance(node.expression, exp.Paren):
         yield f"{_short(node)}, the one way", Imply("this", "expression")
         yield f"{_short(node)}, the other way", Imply("expression", "this")
-    elif isinstance(node, exp.NullSafeNEQ) and isinstance(node.this, exp.Tuple):
-        for at, member in enumerate(node.this.expressions):
-            yield f"compared {_short(member)}", Compare(at)
-    elif isinstance(node, exp.NullSafeEQ) and isinstance(node.this, exp.Anonymous):
+    elif isinstance(node, exp.NullSafeNEQ | exp.NullSafeEQ) and isinstance(node.this, exp.Tuple | exp.Anonymous):
         for at, member in enumerate(node.this.expressions):
             yield f"compared {_short(member)}", Compare(at)
     elif isinstance(node, exp.Between):

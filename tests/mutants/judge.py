@@ -13,13 +13,16 @@ from tests.mutants.attempt import ATTEMPT, FIRST_WRONG, Probe, first_wrong
 from tests.mutants.ground import Ground
 from tests.mutants.of_ddl import Mutant
 from tests.mutants.of_moves import Broken, Statement, statements
+from tests.mutants.of_queues import BrokenQueue, QueueStatement, queues
 from tests.mutants.probes import of_record
 from tests.mutants.probes_of_moves import connect, of_statement
+from tests.mutants.probes_of_queues import of_queue
 from tests.mutants.rules_of_changes import of_changes
 from tests.mutants.rules_of_counting import of_counting
 from tests.mutants.rules_of_tables import of_table
 from tests.mutants.rules_of_the_log import SETTING, of_kept, of_log, of_retiring, of_roles, of_stamps
 from tests.mutants.rules_of_upkeep import of_upkeep
+from tests.mutants.rules_of_views import of_views
 from tests.mutants.waiting_for_locks import Bystanders
 
 Connection = psycopg.Connection[tuple[int, str]]
@@ -47,15 +50,20 @@ def probes_of(ground: Ground) -> Mapping[str, Sequence[Probe]]:
     """Every probe, by what it is about."""
     made = {record.machine: [*of_record(record, ground), *of_table(record, ground)] for record in SCHEMA.records}
     changes = {f"{record.machine} changes": list(of_changes(record, ground)) for record in SCHEMA.records}
-    return made | changes | {
-        "log": list(of_log(ground)),
-        "kept": list(of_kept()),
-        "stamps": list(of_stamps(ground)),
-        "roles": list(of_roles(ground)),
-        "retiring": list(of_retiring(ground)),
-        "counting": list(of_counting(ground)),
-        "upkeep": list(of_upkeep(ground)),
-    }
+    return (
+        made
+        | changes
+        | {
+            "log": list(of_log(ground)),
+            "kept": list(of_kept()),
+            "stamps": list(of_stamps(ground)),
+            "roles": list(of_roles(ground)),
+            "retiring": list(of_retiring(ground)),
+            "views": list(of_views(ground)),
+            "counting": list(of_counting(ground)),
+            "upkeep": list(of_upkeep(ground)),
+        }
+    )
 
 
 def set_up(connection: Connection) -> None:
@@ -90,14 +98,15 @@ def _judge(connection: Connection, mutant: Mutant, probes: Mapping[str, Sequence
 
 
 def judge_statements(
-    connection: Connection, bystanders: Bystanders, ground: Ground, mutants: Iterable[Broken]
+    connection: Connection, bystanders: Bystanders, ground: Ground, mutants: Iterable[Broken | BrokenQueue]
 ) -> Verdict:
     """The same for mutants of statements, which need nothing made."""
     verdict = Verdict()
     with connection.transaction(force_rollback=True):
         set_up(connection)
         for mutant in mutants:
-            verdict.made[f"of {mutant.statement.kind}s"] += 1
+            of = "queue statement" if isinstance(mutant, BrokenQueue) else mutant.statement.kind
+            verdict.made[f"of {of}s"] += 1
             wrong = statement_wrong(connection, bystanders, ground, mutant.statement, locks=mutant.lock)
             if wrong is None:
                 verdict.survivors.append(mutant.name)
@@ -107,11 +116,18 @@ def judge_statements(
 
 
 def statement_wrong(
-    connection: Connection, bystanders: Bystanders, ground: Ground, statement: Statement, *, locks: bool
+    connection: Connection,
+    bystanders: Bystanders,
+    ground: Ground,
+    statement: Statement | QueueStatement,
+    *,
+    locks: bool,
 ) -> str | None:
     """What is wrong with a statement: with how it waits, where that is looked at, or with what it does."""
     if locks and (wrong := bystanders.wrong(statement, ground)) is not None:
         return wrong
+    if isinstance(statement, QueueStatement):
+        return first_wrong(connection, of_queue(statement, ground))
     return first_wrong(connection, of_statement(statement, ground))
 
 
@@ -119,7 +135,7 @@ def unsound_statements(connection: Connection, bystanders: Bystanders, ground: G
     """What is wrong with the statements as they are generated."""
     with connection.transaction(force_rollback=True):
         set_up(connection)
-        every = (statement_wrong(connection, bystanders, ground, one, locks=True) for one in statements())
+        every = (statement_wrong(connection, bystanders, ground, one, locks=True) for one in (*statements(), *queues()))
         return [wrong for wrong in every if wrong is not None]
 
 

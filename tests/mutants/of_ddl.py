@@ -12,10 +12,11 @@ from coremachine.statemachine.tables import JOB_EVENTS, SCHEMA
 from tests.mutants.conditions import conditions_out, taken_out
 from tests.mutants.of_functions import pieces_out
 from tests.mutants.of_guards import is_guard_of_changes, of_guard
+from tests.mutants.of_views import of_view
 
 TABLES = {record.table: record.machine for record in SCHEMA.records}
 CREATES = re.compile(
-    r"CREATE (?:OR REPLACE )?(?:UNIQUE )?(TABLE|INDEX|TRIGGER|FUNCTION)(?: IF NOT EXISTS)? (\S+?)[\s(]"
+    r"CREATE (?:OR REPLACE )?(?:UNIQUE )?(TABLE|INDEX|TRIGGER|FUNCTION|VIEW)(?: IF NOT EXISTS)? (\S+?)[\s(]"
 )
 WHEN = re.compile(r"\bWHEN \((.*)\)\s*EXECUTE FUNCTION", re.DOTALL)
 UPDATED = re.compile(r"\bUPDATE OF ([\w, ]+?)\s+ON\b")
@@ -59,6 +60,9 @@ def of_ddl() -> Iterator[Mutant]:
             yield from _of_trigger(statement)
         elif kind == "FUNCTION":
             yield from _of_function(statement)
+        elif kind == "VIEW":
+            name = created.group(2).removeprefix("app.") if created else ""
+            yield from (Mutant(f"view {name} without {left.out}", "views", (left.text,)) for left in of_view(statement))
         elif kind in {"GRANT", "REVOKE"}:
             yield from _of_privilege(statement)
     yield from _of_legal_rows()

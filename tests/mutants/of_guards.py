@@ -1,6 +1,7 @@
 """Mutants of the guards of changes: of each move's rule and of each declared change, one thing less."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from sqlglot import exp
 
@@ -30,7 +31,7 @@ def _place(record: Record) -> Place:
         for one in above:
             if isinstance(one, exp.If):
                 return f" in {', '.join(literal.this for literal in one.this.find_all(exp.Literal))}"
-        for one, parent in zip(above, above[1:], strict=False):
+        for one, parent in pairwise(above):
             if isinstance(parent, exp.Is) and isinstance(one, exp.Paren):
                 return f" in {_shape(one, above, names)}"
         return ""

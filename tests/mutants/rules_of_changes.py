@@ -1,4 +1,4 @@
-"""What every client must see of the declared changes: each passes as it is declared, and with one column bent it does not."""
+"""What every client must see of the declared changes: each passes as declared, and is refused with one column bent."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from coremachine.statemachine.changes import Change
 from coremachine.statemachine.lifecycle import Edge
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import CALLBACKS, JOBS
-from tests.integration.declared import WHEN, Values, allowed, exact_after, made, other_values, plain, ways
+from tests.integration.declared import DAY, WHEN, Values, allowed, exact_after, made, other_values, ways
 from tests.integration.rows import moved_columns
 from tests.mutants.attempt import Probe
 from tests.mutants.ground import Ground
@@ -41,13 +41,19 @@ BEFORE: Mapping[str, Mapping[str, tuple[Values, ...]]] = {
         "cancelled": ({"started_at": NOW - HOUR},),
     },
     "task": {
-        "queued": ({**TRIED, "started_at": NOW - HOUR},),
-        "processing": ({**TRIED, "timeout": HOUR, "deadline_at": NOW + HOUR / 3},),
+        "queued": ({**TRIED, "started_at": NOW - HOUR}, {"due_at": NOW + 2 * DAY}),
+        "processing": (
+            {**TRIED, "timeout": DAY / 2, "deadline_at": NOW + HOUR},
+            {"lease_expires_at": NOW + 2 * DAY},
+        ),
         **dict.fromkeys(("failed", "cancelled"), ({**TRIED, "started_at": NOW - HOUR},)),
     },
     "callback": {
-        "queued": ({**TRIED, "started_at": NOW - HOUR},),
-        "processing": (TRIED, {**TRIED, "timeout": HOUR, "deadline_at": NOW + HOUR / 3}),
+        "queued": ({**TRIED, "started_at": NOW - HOUR}, {"due_at": NOW + 2 * DAY}),
+        "processing": (
+            {**TRIED, "timeout": DAY / 2, "deadline_at": NOW + HOUR},
+            {"lease_expires_at": NOW + 2 * DAY},
+        ),
     },
 }
 """What rows hold beside what their way here has left in them, by machine and state."""

@@ -47,6 +47,6 @@ def _without_columns(select: str) -> Iterator[Left]:
         tree = parse(select)
         shown = column.unalias()
         if not isinstance(shown.this, exp.Null):
-            nothing = exp.case().when(exp.false(), shown.copy())
+            nothing = exp.select(shown.copy()).where(exp.false()).subquery()
             tree.expressions[place].replace(exp.alias_(nothing, column.alias_or_name))
             yield Left(column.alias_or_name, render(tree, pretty=False))

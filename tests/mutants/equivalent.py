@@ -30,6 +30,9 @@ EQUIVALENT: Mapping[str, str] = {
         "a constraint leaves what that change sets empty in other states"
     ),
     r"trigger callbacks_7_changed without IS TRUE": "a constraint has a value in each column that is compared",
+    r"trigger jobs_7_changed without (and \((NOT )?|compared )NEW\.lease_(owner|expires_at)( IS NULL\))? in [a-z_]+": (
+        "owner and end come together (jobs_message_lease), so the other one tells"
+    ),
     r"trigger jobs_7_changed without or .* in redirect": (
         "lease_for_send allows the same of a row without a lease: what that one empties is empty"
     ),
@@ -43,7 +46,7 @@ EQUIVALENT: Mapping[str, str] = {
     r"function write_notes without SET search_path .*": (
         "nothing in its body is found by the path; it is there for what may be"
     ),
-    r"function refuse_(move|event|change|key|telling) without SET search_path .*": (
+    r"function refuse_(move|event|key|telling) without SET search_path .*": (
         "it refuses, whatever it finds by the path; only its words could differ"
     ),
     r"function retire_jobs without j.status IN .*": "finished_at is tied to the same states",

@@ -17,7 +17,7 @@ from tests.mutants.of_queues import BrokenQueue, QueueStatement, queues
 from tests.mutants.probes import of_record
 from tests.mutants.probes_of_moves import connect, of_statement
 from tests.mutants.probes_of_queues import of_queue
-from tests.mutants.rules_of_changes import of_changes
+from tests.mutants.rules_of_changes import of_changes, of_repairing
 from tests.mutants.rules_of_counting import of_counting
 from tests.mutants.rules_of_tables import of_table
 from tests.mutants.rules_of_the_log import SETTING, of_kept, of_log, of_retiring, of_roles, of_stamps
@@ -59,6 +59,7 @@ def probes_of(ground: Ground) -> Mapping[str, Sequence[Probe]]:
             "stamps": list(of_stamps(ground)),
             "roles": list(of_roles(ground)),
             "retiring": list(of_retiring(ground)),
+            "repairing": list(of_repairing(ground)),
             "views": list(of_views(ground)),
             "counting": list(of_counting(ground)),
             "upkeep": list(of_upkeep(ground)),

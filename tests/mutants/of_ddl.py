@@ -28,12 +28,20 @@ ABOUT = {
     "write_notes": "log",
     "stamp_move": "stamps",
     "refuse_telling": "log",
+    "refuse_change": "repairing",
     "refuse_rewrite": "log",
     "forget": "upkeep",
     "repair_job": "upkeep",
     **{f"count_{table}": "counting" for table in TABLES},
 }
 """Functions, and the part whose probes look at them."""
+WHOSE = "coalesce(nullif(current_setting('role'), 'none'), session_user)"
+OTHERS = {
+    "current_user": "the role that was set, not that of a trigger",
+    "session_user": "the role that was set",
+    "current_setting('role')": "the user where no role was set",
+}
+"""Whom a guard could ask for instead of the client, and what it would leave out."""
 TRUE_FUNCTION = "$body$\nBEGIN\n  RETURN {};\nEND $body$"
 
 
@@ -160,6 +168,8 @@ def _of_function(statement: str) -> Iterator[Mutant]:
     for clause in ("SECURITY DEFINER", "SET search_path = pg_catalog, pg_temp"):
         if clause in head:
             yield Mutant(f"function {name} without {clause}", about, (statement.replace(clause, "", 1),))
+    for instead, out in OTHERS.items() if WHOSE in body else ():
+        yield Mutant(f"function {name} without {out}", about, (statement.replace(WHOSE, instead),))
     for left in (*conditions_out(body), *pieces_out(name, body)):
         yield Mutant(f"function {name} without {left.out}", about, (f"{head}$body${left.text}$body${tail}",))
     for found in re.finditer(r"\bIN \('[^)]*\)", body):

@@ -7,15 +7,17 @@ from typing import Any, NamedTuple
 from psycopg import sql
 
 from coremachine.sql_generator.changes import columns_of
+from coremachine.sql_generator.roles import worker_role
 from coremachine.statemachine.changes import Change
 from coremachine.statemachine.lifecycle import Edge
 from coremachine.statemachine.records import Record
-from coremachine.statemachine.tables import CALLBACKS, JOBS
+from coremachine.statemachine.tables import CALLBACKS, JOBS, TASKS
 from tests.integration.declared import DAY, WHEN, Values, allowed, exact_after, made, other_values, ways
 from tests.integration.rows import moved_columns
 from tests.mutants.attempt import Probe
 from tests.mutants.ground import Ground
-from tests.mutants.probes import restored, told_as, update
+from tests.mutants.probes import copy_of, fresh, restored, told_as, update
+from tests.mutants.rules_of_the_log import HOSTILE
 
 GUARDED = "SET LOCAL session_replication_role = origin; "
 NOW = datetime.now(UTC)
@@ -59,6 +61,8 @@ BEFORE: Mapping[str, Mapping[str, tuple[Values, ...]]] = {
 """What rows hold beside what their way here has left in them, by machine and state."""
 
 
+REPAIRING = "SET LOCAL coremachine.repairing = 'on'; "
+REFUSAL = "no declared change allows this"
 QUIET = {"created_at": "created_at"}
 
 
@@ -148,3 +152,21 @@ def _of_move(record: Record, edge: Edge, one: Prepared) -> Iterator[Probe]:
             if getattr(value, "obj", value) != exact:
                 bent = one.preparation + update(record, one.key, {**moved, **texts({column: value})})
                 yield Probe(f"{name} with {column}", bent, refused=True)
+
+
+def of_repairing(ground: Ground) -> Iterator[Probe]:
+    """An owner repairs rows if that is said; nobody else does, whoever owns the trigger that changes the row."""
+    worker, path = worker_role("app"), f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
+    for state in JOBS.lifecycle.by_name:
+        bend = update(JOBS, ground.key(JOBS, state), {"lease_number": "77"})
+        for name, setting in (("", REPAIRING), (" in a hostile place", path + REPAIRING)):
+            yield Probe(f"the owner repairs a {state} job{name}", setting + bend, "$changed = 1")
+            yield Probe(
+                f"a worker repairs a {state} job{name}", setting + bend, refused=True, words=REFUSAL, role=worker
+            )
+        unsaid = "SET LOCAL coremachine.repairing = 'off'; "
+        yield Probe(f"the owner repairs a {state} job and does not say so", unsaid + bend, refused=True, words=REFUSAL)
+    stage = ground.keys["stage", "completed"][0]
+    into = {"stage_id": stage, "job_id": f"'{ground.rows['stage', stage]['job_id']}'"}
+    added = REPAIRING + copy_of(TASKS, ground.key(TASKS, "queued"), {**fresh(TASKS), **into})
+    yield Probe("a worker repairs by a trigger", added, refused=True, words=REFUSAL, role=worker)

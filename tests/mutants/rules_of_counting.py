@@ -10,6 +10,7 @@ from tests.integration.rows import moved_columns, stamped_edge, tied_columns
 from tests.mutants.attempt import Probe
 from tests.mutants.ground import Ground
 from tests.mutants.probes import copy_of, fresh, told_as, update
+from tests.mutants.rules_of_changes import REPAIRING
 from tests.mutants.rules_of_the_log import HOSTILE, JANITOR
 
 ROLE = worker_role("app")
@@ -18,7 +19,6 @@ SELECT FROM app.{parent} AS p LEFT JOIN LATERAL (
   SELECT {counts} FROM app.{table} AS c WHERE c.{key} = p.{key}) AS c ON true
 WHERE ({columns}) IS DISTINCT FROM ({counted})
 """
-REPAIRING = "SET LOCAL coremachine.repairing = 'on'; "
 IN_TWO_WAYS = ("", "DISCARD PLANS; SET LOCAL enable_sort = off; ")
 """As the planner likes, and with a hash table, which gives its rows in no order."""
 

@@ -6,9 +6,10 @@ from ..flow.resume import ResumePlan
 from .async_app import AsyncCoreMachine
 from .diagnose import Diagnosis
 from .history import EventCursor
+from .records import Records
 from .sync_app import CoreMachine
 
-__all__ = ["AsyncCoreMachine", "CoreMachine", "Diagnosis", "EventCursor"]
+__all__ = ["AsyncCoreMachine", "CoreMachine", "Diagnosis", "EventCursor", "Records"]
 
 _OLD_NAMES = {"EventMark": EventCursor, "Resumption": ResumePlan, "Why": Diagnosis}
 

@@ -79,8 +79,9 @@ class JobRow:
     @classmethod
     def of(cls, row: Row) -> "JobRow":
         """From a row of lock_jobs or load_job, or of a claim."""
-        known = {name: row[name] for name in cls.__slots__ if name in row}
-        return cls(**{**known, "definition": JobDefinition(row["definition"])})
+        known: dict[str, Any] = {name: row[name] for name in cls.__slots__ if name in row}
+        known["definition"] = JobDefinition(row["definition"])
+        return cls(**known)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,8 +107,9 @@ class StageRow:
     @classmethod
     def of(cls, row: Row) -> "StageRow":
         """From a row of lock_stages or load_stages, or of a claim of its job."""
-        known = {name: row[name] for name in cls.__slots__ if name in row}
-        return cls(**{**known, "definition": StageDefinition(row["definition"])})
+        known: dict[str, Any] = {name: row[name] for name in cls.__slots__ if name in row}
+        known["definition"] = StageDefinition(row["definition"])
+        return cls(**known)
 
     @property
     def counters(self) -> dict[str, int]:

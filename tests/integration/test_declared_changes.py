@@ -1,13 +1,11 @@
 """I1: a row of CoreMachine changes by declared moves and declared changes alone, whoever writes it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.types.json import Json
+from psycopg.rows import dict_row
 
 from coremachine.runtime.store.session import Row, Session
 from coremachine.sql_generator.changes import columns_of
@@ -18,77 +16,8 @@ from coremachine.statemachine.lifecycle import Edge
 from coremachine.statemachine.machine import Subject, machine_of
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import JOBS, SCHEMA, STAGES
+from tests.integration.declared import WHEN, Values, allowed, made, other_values, plain
 from tests.integration.rows import EVENT_DATA, prepare, row_in, row_of, run, values_of
-
-DAY = timedelta(days=1)
-Row_ = Mapping[str, Any]
-Holds = Callable[[Any, Any, Row_], bool]
-
-
-def within_a_day(_old: Any, new: Any, _row: Row_) -> bool:
-    return new is not None and new <= datetime.now(UTC) + DAY
-
-
-def once_more(old: Any, new: Any, _row: Row_) -> bool:
-    return new is not None and new == (old or 0) + 1
-
-
-MEANING: Mapping[str, Holds] = {
-    "a time, at most a day ahead": within_a_day,
-    "one more": lambda old, new, _row: old is not None and new == old + 1,
-    "one more, from empty to 1": once_more,
-    "empty": lambda _old, new, _row: new is None,
-    "0": lambda _old, new, _row: new == 0,
-    "the claiming worker": lambda _old, new, _row: new is not None,
-    "the same, or a full time-out ahead while the handler has not begun": lambda old, new, row: (
-        new == old or (new is not None and row["timeout"] is not None and new <= datetime.now(UTC) + row["timeout"])
-    ),
-    "one of cancel, fail_fast, deadline": lambda _old, new, _row: new in {"cancel", "fail_fast", "deadline"},
-    "the same in words": lambda _old, _new, _row: True,
-    "the time of the first request": lambda old, new, _row: (
-        new == old if old is not None else new is not None and new <= datetime.now(UTC)
-    ),
-}
-"""What the texts of the declared differences mean, apart from the SQL that enforces them."""
-
-WHEN: Mapping[str, Callable[[Row_], bool]] = {
-    "": lambda _row: True,
-    "NOT OLD.due_at IS NULL": lambda row: row["due_at"] is not None,
-    "NOT OLD.lease_owner IS NULL": lambda row: row["lease_owner"] is not None,
-    "NOT OLD.due_at IS NULL AND OLD.lease_owner IS NULL": lambda row: (
-        row["due_at"] is not None and row["lease_owner"] is None
-    ),
-}
-
-
-def allowed(record: Record, row: Row_, new: Row_) -> bool:
-    """Whether some declared change leads from this row to that one, or nothing has changed."""
-    columns = columns_of(record)
-    differs = [column for column in columns if new[column] != row[column]]
-    return not differs or any(_leads_to(change, columns, row, new) for change in record.all_changes)
-
-
-def _leads_to(change: Change, columns: Sequence[str], row: Row_, new: Row_) -> bool:
-    kept = all(new[column] == row[column] for column in columns if column not in change.columns)
-    applies = row["status"] in change.states and WHEN[change.when](row)
-    return (
-        kept and applies and all(MEANING[one.text](row[name], new[name], row) for name, one in change.columns.items())
-    )
-
-
-def other_values(record: Record, column: str, old: Any) -> Iterator[Any]:
-    """Values that somebody might want to put there."""
-    kind = record.column(column).type
-    now, number = datetime.now(UTC), old if isinstance(old, int) else 0
-    values: Mapping[str, Sequence[Any]] = {
-        "INT": (number + 1, number + 7, 0, None),
-        "TIMESTAMPTZ": (now + 3 * DAY, now - 400 * DAY, now, None),
-        "JSON": (Json({"forged": True}), None),
-        "JSONB": (Json({"forged": True}), None),
-        "INTERVAL": (timedelta(days=3), None),
-    }
-    text: Sequence[Any] = ("an intruder", "cancel", None)
-    yield from values.get(kind, text)
 
 
 class Client(NamedTuple):
@@ -101,13 +30,13 @@ class Client(NamedTuple):
 @pytest.fixture
 async def client(session: Session, url: str) -> Any:
     """Both, each on a connection of its own."""
-    connection = await psycopg.AsyncConnection[Row].connect(url, autocommit=True, row_factory=psycopg.rows.dict_row)
+    connection = await psycopg.AsyncConnection[Row].connect(url, autocommit=True, row_factory=dict_row)
     async with connection:
         await connection.execute(f"SET ROLE {worker_role('app')}".encode())
         yield Client(Session(connection, "app"), session)
 
 
-async def refused(client: Client, record: Record, key: str, new: Row_) -> bool:
+async def refused(client: Client, record: Record, key: str, new: Values) -> bool:
     """Whether this UPDATE, by a worker's login, is refused. It is rolled back."""
     sets = sql.SQL(", ").join(
         sql.SQL("{} = {}").format(sql.Identifier(column), sql.Placeholder(column)) for column in new
@@ -123,11 +52,6 @@ async def refused(client: Client, record: Record, key: str, new: Row_) -> bool:
         assert error.sqlstate in {"CM007", "CM001", "CM003", "23514", "23502", "42501", "428C9"}, error  # noqa: PT017
         return True
     return False
-
-
-def plain(row: Row_, columns: Sequence[str]) -> dict[str, Any]:
-    """Values of columns as parameters."""
-    return {column: Json(row[column]) if isinstance(row[column], dict | list) else row[column] for column in columns}
 
 
 OPEN = [(record, state.name) for record in SCHEMA.records for state in record.lifecycle.states if not state.terminal]
@@ -170,24 +94,6 @@ async def test_a_worker_changes_no_column_of_an_open_row_in_a_way_that_is_not_de
 
 
 CHANGES = [(record, change) for record in SCHEMA.records for change in record.all_changes]
-
-
-def made(change: Change, row: Row_) -> dict[str, Any]:
-    """A row as this change would leave it."""
-    now = datetime.now(UTC)
-    samples: Mapping[str, Callable[[Any], Any]] = {
-        "a time, at most a day ahead": lambda _old: now + timedelta(hours=1),
-        "one more": lambda old: old + 1,
-        "one more, from empty to 1": lambda old: (old or 0) + 1,
-        "empty": lambda _old: None,
-        "0": lambda _old: 0,
-        "the claiming worker": lambda _old: "a worker",
-        "the same, or a full time-out ahead while the handler has not begun": lambda old: old,
-        "one of cancel, fail_fast, deadline": lambda _old: "cancel",
-        "the same in words": lambda _old: "somebody asked",
-        "the time of the first request": lambda old: old or now - timedelta(seconds=1),
-    }
-    return {name: samples[one.text](row[name]) for name, one in change.columns.items()}
 
 
 @pytest.mark.parametrize(

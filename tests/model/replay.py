@@ -35,6 +35,12 @@ AT_ONCE = Backoff(first=0, jitter=0)
 LONG = 3600.0
 EXPIRED = "app.clock() - interval '1 second'"
 LONG_AGO = "app.clock() - interval '1 day'"
+PUT_OFF = (
+    "UPDATE app.jobs SET due_at = app.clock() + interval '1 day' WHERE due_at IS NOT NULL",
+    "UPDATE app.jobs SET deadline_at = app.clock() + interval '1 day' WHERE deadline_at IS NOT NULL",
+    "UPDATE app.callbacks SET due_at = app.clock() + interval '1 day' WHERE status = 'queued'",
+    "UPDATE app.callbacks SET lease_expires_at = app.clock() + interval '1 day' WHERE status = 'processing'",
+)
 EXPIRE_TASK = "UPDATE app.tasks SET lease_expires_at = app.clock() - interval '1 second' WHERE task_id = %(key)s"
 
 
@@ -86,19 +92,16 @@ class Replay:
 
     async def submit(self, key: str) -> None:
         """Submit the job, and put off whatever other jobs still wait for."""
-        await run(self.owner, "UPDATE app.jobs SET due_at = app.clock() + interval '1 day' WHERE due_at IS NOT NULL")
-        await run(
-            self.owner, "UPDATE app.jobs SET deadline_at = app.clock() + interval '1 day' WHERE deadline_at IS NOT NULL"
-        )
-        await run(
-            self.owner, "UPDATE app.callbacks SET due_at = app.clock() + interval '1 day' WHERE status = 'queued'"
-        )
-        await run(
-            self.owner,
-            "UPDATE app.callbacks SET lease_expires_at = app.clock() + interval '1 day' WHERE status = 'processing'",
-        )
+        for statement in PUT_OFF:
+            await self._repair(statement)
         submitted = await self.app.submit(self.job, numbers=list(range(self.world.tasks)), key=key)
         self.job_id = submitted.id
+
+    async def _repair(self, statement: str, given: Mapping[str, object] | None = None) -> None:
+        """Change a row as no worker may: time passes for it at once."""
+        async with self.owner.connection.transaction():
+            await run(self.owner, "SET LOCAL coremachine.repairing = 'on'")
+            await run(self.owner, statement, given)
 
     def flow(self, at: int) -> Flow:
         """The hands of a worker."""
@@ -151,7 +154,7 @@ class Replay:
 
     async def _message_late(self, _: Action) -> None:
         sets = f"due_at = {EXPIRED}, lease_expires_at = {EXPIRED}"
-        await run(self.owner, f"UPDATE app.jobs SET {sets} WHERE job_id = %(id)s", {"id": self.job_id})  # noqa: S608
+        await self._repair(f"UPDATE app.jobs SET {sets} WHERE job_id = %(id)s", {"id": self.job_id})  # noqa: S608
 
     async def _renew_message(self, _: Action) -> None:
         ((at, message),) = ((at, one) for at, one in self.busy.items() if isinstance(one, JobMessage))
@@ -232,20 +235,20 @@ class Replay:
 
     async def _expire_task(self, action: Action) -> None:
         given = {"key": (await self._row(action))["key"]}
-        await run(self.owner, EXPIRE_TASK, given)
+        await self._repair(EXPIRE_TASK, given)
 
     async def _pass_deadline(self, _: Action) -> None:
         sets = f"deadline_at = {LONG_AGO}"
-        await run(self.owner, f"UPDATE app.jobs SET {sets} WHERE job_id = %(id)s", {"id": self.job_id})  # noqa: S608
+        await self._repair(f"UPDATE app.jobs SET {sets} WHERE job_id = %(id)s", {"id": self.job_id})  # noqa: S608
 
     async def _pass_timeout(self, action: Action) -> None:
         given = {"key": (await self._row(action))["key"]}
-        await run(self.owner, f"UPDATE app.tasks SET deadline_at = {LONG_AGO} WHERE task_id = %(key)s", given)  # noqa: S608
+        await self._repair(f"UPDATE app.tasks SET deadline_at = {LONG_AGO} WHERE task_id = %(key)s", given)  # noqa: S608
 
     async def _pass_grace(self, action: Action) -> None:
         where = "WHERE job_id = %(id)s AND stage = %(stage)s"
         given = {"id": self.job_id, "stage": action.stage + 1}
-        await run(self.owner, f"UPDATE app.stages SET stopped_at = {LONG_AGO} {where}", given)  # noqa: S608
+        await self._repair(f"UPDATE app.stages SET stopped_at = {LONG_AGO} {where}", given)  # noqa: S608
 
     async def _end_overdue_job(self, _: Action) -> None:
         await end_overdue_job(self.app.database, self.app.bus, self.job_id)
@@ -278,7 +281,7 @@ class Replay:
 
     async def _expire_callback(self, _: Action) -> None:
         sets = f"lease_expires_at = {EXPIRED}"
-        await run(self.owner, f"UPDATE app.callbacks SET {sets} WHERE job_id = %(id)s", {"id": self.job_id})  # noqa: S608
+        await self._repair(f"UPDATE app.callbacks SET {sets} WHERE job_id = %(id)s", {"id": self.job_id})  # noqa: S608
 
     async def _rescue_callback(self, _: Action) -> None:
         async with self.app.database.session() as session:

@@ -14,6 +14,7 @@ from tests.mutants.evaluate import evaluate, evaluate_statements, probes_of, uns
 from tests.mutants.fixture_rows import create_rows
 from tests.mutants.of_ddl import of_ddl
 from tests.mutants.of_moves import broken, statements
+from tests.mutants.of_queues import broken_queue, queues
 from tests.mutants.waiting_for_locks import Bystanders
 
 
@@ -36,12 +37,13 @@ def _evaluate(url: str, *, killers: bool) -> int:
     asyncio.run(install(url))
     fixture, began = asyncio.run(create_rows(url)), perf_counter()
     of_statements = [one for statement in statements() for one in broken(statement)]
+    of_queues = [one for statement in queues() for one in broken_queue(statement)]
     with psycopg.connect(url, autocommit=True) as connection, Bystanders(url) as bystanders:
         probes = probes_of(fixture)
         wrong = [*unsound(connection, probes), *unsound_statements(connection, bystanders, fixture)]
         evaluations = (
             evaluate(connection, of_ddl(), probes),
-            evaluate_statements(connection, bystanders, fixture, of_statements),
+            evaluate_statements(connection, bystanders, fixture, [*of_statements, *of_queues]),
         )
     survivors = [name for evaluation in evaluations for name in evaluation.survivors]
     killed = {name: why for evaluation in evaluations for name, why in evaluation.killers.items()}

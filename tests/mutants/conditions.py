@@ -1,7 +1,7 @@
 """One thing taken out of a condition: an operand, a member of a list, a direction of an equation."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sqlglot import exp
@@ -11,6 +11,10 @@ from coremachine.sql_generator.text import parse, render
 STOPS = ("AND", "ORDER", "LIMIT", "THEN", "GROUP")
 
 
+Place = Callable[[exp.Expr], str]
+"""Words for where a node stands."""
+
+
 class Left(NamedTuple):
     """What is left of a text, and what was taken out of it."""
 
@@ -18,25 +22,36 @@ class Left(NamedTuple):
     text: str
 
 
-def taken_out(condition: str) -> Iterator[Left]:
+def nowhere(_node: exp.Expr) -> str:
+    """No words."""
+    return ""
+
+
+def taken_out(condition: str, place: Place = nowhere) -> Iterator[Left]:
     """Every condition that is this one with one thing less. None is the empty one: that is the caller's business."""
     tree = parse(f"SELECT {condition}").expressions[0]
     for node in list(tree.walk()):
-        for out, mutate in _choices(node):
+        for out, mutate in choices(node):
             copy = tree.copy()
             twin = next(two for one, two in zip(tree.walk(), copy.walk(), strict=True) if one is node)
             holder = exp.Select(expressions=[copy])
             mutate(twin)
-            yield Left(out, render(holder.expressions[0], pretty=False))
+            out_of = node.args[mutate.gone] if isinstance(mutate, Keep) and mutate.gone in node.args else node
+            yield Left(f"{out}{place(out_of)}", render(holder.expressions[0], pretty=False))
 
 
-def _choices(node: exp.Expr) -> Iterator[tuple[str, "Mutation"]]:
+def choices(node: exp.Expr) -> Iterator[tuple[str, "Mutation"]]:
+    """Every change of a node that takes one thing out of it, and what that is."""
     if isinstance(node, exp.Add):
         for side, other in (("this", "expression"), ("expression", "this")):
-            if not isinstance(node.args[side], exp.Add):
-                yield f"{_short(node.args[side])} in the sum", Keep(other)
+            if not isinstance(node.args[side], exp.Add | exp.Dot):  # the clock: what is left would be no time
+                yield f"{_short(node.args[side])} in the sum{_limited(node)}", Keep(other)
     elif isinstance(node, exp.Is) and isinstance(node.expression, exp.Boolean):
         yield "IS TRUE", Keep("this")
+    elif isinstance(node, exp.Coalesce):
+        yield f"{_short(node)} of NULL", Keep("this")
+    elif isinstance(node, exp.Case):
+        yield from _branches_out(node)
     else:
         yield from _choices_of_conditions(node)
 
@@ -45,19 +60,33 @@ def _choices_of_conditions(node: exp.Expr) -> Iterator[tuple[str, "Mutation"]]:
     if isinstance(node, exp.And | exp.Or):
         for side, other in (("this", "expression"), ("expression", "this")):
             operand = node.args[side]
-            if not isinstance(operand, type(node)):
+            if not isinstance(operand, type(node)) and operand.unnest() != exp.true():
                 yield f"{node.key} {_short(operand)}", Keep(other)
     elif isinstance(node, exp.In | exp.Literal | exp.Least | exp.Greatest):
         yield from _members_out(node)
     elif isinstance(node, exp.EQ) and isinstance(node.this, exp.Paren) and isinstance(node.expression, exp.Paren):
         yield f"{_short(node)}, the one way", Imply("this", "expression")
         yield f"{_short(node)}, the other way", Imply("expression", "this")
-    elif isinstance(node, exp.NullSafeNEQ) and isinstance(node.this, exp.Tuple):
+    elif isinstance(node, exp.NullSafeNEQ | exp.NullSafeEQ) and isinstance(node.this, exp.Tuple | exp.Anonymous):
         for at, member in enumerate(node.this.expressions):
             yield f"compared {_short(member)}", Compare(at)
     elif isinstance(node, exp.Between):
         yield f"{_short(node)}, below", Bound("low")
         yield f"{_short(node)}, above", Bound("high")
+
+
+def _limited(sum_: exp.Add) -> str:
+    """Words for what is at most this sum."""
+    return f" for {_short(sum_.parent.this)}" if isinstance(sum_.parent, exp.LTE) else ""
+
+
+def _branches_out(node: exp.Case) -> Iterator[tuple[str, "Mutation"]]:
+    """Of a CASE one branch less, or one that allows anything."""
+    branches = node.args["ifs"]
+    for at, branch in enumerate(branches):
+        yield f"WHEN {_short(branch.this)}", DropBranch(at)
+        if branch.args["true"].unnest() != exp.true():
+            yield f"THEN of {_short(branch.this)}", Free(at)
 
 
 def _members_out(node: exp.In | exp.Literal | exp.Least | exp.Greatest) -> Iterator[tuple[str, "Mutation"]]:
@@ -86,6 +115,7 @@ class Keep(Mutation):
 
     def __init__(self, side: str) -> None:
         self.side = side
+        self.gone = "this" if side == "expression" else "expression"
 
     def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
         node.replace(node.args[self.side].copy())
@@ -100,6 +130,26 @@ class Drop(Mutation):
     def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
         left = [one for position, one in enumerate(node.expressions) if position != self.at]
         node.set("expressions", left)
+
+
+class DropBranch(Mutation):
+    """A CASE without one of its branches."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
+        node.set("ifs", [one for position, one in enumerate(node.args["ifs"]) if position != self.at])
+
+
+class Free(Mutation):
+    """A CASE of which one branch is true."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def __call__(self, node: exp.Expr) -> None:  # noqa: D102 - see Mutation
+        node.args["ifs"][self.at].set("true", exp.true())
 
 
 class DropCompared(Mutation):

@@ -9,17 +9,44 @@ EQUIVALENT: Mapping[str, str] = {
     ),
     r"trigger jobs_0_key": "each job has the event of its birth, whose foreign key holds the job's id",
     r"trigger (stages|callbacks)_0_key without its condition": "an identity can only be set to its next value",
+    r"trigger \w+_5_moved without and OLD.status <> NEW.status": (
+        "to write the state that a row is in is no legal move, which another guard refuses before"
+    ),
+    r"trigger \w+_5_moved without IS TRUE": (
+        "a guard before has refused what is no declared event, and a column that is compared by = is NOT NULL"
+    ),
+    r"trigger jobs_5_moved without (compared|and) NEW\.(lease_owner|lease_expires_at) .*in job_\w+": (
+        "owner and end come together (jobs_message_lease), so the other one tells"
+    ),
+    r"trigger \w+_7_changed without compared (CAST\()?NEW\.(result|error|finished_at)\b.*": (
+        "a constraint leaves it empty in every open state, and a row that has ended changes by moves alone"
+    ),
+    r"trigger (tasks|callbacks)_7_changed without compared NEW\.due_at in renew": (
+        "a constraint leaves it empty in the states of that change"
+    ),
+    r"trigger (tasks|callbacks)_7_changed without compared NEW\.(lease_owner|lease_expires_at|deadline_at)"
+    r" in (lease_for_send/redirect|confirm_sent)": "a constraint leaves it empty in the states of that change",
+    r"trigger (stages|tasks|callbacks)_7_changed without and OLD\.status = '\w+' in [a-z_/]+": (
+        "a constraint leaves what that change sets empty in other states"
+    ),
+    r"trigger callbacks_7_changed without IS TRUE": "a constraint has a value in each column that is compared",
+    r"trigger jobs_7_changed without (and \((NOT )?|compared )NEW\.lease_(owner|expires_at)( IS NULL\))? in [a-z_]+": (
+        "owner and end come together (jobs_message_lease), so the other one tells"
+    ),
+    r"trigger jobs_7_changed without or .* in redirect": (
+        "lease_for_send allows the same of a row without a lease: what that one empties is empty"
+    ),
     r"trigger callbacks_6_ended without and OLD.status = NEW.status": "no move leaves a callback that has ended",
     r"trigger (stages|tasks|callbacks)_4_birth without or NEW.move_number <> 0": (
         "a row with moves and no event breaks event_told, and one with an event is refused by the next operand"
     ),
     r"function write_\w+_events without a.event_type IS NOT NULL": (
-        "a job is never born without its event, and on other tables no trigger calls the function for a birth"
+        "a job is never inserted without its event, and on other tables no trigger calls the function for a birth"
     ),
     r"function write_notes without SET search_path .*": (
         "nothing in its body is found by the path; it is there for what may be"
     ),
-    r"function refuse_(move|event|change|key|telling) without SET search_path .*": (
+    r"function refuse_(move|event|key|telling) without SET search_path .*": (
         "it refuses, whatever it finds by the path; only its words could differ"
     ),
     r"function retire_jobs without j.status IN .*": "finished_at is tied to the same states",

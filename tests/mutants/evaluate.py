@@ -13,12 +13,16 @@ from tests.mutants.attempt import ATTEMPT, FIRST_WRONG, Probe, first_wrong
 from tests.mutants.fixture_rows import FixtureRows
 from tests.mutants.of_ddl import Mutant
 from tests.mutants.of_moves import Broken, Statement, statements
+from tests.mutants.of_queues import BrokenQueue, QueueStatement, queues
 from tests.mutants.probes import of_record
 from tests.mutants.probes_of_moves import connect, of_statement
+from tests.mutants.probes_of_queues import of_queue
+from tests.mutants.rules_of_changes import of_changes, of_repairing
 from tests.mutants.rules_of_counting import of_counting
 from tests.mutants.rules_of_tables import of_table
 from tests.mutants.rules_of_the_log import SETTING, of_kept, of_log, of_retiring, of_roles, of_stamps
 from tests.mutants.rules_of_upkeep import of_upkeep
+from tests.mutants.rules_of_views import of_views
 from tests.mutants.waiting_for_locks import Bystanders
 
 Connection = psycopg.Connection[tuple[int, str]]
@@ -45,15 +49,22 @@ class Evaluation:
 def probes_of(fixture: FixtureRows) -> Mapping[str, Sequence[Probe]]:
     """Every probe, by what it is about."""
     made = {record.machine: [*of_record(record, fixture), *of_table(record, fixture)] for record in SCHEMA.records}
-    return made | {
-        "log": list(of_log(fixture)),
-        "kept": list(of_kept()),
-        "stamps": list(of_stamps(fixture)),
-        "roles": list(of_roles(fixture)),
-        "retiring": list(of_retiring(fixture)),
-        "counting": list(of_counting(fixture)),
-        "upkeep": list(of_upkeep(fixture)),
-    }
+    changes = {f"{record.machine} changes": list(of_changes(record, fixture)) for record in SCHEMA.records}
+    return (
+        made
+        | changes
+        | {
+            "log": list(of_log(fixture)),
+            "kept": list(of_kept()),
+            "stamps": list(of_stamps(fixture)),
+            "roles": list(of_roles(fixture)),
+            "retiring": list(of_retiring(fixture)),
+            "repairing": list(of_repairing(fixture)),
+            "views": list(of_views(fixture)),
+            "counting": list(of_counting(fixture)),
+            "upkeep": list(of_upkeep(fixture)),
+        }
+    )
 
 
 def set_up(connection: Connection) -> None:
@@ -90,14 +101,15 @@ def _evaluate(
 
 
 def evaluate_statements(
-    connection: Connection, bystanders: Bystanders, fixture: FixtureRows, mutants: Iterable[Broken]
+    connection: Connection, bystanders: Bystanders, fixture: FixtureRows, mutants: Iterable[Broken | BrokenQueue]
 ) -> Evaluation:
     """The same for mutants of statements, which need nothing made."""
     evaluation = Evaluation()
     with connection.transaction(force_rollback=True):
         set_up(connection)
         for mutant in mutants:
-            evaluation.made[f"of {mutant.statement.kind}s"] += 1
+            of = "queue statement" if isinstance(mutant, BrokenQueue) else mutant.statement.kind
+            evaluation.made[f"of {of}s"] += 1
             wrong = statement_wrong(connection, bystanders, fixture, mutant.statement, locks=mutant.lock)
             if wrong is None:
                 evaluation.survivors.append(mutant.name)
@@ -107,11 +119,18 @@ def evaluate_statements(
 
 
 def statement_wrong(
-    connection: Connection, bystanders: Bystanders, fixture: FixtureRows, statement: Statement, *, locks: bool
+    connection: Connection,
+    bystanders: Bystanders,
+    fixture: FixtureRows,
+    statement: Statement | QueueStatement,
+    *,
+    locks: bool,
 ) -> str | None:
     """What is wrong with a statement: with how it waits, where that is looked at, or with what it does."""
     if locks and (wrong := bystanders.wrong(statement, fixture)) is not None:
         return wrong
+    if isinstance(statement, QueueStatement):
+        return first_wrong(connection, of_queue(statement, fixture))
     return first_wrong(connection, of_statement(statement, fixture))
 
 
@@ -119,7 +138,8 @@ def unsound_statements(connection: Connection, bystanders: Bystanders, fixture: 
     """What is wrong with the statements as they are generated."""
     with connection.transaction(force_rollback=True):
         set_up(connection)
-        every = (statement_wrong(connection, bystanders, fixture, one, locks=True) for one in statements())
+        given: list[Statement | QueueStatement] = [*statements(), *queues()]
+        every = (statement_wrong(connection, bystanders, fixture, one, locks=True) for one in given)
         return [wrong for wrong in every if wrong is not None]
 
 

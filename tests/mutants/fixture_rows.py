@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from coremachine.runtime.store.session import Session
+from coremachine.runtime.store.session import Row, Session
+from coremachine.sql_generator.queues import claim_statement
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import CALLBACKS, JOBS, SCHEMA, STAGES, TASKS
-from tests.integration.rows import insert_row, open_session, row_in, row_of, run
+from tests.integration.rows import OWNER, insert_row, open_session, row_in, row_of, run
 
 EACH = 3
 ROOM = 9
@@ -32,11 +33,14 @@ class FixtureRows:
 
     In the tables the greatest key comes first.
 
-    `leases` are the lease numbers of rows by their keys.
+    `leases` are the lease numbers of rows by their keys, `rows` all that rows hold, by their machine and key.
+    `leased_jobs` are three more jobs under way, whose messages a worker holds.
     """
 
     keys: Mapping[tuple[str, str], Sequence[str]]
     leases: Mapping[str, int]
+    rows: Mapping[tuple[str, str], Row]
+    leased_jobs: Sequence[str]
 
     def state(self, record: Record, key: str) -> str:
         """The state that a row is in."""
@@ -60,9 +64,27 @@ async def create_rows(url: str) -> FixtureRows:
                 keys[record.machine, state] = made
                 if record.fencing_column is not None:
                     leases |= {key: (await row_of(session, record, key))[record.fencing_column] for key in made}
+        leased = [await _leased_job(session, at) for at in range(EACH)]
         for record in SCHEMA.records:
             await _reverse(session, record)
-    return FixtureRows(keys, leases)
+        rows = {
+            (record.machine, key): await row_of(session, record, key)
+            for record in SCHEMA.records
+            for some in (*(keys[record.machine, state] for state in record.lifecycle.by_name), leased)
+            for key in (some if some is not leased or record is JOBS else ())
+        }
+    return FixtureRows(keys, leases, rows, leased)
+
+
+async def _leased_job(session: Session, at: int) -> str:
+    """A job under way whose message is held."""
+    key = (await row_in(session, JOBS, "processing", job_id=f"{EACH - at:x}".ljust(64, "b"))).key
+    await run(session, "UPDATE {schema}.jobs SET due_at = {schema}.clock() WHERE job_id = %(key)s", {"key": key})
+    given = {"types": ["sums"], "limit": 1, "without": [], "lease": 3600.0, "lease_owner": OWNER}
+    others = await run(session, "SELECT job_id FROM {schema}.jobs WHERE job_id <> %(key)s", {"key": key})
+    claimed = await run(session, claim_statement(JOBS), {**given, "without": [row["job_id"] for row in others]})
+    assert [row["job_id"] for row in claimed] == [key]
+    return key
 
 
 Columns = Mapping[str, object]

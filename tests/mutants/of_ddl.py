@@ -11,10 +11,12 @@ from coremachine.sql_generator.text import parse, render
 from coremachine.statemachine.tables import JOB_EVENTS, SCHEMA
 from tests.mutants.conditions import conditions_out, taken_out
 from tests.mutants.of_functions import pieces_out
+from tests.mutants.of_guards import is_guard_of_changes, of_guard
+from tests.mutants.of_views import of_view
 
 TABLES = {record.table: record.machine for record in SCHEMA.records}
 CREATES = re.compile(
-    r"CREATE (?:OR REPLACE )?(?:UNIQUE )?(TABLE|INDEX|TRIGGER|FUNCTION)(?: IF NOT EXISTS)? (\S+?)[\s(]"
+    r"CREATE (?:OR REPLACE )?(?:UNIQUE )?(TABLE|INDEX|TRIGGER|FUNCTION|VIEW)(?: IF NOT EXISTS)? (\S+?)[\s(]"
 )
 WHEN = re.compile(r"\bWHEN \((.*)\)\s*EXECUTE FUNCTION", re.DOTALL)
 UPDATED = re.compile(r"\bUPDATE OF ([\w, ]+?)\s+ON\b")
@@ -26,12 +28,20 @@ ABOUT = {
     "write_notes": "log",
     "stamp_move": "stamps",
     "refuse_telling": "log",
+    "refuse_change": "repairing",
     "refuse_rewrite": "log",
     "forget": "upkeep",
     "repair_job": "upkeep",
     **{f"count_{table}": "counting" for table in TABLES},
 }
 """Functions, and the part whose probes look at them."""
+WHOSE = "coalesce(nullif(current_setting('role'), 'none'), session_user)"
+OTHERS = {
+    "current_user": "the role that was set, not that of a trigger",
+    "session_user": "the role that was set",
+    "current_setting('role')": "the user where no role was set",
+}
+"""Whom a guard could ask for instead of the client, and what it would leave out."""
 TRUE_FUNCTION = "$body$\nBEGIN\n  RETURN {};\nEND $body$"
 
 
@@ -58,6 +68,9 @@ def of_ddl() -> Iterator[Mutant]:
             yield from _of_trigger(statement)
         elif kind == "FUNCTION":
             yield from _of_function(statement)
+        elif kind == "VIEW":
+            name = created.group(2).removeprefix("app.") if created else ""
+            yield from (Mutant(f"view {name} without {left.out}", "views", (left.text,)) for left in of_view(statement))
         elif kind in {"GRANT", "REVOKE"}:
             yield from _of_privilege(statement)
     yield from _of_legal_rows()
@@ -99,6 +112,8 @@ def _of_trigger(statement: str) -> Iterator[Mutant]:
     name, on = statement.split("TRIGGER ")[1].split(maxsplit=1)[0], ON.search(statement)
     table = on.group(1) if on else ""
     about = TABLES.get(table, "log")
+    if is_guard_of_changes(name):
+        about = f"{about} changes"
     yield Mutant(f"trigger {name}", about, (f"DROP TRIGGER {name} ON app.{table}",))
     for event in re.findall(r"\b(INSERT|UPDATE|DELETE) OR\b|\bOR (UPDATE|DELETE)\b", statement):
         word = "".join(event)
@@ -112,7 +127,8 @@ def _of_trigger(statement: str) -> Iterator[Mutant]:
         every = f"{statement[: when.start(1)]}true{statement[when.end(1) :]}"
         yield Mutant(f"trigger {name} without its condition", about, (every,))
         yield from _of_compared_move(name, about, statement)
-        for left in taken_out(when.group(1)):
+        parts = of_guard(table, when.group(1)) if is_guard_of_changes(name) else taken_out(when.group(1))
+        for left in parts:
             text = f"{statement[: when.start(1)]}{left.text}{statement[when.end(1) :]}"
             yield Mutant(f"trigger {name} without {left.out}", about, (text,))
 
@@ -152,6 +168,8 @@ def _of_function(statement: str) -> Iterator[Mutant]:
     for clause in ("SECURITY DEFINER", "SET search_path = pg_catalog, pg_temp"):
         if clause in head:
             yield Mutant(f"function {name} without {clause}", about, (statement.replace(clause, "", 1),))
+    for instead, out in OTHERS.items() if WHOSE in body else ():
+        yield Mutant(f"function {name} without {out}", about, (statement.replace(WHOSE, instead),))
     for left in (*conditions_out(body), *pieces_out(name, body)):
         yield Mutant(f"function {name} without {left.out}", about, (f"{head}$body${left.text}$body${tail}",))
     for found in re.finditer(r"\bIN \('[^)]*\)", body):

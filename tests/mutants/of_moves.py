@@ -19,6 +19,9 @@ SWEEPS = {
     "task": (("cancel", "queued", "stage_id"), ("resume", "failed", "stage_id"), ("resume", "cancelled", "stage_id")),
 }
 
+Change = Callable[[exp.Expr], None]
+"""Changes a node of a statement, if it is the one."""
+
 
 class Statement(NamedTuple):
     """A generated statement: a move, a claim, a claim by key, or a sweep from `source` by `column`."""
@@ -49,7 +52,7 @@ def statements() -> Iterator[Statement]:
     for record in SCHEMA.records:
         for transition in record.lifecycle.transitions:
             yield Statement("move", record, transition, move_statement(record, transition.trigger).sql)
-        if record.queue is not None:
+        if record.queue is not None and record.queue.claim is not None:
             claim = next(record.lifecycle.transitions_of("claim"))
             yield Statement("claim", record, claim, claim_statement(record))
             yield Statement("claim by key", record, claim, claim_by_key_statement(record))
@@ -65,7 +68,7 @@ def broken(statement: Statement) -> Iterator[Broken]:
     tree = parse(statement.sql)
     seen = {f"SET {column}" for column in _cleared_for_nothing(statement)}
     for node in tree.walk():
-        for out, lock, change in _changes(node):
+        for out, lock, change in changes_of(node):
             if out not in seen:
                 seen.add(out)
                 yield Broken(f"{statement.name} without {out}", _changed(statement, change), lock)
@@ -80,14 +83,15 @@ def _cleared_for_nothing(statement: Statement) -> Iterator[str]:
             yield tie.column
 
 
-def _changed(statement: Statement, change: Callable[[exp.Expr], None]) -> Statement:
+def _changed(statement: Statement, change: Change) -> Statement:
     copy = parse(statement.sql)
     for node in list(copy.walk()):
         change(node)
     return statement._replace(sql=render(copy))
 
 
-def _changes(node: exp.Expr) -> Iterator[tuple[str, bool, Callable[[exp.Expr], None]]]:
+def changes_of(node: exp.Expr) -> Iterator[tuple[str, bool, Change]]:
+    """What can be taken out at a node: its name, whether only somebody who waits can notice, and the change."""
     if isinstance(node, exp.Where | exp.And):
         for operand in (node.args.get("this"), node.args.get("expression")):
             if operand is not None and not isinstance(operand, exp.And):
@@ -104,7 +108,7 @@ def _changes(node: exp.Expr) -> Iterator[tuple[str, bool, Callable[[exp.Expr], N
     yield from _of_clause(node)
 
 
-def _of_clause(node: exp.Expr) -> Iterator[tuple[str, bool, Callable[[exp.Expr], None]]]:
+def _of_clause(node: exp.Expr) -> Iterator[tuple[str, bool, Change]]:
     if isinstance(node, exp.Lock):
         yield "its lock", True, _without_lock
         if node.args.get("wait") is False:
@@ -122,7 +126,7 @@ def _of_clause(node: exp.Expr) -> Iterator[tuple[str, bool, Callable[[exp.Expr],
             yield f"SET {one.this.name}", False, _without_set(one.this.name)
 
 
-def _of_condition(text: str) -> Iterator[tuple[str, bool, Callable[[exp.Expr], None]]]:
+def _of_condition(text: str) -> Iterator[tuple[str, bool, Change]]:
     locks = re.match(r"x\.(\w+) = ANY\((ARRAY\(|CAST\(%\(\1\)s)", text) is not None
     yield text, locks, _true_where(text)
 
@@ -132,7 +136,7 @@ def _condition_text(node: exp.Expr) -> str:
     return re.sub(r"\b[rt]\.", "x.", " ".join(render(node, pretty=False).split()))
 
 
-def _true_where(text: str) -> Callable[[exp.Expr], None]:
+def _true_where(text: str) -> Change:
     def change(node: exp.Expr) -> None:
         if (
             isinstance(node.parent, exp.Where | exp.And | exp.Join)
@@ -144,7 +148,7 @@ def _true_where(text: str) -> Callable[[exp.Expr], None]:
     return change
 
 
-def _without_member(text: str, member: str) -> Callable[[exp.Expr], None]:
+def _without_member(text: str, member: str) -> Change:
     def change(node: exp.Expr) -> None:
         if isinstance(node, exp.In | exp.Array) and _condition_text(node) == text:
             node.set("expressions", [one for one in node.expressions if _condition_text(one) != member])
@@ -162,7 +166,7 @@ def _waiting(node: exp.Expr) -> None:
         node.set("wait", None)
 
 
-def _drop(kind: type[exp.Expr]) -> Callable[[exp.Expr], None]:
+def _drop(kind: type[exp.Expr]) -> Change:
     def change(node: exp.Expr) -> None:
         if isinstance(node, kind):
             node.pop()
@@ -170,7 +174,7 @@ def _drop(kind: type[exp.Expr]) -> Callable[[exp.Expr], None]:
     return change
 
 
-def _without_set(column: str) -> Callable[[exp.Expr], None]:
+def _without_set(column: str) -> Change:
     def change(node: exp.Expr) -> None:
         if isinstance(node, exp.Update):
             node.set("expressions", [one for one in node.expressions if one.this.name != column])

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from itertools import product
 
+from coremachine.sql_generator.moves import assignments
 from coremachine.statemachine.lifecycle import Edge
 from coremachine.statemachine.records import Record, StateColumn
-from tests.integration.rows import tied_columns
+from tests.integration.rows import moved_columns, stamped_edge, tied_columns
 from tests.mutants.attempt import Probe
 from tests.mutants.fixture_rows import FixtureRows
 
@@ -80,13 +81,14 @@ def of_edges(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
     for edge in record.lifecycle.edges:
         key, event = fixture.key(record, edge.source), edge.transition.event
         name = f"{record.machine}: {edge.source} → {edge.target} by {edge.transition.trigger}"
-        moved = {"status": f"'{edge.target}'", **tied_columns(record, edge.target)}
+        moved = {"status": f"'{edge.target}'", **moved_columns(record, edge)}
         fits = (
             f"e.event_type = '{event.type}' AND e.event_status = '{event.status}' AND e.event_data = '{{\"told\": 1}}'"
         )
         yield Probe(name, update(record, key, moved | event_columns_of(edge)), recorded_once(record, key, fits))
         stamped = recorded_once(record, key, _stamped(record, edge))
-        yield Probe(f"{name}, not told", update(record, key, moved), stamped)
+        untold = {"status": f"'{edge.target}'", **moved_columns(record, stamped_edge(record, edge.source, edge.target))}
+        yield Probe(f"{name}, not told", update(record, key, untold), stamped)
         pair = (edge.source, edge.target)
         fitting = {e.transition.event.type for e in record.lifecycle.edges if (e.source, e.target) == pair}
         for other in sorted(record.lifecycle.event_types - fitting):
@@ -112,15 +114,15 @@ def _of_end(record: Record, fixture: FixtureRows, tie: StateColumn, state: str) 
     """The same as a row comes to its end: once it is there another rule keeps the column."""
     for edge in record.lifecycle.edges:
         if edge.target == state:
-            key, name = (
-                fixture.key(record, edge.source),
-                f"{record.machine}: {edge.transition.trigger} with {tie.column}",
-            )
-            moved = {"status": f"'{state}'", **tied_columns(record, state), **event_columns_of(edge)}
+            key = fixture.key(record, edge.source)
+            name = f"{record.machine}: {edge.transition.trigger} from {edge.source} with {tie.column}"
+            kept = tie.column not in assignments(record, edge.transition, "given", "given")
+            moved = {"status": f"'{state}'", **moved_columns(record, edge), **event_columns_of(edge)}
             given = update(record, key, moved | {tie.column: sample_of(record, tie)})
-            yield Probe(f"{name} given", given, refused=state not in (*tie.required, *tie.allowed))
+            yield Probe(f"{name} given", given, refused=kept or state not in (*tie.required, *tie.allowed))
             missing = update(record, key, moved | {tie.column: "NULL"})
-            yield Probe(f"{name} missing", missing, refused=state in tie.required)
+            lost = kept and fixture.rows[record.machine, key][tie.column] is not None
+            yield Probe(f"{name} missing", missing, refused=lost or state in tie.required)
 
 
 def of_outcomes(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
@@ -129,7 +131,7 @@ def of_outcomes(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
         if tie.column in record.kept:
             sql = update(record, fixture.key(record, tie.required[0]), {tie.column: sample_of(record, tie)})
             yield Probe(
-                f"{record.machine}: another {tie.column}", sql, refused=True, words="does not change without one"
+                f"{record.machine}: another {tie.column}", sql, refused=True, words="no declared change allows this"
             )
 
 
@@ -186,7 +188,7 @@ def of_ended_rows(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
         quiet = update(record, fixture.key(record, state.name), {"created_at": "created_at"})
         name = f"{record.machine} {state.name}: no move"
         if state.terminal:
-            yield Probe(name, quiet, refused=True, words="does not change without one")
+            yield Probe(name, quiet, refused=True, words="no declared change allows this")
         else:
             yield Probe(name, quiet, f"$changed = 1 AND {silent}")
             for column in record.kept:

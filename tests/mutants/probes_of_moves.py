@@ -308,7 +308,7 @@ def _of_claim(statement: Statement, fixture: FixtureRows) -> Iterator[Probe]:
         holds = moved(statement, key, {"n": 1}) if state in statement.transition.sources else unchanged(record, key)
         yield Probe(f"{statement.name} in {state}", sql, holds)
     last = keys[-1]
-    yield Probe(f"{statement.name}, of another kind", claim(kinds=["nonsense"]), "$changed = 0")
+    yield Probe(f"{statement.name}, of another kind", claim(types=["nonsense"]), "$changed = 0")
     some = f"UPDATE {table} SET {by} = 'another' WHERE {record.key.name}::text = '{last}'; "  # noqa: S608 - test SQL
     yield Probe(f"{statement.name}, of that kind", some + before(record, last) + claim(), unchanged(record, last))
     if statement.kind == "claim":
@@ -316,7 +316,7 @@ def _of_claim(statement: Statement, fixture: FixtureRows) -> Iterator[Probe]:
         left = before(record, last) + claim(without=[last])
         yield Probe(f"{statement.name}, one left out", left, f"$changed = 2 AND {unchanged(record, last)}")
         yield Probe(
-            f"{statement.name}, two of two kinds", some + claim(limit=1, kinds=[kind, "another"]), "$changed = 1"
+            f"{statement.name}, two of two kinds", some + claim(limit=1, types=[kind, "another"]), "$changed = 1"
         )
         yield from _of_due(statement, keys, claim)
     else:

@@ -1,14 +1,16 @@
 """What the counters of stages and jobs must keep to: they count the children that there are, whoever moves them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from coremachine.sql_generator.roles import worker_role
+from coremachine.statemachine.lifecycle import Edge
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import CALLBACKS, JOBS, STAGES, TASKS
-from tests.integration.rows import tied_columns
+from tests.integration.rows import moved_columns, stamped_edge, tied_columns
 from tests.mutants.attempt import Probe
 from tests.mutants.fixture_rows import FixtureRows
 from tests.mutants.probes import copy_of, event_columns_of, fresh, update
+from tests.mutants.rules_of_changes import REPAIRING
 from tests.mutants.rules_of_the_log import HOSTILE, JANITOR
 
 ROLE = worker_role("app")
@@ -54,8 +56,8 @@ def of_counting(fixture: FixtureRows) -> Iterator[Probe]:
     yield from _of_others(fixture)
 
 
-def _moved(record: Record, keys: Sequence[str], target: str, event_columns: Mapping[str, str]) -> str:
-    changes = {"status": f"'{target}'", **tied_columns(record, target), **event_columns}
+def _moved(record: Record, keys: Sequence[str], edge: Edge) -> str:
+    changes = {"status": f"'{edge.target}'", **moved_columns(record, edge), **event_columns_of(edge)}
     listed = ", ".join(map(repr, keys))
     return update(record, keys[0], changes).replace(f"= '{keys[0]}'", f"IN ({listed})")
 
@@ -66,12 +68,12 @@ def _of_moves(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
         keys = fixture.keys[record.machine, edge.source]
         for moving in (keys[:1], keys):
             name = f"{edge.source} → {edge.target} by {edge.transition.trigger}"
-            sql = _moved(record, moving, edge.target, event_columns_of(edge))
+            sql = _moved(record, moving, edge)
             holds = f"$changed = {len(moving)} AND {COUNTED}"
             yield Probe(f"{len(moving)} {record.table} {name} counted", sql, holds, role=ROLE)
     hostile = f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
     edge = record.lifecycle.edges[1]
-    sql = _moved(record, fixture.keys[record.machine, edge.source], edge.target, event_columns_of(edge))
+    sql = _moved(record, fixture.keys[record.machine, edge.source], edge)
     yield Probe(f"{record.table} moved and counted in a hostile place", hostile + sql, COUNTED)
 
 
@@ -100,9 +102,10 @@ def _of_order(record: Record, key: str) -> Iterator[Probe]:
         born = f"{way}{_one_in_each(record, key)}"
         holds = f"{COUNTED} AND {_in_order(parent.table, parent.key)}"
         yield Probe(f"{record.table} born in the order of their parents {way}", born, holds)
-        changes = {"status": "'cancelled'", **tied_columns(record, "cancelled")}
+        initial = record.lifecycle.initial.name
+        changes = {"status": "'cancelled'", **moved_columns(record, stamped_edge(record, initial, "cancelled"))}
         sets = ", ".join(f"{column} = {value}" for column, value in changes.items())
-        ended = f"UPDATE app.{record.table} SET {sets} WHERE status = '{record.lifecycle.initial.name}'"  # noqa: S608
+        ended = f"UPDATE app.{record.table} SET {sets} WHERE status = '{initial}'"  # noqa: S608
         yield Probe(f"{record.table} ended in the order of their parents {way}", f"{born}; {ended}", holds)
 
 
@@ -135,7 +138,7 @@ def _of_unmoved(fixture: FixtureRows) -> Iterator[Probe]:
         edge = next(edge for edge in record.lifecycle.edges if (edge.source, edge.target) == (source, target))
         still = f"(SELECT p.ctid = s.place FROM app.{parent.table} AS p, seen AS s WHERE p.{whose})"  # noqa: S608
         for what, sql in (
-            ("moved", _moved(record, [key], target, event_columns_of(edge))),
+            ("moved", _moved(record, [key], edge)),
             ("changed", update(record, key, {"created_at": "created_at"})),
         ):
             yield Probe(
@@ -143,11 +146,11 @@ def _of_unmoved(fixture: FixtureRows) -> Iterator[Probe]:
             )
     task = fixture.key(TASKS, "queued")
     elsewhere = f"(SELECT s.stage_id FROM app.stages AS s WHERE s.stage_id = {fixture.key(STAGES, 'processing')})"  # noqa: S608
-    yield Probe("a task in another stage", update(TASKS, task, {"stage_id": elsewhere}), COUNTED)
+    yield Probe("a task in another stage", REPAIRING + update(TASKS, task, {"stage_id": elsewhere}), COUNTED)
     pending, job = fixture.key(STAGES, "pending"), fixture.key(JOBS, "queued")
     room = f"UPDATE app.jobs SET stage_count = 9 WHERE job_id = '{job}'; "  # noqa: S608 - test SQL
     moved = update(STAGES, pending, {"job_id": f"'{job}'", "stage": "7", "name": "'seventh'"})
-    yield Probe("a stage in another job", room + moved, COUNTED)
+    yield Probe("a stage in another job", REPAIRING + room + moved, COUNTED)
 
 
 def _of_wrong_parents(fixture: FixtureRows) -> Iterator[Probe]:
@@ -204,14 +207,14 @@ def _of_closed_parents(fixture: FixtureRows) -> Iterator[Probe]:
         if STAGES.lifecycle.by_name[edge.target].terminal and edge.source == "processing":
             for state in ("queued", "processing"):
                 holder = f"(SELECT stage_id FROM app.tasks WHERE task_id = '{fixture.key(TASKS, state)}')"  # noqa: S608
-                changes = {"status": f"'{edge.target}'", **tied_columns(STAGES, edge.target), **event_columns_of(edge)}
+                changes = {"status": f"'{edge.target}'", **moved_columns(STAGES, edge), **event_columns_of(edge)}
                 sql = update(STAGES, "", changes).replace("stage_id::text = ''", f"stage_id = {holder}")
                 words = "stages_closed_when_counted"
                 yield Probe(f"a stage {edge.target} over a {state} task", sql, refused=True, words=words, role=ROLE)
     for edge in JOBS.lifecycle.edges:
         if JOBS.lifecycle.by_name[edge.target].terminal and edge.source == "queued":
             holder = f"(SELECT job_id FROM app.stages WHERE stage_id = {stage})"  # noqa: S608 - test SQL
-            changes = {"status": f"'{edge.target}'", **tied_columns(JOBS, edge.target), **event_columns_of(edge)}
+            changes = {"status": f"'{edge.target}'", **moved_columns(JOBS, edge), **event_columns_of(edge)}
             sql = update(JOBS, "", changes).replace("job_id::text = ''", f"job_id = {holder}")
             words = "jobs_ended_when_counted"
             yield Probe(f"a job {edge.target} over an open stage", sql, refused=True, words=words, role=ROLE)

@@ -7,7 +7,7 @@ from coremachine.sql_generator.roles import worker_role
 from coremachine.statemachine.lifecycles import LIFECYCLES, NOTES
 from coremachine.statemachine.records import MOVE_COLUMNS
 from coremachine.statemachine.tables import CALLBACKS, JOBS, SCHEMA, STAGES, TASKS
-from tests.integration.rows import tied_columns
+from tests.integration.rows import moved_columns, stamped_edge
 from tests.mutants.attempt import Probe
 from tests.mutants.fixture_rows import FixtureRows
 from tests.mutants.probes import copy_of, event_columns_of, fresh, recorded_once, restored, update
@@ -133,7 +133,7 @@ def of_kept() -> Iterator[Probe]:
 def of_stamps(fixture: FixtureRows) -> Iterator[Probe]:
     """A stamp looks nothing up in the path of who moved the row."""
     path = f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
-    cancelled = {"status": "'cancelled'", **tied_columns(TASKS, "cancelled")}
+    cancelled = {"status": "'cancelled'", **moved_columns(TASKS, stamped_edge(TASKS, "queued", "cancelled"))}
     stamped = (
         "EXISTS (SELECT FROM app.job_events AS e WHERE e.transaction_id = pg_current_xact_id()"
         " AND e.event_type = 'task_cancelled')"
@@ -212,7 +212,7 @@ def of_roles(fixture: FixtureRows) -> Iterator[Probe]:
     for record in SCHEMA.records:
         edge = record.lifecycle.edges[0]
         key = fixture.key(record, edge.source)
-        moved = {"status": f"'{edge.target}'", **tied_columns(record, edge.target), **event_columns_of(edge)}
+        moved = {"status": f"'{edge.target}'", **moved_columns(record, edge), **event_columns_of(edge)}
         event = edge.transition.event
         once = recorded_once(record, key, f"e.event_type = '{event.type}'")
         yield Probe(f"a worker moves a {record.machine}", update(record, key, moved), once, role=ROLE)

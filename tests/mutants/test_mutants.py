@@ -22,6 +22,7 @@ from tests.mutants.evaluate import Connection, evaluate, evaluate_statements, pr
 from tests.mutants.fixture_rows import FixtureRows, create_rows
 from tests.mutants.of_ddl import Mutant, of_ddl
 from tests.mutants.of_moves import Broken, broken, statements
+from tests.mutants.of_queues import BrokenQueue, broken_queue, queues
 from tests.mutants.waiting_for_locks import Bystanders
 
 T = TypeVar("T")
@@ -54,9 +55,10 @@ def of_schema() -> Sequence[Mutant]:
 
 
 @cache
-def of_statements() -> Sequence[Broken]:
+def of_statements() -> Sequence[Broken | BrokenQueue]:
     """Every mutant of every statement."""
-    return [one for statement in statements() for one in broken(statement)]
+    moves = [one for statement in statements() for one in broken(statement)]
+    return [*moves, *(one for statement in queues() for one in broken_queue(statement))]
 
 
 def sample(mutants: Sequence[T]) -> Sequence[T]:
@@ -86,7 +88,7 @@ def test_whatever_is_taken_out_of_a_statement_is_missed(court: Court) -> None:
 def test_every_kind_of_artefact_has_its_mutants() -> None:
     kinds = {one.name.split()[0].split(".")[0].rstrip(":") for one in of_schema()}
     tables = {"jobs", "stages", "tasks", "callbacks", "job_events"}
-    assert kinds >= {*tables, "trigger", "function", "index", "GRANT", "REVOKE", "legal"}
+    assert kinds >= {*tables, "trigger", "function", "index", "view", "GRANT", "REVOKE", "legal"}
     names = [one.name for one in of_statements()]
     assert len(names) == len(set(names))
     for part in ("its lock", "SKIP LOCKED", "its order", "x.status IN", "lease_number = i.lease_number"):

@@ -9,13 +9,19 @@ import psycopg
 
 from tests.mutants.fixture_rows import FixtureRows
 from tests.mutants.of_moves import Statement
-from tests.mutants.probes_of_moves import many
+from tests.mutants.of_queues import PICKS, QueueStatement
+from tests.mutants.probes_of_moves import literal, many
+from tests.mutants.probes_of_queues import parameters, rows_for
+from tests.mutants.rules_of_changes import Prepared
 
 Connection = psycopg.Connection[tuple[int, str]]
 NO_LUCK = "; ".join(
     f"SET LOCAL enable_{way} = off" for way in ("indexscan", "indexonlyscan", "bitmapscan", "mergejoin")
 )
 """The rows are found in the order of the table, so that only a sort puts them in another."""
+TYPES = {"job": "sums", "task": "add", "callback": "sums"}
+IN_ORDER = ("claim_by_key", "requeue")
+"""Statements of queues that wait for rows that are locked."""
 AT_ONCE = "SET LOCAL lock_timeout = '500 ms'"
 BLOCKED = "SELECT cardinality(pg_blocking_pids(%s)), ''"
 
@@ -37,8 +43,10 @@ class Bystanders:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def wrong(self, statement: Statement, fixture: FixtureRows) -> str | None:
+    def wrong(self, statement: Statement | QueueStatement, fixture: FixtureRows) -> str | None:
         """What is wrong with how the statement waits."""
+        if isinstance(statement, QueueStatement):
+            return self._wrong_queue(statement, fixture)
         source = statement.source or statement.transition.sources[0]
         first, apart, last = fixture.keys[statement.record.machine, source]
         if statement.kind == "claim":
@@ -49,7 +57,37 @@ class Bystanders:
             statement, sorted((first, last), key=_order), sql
         )
 
-    def _waits(self, statement: Statement, held: str, sql: str, rows: int) -> str | None:
+    def _wrong_queue(self, statement: QueueStatement, fixture: FixtureRows) -> str | None:
+        """The same of a statement of a queue, which skips rows that are held unless it is given their keys."""
+        if statement.kind in {"redirect", "acknowledge", "retry_later", "held", "messages"}:
+            return None
+        first, apart, last = rows_for(statement, fixture)
+        if statement.kind in IN_ORDER:
+            sql = _given(statement, fixture, [last, first])
+            keys = sorted((first, last), key=_order)
+            return self._waits(statement, apart, sql, 2) or self._holds(statement, keys, sql)
+        sql = _given(statement, fixture, [first, apart, last])
+        return self._waits(statement, apart, sql, self._rows(sql) - 1) or self._holds_others(statement, fixture)
+
+    def _rows(self, sql: str) -> int:
+        """How many rows the statement gives back while nothing is held."""
+        with self.runner.transaction(force_rollback=True):
+            return self.runner.execute(sql.encode()).rowcount
+
+    def _holds_others(self, statement: QueueStatement, fixture: FixtureRows) -> str | None:
+        """Whether it holds a row that it was not given."""
+        first, apart, last = rows_for(statement, fixture)
+        given = {"without": [apart]} if statement.kind in PICKS else {}
+        with self.runner.transaction(force_rollback=True):
+            self.runner.execute(_given(statement, fixture, [first, last], **given).encode())
+            with self.witness.transaction(force_rollback=True):
+                try:
+                    self.witness.execute(_locking(statement, apart, " NOWAIT"))
+                except psycopg.errors.LockNotAvailable:
+                    return f"{statement.name} holds {apart}, which is none of its rows"
+        return None
+
+    def _waits(self, statement: Statement | QueueStatement, held: str, sql: str, rows: int) -> str | None:
         """Whether it waits for a row that is not its own, or comes back with fewer rows than it could have."""
         with self._held(statement, held), self.runner.transaction(force_rollback=True):
             self.runner.execute(AT_ONCE)
@@ -59,7 +97,7 @@ class Bystanders:
                 return f"{statement.name} waits for row {held}"
         return None if got == rows else f"{statement.name} got {got} rows, not {rows}, while {held} was held"
 
-    def _holds(self, statement: Statement, keys: list[str], sql: str) -> str | None:
+    def _holds(self, statement: Statement | QueueStatement, keys: list[str], sql: str) -> str | None:
         """Whether it holds a later row while it waits for an earlier one."""
         earlier, later = keys
         with self.runner.transaction(force_rollback=True):
@@ -70,7 +108,7 @@ class Bystanders:
             wait([running])
             return seen
 
-    def _seen(self, statement: Statement, running: Future[Any], later: str) -> str | None:
+    def _seen(self, statement: Statement | QueueStatement, running: Future[Any], later: str) -> str | None:
         while not running.done():
             blocked = self.witness.execute(BLOCKED, (self.runner.info.backend_pid,)).fetchone()
             if blocked is not None and blocked[0]:
@@ -84,17 +122,31 @@ class Bystanders:
         return f"{statement.name} does not wait for a row that is held"
 
     @contextmanager
-    def _held(self, statement: Statement, key: str) -> Generator[None]:
+    def _held(self, statement: Statement | QueueStatement, key: str) -> Generator[None]:
         with self.holder.transaction(force_rollback=True):
             self.holder.execute(_locking(statement, key))
             yield
+
+
+def _given(statement: QueueStatement, fixture: FixtureRows, keys: list[str], **given: object) -> str:
+    """The statement with what names these rows, or the type that they have."""
+    record = statement.record
+    rows = [fixture.rows[record.machine, key] for key in keys]
+    named = {
+        "keys": keys,
+        "lease_numbers": [row["lease_number"] for row in rows],
+        "send_numbers": [row["send_number"] for row in rows],
+        "begun": [True] * len(keys),
+        "types": [TYPES[record.machine]],
+    }
+    return literal(statement.sql, {**parameters(record, Prepared("", keys[0], "", rows[0])), **named, **given})
 
 
 def _order(key: str) -> tuple[int, str]:
     return (int(key), "") if key.isdigit() else (0, key)
 
 
-def _locking(statement: Statement, key: str, how: str = "") -> bytes:
+def _locking(statement: Statement | QueueStatement, key: str, how: str = "") -> bytes:
     record = statement.record
     where = f"{record.key.name}::text = '{key}'"
     return f"SELECT 1, '' FROM app.{record.table} WHERE {where} FOR NO KEY UPDATE{how}".encode()  # noqa: S608

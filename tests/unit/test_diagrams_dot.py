@@ -6,8 +6,7 @@ from coremachine.diagrams import lifecycle_graph
 from coremachine.diagrams.dot import to_dot
 from coremachine.diagrams.graph import Arrow, Graph, Node
 from coremachine.diagrams.graphviz_style import COLOURS, STYLES
-from coremachine.statemachine.lifecycle import Arrow as LifecycleEdge
-from coremachine.statemachine.lifecycle import Event, Lifecycle, State, Transition
+from coremachine.statemachine.lifecycle import Edge, Event, Lifecycle, State, Transition
 from coremachine.statemachine.lifecycles import JOB, LIFECYCLES, TASK
 
 APPROVAL = Lifecycle(
@@ -32,7 +31,7 @@ def statement(dot: str, key: str) -> str:
 @pytest.mark.parametrize(("lifecycle", "edge"), EVERY_EDGE)
 def test_every_edge_leads_from_its_source_over_its_words_to_its_target(
     lifecycle: Lifecycle,
-    edge: LifecycleEdge,
+    edge: Edge,
 ) -> None:
     dot = to_dot(lifecycle_graph(lifecycle))
     plate = f"Edge_{lifecycle.edges.index(edge) + 2:02}"

@@ -2,8 +2,8 @@
 
     from coremachine import CoreMachine, Job, Stage, task
 
-Declare handlers with `@task` and their order with `Job` and `Stage`, and run them with `CoreMachine`. What declares a
-lifecycle of your own (`Lifecycle`, `Record`, `GapCheck`, …) is in `coremachine.statemachine`. `__version__` is the
+Declare handlers with `@task` and their order with `Job` and `Stage`, and run them with `CoreMachine`. What declares
+your own lifecycle (`Lifecycle`, `Record`, `GapCheck`, …) is in `coremachine.statemachine`. `__version__` is the
 version that is installed.
 """
 

@@ -1,6 +1,6 @@
 """What may happen: lifecycles as data, the machines that run them, and the shape of jobs. No input or output.
 
-These are the names with which you declare a lifecycle of your own and the table of its records:
+These are the names with which you declare your own lifecycle and the table of its records:
 
     from coremachine.statemachine import Column, Event, EventLog, Lifecycle, Record, State, Transition
 

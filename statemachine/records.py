@@ -247,7 +247,7 @@ class Record:
                 if transition.target in tie.required and len(held) > 1:
                     raise DefinitionError(
                         f"{self.table}.{tie.column}: {transition.trigger} enters {transition.target} from states with"
-                        " and without it; declare one transition for each, each with a trigger of its own",
+                        " and without it; declare one transition for each, each with its own trigger",
                     )
 
     def _check_single(self, trigger: str) -> None:
@@ -256,7 +256,7 @@ class Record:
         if len(found) > 1:
             raise DefinitionError(
                 f"{self.machine}.{trigger}: {len(found)} transitions have this trigger ({', '.join(found)}); in a"
-                " record give each a trigger of its own, or join those with the same target into one with all sources",
+                " record give each its own trigger, or join those with the same target into one with all sources",
             )
 
 

@@ -161,7 +161,10 @@ class AsyncCoreMachine:
         return self.jobs[name]
 
     def worker(self) -> Worker:
-        """A worker for the declared jobs. Run it with `await worker.run()`, stop it with `worker.stop()`."""
+        """A worker for the declared jobs. Run it with `await worker.run()`, stop it with `worker.stop()`.
+
+        Raises RuntimeError if no event loop is running: a worker belongs to the loop on which it is made.
+        """
         return Worker(self.database, self.bus, tuple(self.jobs.values()), self.settings, {"records": self.records})
 
     async def work(self, *, until_idle: bool = False) -> None:

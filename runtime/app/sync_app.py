@@ -68,11 +68,13 @@ class CoreMachine:
 
         SIGINT and SIGTERM stop it gracefully: unfinished work is released.
         """
-        self.run(asyncio.sleep(0))
-        worker = self.async_app.worker()
+        worker = self.run(self._made_worker())
         future = self._start(worker.run(until_idle=until_idle))
         with self._stopped_by_signals(worker):
             _wait(future)
+
+    async def _made_worker(self) -> Worker:
+        return self.async_app.worker()  # on the loop that will run it
 
     def timeline(self, job_id: str, *, everything: bool = False) -> str:
         """The execution timeline of a job as text. Raises UnknownJobError."""

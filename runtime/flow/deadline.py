@@ -2,24 +2,18 @@
 
 from collections.abc import Sequence
 
-from ..bus.port import Announcement, Bus
+from ..bus.port import Bus
 from ..store.database import Database
 from ..store.rows import ClaimedTask, JobRow, StageRow
 from ..store.session import Session
 from .advance import DEADLINE, deadline_error, end_job
-from .outcome import Outcome
-from .record_outcomes import record_outcomes
+from .rescue import take_from_workers
 from .stop import Stop, lock_job, stop_stage
 
 
 async def end_overdue_tasks(database: Database, bus: Bus, tasks: Sequence[ClaimedTask], found_by: str) -> int:
     """Take overdue tasks from workers that still renew their leases. Returns how many moved."""
-    outcomes = [Outcome(task=task, kind="overdue") for task in tasks]
-    async with database.transaction() as session:
-        won = await record_outcomes(session, bus, outcomes, found_by)
-        if won:
-            await bus.announce(session, [Announcement("task", task.job_id) for task in tasks if task.key in won])
-    return len(won)
+    return await take_from_workers(database, bus, tasks, "overdue", found_by)
 
 
 async def end_overdue_job(database: Database, bus: Bus, job_id: str) -> bool:

@@ -5,6 +5,8 @@ from typing import Literal, NamedTuple
 
 from ..store.rows import ClaimedTask, StageRow
 
+OutcomeKind = Literal["completed", "failed", "released", "cancelled", "expired", "overdue"]
+
 
 class Outcome(NamedTuple):
     """The end of one attempt.
@@ -16,7 +18,7 @@ class Outcome(NamedTuple):
     """
 
     task: ClaimedTask
-    kind: Literal["completed", "failed", "released", "cancelled", "expired", "overdue"]
+    kind: OutcomeKind
     result: str | None = None
     error: Mapping[str, object] | None = None
     retryable: bool = True

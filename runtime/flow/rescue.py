@@ -12,13 +12,20 @@ from ..store.rows import ClaimedCallback, ClaimedTask, JobRow, StageRow
 from ..store.session import Note, Session
 from .advance import close_stage
 from .callback import report_failed
-from .outcome import Outcome
+from .outcome import Outcome, OutcomeKind
 from .record_outcomes import record_outcomes
 
 
 async def rescue_tasks(database: Database, bus: Bus, tasks: Sequence[ClaimedTask], found_by: str) -> int:
     """Take tasks with expired leases from their workers. Returns how many moved."""
-    outcomes = [Outcome(task=task, kind="expired") for task in tasks]
+    return await take_from_workers(database, bus, tasks, "expired", found_by)
+
+
+async def take_from_workers(
+    database: Database, bus: Bus, tasks: Sequence[ClaimedTask], kind: OutcomeKind, found_by: str
+) -> int:
+    """Record the same outcome of tasks whose workers have not reported one. Returns how many moved."""
+    outcomes = [Outcome(task=task, kind=kind) for task in tasks]
     async with database.transaction() as session:
         won = await record_outcomes(session, bus, outcomes, found_by)
         if won:

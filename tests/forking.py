@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -109,7 +110,7 @@ def _become(files: Sequence[int]) -> list[str]:
 
 
 if __name__ == "__main__":
-    import tests.preloaded  # noqa: F401
+    import_module("tests.preloaded")
 
     if (command := _next_command(socket.socket(fileno=int(sys.argv[1])))) is not None:
         sys.argv = ["coremachine", *command]

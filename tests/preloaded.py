@@ -1,13 +1,11 @@
 """Imported before a process forks others: what each would import, and the schema, which each would generate again."""
 
 import gc
+from importlib import import_module
 
-import typer.rich_utils
-
-import coremachine.runtime.cli
 from coremachine.sql_generator.schema import digests
 
-__all__ = ["coremachine", "typer"]
-
+for name in ("coremachine.runtime.cli", "typer.rich_utils"):
+    import_module(name)
 digests()
 gc.freeze()  # a fork that collects would copy each page of this

@@ -12,7 +12,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the cases that are not in the sample, which is the same in every order of the tests."""
-    every: int = config.getoption("sample")
+    every: int = config.option.sample
     if every == 1:
         return
     cases = defaultdict[str, list[str]](list)

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from tests.forking import ROOT, forks
+from tests.forking import forks
 
+ROOT = Path(__file__).parents[2]
 JOBS = Path(__file__).with_name("declared_jobs.py")
 COMMAND = [sys.executable, "-m", "coremachine"]
 

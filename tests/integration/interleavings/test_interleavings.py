@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations_with_replacement
 from uuid import uuid4
 
@@ -76,9 +77,9 @@ async def arena(arena_url: str) -> AsyncIterator[Arena]:
         left = await stack.enter_async_context(SteppedDatabase.connected(arena_url))
         right = await stack.enter_async_context(SteppedDatabase.connected(arena_url))
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        # it is the same each time, and takes longer to make than all the checks
-        given = audit._given(app.database, app.settings)
-        patch.setattr(audit, "_given", lambda *_: given)
+        # they are the same each time, and take longer to make than all the checks
+        for name in ("digests", "guard_names"):
+            patch.setattr(audit, name, cache(getattr(audit, name)))
         yield Arena(app, owner, (left, right))
 
 

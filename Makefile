@@ -3,6 +3,7 @@
 #   make test            run the tests                  make test ARGS="tests/unit -x -n 0"
 #   make coverage        run unit tests and documentation, and fail below the coverage that pyproject.toml names
 #   make lint            check style, types and layers
+#   make check           run what CI runs: .ci/run
 #   make fmt             format and mend what can be mended
 #   make hooks           check style and layers at each commit, types at each push
 #   make lock            write .ci/dev.lock again, with the newest versions that pyproject.toml allows
@@ -11,15 +12,16 @@
 # PYTHON names the interpreter to use.
 
 .DELETE_ON_ERROR:
-.PHONY: demo test coverage lint fmt hooks lock lowest clean
+.PHONY: demo test coverage lint lint-style lint-mypy lint-pyright lint-layers check fmt hooks lock lowest clean
 
 BIN := .venv/bin
 LOCK := .ci/dev.lock
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(LOCK) --editable
 LOWEST := build/lowest
 COVERED := tests/unit tests/docs
-# Each process starts a server of its own; the tests of a file share what the file sets up.
-PARALLEL := --numprocesses auto --dist loadfile
+# Each process starts a server of its own. It runs the tests of a file one after the other, because they share what
+# the file sets up; one that has nothing left takes over half of what another has ahead.
+PARALLEL := --numprocesses auto --dist worksteal
 CANDIDATES := $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 python
 
 demo: .venv/demo.stamp
@@ -35,12 +37,27 @@ coverage: .venv/dev.stamp
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-empty
 
-lint: .venv/dev.stamp
+# Side by side: each type checker uses one core, for a minute or more.
+lint:
+	@$(MAKE) --no-print-directory --jobs 4 lint-pyright lint-mypy lint-style lint-layers
+
+lint-pyright lint-mypy lint-style lint-layers: .venv/dev.stamp
+
+lint-style:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+lint-mypy:
 	$(BIN)/mypy
+
+lint-pyright:
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+lint-layers:
 	$(BIN)/lint-imports --no-logo
+
+check:
+	@.ci/run
 
 fmt: .venv/dev.stamp
 	$(BIN)/ruff format

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.bus.port import Transport
@@ -27,6 +27,7 @@ from coremachine.statemachine.job import Job
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - made by mkdtemp there
 ROOM = 4 * 1024**3
+CHOSEN_ITERATIONS_SINCE = 160_000
 OpenApp = Callable[..., Awaitable[AsyncCoreMachine]]
 
 
@@ -47,10 +48,21 @@ def served(given: str | None) -> Generator[str]:
     place.chmod(0o755)
     embedded = EmbeddedServer.open(place / "data")
     try:
+        _connect_quickly(embedded.url)
         yield embedded.url
     finally:
         embedded.stop()
         shutil.rmtree(place)
+
+
+def _connect_quickly(url: str) -> None:
+    """Hash the password once instead of 4096 times, where the server can: tests open thousands of connections."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        if connection.info.server_version < CHOSEN_ITERATIONS_SINCE:
+            return
+        connection.execute("SET scram_iterations = 1")
+        password = sql.Literal(conninfo_to_dict(url)["password"])
+        connection.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(password))
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from tests.forking import forks
+
 ROOT = Path(__file__).parents[2]
 JOBS = Path(__file__).with_name("declared_jobs.py")
 COMMAND = [sys.executable, "-m", "coremachine"]
@@ -38,16 +40,7 @@ def run(
     **more: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command and return what it printed. It must end with `code`, and without a traceback."""
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        env=environment(url, **more),
-        cwd=cwd,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
+    done = forks().run(arguments, env=environment(url, **more), cwd=cwd, stdin=stdin)
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     return done

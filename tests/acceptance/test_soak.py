@@ -12,11 +12,11 @@ import pytest
 
 from tests.acceptance.commands import COMMAND, environment
 
-LONGEST = 280.0
+LONGEST = 1100.0
 QUICK = ("--lease", "1", "--reconcile", "0.5", "--workers", "2", "--open", "6", "--seed", "11")
 NEVER = ("--kill-every", "10000", "--restart-every", "10000")
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(1200)
 
 
 def soak(*options: str) -> "subprocess.CompletedProcess[str]":

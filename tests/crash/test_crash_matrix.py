@@ -15,7 +15,7 @@ AT_ONCE = 4
 POINTS = 14
 POINTS_OF_A_BROKER = 5
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture

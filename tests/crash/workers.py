@@ -17,7 +17,7 @@ from tests.crash.crashing_job import CRASHING
 
 TIMEOUT_SECONDS = 90.0
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload([__name__, "coremachine.runtime.bus.servicebus"])
+FORKS.set_forkserver_preload([__name__, "coremachine.runtime.bus.servicebus", "tests.preloaded"])
 
 
 class Worker:

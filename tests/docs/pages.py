@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.forking import forks
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
@@ -24,7 +26,6 @@ FILE_NAME = re.compile(r"# (?P<name>[\w]+\.py)\n")
 CLOCK = re.compile(r"\b\d\d:\d\d:\d\d\b")
 SCRIPT = "page.py"
 PROGRAMS = {
-    "coremachine": [sys.executable, "-m", "coremachine"],
     "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:asyncio"],
     "python": [sys.executable],
 }
@@ -80,9 +81,11 @@ def run(command: str, folder: Path, url: str) -> str:
     """Run a command as a user would, and return its output; it must succeed and write nothing to standard error."""
     program, *arguments = shlex.split(command)
     environment = {**os.environ, "COREMACHINE_URL": url, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "NO_COLOR": "1"}
-    done = subprocess.run(
-        [*PROGRAMS[program], *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    if program == "coremachine":
+        done = forks().run(arguments, env=environment, cwd=folder)
+    else:
+        whole = [*PROGRAMS[program], *arguments]
+        done = subprocess.run(whole, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), f"$ {command}\n{done.stdout}{done.stderr}"
     return done.stdout
 

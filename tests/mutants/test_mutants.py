@@ -26,6 +26,7 @@ from tests.mutants.of_queues import BrokenQueue, broken_queue, queues
 from tests.mutants.waiting_for_locks import Bystanders
 
 T = TypeVar("T")
+pytestmark = pytest.mark.timeout(1200)
 EVERY = 1 if os.environ.get("COREMACHINE_MUTANTS") == "all" else 4
 
 

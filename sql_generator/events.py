@@ -1,7 +1,7 @@
 """The event logs: their tables, and the triggers that write a row for every change of state.
 
-The machine's callback writes the event of a move to the moved row; the trigger copies it into the log
-in the same statement. So no client can change a state without writing an event.
+A move writes the event that the machine's callback made to the moved row; the trigger copies it into the
+log in the same statement. So no client can change a state without writing an event.
 """
 
 from sqlglot import exp

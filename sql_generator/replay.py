@@ -37,7 +37,7 @@ WITH arrivals AS (
   FROM records AS r FULL JOIN folded AS f ON f.subject = r.subject AND f.machine = r.machine
 )
 SELECT {job_id} AS job_id, c.name AS subject, c.created_at AS since, count(*) OVER () AS found,
-       CASE WHEN c.status IS NULL THEN 'it has events, and no row'
+       CASE WHEN c.status IS NULL THEN 'it has events but no row'
             WHEN NOT c.broken IS NULL THEN 'event ' || c.broken || ' does not leave the state that was reached'
             WHEN c.status <> c.replayed THEN 'it is ' || c.status || '; its events lead to ' || c.replayed
             ELSE 'it has moved ' || c.move_number || ' times; its events record ' || c.moves END AS detail

@@ -21,8 +21,8 @@ from .lifecycle import EventStatus, Lifecycle
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
-class WrittenEvent(NamedTuple):
-    """An event as the machine's callback wrote it: type, status and data."""
+class MoveEvent(NamedTuple):
+    """The event of a move, as the machine's callback made it: type, status and data."""
 
     type: str
     status: EventStatus
@@ -37,7 +37,7 @@ class Subject:
     def __init__(self, key: str, state: str) -> None:
         self.key = key
         self.state = state
-        self.events: list[WrittenEvent] = []
+        self.events: list[MoveEvent] = []
 
 
 class Move(NamedTuple):
@@ -52,7 +52,7 @@ class Move(NamedTuple):
     source: str
     target: str
     values: Mapping[str, object]
-    event: WrittenEvent | None
+    event: MoveEvent | None
 
 
 WriteEvent = Callable[[transitions.EventData], None]
@@ -114,12 +114,12 @@ class Machine:
         last = subject.events[-1] if len(subject.events) > written else None
         return Move(self.lifecycle.name, trigger, subject.key, source, subject.state, values, last)
 
-    def creation_event(self, data: Mapping[str, object] = NOTHING) -> WrittenEvent:
+    def creation_event(self, data: Mapping[str, object] = NOTHING) -> MoveEvent:
         """The event of a new record. Raises DefinitionError if creation writes none."""
         created = self.lifecycle.created
         if created is None:
             raise DefinitionError(f"{self.lifecycle.name}: creation writes no event")
-        return WrittenEvent(created.type, created.status, data)
+        return MoveEvent(created.type, created.status, data)
 
     @contextmanager
     def rollback_on_error(self, subjects: Iterable[Subject]) -> Generator[None]:
@@ -143,7 +143,7 @@ def _event_writer(lifecycle: Lifecycle) -> WriteEvent:
             raise DefinitionError(f"{lifecycle.name}: an event is written only by a transition")
         event = events[transition.source, fired.event.name]
         subject = cast("Subject", fired.model)
-        subject.events.append(WrittenEvent(event.type, event.status, fired.kwargs["data"]))
+        subject.events.append(MoveEvent(event.type, event.status, fired.kwargs["data"]))
 
     return write_event
 

@@ -7,6 +7,7 @@ outcome is held, and its lease renewed, until its own commit (GAP-1), however lo
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from ..bus.port import Bus
 from ..flow.outcome import Outcome
@@ -17,13 +18,15 @@ from ..store.database import Database
 from ..store.session import Note, Session
 from ..store.text import error_data
 
+T = TypeVar("T")
+
 log = logger("completer")
 BATCH_SIZE = 500
 LARGEST_BACKLOG = 2 * BATCH_SIZE
 
 
 class BatchCompleter:
-    """Writes outcomes and notes in the order in which they arrived."""
+    """Writes outcomes and notes, each in the order in which they arrived; the notes of a batch before its outcomes."""
 
     def __init__(self, database: Database, bus: Bus, leases: LeaseTable, owner: str) -> None:
         self._database = database
@@ -70,14 +73,9 @@ class BatchCompleter:
             await self._more.wait()
             self._more.clear()
             while self._outcomes or self._notes:
-                await self._write_some()
+                await self._write(_first(self._notes), _first(self._outcomes))
             if self._closing:
                 return
-
-    async def _write_some(self) -> None:
-        notes = [self._notes.popleft() for _ in range(min(BATCH_SIZE, len(self._notes)))]
-        outcomes = [self._outcomes.popleft() for _ in range(min(BATCH_SIZE, len(self._outcomes)))]
-        await self._write(notes, outcomes)
 
     async def _write(self, notes: list[Note], outcomes: list[Outcome]) -> None:
         async def write(session: Session) -> None:
@@ -120,3 +118,7 @@ class BatchCompleter:
             "an outcome could not be written; its lease will expire", task=outcome.task.key, error=str(error).strip()
         )
         self._done_with([outcome])
+
+
+def _first(waiting: deque[T]) -> list[T]:
+    return [waiting.popleft() for _ in range(min(BATCH_SIZE, len(waiting)))]

@@ -23,7 +23,19 @@ class Call:
     first caller of `end` may report the outcome: the handler's thread, the time-out, or the worker that stops.
     """
 
-    __slots__ = ("_begin", "_context", "_open", "_reason", "_report", "began", "plan", "task", "took", "value")
+    __slots__ = (
+        "_begin",
+        "_context",
+        "_open",
+        "_reason",
+        "_report",
+        "_throttle",
+        "began",
+        "plan",
+        "task",
+        "took",
+        "value",
+    )
     plan: Plan
     value: object
 
@@ -36,6 +48,7 @@ class Call:
         self._open = [True]
         self._reason: str | None = None
         self._context: TaskContext | None = None
+        self._throttle: ProgressThrottle | None = None
 
     def begin(self) -> None:
         """Record that its handler has a slot: its time-out begins. May be called from any thread."""
@@ -59,6 +72,7 @@ class Call:
     def context(self) -> TaskContext:
         """The context that is passed to the handler."""
         task = self.task
+        self._throttle = ProgressThrottle(lambda kind, data: self._report(task, kind, data))
         made = TaskContext(
             job_id=task.job_id,
             task_id=task.key,
@@ -66,7 +80,7 @@ class Call:
             index=task.task_index,
             attempt=task.attempt,
             lease_number=task.lease_number,
-            emit=ProgressThrottle(lambda kind, data: self._report(task, kind, data)),
+            emit=self._throttle,
         )
         self._context = made
         if self._reason is not None:
@@ -99,8 +113,8 @@ class Call:
 
     def flush_progress(self) -> None:
         """Report the last progress of a handler that has ended."""
-        if self._context is not None and isinstance(self._context.emit, ProgressThrottle):
-            self._context.emit.end()
+        if self._throttle is not None:
+            self._throttle.end()
 
     def completed(self, result: str) -> Outcome:
         """The outcome of a handler that returned; `result` is JSON text."""

@@ -1,1 +1,1 @@
-"""The flow, one file per step: submit, handle_job, open_stage, run_task, advance, finalize, callback."""
+"""The flow. Its steps: submit, handle_job, open_stage, record_outcomes, advance, finalize, callback."""

@@ -27,12 +27,14 @@ DEADLINE = "deadline"
 """The stop reason of a stage whose job is past its deadline: the stage ends failed, however its tasks end."""
 
 
-async def advance(session: Session, bus: Bus, job: JobRow, stage: StageRow) -> None:
-    """Apply the failure policy of `stage`, of which some tasks have ended and are counted; close it after the last."""
+async def advance(session: Session, bus: Bus, job: JobRow, stage: StageRow) -> str | None:
+    """Apply the failure policy of `stage`, of which some tasks have ended and are counted; close it after the last.
+
+    Returns the trigger that closed it, or None.
+    """
     if stage.tasks_failed and stage.definition.policy == FAIL_FAST and stage.stop_reason is None:
         await stop_siblings(session, stage, FAIL_FAST, "a task of this stage failed")
-    if not stage.tasks_open:
-        await close_stage(session, bus, job, stage)
+    return None if stage.tasks_open else await close_stage(session, bus, job, stage)
 
 
 async def read_counters(session: Session, stages: Sequence[StageRow]) -> None:
@@ -60,12 +62,12 @@ async def stop_siblings(session: Session, stage: StageRow, reason: str, why: str
         await session.note([Note(type="stop_requested", job_id=stage.job_id, stage=stage.stage, data=data)])
 
 
-async def close_stage(session: Session, bus: Bus, job: JobRow, stage: StageRow, error: Row | None = None) -> None:
+async def close_stage(session: Session, bus: Bus, job: JobRow, stage: StageRow, error: Row | None = None) -> str:
     """Close a stage whose tasks have all ended, as completed, failed or cancelled, and take the next step.
 
-    `error` is why it failed, if none of its tasks failed.
+    `error` is why it failed, if none of its tasks failed. Returns the trigger that closed it.
     """
-    trigger = closing(stage, error)
+    trigger = closing_trigger(stage, error)
     values: dict[str, object] = {}
     data: dict[str, object] = {**stage.counters, "name": stage.name}
     if trigger == "fail":
@@ -84,10 +86,11 @@ async def close_stage(session: Session, bus: Bus, job: JobRow, stage: StageRow, 
         why = f"stage {stage.stage} ({stage.name}) {'failed' if trigger == 'fail' else 'was cancelled'}"
         job_data: dict[str, object] = {"stage": stage.stage, "stage_name": stage.name}
         await end_job(session, job, why, error, job_data | ({"reason": stage.stop_why} if stage.stop_why else {}))
+    return trigger
 
 
 async def end_job(session: Session, job: JobRow, why: str, error: Row | None, data: Mapping[str, object]) -> str:
-    """Fail a job that has no open stage with `error`, or cancel it if `error` is None, and return its new state.
+    """Fail a job of which no stage is processing with `error`, or cancel it if `error` is None. Returns its new state.
 
     `data` goes into its event. The stages that were not opened are cancelled, for the reason `why`.
     """
@@ -103,7 +106,7 @@ async def end_job(session: Session, job: JobRow, why: str, error: Row | None, da
     return move.target
 
 
-def closing(stage: StageRow, error: Row | None) -> str:
+def closing_trigger(stage: StageRow, error: Row | None) -> str:
     """The trigger that closes a stage whose tasks have all ended."""
     if stage.stop_reason == CANCEL:
         return "cancel"
@@ -118,7 +121,7 @@ async def _checkpoint(session: Session, stage: StageRow) -> None:
 
 
 async def _requeue_job(session: Session, bus: Bus, stage: StageRow) -> None:
-    requeued = await session.ask_statement(requeue_statement(JOBS, session.schema), {"keys": [stage.job_id]})
+    requeued = await session.send_statement(requeue_statement(JOBS, session.schema), {"keys": [stage.job_id]})
     await session.expect_rows(requeued, LostRaceError("job", "requeue", [stage.job_id]))
     await bus.announce(session, [Announcement("job", stage.job_id)])
 

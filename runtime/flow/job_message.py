@@ -9,12 +9,13 @@ from ...statemachine.machine import Subject, machine_of
 from ...statemachine.tables import JOBS
 from ..errors import StaleMessageError
 from ..store.rows import JobMessage, JobRow
-from ..store.session import Answer, Session
+from ..store.session import Cursor, Session
 
 
-async def acknowledge(session: Session, message: JobMessage) -> None:
-    """Acknowledge the message. If a later one has replaced it, nothing changes."""
-    await _acknowledged(session, message)
+async def acknowledge(session: Session, message: JobMessage) -> Cursor:
+    """Acknowledge the message. If a later one has replaced it, nothing changes, and the result has no row."""
+    given = {"key": message.job_id, "lease_number": message.lease_number}
+    return await session.send_statement(acknowledge_statement(JOBS, session.schema), given)
 
 
 async def handled(session: Session, message: JobMessage, job: JobRow) -> JobRow:
@@ -22,13 +23,8 @@ async def handled(session: Session, message: JobMessage, job: JobRow) -> JobRow:
     if job.status == JOB.initial.name:
         return await start_job(session, job)
     lost = LostRaceError("job", "acknowledge", [message.job_id])
-    await session.expect_rows(await _acknowledged(session, message), lost)
+    await session.expect_rows(await acknowledge(session, message), lost)
     return job
-
-
-async def _acknowledged(session: Session, message: JobMessage) -> Answer:
-    given = {"key": message.job_id, "lease_number": message.lease_number}
-    return await session.ask_statement(acknowledge_statement(JOBS, session.schema), given)
 
 
 async def own_message(session: Session, message: JobMessage, owner: str) -> JobRow:
@@ -36,14 +32,14 @@ async def own_message(session: Session, message: JobMessage, owner: str) -> JobR
     return await still_ours(await ask_for_job(session, message), message, owner)
 
 
-async def ask_for_job(session: Session, message: JobMessage) -> Answer:
+async def ask_for_job(session: Session, message: JobMessage) -> Cursor:
     """Send the statement that reads and locks the job's row."""
-    return await session.ask("flow/lock_jobs", {"job_ids": [message.job_id]})
+    return await session.send("flow/lock_jobs", {"job_ids": [message.job_id]})
 
 
-async def still_ours(asked: Answer, message: JobMessage, owner: str) -> JobRow:
+async def still_ours(asked: Cursor, message: JobMessage, owner: str) -> JobRow:
     """The row that was read. Raises StaleMessageError if its message is not ours."""
-    (row,) = await asked.rows()
+    (row,) = await asked.fetchall()
     job = JobRow.of(row)
     if job.lease_number != message.lease_number or job.lease_owner != owner:
         raise StaleMessageError(message.job_id)

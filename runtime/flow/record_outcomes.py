@@ -17,7 +17,7 @@ from ..bus.port import Bus
 from ..store.reports import in_a_line, short
 from ..store.rows import JobRow, StageRow
 from ..store.session import Note, Row, Session
-from .advance import FAIL_FAST, advance, closing
+from .advance import FAIL_FAST, advance, read_counters
 from .outcome import Decision, Outcome, completion, decide
 
 FAILING = {"retry": "a task failed, and is tried again", "fail": "a task failed"}
@@ -46,24 +46,24 @@ async def record_outcomes(session: Session, bus: Bus, outcomes: Sequence[Outcome
 
     others: list[Outcome] = []
     for outcome in outcomes:
-        # Outcomes that depend only on their own task are written before others have to wait for the locks.
+        # A completed task can be decided without its stage: before the locks, for which others may have to wait.
         if outcome.kind == "completed" and times[outcome.task.key] == 1:
             fire(outcome, completion(outcome, worker))
         else:
             others.append(outcome)
     jobs, stages = await lock_parents(session, outcomes)
-    for outcome, decision in _judged(others, stages, await _lock_tasks(session, others), worker):
+    for outcome, decision in _decided(others, stages, await _lock_tasks(session, others), worker):
         fire(outcome, decision)
     won = await _write(session, firings, stages)
-    late = [outcome for outcome in outcomes if not (outcome.found or _has_won(outcome, won))]
-    await session.note(_stale(outcome, worker) for outcome in late if outcome.task.job_id in jobs)
-    _report(session, won)
+    rejected = [outcome for outcome in outcomes if not (outcome.found or _has_won(outcome, won))]
+    await session.note(_stale(outcome, worker) for outcome in rejected if outcome.task.job_id in jobs)
+    _log_failures(session, won)
     for stage_id in sorted(
         {firing.outcome.task.stage_id for firing in won.values() if firing.move.target in TASK.ended_states}
     ):
         stage = stages[stage_id]
-        await advance(session, bus, jobs[stage.job_id], stage)
-        _report_cancelled(session, stage)
+        if await advance(session, bus, jobs[stage.job_id], stage) == "cancel":
+            _log_cancelled(session, stage)
     return set(won)
 
 
@@ -71,10 +71,10 @@ async def lock_parents(session: Session, outcomes: Sequence[Outcome]) -> tuple[d
     """The jobs and stages of these outcomes, locked in the fixed order. Those of a retired job are missing."""
     job_ids = sorted({outcome.task.job_id for outcome in outcomes})
     stage_ids = sorted({outcome.task.stage_id for outcome in outcomes})
-    jobs = await session.ask("flow/lock_jobs", {"job_ids": job_ids})
+    jobs = await session.send("flow/lock_jobs", {"job_ids": job_ids})
     stages = await session.fetch("flow/lock_stages", {"stage_ids": stage_ids})
     return (
-        {row["job_id"]: JobRow.of(row) for row in await jobs.rows()},
+        {row["job_id"]: JobRow.of(row) for row in await jobs.fetchall()},
         {row["stage_id"]: StageRow.of(row) for row in stages},
     )
 
@@ -87,22 +87,22 @@ async def _lock_tasks(session: Session, outcomes: Sequence[Outcome]) -> dict[str
     return {row["key"]: row for row in await session.fetch("flow/lock_tasks", {"task_ids": keys})}
 
 
-def _judged(
+def _decided(
     outcomes: Sequence[Outcome], stages: Mapping[int, StageRow], tasks: Mapping[str, Row], worker: str
 ) -> list[tuple[Outcome, Decision]]:
     """The outcomes that win, each with its move, as if they were written one after the other."""
     stages, tasks = dict(stages), dict(tasks)
-    judged: list[tuple[Outcome, Decision]] = []
+    decided: list[tuple[Outcome, Decision]] = []
     for outcome in outcomes:
         task, stage = tasks.get(outcome.task.key), stages.get(outcome.task.stage_id)
         if task is None or stage is None or not _fits(outcome, task):
             continue
         del tasks[outcome.task.key]  # it moves: no other outcome can win after that
         decision = decide(outcome, stage, worker)
-        judged.append((outcome, decision))
+        decided.append((outcome, decision))
         if decision.trigger == "fail" and stage.definition.policy == FAIL_FAST and stage.stop_reason is None:
             stages[stage.stage_id] = replace(stage, stop_reason=FAIL_FAST)
-    return judged
+    return decided
 
 
 def _fits(outcome: Outcome, task: Row) -> bool:
@@ -116,11 +116,10 @@ async def _write(session: Session, firings: Mapping[str, Firing], stages: Mappin
     by_trigger: defaultdict[str, list[Move]] = defaultdict(list)
     for firing in firings.values():
         by_trigger[firing.move.trigger].append(firing.move)
-    answers = [await session.ask_moves(TASKS, moves) for moves in by_trigger.values()]
-    counted = await session.fetch("flow/stage_counters", {"stage_ids": sorted(stages)}) if answers else []
-    for row in counted:
-        stages[row["stage_id"]].update_counters(row)
-    return {row["key"]: firings[row["key"]] for answer in answers for row in await answer.rows()}
+    sent = [await session.send_moves(TASKS, moves) for moves in by_trigger.values()]
+    if sent:
+        await read_counters(session, list(stages.values()))
+    return {row["key"]: firings[row["key"]] for cursor in sent for row in await cursor.fetchall()}
 
 
 def _has_won(outcome: Outcome, won: Mapping[str, Firing]) -> bool:
@@ -128,7 +127,7 @@ def _has_won(outcome: Outcome, won: Mapping[str, Firing]) -> bool:
     return firing is not None and firing.outcome is outcome
 
 
-def _report(session: Session, won: Mapping[str, Firing]) -> None:
+def _log_failures(session: Session, won: Mapping[str, Firing]) -> None:
     """Log the attempts that failed."""
     for outcome, move in won.values():
         if move.trigger not in FAILING or move.event is None:
@@ -146,11 +145,10 @@ def _report(session: Session, won: Mapping[str, Firing]) -> None:
         )
 
 
-def _report_cancelled(session: Session, stage: StageRow) -> None:
+def _log_cancelled(session: Session, stage: StageRow) -> None:
     """Log that a stage ended cancelled, and its job with it. `end_job` logs a job that fails."""
-    if not stage.tasks_open and closing(stage, None) == "cancel":
-        reason = {"reason": stage.stop_why} if stage.stop_why else {}
-        session.report("error", "a job was cancelled", job=short(stage.job_id), stage=stage.name, **reason)
+    reason = {"reason": stage.stop_why} if stage.stop_why else {}
+    session.report("error", "a job was cancelled", job=short(stage.job_id), stage=stage.name, **reason)
 
 
 def _stale(outcome: Outcome, worker: str) -> Note:

@@ -3,7 +3,7 @@
 Run as a file, not as a module, so that it imports psycopg and nothing of CoreMachine: it starts in a tenth of a second.
 Messages are lines of JSON. From the worker:
 
-    {"kind": "start", "url": …, "credentials": {…}, "owner": …, "lease": …, "role": …, …}    first, see leases.py
+    {"kind": "start", "url": …, "credentials": {…}, "owner": …, "lease": …, "role": …, …}    first, see renewer.py
     {"kind": "hold", "of": …, "leases": {key: number}}    the leases when this program begins
     {"kind": "claiming", "of": …}                      a claim is in progress: keep all leases in the database
     {"kind": "claimed", "of": …, "leases": {key: number}}    a claim ended and won these; others may be in progress

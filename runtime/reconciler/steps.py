@@ -21,7 +21,7 @@ class Steps:
     """The steps of one worker's reconciler in a run."""
 
     def __init__(self, database: Database, bus: Bus, worker: str, settings: Settings) -> None:
-        self._database = database.waiting(LOCK_SECONDS)
+        self._database = database.with_lock_timeout(LOCK_SECONDS)
         self._bus = bus
         self._worker = worker
         self._settings = settings

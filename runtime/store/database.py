@@ -28,7 +28,7 @@ from .times import bound_times
 T = TypeVar("T")
 log = logger("database")
 RECONNECTING = 10.0  # seconds after which the pool restarts its back-off, which would grow to minutes
-SESSION = {
+CONNECTION_SETTINGS = {
     "statement_timeout": "300s",
     "idle_in_transaction_session_timeout": "60s",
     # statements are brief; with stale statistics the planner may expect otherwise, and compile for a second
@@ -101,7 +101,7 @@ class Database:
         parts = conninfo_to_dict(self.url)
         return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
 
-    def waiting(self, seconds: float) -> "Database":
+    def with_lock_timeout(self, seconds: float) -> "Database":
         """The same database, with a limit on waiting for a lock, after which a transaction raises LockNotAvailable."""
         waiting = copy(self)
         waiting.lock_seconds = seconds
@@ -123,7 +123,7 @@ class Database:
             except BaseException:
                 await connection.close()  # its state is not known
                 raise
-            await connection.execute(f"SET enable_seqscan = {SESSION['enable_seqscan']}".encode())
+            await connection.execute(f"SET enable_seqscan = {CONNECTION_SETTINGS['enable_seqscan']}".encode())
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Session]:
@@ -227,7 +227,7 @@ class Database:
 
     async def _configure(self, connection: Connection) -> None:
         """A worker's connection: short transactions, and a role that owns nothing."""
-        for name, value in SESSION.items():
+        for name, value in CONNECTION_SETTINGS.items():
             await connection.execute(f"SET {name} = '{value}'".encode())
         role = worker_role(self.schema)
         cursor = await connection.execute(query("store/take_role", self.schema), {"role": role})

@@ -13,13 +13,14 @@ from ...sql_generator.moves import move_statement
 from ...sql_generator.sweeps import sweep_statement
 from ...statemachine.errors import LostRaceError
 from ...statemachine.lifecycles import NOTES
-from ...statemachine.machine import Move, WrittenEvent
+from ...statemachine.machine import Move, MoveEvent
 from ...statemachine.records import Record
 from .queries import query
 from .reports import Level, Report
 
 Row = dict[str, Any]
 Connection = psycopg.AsyncConnection[Row]
+Cursor = psycopg.AsyncCursor[Row]
 EVENT_JSON = json.JSONEncoder(allow_nan=False, default=str).encode
 STATUS_OF_NOTE = {note.type: note.status for note in reversed(NOTES)}
 """The first declared status, if a note may have several."""
@@ -39,25 +40,18 @@ class Note:
     lease_number: int | None = None
 
 
-class Answer:
-    """The result of a statement. In a transaction it is sent at once, and waited for only when it is read."""
-
-    def __init__(self, cursor: psycopg.AsyncCursor[Row]) -> None:
-        self._cursor = cursor
-
-    async def rows(self) -> list[Row]:
-        """Its rows. Raises psycopg.Error if it or an earlier statement failed."""
-        return await self._cursor.fetchall()
-
-
 class Session:
-    """Statements on one connection, in the transaction that is open on it."""
+    """Statements on one connection, in the transaction that is open on it.
+
+    What begins with `send` sends its statement at once and returns a cursor: in a transaction the result is waited for
+    only when the cursor is read, and reading it raises psycopg.Error if it or an earlier statement failed.
+    """
 
     def __init__(self, connection: Connection, schema: str) -> None:
         self.connection = connection
         self.schema = schema
         self.reports: list[Report] = []
-        self._expected: list[tuple[Answer, LostRaceError]] = []
+        self._expected: list[tuple[Cursor, LostRaceError]] = []
 
     def report(self, level: Level, what: str, **fields: object) -> None:
         """Log this once the transaction is committed."""
@@ -65,23 +59,23 @@ class Session:
 
     async def fetch(self, name: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
         """Run the query in `name`.sql and return its rows."""
-        return await (await self.ask(name, parameters)).rows()
+        return await (await self.send(name, parameters)).fetchall()
 
     async def fetch_together(self, names: Sequence[str], parameters: Mapping[str, object]) -> list[list[Row]]:
         """Run several queries with the same parameters, sent together, and return the rows of each."""
         async with self.connection.pipeline():
-            answers = [await self.ask(name, parameters) for name in names]
-        return [await answer.rows() for answer in answers]
+            sent = [await self.send(name, parameters) for name in names]
+        return [await one.fetchall() for one in sent]
 
-    async def ask(self, name: str, parameters: Mapping[str, object] | None = None) -> Answer:
+    async def send(self, name: str, parameters: Mapping[str, object] | None = None) -> Cursor:
         """Send the query in `name`.sql, whose rows are read later."""
         return await self._send(query(name, self.schema), parameters or {})
 
     async def check(self) -> None:
         """Raise the LostRaceError of the first move that had to win and did not: called as a transaction ends."""
         while self._expected:
-            answer, lost = self._expected.pop(0)
-            if not await answer.rows():
+            sent, lost = self._expected.pop(0)
+            if not await sent.fetchall():
                 raise lost
 
     async def run(self, name: str, parameters: Mapping[str, object] | None = None) -> None:
@@ -95,9 +89,9 @@ class Session:
         """
         if not moves:
             return set()
-        return {row["key"] for row in await (await self.ask_moves(record, moves)).rows()}
+        return {row["key"] for row in await (await self.send_moves(record, moves)).fetchall()}
 
-    async def ask_moves(self, record: Record, moves: Sequence[Move]) -> Answer:
+    async def send_moves(self, record: Record, moves: Sequence[Move]) -> Cursor:
         """Send moves of one trigger, at least one, each of another row; the result has the `key` of each that won.
 
         Raises ValueError for two moves of one row: a statement moves a row once, and could not return which one won.
@@ -120,7 +114,7 @@ class Session:
     async def must_apply(self, record: Record, move: Move) -> None:
         """Write one move that has to win. If it does not, the transaction ends with LostRaceError."""
         lost = LostRaceError(record.machine, move.trigger, [move.key])
-        await self.expect_rows(await self.ask_moves(record, [move]), lost)
+        await self.expect_rows(await self.send_moves(record, [move]), lost)
 
     async def sweep(self, record: Record, move: Move, column: str, value: object) -> int:
         """Apply one move to every row whose `column` is `value` and that is in the move's source state.
@@ -130,14 +124,14 @@ class Session:
         sql = sweep_statement(record, move.trigger, move.source, column, self.schema)
         values = {name: _plain(given) for name, given in move.values.items()}
         given = {**values, **event_parameters(move.event), "value": value}
-        (row,) = await (await self._send(sql.encode(), given, prepare=False)).rows()
+        (row,) = await (await self._send(sql.encode(), given, prepare=False)).fetchall()
         return int(row["moved"])
 
     async def statement(self, sql: str, parameters: Mapping[str, object]) -> list[Row]:
         """Run a generated statement and return its rows."""
-        return await (await self.ask_statement(sql, parameters)).rows()
+        return await (await self.send_statement(sql, parameters)).fetchall()
 
-    async def ask_statement(self, sql: str, parameters: Mapping[str, object]) -> Answer:
+    async def send_statement(self, sql: str, parameters: Mapping[str, object]) -> Cursor:
         """Send a generated statement, whose rows are read later."""
         return await self._send(sql.encode(), parameters)
 
@@ -151,23 +145,23 @@ class Session:
             columns["data"] = [json.dumps(note.data) for note in listed]
             await self.run("store/write_notes", columns)
 
-    async def expect_rows(self, answer: Answer, lost: LostRaceError) -> None:
+    async def expect_rows(self, sent: Cursor, lost: LostRaceError) -> None:
         """End the transaction with `lost` unless this result has a row. In a pipeline that is checked at the end."""
-        self._expected.append((answer, lost))
+        self._expected.append((sent, lost))
         if self.connection.info.pipeline_status == PipelineStatus.OFF:
             await self.check()
 
-    async def _send(self, sql: bytes, parameters: Mapping[str, object], *, prepare: bool | None = None) -> Answer:
+    async def _send(self, sql: bytes, parameters: Mapping[str, object], *, prepare: bool | None = None) -> Cursor:
         cursor = self.connection.cursor(row_factory=dict_row)
-        return Answer(await cursor.execute(sql, parameters, prepare=prepare))
+        return await cursor.execute(sql, parameters, prepare=prepare)
 
 
-def event_json(event: WrittenEvent | None) -> str | None:
+def event_json(event: MoveEvent | None) -> str | None:
     """The data of an event as JSON text."""
     return None if event is None else EVENT_JSON(dict(event.data))
 
 
-def event_parameters(event: WrittenEvent | None) -> dict[str, object]:
+def event_parameters(event: MoveEvent | None) -> dict[str, object]:
     """An event as the parameters of a statement that moves many rows with the same one."""
     return {
         "event_type": event and event.type,

@@ -137,7 +137,7 @@ SELECT
   COUNT(*) OVER () AS found,
   CASE
     WHEN c.status IS NULL
-    THEN 'it has events, and no row'
+    THEN 'it has events but no row'
     WHEN NOT c.broken IS NULL
     THEN 'event ' || c.broken || ' does not leave the state that was reached'
     WHEN c.status <> c.replayed

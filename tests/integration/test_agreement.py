@@ -15,7 +15,7 @@ from coremachine.runtime.store.session import Session
 from coremachine.statemachine.errors import IllegalMoveError
 from coremachine.statemachine.lifecycle import Edge, Lifecycle, Transition
 from coremachine.statemachine.lifecycles import TASK
-from coremachine.statemachine.machine import Machine, Move, Subject, WrittenEvent, machine_of
+from coremachine.statemachine.machine import Machine, Move, MoveEvent, Subject, machine_of
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import CALLBACKS, JOBS, STAGES, TASKS
 from tests.integration.rows import (
@@ -212,7 +212,7 @@ def _is_legal(record: Record, edge: Edge) -> bool:
 
 async def forged(session: Session, record: Record, subject: Subject, transition: Transition) -> Move:
     """The move that the machine refused, as somebody would write it who does not ask the machine."""
-    event = WrittenEvent(transition.event.type, transition.event.status, EVENT_DATA)
+    event = MoveEvent(transition.event.type, transition.event.status, EVENT_DATA)
     values = await values_of(session, record, subject)
     return Move(record.machine, transition.trigger, subject.key, subject.state, transition.target, values, event)
 

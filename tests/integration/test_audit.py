@@ -303,7 +303,7 @@ async def test_gap_11_events_without_a_row_are_found_with_their_job(open_app: Op
     await by_hand(session, "DELETE FROM {schema}.tasks")
     (found,) = (await app.audit(["GAP-11"])).findings
     assert [(one.job_id, one.subject, one.detail) for one in found.examples] == [
-        (job["job_id"], f"task {row.key}", "it has events, and no row")
+        (job["job_id"], f"task {row.key}", "it has events but no row")
     ]
 
 

@@ -27,12 +27,14 @@ LOCKED = "SELECT {key} FROM {{schema}}.{table} WHERE {key}::text = %(key)s FOR N
 FREE = "SELECT {key} FROM {{schema}}.{table} WHERE {key}::text = ANY(%(keys)s) FOR NO KEY UPDATE NOWAIT"
 KEYS = "SELECT {key}::text AS key FROM {{schema}}.{table} ORDER BY {key}"
 HOLD = """
+SET coremachine.repairing = 'on';
 UPDATE {schema}.jobs SET due_at = app.clock(), lease_owner = 'me', lease_expires_at = app.clock();
 SET session_replication_role = replica; -- here jobs have callbacks that have not completed
 INSERT INTO {schema}.callbacks (job_id, job_type, name) SELECT job_id, job_type, 'tell' FROM {schema}.jobs;
 UPDATE {schema}.callbacks SET status = 'processing', due_at = NULL, lease_owner = 'me', lease_number = 1,
                               lease_expires_at = app.clock(), started_at = app.clock();
-SET session_replication_role = origin
+SET session_replication_role = origin;
+SET coremachine.repairing = 'off'
 """
 RENEWALS = [
     (TASKS, "tasks", "task_id"),

@@ -58,7 +58,7 @@ async def test_f27_a_job_message_that_can_never_be_handled_fails_its_job_with_th
     job = await app.job(job_id)
     assert (job["status"], job["error"]["type"]) == ("failed", "MessageNotHandled")
     assert "could not be handled 10 times; the last time KeyError: 'at_least'" in job["error"]["message"]
-    assert "_failure" in job["error"]["traceback"]
+    assert "in at_least" in job["error"]["traceback"]
     assert [stage["status"] for stage in job["stages"]] == ["cancelled", "cancelled"]
     gaps = await events_of(app, job_id, "gap_found")
     assert [(gap["event_data"]["time"], gap["event_data"]["of"]) for gap in gaps] == [(n, 10) for n in range(1, 11)]
@@ -137,7 +137,7 @@ async def test_a_message_that_cannot_even_be_put_off_is_logged_and_comes_again_b
     told = [record.getMessage() for record in caplog.records if "could not be handled" in record.getMessage()]
     assert lost
     assert len(told) == len(lost)
-    assert "it comes again with its lease: the connection is lost" in told[0]
+    assert "it is claimed again when its lease has expired: the connection is lost" in told[0]
     assert "worker's own" not in caplog.text
 
 

@@ -13,9 +13,9 @@ from coremachine.runtime.store.rows import ClaimedTask
 from coremachine.statemachine.errors import IllegalMoveError
 from tests.databases import OpenApp
 from tests.integration.lost_worker import handle_messages, lose
-from tests.observing import counted_events, events_of, everything, tasks_of
+from tests.observing import counted_events, events_of, everything, rows, tasks_of
 from tests.running import finished, work, working
-from tests.waiting import until_event, until_row, until_status
+from tests.waiting import until_event, until_status
 
 
 @task
@@ -215,9 +215,7 @@ async def test_a_cancelled_job_whose_worker_is_gone_ends_when_its_lease_has(open
         await until_event(app, submitted.id, "task_started")
         await app.cancel(submitted.id)
         # as if its worker were gone: the lease is another one's, and nobody renews it
-        await until_row(
-            app, "UPDATE app.tasks SET lease_number = lease_number + 1, lease_owner = 'gone' RETURNING task_id"
-        )
+        await rows(app, "UPDATE app.tasks SET lease_number = lease_number + 1, lease_owner = 'gone' RETURNING task_id")
         ended = await until_status(app, submitted.id, "cancelled", "completed", "failed")
         held.set()
     assert ended["status"] == "cancelled"

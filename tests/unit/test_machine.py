@@ -13,7 +13,7 @@ from coremachine.statemachine.errors import DefinitionError, GapRefusedError, Il
 from coremachine.statemachine.gaps import REGISTER, GapCheck
 from coremachine.statemachine.lifecycle import Edge, Event, Lifecycle, State, Transition
 from coremachine.statemachine.lifecycles import CALLBACK, JOB, LIFECYCLES, STAGE, TASK
-from coremachine.statemachine.machine import Machine, Subject, WrittenEvent, machine_of
+from coremachine.statemachine.machine import Machine, MoveEvent, Subject, machine_of
 
 VALUES: Mapping[str, object] = {
     "lease_number": 1,
@@ -73,7 +73,7 @@ def inner(machine: Machine) -> transitions.Machine:
     return machine._machine  # pyright: ignore[reportPrivateUsage] - nobody else may see it
 
 
-def held(subject: Subject) -> tuple[str, list[WrittenEvent]]:
+def held(subject: Subject) -> tuple[str, list[MoveEvent]]:
     return subject.state, list(subject.events)
 
 
@@ -87,7 +87,7 @@ def test_a_fired_trigger_gives_the_move_to_be_written() -> None:
         "queued",
         "processing",
     )
-    assert move.event == WrittenEvent("task_started", "success", {"worker": "me"})
+    assert move.event == MoveEvent("task_started", "success", {"worker": "me"})
     assert move.values == {"lease": 15}
     assert held(subject) == ("processing", [move.event])
 
@@ -212,11 +212,11 @@ def test_a_condition_that_only_answers_no_raises_all_the_same() -> None:
 
 def test_an_exception_in_a_callback_takes_state_and_events_back() -> None:
     def write_and_fail(fired: transitions.EventData) -> None:
-        subject.events.append(WrittenEvent("half", "info", {}))
+        subject.events.append(MoveEvent("half", "info", {}))
         assert fired.model is subject
         raise ConnectionError("the log is full")
 
-    earlier = WrittenEvent("task_resumed", "warning", {})
+    earlier = MoveEvent("task_resumed", "warning", {})
     subject = Subject("7-0", "queued")
     subject.events.append(earlier)
     with pytest.raises(ConnectionError, match="the log is full"):
@@ -317,7 +317,7 @@ def test_an_earlier_event_is_not_taken_for_that_of_a_silent_move() -> None:
 
 
 def test_the_birth_of_a_record_has_its_event_only_where_one_is_declared() -> None:
-    assert machine_of(JOB).creation_event({"by": "me"}) == WrittenEvent("job_created", "success", {"by": "me"})
+    assert machine_of(JOB).creation_event({"by": "me"}) == MoveEvent("job_created", "success", {"by": "me"})
     for lifecycle in (STAGE, TASK, CALLBACK):
         with pytest.raises(DefinitionError, match=f"{lifecycle.name}: creation writes no event"):
             machine_of(lifecycle).creation_event()
@@ -331,4 +331,4 @@ def test_a_users_own_lifecycle_gets_the_same_machine() -> None:
         transitions=(Transition(trigger="close", sources=("open",), target="shut", event=closing),),
     )
     move = machine_of(door).fire(Subject("front", "open"), "close", data={"by": "wind"})
-    assert move.event == WrittenEvent("door_shut", "warning", {"by": "wind"})
+    assert move.event == MoveEvent("door_shut", "warning", {"by": "wind"})

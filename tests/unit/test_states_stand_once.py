@@ -15,7 +15,7 @@ PYTHON = sorted(path for package in PACKAGES for path in (ROOT / package).rglob(
 
 OTHER_WORDS: Mapping[str, frozenset[str]] = {
     "diagrams/export.py": frozenset({"all"}),  # the option that asks for every lifecycle
-    "diagrams/shape.py": frozenset({"end", "callback"}),  # nodes of a job's shape
+    "diagrams/shape.py": frozenset({"callback"}),  # a node of a job's shape
     "runtime/cli/parameters.py": frozenset({"standard input"}),  # the place that parameters are read from
     "runtime/bus/servicebus/check.py": frozenset({"ok", "unknown"}),  # the status of a check of a broker
     "runtime/errors.py": frozenset({"is not installed"}),  # the state of an extra

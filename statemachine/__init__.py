@@ -7,6 +7,8 @@ These are the names with which you declare your own lifecycle and the table of i
 The names with which you declare a job are in `coremachine`.
 """
 
+import warnings
+
 # 0.1.0 listed these here too; for jobs their place is coremachine, for the built-in lifecycles it is .lifecycles
 from .context import TaskContext as TaskContext
 from .errors import CoreMachineError as CoreMachineError
@@ -38,3 +40,11 @@ __all__ = [
     "Subject",
     "Transition",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """The name of a class before 0.2, for as long as it is deprecated."""
+    if name == "Tie":
+        warnings.warn("Tie is now StateColumn", DeprecationWarning, stacklevel=2)
+        return StateColumn
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

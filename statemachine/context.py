@@ -1,12 +1,12 @@
 """What a handler knows about its task, and what it can report while it runs."""
 
-import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field
 from threading import Event
 
 from .errors import OperationError
+from .renamed import renamed_arguments
 
 Emit = Callable[[str, Mapping[str, object]], None]
 StopListener = Callable[[str], None]
@@ -24,6 +24,7 @@ def _ignore(_kind: str, _data: Mapping[str, object]) -> None:
     """In a unit test nothing receives what a handler reports."""
 
 
+@renamed_arguments(tell="emit")
 @dataclass(kw_only=True)
 class TaskContext:
     """Passed to a handler that has a parameter annotated `TaskContext`. In a unit test, create one yourself.
@@ -42,12 +43,6 @@ class TaskContext:
     _stop: Event = field(default_factory=Event, repr=False)
     _reason: str = ""
     _listeners: list[StopListener] = field(default_factory=list[StopListener], init=False, repr=False, compare=False)
-    tell: InitVar[Emit | None] = None
-
-    def __post_init__(self, tell: Emit | None) -> None:
-        if tell is not None:  # the name of `emit` before 0.2
-            warnings.warn("TaskContext(tell=…) is now TaskContext(emit=…)", DeprecationWarning, stacklevel=3)
-            self.emit = tell
 
     def checkpoint(self, name: str, **data: object) -> None:
         """Write an event that records the handler's progress. `data` must be JSON."""

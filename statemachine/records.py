@@ -13,6 +13,7 @@ from .checks import check_name
 from .errors import DefinitionError
 from .lifecycle import Lifecycle
 from .queue import Queue, queue_changes
+from .renamed import renamed_arguments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ class Index:
     unique: bool = False
 
 
+@renamed_arguments(span="plus_interval")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateColumn:
     """Ties a column to states: it has a value in `required`, may have one in `allowed`, and is NULL elsewhere.
@@ -74,6 +76,7 @@ class StateColumn:
     plus_interval: str | None = None
 
 
+@renamed_arguments(carries="copied_columns", carries_before="copied_before")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLog:
     """The table that holds a record's events, and which columns of the row each event carries.
@@ -107,6 +110,7 @@ class Parent:
     states: tuple[str, ...] = ()
 
 
+@renamed_arguments(ties="state_columns", fence="fencing_column")
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Record:
     """A table whose rows follow a lifecycle. Two records are equal only if they are the same object.

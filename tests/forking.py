@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -104,8 +105,9 @@ def _become(files: Sequence[int]) -> list[str]:
         os.close(stream)
     os.environ.clear()
     os.environ.update(environment)
+    time.tzset()
     os.chdir(folder)
-    sys.path[0] = folder
+    sys.path[:1] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     return list(arguments)
 
 

@@ -23,6 +23,7 @@ SELECT job_id, 'gap_found', 'warning', '{"gap": "no message"}' FROM app.jobs"""
 async def as_owner(url: str, statement: str) -> None:
     """Run a statement as the owner of the schema."""
     async with open_session(url) as session:
+        await execute(session, "SET coremachine.repairing = 'on'")
         await execute(session, statement)
 
 

@@ -3,13 +3,18 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, NewType
 
 from .checks import check_lifecycle
-from .errors import ReplayError
+from .errors import DefinitionError, ReplayError
 from .gaps import GapCheck
 
 EventStatus = Literal["success", "failure", "warning", "info"]
+Trigger = NewType("Trigger", str)
+"""A trigger that a lifecycle declares."""
+
+NoteType = NewType("NoteType", str)
+"""The type of an event that records an action, not a change of state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,13 @@ class Lifecycle:
         """Every event type that this lifecycle writes, that of creation included."""
         created = {self.created.type} if self.created else set[str]()
         return frozenset(created | {transition.event.type for transition in self.transitions})
+
+    def trigger(self, name: str) -> Trigger:
+        """A declared trigger, for code that fires it. Raises DefinitionError, so that a typo fails on import."""
+        if not any(self.transitions_of(name)):
+            declared = ", ".join(sorted({transition.trigger for transition in self.transitions}))
+            raise DefinitionError(f"{self.name}: no trigger {name!r}; declared are {declared}")
+        return Trigger(name)
 
     def triggers_from(self, state: str) -> tuple[str, ...]:
         """The triggers that are legal in `state`."""

@@ -1,7 +1,7 @@
 """The lifecycles of CoreMachine itself. No other place lists a state, an event type or a legal move."""
 
 from .gaps import GAP_1, GAP_2, GAP_3, GAP_4, GAP_5, GAP_6, GAP_7
-from .lifecycle import Event, Lifecycle, State, Transition
+from .lifecycle import Event, Lifecycle, NoteType, State, Transition
 
 JOB = Lifecycle(
     "job",
@@ -209,18 +209,29 @@ CALLBACK = Lifecycle(
 
 LIFECYCLES = (JOB, STAGE, TASK, CALLBACK)
 
+JOB_QUEUED = NoteType("job_queued")
+CALLBACK_EXECUTED = NoteType("callback_executed")
+CHECKPOINT = NoteType("checkpoint")
+PROGRESS = NoteType("progress")
+FINALIZER_FAILED = NoteType("finalizer_failed")
+STAGE_EMPTY = NoteType("stage_empty")
+STOP_REQUESTED = NoteType("stop_requested")
+STALE_RESULT_REJECTED = NoteType("stale_result_rejected")
+MESSAGE_DEAD_LETTERED = NoteType("message_dead_lettered")
+GAP_FOUND = NoteType("gap_found")
+
 NOTES = (
-    Event("job_queued"),
-    Event("callback_executed"),
-    Event("callback_executed", "failure"),
-    Event("checkpoint", "info"),
-    Event("progress", "info"),
-    Event("finalizer_failed", "warning"),
-    Event("stage_empty", "warning"),
-    Event("stop_requested", "warning"),
-    Event("stale_result_rejected", "warning"),
-    Event("message_dead_lettered", "warning"),
-    Event("gap_found", "warning"),
+    Event(JOB_QUEUED),
+    Event(CALLBACK_EXECUTED),
+    Event(CALLBACK_EXECUTED, "failure"),
+    Event(CHECKPOINT, "info"),
+    Event(PROGRESS, "info"),
+    Event(FINALIZER_FAILED, "warning"),
+    Event(STAGE_EMPTY, "warning"),
+    Event(STOP_REQUESTED, "warning"),
+    Event(STALE_RESULT_REJECTED, "warning"),
+    Event(MESSAGE_DEAD_LETTERED, "warning"),
+    Event(GAP_FOUND, "warning"),
 )
 """Events that record an action, not a change of state, one for each status they may have. Replay skips them."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .changes import EMPTY, NOW, ZERO, Change, Difference, ahead
-from .lifecycle import Lifecycle
+from .lifecycle import Lifecycle, NoteType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Queue:
     failures: str | None = None
     handler_deadline: str | None = None
     stop: str | None = None
-    first_sent: str | None = None
+    first_sent: NoteType | None = None
 
 
 LEASE = ahead("n.moment + MAKE_INTERVAL(secs => %(lease)s)")

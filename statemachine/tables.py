@@ -1,7 +1,7 @@
 """The records of CoreMachine: jobs, stages, tasks and callbacks, each tied to its lifecycle."""
 
 from .changes import Change, Difference
-from .lifecycles import CALLBACK, JOB, STAGE, TASK
+from .lifecycles import CALLBACK, JOB, JOB_QUEUED, STAGE, TASK
 from .queue import Queue, ReturnedChildren
 from .records import Check, Column, EventLog, Index, Parent, Record, Schema, StateColumn
 
@@ -166,7 +166,7 @@ JOBS = Record(
             ),
         ),
         failures="message_failures",
-        first_sent="job_queued",
+        first_sent=JOB_QUEUED,
     ),
     changes=(),
     bounded=True,

@@ -11,6 +11,7 @@ from ...sql_generator.replay import replay_statements
 from ...sql_generator.schema import digests, guard_names
 from ...statemachine.errors import OperationError
 from ...statemachine.gaps import Gap, Severity
+from ...statemachine.lifecycles import GAP_FOUND
 from ...statemachine.records import Schema
 from ...statemachine.register import GAPS, GapConstraint, GapQuery, GapReplay
 from ..settings import Settings
@@ -176,4 +177,4 @@ def _notes(found: Iterable[Finding]) -> Iterable[Note]:
             for example in one.examples:
                 if example.job_id is not None:
                     data = {"gap": f"{one.id}: {one.gap}", "subject": example.subject, "detail": example.detail}
-                    yield Note(type="gap_found", job_id=example.job_id, data=data)
+                    yield Note(type=GAP_FOUND, job_id=example.job_id, data=data)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from ...statemachine.lifecycles import JOB_QUEUED
 from ..store.database import Database
 from ..store.session import Note, Session
 from .channel import Channel
@@ -21,7 +22,7 @@ class PostgresBus:
 
     async def announce(self, session: Session, announcements: Sequence[Announcement]) -> None:
         """Wake the workers at commit. `job_queued` is written in the same transaction."""
-        await session.note(Note(type="job_queued", job_id=one.job_id, data={}) for one in announcements if one.queued)
+        await session.note(Note(type=JOB_QUEUED, job_id=one.job_id, data={}) for one in announcements if one.queued)
         await self._channel.notify(session, (one.kind for one in announcements))
 
     async def listen(self, wake: Callable[[Kind], None]) -> None:

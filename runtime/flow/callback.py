@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import psycopg
 
 from ...statemachine.job import Job
-from ...statemachine.lifecycles import CALLBACK
+from ...statemachine.lifecycles import CALLBACK, CALLBACK_EXECUTED
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.tables import CALLBACKS
 from ..bus.port import Announcement
@@ -17,6 +17,9 @@ from ..store.session import Note, Row, Session
 from ..store.text import error_data
 from .calls import arguments
 from .flow import Flow
+
+COMPLETE, RELEASE = CALLBACK.trigger("complete"), CALLBACK.trigger("release")
+RETRY, FAIL = CALLBACK.trigger("retry"), CALLBACK.trigger("fail")
 
 log = logger("callback")
 
@@ -49,7 +52,7 @@ async def _release(flow: Flow, claimed: ClaimedCallback) -> None:
     """Release the callback of a worker that stops, with a single try: if the write fails, the lease expires."""
     values: dict[str, object] = {"lease_number": claimed.lease_number, "delay": 0.0}
     data: dict[str, object] = {"worker": claimed.lease_owner, "reason": "worker stopping"}
-    move = machine_of(CALLBACK).fire(Subject(claimed.key, "processing"), "release", values, data)
+    move = machine_of(CALLBACK).fire(Subject(claimed.key, "processing"), RELEASE, values, data)
     try:
         async with flow.database.transaction() as session:
             won = await session.apply(CALLBACKS, [move])
@@ -64,14 +67,14 @@ async def _release(flow: Flow, claimed: ClaimedCallback) -> None:
 async def _record(session: Session, job: Job, claimed: ClaimedCallback, error: Row | None) -> str | None:
     data: dict[str, object] = {"name": claimed.name, "attempt": claimed.attempt, "of": claimed.max_attempts}
     values: dict[str, object] = {"lease_number": claimed.lease_number}
-    trigger = "complete"
+    trigger = COMPLETE
     if error is not None:
         data["error"] = error
-        trigger = "retry" if claimed.attempt < claimed.max_attempts else "fail"
+        trigger = RETRY if claimed.attempt < claimed.max_attempts else FAIL
         values["delay"] = job.callback_backoff.delay(claimed.attempt)
     move = machine_of(CALLBACK).fire(Subject(claimed.key, "processing"), trigger, values, data)
     note = Note(
-        type="callback_executed",
+        type=CALLBACK_EXECUTED,
         job_id=claimed.job_id,
         attempt=claimed.attempt,
         lease_number=claimed.lease_number,
@@ -89,7 +92,7 @@ async def _record(session: Session, job: Job, claimed: ClaimedCallback, error: R
 
 def report_failed(session: Session, claimed: ClaimedCallback, trigger: str, error: Row) -> None:
     """Log that a callback failed; `trigger` is whether it was given up."""
-    given_up = trigger == "fail"
+    given_up = trigger == FAIL
     session.report(
         "error" if given_up else "warning",
         "a callback was given up" if given_up else "a callback failed, and is tried again",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ...statemachine.lifecycles import JOB
+from ...statemachine.lifecycles import FINALIZER_FAILED, JOB
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.results import json_text
 from ...statemachine.signature import signature_of
@@ -18,6 +18,8 @@ from .calls import arguments
 from .flow import Done, Flow, Found
 from .job_message import start_job
 from .outputs import output_of
+
+COMPLETE, FAIL = JOB.trigger("complete"), JOB.trigger("fail")
 
 CALLBACK_NAME = "on_job_complete"
 FINALIZED = "finalized"
@@ -80,7 +82,7 @@ async def _unfinalized(session: Session, found: Found) -> str:
 
 async def _fail(session: Session, job: JobRow, error: Row) -> None:
     data: dict[str, object] = {"error": brief(error), "finalizer": "failed"}
-    move = machine_of(JOB).fire(Subject(job.job_id, job.status), "fail", {"error": error}, data)
+    move = machine_of(JOB).fire(Subject(job.job_id, job.status), FAIL, {"error": error}, data)
     await session.must_apply(JOBS, move)
     why = "its finalizer failed"
     session.report("error", "a job failed", job=short(job.job_id), why=why, error=in_a_line(error))
@@ -90,8 +92,8 @@ async def _complete(session: Session, job: JobRow, result: str, error: Row | Non
     data: dict[str, object] = {"finalizer": "succeeded" if job.definition.has_finalizer else "none"}
     if error is not None:
         data = {"finalizer": "failed", "error": brief(error)}
-        await session.note([Note(type="finalizer_failed", job_id=job.job_id, data={"error": error})])
-    move = machine_of(JOB).fire(Subject(job.job_id, job.status), "complete", {"result": result}, data)
+        await session.note([Note(type=FINALIZER_FAILED, job_id=job.job_id, data={"error": error})])
+    move = machine_of(JOB).fire(Subject(job.job_id, job.status), COMPLETE, {"result": result}, data)
     await session.must_apply(JOBS, move)
 
 

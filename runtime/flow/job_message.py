@@ -11,6 +11,8 @@ from ..errors import StaleMessageError
 from ..store.rows import JobMessage, JobRow
 from ..store.session import Cursor, Session
 
+START = JOB.trigger("start")
+
 
 async def acknowledge(session: Session, message: JobMessage) -> Cursor:
     """Acknowledge the message. If a later one has replaced it, nothing changes, and the result has no row."""
@@ -48,6 +50,6 @@ async def still_ours(asked: Cursor, message: JobMessage, owner: str) -> JobRow:
 
 async def start_job(session: Session, job: JobRow) -> JobRow:
     """Start a queued job, which acknowledges its message too. Returns its row, processing."""
-    move = machine_of(JOB).fire(Subject(job.job_id, job.status), "start")
+    move = machine_of(JOB).fire(Subject(job.job_id, job.status), START)
     await session.must_apply(JOBS, move)
     return replace(job, status=move.target)

@@ -6,7 +6,7 @@ The items of a fan-out are made before that transaction begins: user code never 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...statemachine.lifecycles import STAGE, TASK
+from ...statemachine.lifecycles import CHECKPOINT, STAGE, STAGE_EMPTY, TASK
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.results import json_text
 from ...statemachine.tables import STAGES, TASKS
@@ -20,6 +20,9 @@ from .calls import arguments
 from .flow import Done, Flow, Found, TaskClaim
 from .job_message import handled
 from .outputs import as_items, named, output_of, results_of
+
+OPEN = STAGE.trigger("open")
+CANCEL, RESUME = TASK.trigger("cancel"), TASK.trigger("resume")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,7 @@ async def _open(session: Session, job: JobRow, stage: StageRow, items: Sequence[
     """Write the stage's move, and its tasks: new ones, or those of an earlier run that did not succeed."""
     again, new = stage.tasks_failed + stage.tasks_cancelled, 0 if stage.tasks_total else len(items)
     data = {"name": stage.name, "tasks": stage.tasks_total + new} | ({"again": again} if again else {})
-    move = machine_of(STAGE).fire(Subject(str(stage.stage_id), stage.status), "open", data=data)
+    move = machine_of(STAGE).fire(Subject(str(stage.stage_id), stage.status), OPEN, data=data)
     await session.must_apply(STAGES, move)
     stage.status = move.target
     if again:
@@ -128,7 +131,7 @@ def _task_parameters(job: JobRow, stage: StageRow, items: Sequence[str | None]) 
 async def _queue_again(session: Session, stage: StageRow) -> None:
     values = {"delay": 0.0, "max_attempts": stage.definition.max_attempts}
     for state in ("failed", "cancelled"):
-        move = machine_of(TASK).fire(Subject("*", state), "resume", values, {"stage": stage.name})
+        move = machine_of(TASK).fire(Subject("*", state), RESUME, values, {"stage": stage.name})
         await session.sweep(TASKS, move, "stage_id", stage.stage_id)
     await read_counters(session, [stage])
 
@@ -144,7 +147,7 @@ def _failure(stage: StageRow, error: Row | None) -> Row | None:
 async def _claim_some(session: Session, bus: Bus, stage: StageRow, claim: TaskClaim | None) -> Sequence[Row]:
     """Claim tasks for this worker, and announce the others."""
     data: dict[str, object] = {"name": "opened stage", "tasks": stage.tasks_total}
-    await session.note([Note(type="checkpoint", job_id=stage.job_id, stage=stage.stage, data=data)])
+    await session.note([Note(type=CHECKPOINT, job_id=stage.job_id, stage=stage.stage, data=data)])
     claimed = () if claim is None else await claim.claim(session, stage)
     if sum(row["stage_id"] == stage.stage_id for row in claimed) < stage.tasks_open:
         await bus.announce(session, [Announcement("task", stage.job_id)])
@@ -157,7 +160,7 @@ async def _close(session: Session, bus: Bus, job: JobRow, stage: StageRow, error
         await _cancel_unstarted(session, stage)
     elif not stage.tasks_total:
         data = {"name": stage.name, "reason": "the fan-out returned no items"}
-        await session.note([Note(type="stage_empty", job_id=stage.job_id, stage=stage.stage, data=data)])
+        await session.note([Note(type=STAGE_EMPTY, job_id=stage.job_id, stage=stage.stage, data=data)])
     await close_stage(session, bus, job, stage, error)
 
 
@@ -165,6 +168,6 @@ async def _cancel_unstarted(session: Session, stage: StageRow) -> None:
     """Cancel the tasks of a stage that fails as it opens: none of them has started, and none may."""
     if stage.tasks_open:
         why = {"reason": "the stage failed as it opened"}
-        move = machine_of(TASK).fire(Subject("*", "queued"), "cancel", data=why)
+        move = machine_of(TASK).fire(Subject("*", "queued"), CANCEL, data=why)
         await session.sweep(TASKS, move, "stage_id", stage.stage_id)
         await read_counters(session, [stage])

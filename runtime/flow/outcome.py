@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from ...statemachine.lifecycle import Trigger
+from ...statemachine.lifecycles import TASK
 from ..store.rows import ClaimedTask, StageRow
+
+COMPLETE, RETRY, FAIL = TASK.trigger("complete"), TASK.trigger("retry"), TASK.trigger("fail")
+CANCEL, RELEASE, RESCUE = TASK.trigger("cancel"), TASK.trigger("release"), TASK.trigger("rescue")
 
 OutcomeKind = Literal["completed", "failed", "released", "cancelled", "expired", "overdue"]
 
@@ -34,7 +39,7 @@ class Outcome(NamedTuple):
 class Decision(NamedTuple):
     """A trigger to fire, the values of its move and the data of its event."""
 
-    trigger: str
+    trigger: Trigger
     values: dict[str, object]
     data: dict[str, object]
 
@@ -42,7 +47,7 @@ class Decision(NamedTuple):
 def completion(outcome: Outcome, worker: str) -> Decision:
     """The decision for a handler that completed, in any state of its stage."""
     values: dict[str, object] = {"lease_number": outcome.task.lease_number, "result": outcome.result}
-    return Decision("complete", values, {"worker": worker, "duration_ms": outcome.duration_ms})
+    return Decision(COMPLETE, values, {"worker": worker, "duration_ms": outcome.duration_ms})
 
 
 def decide(outcome: Outcome, stage: StageRow, worker: str) -> Decision:
@@ -53,11 +58,11 @@ def decide(outcome: Outcome, stage: StageRow, worker: str) -> Decision:
         case "completed":
             decision = completion(outcome, worker)
         case "cancelled":
-            decision = Decision("cancel", fence, data | {"reason": stage.stop_reason or "asked to stop"})
+            decision = Decision(CANCEL, fence, data | {"reason": stage.stop_reason or "asked to stop"})
         case "released" if stage.stop_reason:
-            decision = Decision("cancel", fence, data | {"reason": stage.stop_reason})
+            decision = Decision(CANCEL, fence, data | {"reason": stage.stop_reason})
         case "released":
-            decision = Decision("release", fence | {"delay": 0.0}, data | {"reason": outcome.reason})
+            decision = Decision(RELEASE, fence | {"delay": 0.0}, data | {"reason": outcome.reason})
         case "expired":
             decision = _decide_expired(outcome.task, stage, fence, data)
         case "overdue":
@@ -73,22 +78,22 @@ def _decide_failed(outcome: Outcome, stage: StageRow, fence: dict[str, object], 
     data = data | {"error": outcome.error, "attempt": task.attempt, "of": task.max_attempts}
     if outcome.retryable and task.attempt < task.max_attempts and not stage.stop_reason:
         delay = stage.definition.backoff.delay(task.attempt)
-        return Decision("retry", fence | {"delay": delay}, data | {"delay_s": round(delay, 3)})
-    return Decision("fail", fence | {"error": outcome.error}, data)
+        return Decision(RETRY, fence | {"delay": delay}, data | {"delay_s": round(delay, 3)})
+    return Decision(FAIL, fence | {"error": outcome.error}, data)
 
 
 def _decide_expired(task: ClaimedTask, stage: StageRow, fence: dict[str, object], data: dict[str, object]) -> Decision:
     """The worker is lost: stop, try again, or fail a task that has lost too many workers (F44)."""
     data = {"found_by": data["worker"], "lost_worker": task.lease_owner, "rescues": task.rescues}
     if stage.stop_reason:
-        return Decision("cancel", fence, data | {"reason": stage.stop_reason})
+        return Decision(CANCEL, fence, data | {"reason": stage.stop_reason})
     if task.rescues < task.max_rescues:
-        return Decision("rescue", fence | {"delay": 0.0}, data)
+        return Decision(RESCUE, fence | {"delay": 0.0}, data)
     error = {
         "type": "LeaseExpired",
         "message": f"its worker was lost {task.rescues + 1} times; {task.max_rescues} rescues are allowed",
     }
-    return Decision("fail", fence | {"error": error}, data | {"error": error, "attempt": task.attempt})
+    return Decision(FAIL, fence | {"error": error}, data | {"error": error, "attempt": task.attempt})
 
 
 def _decide_overdue(outcome: Outcome, stage: StageRow, fence: dict[str, object], data: dict[str, object]) -> Decision:
@@ -97,7 +102,7 @@ def _decide_overdue(outcome: Outcome, stage: StageRow, fence: dict[str, object],
     data = {"found_by": data["worker"], "held_by": task.lease_owner}
     if task.deadline_at is None:
         why = "it was asked to stop, and did not"
-        return Decision("cancel", fence, data | {"reason": stage.stop_reason, "why": why})
+        return Decision(CANCEL, fence, data | {"reason": stage.stop_reason, "why": why})
     error = {
         "type": "HandlerTimeoutError",
         "message": f"the handler did not end within its timeout of {stage.definition.timeout:g} s, and its"

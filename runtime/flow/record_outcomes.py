@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from ...statemachine.lifecycles import TASK
+from ...statemachine.lifecycles import STALE_RESULT_REJECTED, TASK
 from ...statemachine.machine import Move, Subject, machine_of
 from ...statemachine.tables import TASKS
 from ..bus.port import Bus
 from ..store.reports import in_a_line, short
 from ..store.rows import JobRow, StageRow
 from ..store.session import Note, Row, Session
-from .advance import FAIL_FAST, advance, read_counters
-from .outcome import Decision, Outcome, completion, decide
+from .advance import CLOSE_CANCELLED, FAIL_FAST, advance, read_counters
+from .outcome import FAIL, RETRY, Decision, Outcome, completion, decide
 
-FAILING = {"retry": "a task failed, and is tried again", "fail": "a task failed"}
+FAILING: Mapping[str, str] = {RETRY: "a task failed, and is tried again", FAIL: "a task failed"}
 
 
 class Firing(NamedTuple):
@@ -62,7 +62,7 @@ async def record_outcomes(session: Session, bus: Bus, outcomes: Sequence[Outcome
         {firing.outcome.task.stage_id for firing in won.values() if firing.move.target in TASK.ended_states}
     ):
         stage = stages[stage_id]
-        if await advance(session, bus, jobs[stage.job_id], stage) == "cancel":
+        if await advance(session, bus, jobs[stage.job_id], stage) == CLOSE_CANCELLED:
             _log_cancelled(session, stage)
     return set(won)
 
@@ -100,7 +100,7 @@ def _decided(
         del tasks[outcome.task.key]  # it moves: no other outcome can win after that
         decision = decide(outcome, stage, worker)
         decided.append((outcome, decision))
-        if decision.trigger == "fail" and stage.definition.policy == FAIL_FAST and stage.stop_reason is None:
+        if decision.trigger == FAIL and stage.definition.policy == FAIL_FAST and stage.stop_reason is None:
             stages[stage.stage_id] = replace(stage, stop_reason=FAIL_FAST)
     return decided
 
@@ -154,7 +154,7 @@ def _log_cancelled(session: Session, stage: StageRow) -> None:
 def _stale(outcome: Outcome, worker: str) -> Note:
     task = outcome.task
     return Note(
-        type="stale_result_rejected",
+        type=STALE_RESULT_REJECTED,
         job_id=task.job_id,
         task_id=task.key,
         stage=task.stage,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ...sql_generator.queues import requeue_stalled_statement
-from ...statemachine.lifecycles import CALLBACK
+from ...statemachine.lifecycles import CALLBACK, GAP_FOUND
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.tables import CALLBACKS, JOBS
 from ..bus.port import Announcement, Bus
@@ -14,6 +14,8 @@ from .advance import close_stage
 from .callback import report_failed
 from .outcome import Outcome, OutcomeKind
 from .record_outcomes import record_outcomes
+
+FAIL, RESCUE = CALLBACK.trigger("fail"), CALLBACK.trigger("rescue")
 
 
 async def rescue_tasks(database: Database, bus: Bus, tasks: Sequence[ClaimedTask], found_by: str) -> int:
@@ -51,9 +53,9 @@ async def rescue_callbacks(database: Database, bus: Bus, callbacks: Sequence[Cla
 async def _rescue(session: Session, callback: ClaimedCallback, found_by: str) -> None:
     values: dict[str, object] = {"lease_number": callback.lease_number, "delay": 0.0}
     data: dict[str, object] = {"found_by": found_by, "lost_worker": callback.lease_owner}
-    trigger, error = "rescue", None
+    trigger, error = RESCUE, None
     if callback.rescues >= callback.max_rescues:
-        trigger = "fail"
+        trigger = FAIL
         error = {"type": "LeaseExpired", "message": f"its worker was lost {callback.rescues + 1} times"}
         data |= {"error": error, "attempt": callback.attempt}
     move = machine_of(CALLBACK).fire(Subject(callback.key, "processing"), trigger, values, data)
@@ -68,7 +70,7 @@ async def requeue_stalled(database: Database, bus: Bus, job_ids: Sequence[str]) 
         statement = requeue_stalled_statement(JOBS, session.schema)
         stalled = [row["key"] for row in await session.statement(statement, {"keys": list(job_ids)})]
         await session.note(
-            Note(type="gap_found", job_id=job_id, data={"gap": "no open stage and no message"}) for job_id in stalled
+            Note(type=GAP_FOUND, job_id=job_id, data={"gap": "no open stage and no message"}) for job_id in stalled
         )
         if stalled:
             await bus.announce(session, [Announcement("job", job_id) for job_id in stalled])
@@ -84,6 +86,6 @@ async def close_counted_out(database: Database, bus: Bus, job_id: str, stage_id:
         if stage.status != "processing" or stage.tasks_open:
             return False
         data = {"gap": "every task was counted, and the stage was open"}
-        await session.note([Note(type="gap_found", job_id=stage.job_id, stage=stage.stage, data=data)])
+        await session.note([Note(type=GAP_FOUND, job_id=stage.job_id, stage=stage.stage, data=data)])
         await close_stage(session, bus, JobRow.of(job), stage)
     return True

@@ -10,6 +10,8 @@ from ..store.database import Database
 from ..store.rows import StageRow
 from ..store.session import Session
 
+JOB_RESUME, STAGE_RESUME = JOB.trigger("resume"), STAGE.trigger("resume")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumePlan:
@@ -36,7 +38,7 @@ async def resume(
     async with database.transaction() as session:
         (row,) = await session.fetch("flow/lock_jobs", {"job_ids": [job_id]})
         stages = [StageRow.of(row) for row in await session.fetch("flow/load_stages", {"job_id": job_id})]
-        move = machine_of(JOB).fire(Subject(job_id, row["status"]), "resume", {"delay": 0.0}, _event_data(stages, by))
+        move = machine_of(JOB).fire(Subject(job_id, row["status"]), JOB_RESUME, {"delay": 0.0}, _event_data(stages, by))
         plan = planned(job_id, move.target, stages)
         if dry_run:
             return plan
@@ -69,5 +71,5 @@ def planned(job_id: str, status: str, stages: list[StageRow]) -> ResumePlan:
 
 async def _resume_stages(session: Session, job_id: str, stages: list[StageRow]) -> None:
     for state in sorted({stage.status for stage in stages} & {"failed", "cancelled"}):
-        move = machine_of(STAGE).fire(Subject("*", state), "resume", data={"reason": "the job was resumed"})
+        move = machine_of(STAGE).fire(Subject("*", state), STAGE_RESUME, data={"reason": "the job was resumed"})
         await session.sweep(STAGES, move, "job_id", job_id)

@@ -1,6 +1,7 @@
 """retry_later: makes a job message that could not be handled due again later, a limited number of times."""
 
 from ...sql_generator.queues import retry_later_statement
+from ...statemachine.lifecycles import GAP_FOUND
 from ...statemachine.retry import Backoff
 from ...statemachine.tables import JOBS
 from ..errors import StaleMessageError
@@ -49,4 +50,4 @@ def _last_error(failure: Row, times: int) -> Row:
 
 async def _note(session: Session, message: JobMessage, failure: Row, times: int) -> None:
     data = {"gap": "job message not handled", "time": times, "of": MOST_HANDLINGS, **failure}
-    await session.note([Note(type="gap_found", job_id=message.job_id, data=data)])
+    await session.note([Note(type=GAP_FOUND, job_id=message.job_id, data=data)])

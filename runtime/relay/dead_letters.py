@@ -7,6 +7,7 @@ from hashlib import sha256
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from ...statemachine.lifecycles import MESSAGE_DEAD_LETTERED
 from ...statemachine.retry import Backoff
 from ..bus.messages import is_check, job_id_of_body
 from ..bus.port import DeadLetteredMessage, DeadLetters
@@ -110,7 +111,7 @@ async def _keep(session: Session, orphans: Sequence[DeadLetteredMessage]) -> Non
 
 
 def _note(message: DeadLetteredMessage, job_id: str) -> Note:
-    return Note(type="message_dead_lettered", job_id=job_id, data=_data(message))
+    return Note(type=MESSAGE_DEAD_LETTERED, job_id=job_id, data=_data(message))
 
 
 def _data(message: DeadLetteredMessage) -> dict[str, object]:

@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 from ...sql_generator.moves import move_statement
 from ...sql_generator.sweeps import sweep_statement
 from ...statemachine.errors import LostRaceError
+from ...statemachine.lifecycle import NoteType
 from ...statemachine.lifecycles import NOTES
 from ...statemachine.machine import Move, MoveEvent
 from ...statemachine.records import Record
@@ -30,7 +31,7 @@ STATUS_OF_NOTE = {note.type: note.status for note in reversed(NOTES)}
 class Note:
     """An event that records an action, not a change of state. Its status is the declared one unless given."""
 
-    type: str
+    type: NoteType
     job_id: str
     data: Mapping[str, object]
     status: str | None = None

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from ...statemachine.job import Job
+from ...statemachine.lifecycle import NoteType
 from ...statemachine.lifecycles import JOB
 from ...statemachine.task import Task
 from ..bus.messages import KINDS, Kind, MessageRef
@@ -219,7 +220,7 @@ class Worker:
         """Write a handler's checkpoint or progress."""
         self._completer.add_note(
             Note(
-                type=kind,
+                type=NoteType(kind),
                 job_id=task.job_id,
                 task_id=task.key,
                 stage=task.stage,

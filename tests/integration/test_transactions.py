@@ -10,7 +10,7 @@ from coremachine.runtime.store.claims import Claim, claim_due
 from coremachine.runtime.store.database import Database
 from coremachine.runtime.store.session import Note, Session
 from coremachine.statemachine.errors import LostRaceError
-from coremachine.statemachine.lifecycles import TASK
+from coremachine.statemachine.lifecycles import CHECKPOINT, TASK
 from coremachine.statemachine.machine import Move, machine_of
 from coremachine.statemachine.tables import JOBS, TASKS
 from tests.integration.rows import insert_row, row_of
@@ -27,7 +27,7 @@ async def noted(session: Session) -> int:
 
 
 def checkpoint(job_id: str) -> list[Note]:
-    return [Note(type="checkpoint", job_id=job_id, data={"name": "here"})]
+    return [Note(type=CHECKPOINT, job_id=job_id, data={"name": "here"})]
 
 
 @pytest_asyncio.fixture(name="database")

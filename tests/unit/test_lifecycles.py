@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from coremachine.statemachine.errors import ReplayError
+from coremachine.statemachine.errors import DefinitionError, ReplayError
 from coremachine.statemachine.lifecycle import Lifecycle
 from coremachine.statemachine.lifecycles import CALLBACK, HEADLINES, JOB, LIFECYCLES, NOTES, STAGE, TASK
 
@@ -174,3 +174,9 @@ def test_a_creation_counts_only_as_the_first_event() -> None:
     with pytest.raises(ReplayError) as refused:
         JOB.replay(["job_created", "job_started", "job_created"])
     assert refused.value.position == 2
+
+
+def test_a_trigger_that_is_not_declared_fails_where_it_is_named() -> None:
+    assert TASK.trigger("retry") == "retry"
+    with pytest.raises(DefinitionError, match=r"task: no trigger 'retyr'; declared are cancel, claim, .*retry"):
+        TASK.trigger("retyr")

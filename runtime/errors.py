@@ -87,6 +87,18 @@ class DatabaseUnreachableError(OperationError):
         super().__init__(f"no connection to {where}: {reason}")
 
 
+class DatabaseEncodingError(OperationError):
+    """The database cannot hold every text. Carries `where`, the address without its password, and `encoding`."""
+
+    def __init__(self, where: str, encoding: str) -> None:
+        self.where = where
+        self.encoding = encoding
+        super().__init__(
+            f"{where} has the encoding {encoding}, in which not every text can be stored; create the database with"
+            " ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
 class FanOutError(OperationError):
     """The items of a fan-out could not be determined. Carries `stage` and `reason`."""
 

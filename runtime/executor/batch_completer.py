@@ -1,7 +1,8 @@
 """The batch completer: gathers the outcomes of concurrent handlers and writes them together.
 
 It never waits for a batch: while one transaction is in progress, further outcomes gather and form the next one. An
-outcome is held, and its lease renewed, until its own commit (GAP-1), however long the database is unreachable.
+outcome is held, and its lease renewed, until its own commit (GAP-1), however long the database is unreachable, and
+however often it refuses the statement. Only an error of the outcome's own row ends it otherwise.
 """
 
 import asyncio
@@ -9,6 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+import psycopg
+
+from ...statemachine.retry import Backoff
 from ..bus.port import Bus
 from ..flow.outcome import Outcome
 from ..flow.record_outcomes import record_outcomes
@@ -17,12 +21,14 @@ from ..logs import logger
 from ..store.database import Database
 from ..store.session import Note, Session
 from ..store.text import error_data
+from ..store.transient import is_row_error
 
 T = TypeVar("T")
 
 log = logger("completer")
 BATCH_SIZE = 500
 LARGEST_BACKLOG = 2 * BATCH_SIZE
+BACKOFF = Backoff(first=0.2, most=20)
 
 
 class BatchCompleter:
@@ -39,6 +45,9 @@ class BatchCompleter:
         self._loop = asyncio.get_running_loop()
         self._closing = False
         self.unwritten = 0
+        self._held: dict[int, tuple[asyncio.TimerHandle, Outcome]] = {}
+        self._refusals = 0
+        self._participant = database.outage.participant()
         self._listeners: list[Callable[[], None]] = []
 
     def on_drained(self, notify: Callable[[], None]) -> None:
@@ -63,8 +72,11 @@ class BatchCompleter:
         self._loop.call_soon_threadsafe(self._more.set)
 
     def close(self) -> None:
-        """Let `run` end once everything is written."""
+        """Let `run` end once everything is written. What the database refuses now is left to the end of its lease."""
         self._closing = True
+        for timer, outcome in list(self._held.values()):
+            timer.cancel()
+            self._write_again(outcome)
         self._more.set()
 
     async def run(self) -> None:
@@ -88,6 +100,9 @@ class BatchCompleter:
         except Exception as error:  # noqa: BLE001 - any error: an outcome that is lost here keeps its lease for ever
             await self._write_apart(notes, outcomes, error)
             return
+        if outcomes:
+            self._refusals = 0
+            self._participant.succeeded()
         self._done_with(outcomes)
 
     def _done_with(self, outcomes: list[Outcome]) -> None:
@@ -110,14 +125,28 @@ class BatchCompleter:
             log.error("a note could not be written", note=notes[0].type, job=notes[0].job_id, error=str(error).strip())
             return
         outcome = outcomes[0]
-        if outcome.kind == "completed":
+        not_now = isinstance(error, psycopg.Error) and not is_row_error(error)
+        if not_now and not self._closing:
+            self._hold(outcome, error)
+        elif outcome.kind == "completed" and not not_now:
             refused = Outcome(task=outcome.task, kind="failed", error=error_data(error), retryable=False)
             await self._write([], [refused])
-            return
-        log.error(
-            "an outcome could not be written; its lease will expire", task=outcome.task.key, error=str(error).strip()
-        )
-        self._done_with([outcome])
+        else:
+            what = "an outcome could not be written; its lease will expire"
+            log.error(what, task=outcome.task.key, error=str(error).strip())
+            self._done_with([outcome])
+
+    def _hold(self, outcome: Outcome, error: Exception) -> None:
+        """Keep an outcome that the database refuses for a reason that is not its own, and write it again later."""
+        self._participant.failed(error)
+        self._refusals += 1
+        timer = self._loop.call_later(BACKOFF.delay(self._refusals), self._write_again, outcome)
+        self._held[id(outcome)] = (timer, outcome)
+
+    def _write_again(self, outcome: Outcome) -> None:
+        del self._held[id(outcome)]
+        self._outcomes.append(outcome)
+        self._more.set()
 
 
 def _first(waiting: deque[T]) -> list[T]:

@@ -157,7 +157,7 @@ class TaskExecutor:
             try:
                 await self._runner.prepare(call)
                 self._queue(call)
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:
                 self._release(call, f"its input could not be read: {cleaned(str(error))}")
             except Exception as error:  # noqa: BLE001 - it fails the task, as an error of its handler would
                 self._fail(call, error)

@@ -58,7 +58,7 @@ async def _release(flow: Flow, claimed: ClaimedCallback) -> None:
             won = await session.apply(CALLBACKS, [move])
             if won:
                 await flow.bus.announce(session, [Announcement("callback", claimed.job_id)])
-    except psycopg.OperationalError as lost:
+    except psycopg.Error as lost:
         log.warning(
             "a callback could not be released; its lease will expire", job=claimed.job_id, error=str(lost).strip()
         )

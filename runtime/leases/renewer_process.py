@@ -36,6 +36,7 @@ from psycopg.rows import dict_row
 _PR_SET_PDEATHSIG: Final = 1
 _LONGEST_TRY: Final = 1.0
 _AT_ONCE: Final = 1000
+_OF_A_ROW: Final = ("21", "22", "23", "CM", "P0")  # SQLSTATEs of constraints, conversions and triggers
 _Connection = psycopg.Connection[dict[str, Any]]
 
 
@@ -109,7 +110,7 @@ class _Renewer:
         if self._connection is not None:
             try:
                 self._renew_on(self._connection)
-            except psycopg.OperationalError:
+            except psycopg.Error:  # perhaps of this session alone, for example one that is read-only for its whole life
                 self._connection.close()
                 self._connection = None
             else:
@@ -160,9 +161,9 @@ def _renewed(
     """Renew these leases; if one row cannot be written, each alone, so that the others do not expire."""
     try:
         return connection.execute(renew, {**common, **listed}).fetchall()
-    except (psycopg.OperationalError, psycopg.ProgrammingError):
-        raise
-    except psycopg.Error:
+    except psycopg.Error as error:
+        if not (error.sqlstate or "").startswith(_OF_A_ROW):
+            raise
         if len(listed["keys"]) == 1:
             traceback.print_exc()
             return []

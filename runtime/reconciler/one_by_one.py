@@ -38,7 +38,7 @@ class OneByOne:
     ) -> int:
         """Call `together` with the items, in halves if it fails; return the sum of its results.
 
-        An item that cannot be handled alone is set aside. Raises psycopg.OperationalError in an outage, which
+        An item that cannot be handled alone is set aside. Raises psycopg.Error in an outage, which
         is not an error of the items.
         """
         if not items:

@@ -62,7 +62,7 @@ class Reconciler:
             try:
                 found = await self.run_once()
                 self._participant.succeeded()
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:
                 self._note(error)
                 await self._participant.wait(error)
                 self._found = {}
@@ -86,7 +86,7 @@ class Reconciler:
     async def run_once(self) -> dict[str, int]:
         """Do every step once, even if an earlier one failed, and return how many items each found and handled.
 
-        Raises psycopg.OperationalError in an outage.
+        Raises psycopg.Error in an outage.
         """
         self._runs += 1
         return {name: await self._done(name, step) for name, step in self._steps.by_name.items()}

@@ -1,7 +1,7 @@
 """The database of a process: one small pool, and the transactions on it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from typing import Any, TypeVar, cast
@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from ...sql_generator.roles import worker_role
 from ...statemachine.records import Schema
 from ...statemachine.tables import SCHEMA
-from ..errors import DatabaseUnreachableError
+from ..errors import DatabaseEncodingError, DatabaseUnreachableError
 from ..logs import logger
 from .installation import check_installed, install
 from .outage import Outage
@@ -24,11 +24,26 @@ from .reports import Reports
 from .session import Connection, Row, Session
 from .text import read_json
 from .times import bound_times
+from .transient import is_of_its_session
 
 T = TypeVar("T")
 log = logger("database")
 RECONNECTING = 10.0  # seconds after which the pool restarts its back-off, which would grow to minutes
-CONNECTION_SETTINGS = {
+CLIENT_ENCODING = "UTF8"
+FORMATS = {
+    # what an administrator may set for a database or a login, and psycopg or a statement depends on (F53)
+    "array_nulls": "on",
+    "bytea_output": "hex",
+    "DateStyle": "ISO, MDY",
+    "default_transaction_isolation": "read committed",
+    "extra_float_digits": "1",
+    "IntervalStyle": "postgres",
+    "quote_all_identifiers": "off",
+    "search_path": "pg_catalog",
+    "standard_conforming_strings": "on",
+    "TimeZone": "UTC",
+}
+CONNECTION_SETTINGS = FORMATS | {
     "statement_timeout": "300s",
     "idle_in_transaction_session_timeout": "60s",
     # statements are brief; with stale statistics the planner may expect otherwise, and compile for a second
@@ -75,15 +90,20 @@ class Database:
         self._warned_of_role = False
 
     async def reach(self) -> None:
-        """Connect once, to check that it is possible. Raises DatabaseUnreachableError, without the password."""
+        """Connect once, to check that the database can be used.
+
+        Raises DatabaseUnreachableError, without the password, and DatabaseEncodingError.
+        """
         try:
-            async with await self.connection("probe"):
-                return
+            async with await self.connection("probe") as connection:
+                encoding = connection.info.parameter_status("server_encoding") or ""
+                if encoding != CLIENT_ENCODING:
+                    raise DatabaseEncodingError(self.where, encoding)
         except psycopg.Error as error:
             raise DatabaseUnreachableError(self.where, str(error).strip()) from error
 
     async def open(self) -> None:
-        """Open the pool. Raises DatabaseUnreachableError, without the password."""
+        """Open the pool. Raises DatabaseUnreachableError, without the password, and DatabaseEncodingError."""
         await self.reach()
         try:
             await self._pool.open(wait=True)
@@ -110,7 +130,7 @@ class Database:
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
         """A connection on which each statement is a separate transaction."""
-        async with self._pool.connection() as connection:
+        async with self._connected() as connection:
             yield Session(connection, self.schema)
 
     @asynccontextmanager
@@ -170,7 +190,7 @@ class Database:
     @asynccontextmanager
     async def _begun(self) -> AsyncGenerator[Session]:
         """A transaction in a pipeline. If it is not committed, it is rolled back when the connection is returned."""
-        async with self._pool.connection() as connection, connection.pipeline():
+        async with self._connected() as connection, connection.pipeline():
             session = Session(connection, self.schema)
             await connection.execute(b"BEGIN")
             if self.lock_seconds is not None:
@@ -178,6 +198,17 @@ class Database:
             yield session
             await session.check()
             await connection.execute(b"COMMIT")
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[Connection]:
+        """A connection of the pool. One that has an error of its session is closed, and another replaces it."""
+        async with self._pool.connection() as connection:
+            try:
+                yield connection
+            except psycopg.Error as error:
+                if is_of_its_session(error):
+                    await connection.close()
+                raise
 
     async def _was_committed(self, number: str) -> bool:
         async with self.session() as session:
@@ -195,7 +226,9 @@ class Database:
             connect_timeout=10,
             row_factory=cast("Any", dict_row),
             application_name=f"coremachine {purpose}",
+            client_encoding=CLIENT_ENCODING,
         )
+        await self._set_up(connection, FORMATS)
         bound_times(connection)
         return connection
 
@@ -210,7 +243,13 @@ class Database:
 
     async def _pooled(self) -> dict[str, Any]:
         given = {} if self._password is None else await asyncio.to_thread(self.credentials)
-        return {"autocommit": True, "row_factory": dict_row, "application_name": "coremachine", **given}
+        return {
+            "autocommit": True,
+            "row_factory": dict_row,
+            "application_name": "coremachine",
+            "client_encoding": CLIENT_ENCODING,
+            **given,
+        }
 
     async def install(self) -> bool:
         """Install the schema as its owner, in one transaction. Returns whether anything had to be done.
@@ -227,14 +266,17 @@ class Database:
 
     async def _configure(self, connection: Connection) -> None:
         """A worker's connection: short transactions, and a role that owns nothing."""
-        for name, value in CONNECTION_SETTINGS.items():
-            await connection.execute(f"SET {name} = '{value}'".encode())
+        await self._set_up(connection, CONNECTION_SETTINGS)
         role = worker_role(self.schema)
         cursor = await connection.execute(query("store/take_role", self.schema), {"role": role})
         if await cursor.fetchone() is None:
             await self._warn_role_not_taken(connection, role)
         set_json_loads(read_json, connection)
         bound_times(connection)
+
+    async def _set_up(self, connection: Connection, settings: Mapping[str, str]) -> None:
+        given = {"names": list(settings), "values": list(settings.values())}
+        await connection.execute(query("store/set_up_session", self.schema), given)
 
     async def _warn_role_not_taken(self, connection: Connection, role: str) -> None:
         """Warn once about a login that cannot use the role. If the role is missing, the schema is missing too."""

@@ -63,12 +63,12 @@ class Outage:
                     done = await work()
                 except PoolClosed:
                     raise
-                except psycopg.OperationalError as error:
+                except psycopg.Error as error:
                     if is_transient(error):
                         await participant.wait(error)
                         continue
                     refusals += 1
-                    if refusals == MOST_REFUSALS:
+                    if refusals == MOST_REFUSALS or not isinstance(error, psycopg.OperationalError):
                         raise
                     await asyncio.sleep(BACKOFF.delay(refusals))
                 else:

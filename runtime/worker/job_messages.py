@@ -13,6 +13,7 @@ from ..logs import logger
 from ..store.claims import Claim, claim_due
 from ..store.rows import JobMessage
 from ..store.session import Session
+from ..store.transient import is_row_error
 from .claimer import Claimer
 from .work import job_messages_of
 
@@ -27,6 +28,7 @@ class JobMessages:
         self._jobs = jobs
         self._leases = leases
         self._claimer = claimer
+        self._participant = flow.database.outage.participant()
 
     async def claim(self, types: Sequence[str], limit: int) -> Sequence[JobMessage]:
         """Claim up to `limit` due messages of these jobs. The caller handles the returned ones.
@@ -46,9 +48,13 @@ class JobMessages:
         outage = self._flow.database.outage
         try:
             done = await outage.retry_until_available(lambda: handle_job_message(self._flow, self._jobs, message))
+            self._participant.succeeded()
             _log_handled(message, done)
         except Exception as failure:  # noqa: BLE001 - logged, recorded as an event, and counted
-            await self._retry_later(message, failure)
+            if isinstance(failure, psycopg.Error) and not is_row_error(failure):
+                self._participant.failed(failure)  # not the job's failure: it is claimed again when its lease expires
+            else:
+                await self._retry_later(message, failure)
         finally:
             self._leases.drop("job", [(message.job_id, message.lease_number)])
 

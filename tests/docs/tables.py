@@ -2,11 +2,12 @@
 
 import importlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from coremachine import AsyncCoreMachine
 from coremachine.runtime.settings import Settings
+from coremachine.runtime.store.transient import OF_A_STATEMENT, TRANSIENT
 from coremachine.runtime.web import Access, create_site
 from coremachine.sql_generator.moves import assignments
 from coremachine.statemachine.changes import Change
@@ -54,6 +55,21 @@ def settings() -> str:
         for name, field in Settings.model_fields.items()
     )
     return table(("field", "environment variable", "default", "meaning"), rows)
+
+
+def temporary() -> str:
+    """The SQLSTATEs after which the same statement may succeed later."""
+    return _sqlstates(TRANSIENT)
+
+
+def of_a_statement() -> str:
+    """The SQLSTATEs of errors that no row has caused."""
+    return _sqlstates(OF_A_STATEMENT)
+
+
+def _sqlstates(meanings: Mapping[str, str]) -> str:
+    rows = ((f"`{code}`" if len(code) == 5 else f"`{code}…`", meaning) for code, meaning in meanings.items())
+    return table(("SQLSTATE", "meaning"), rows)
 
 
 def routes() -> str:
@@ -143,6 +159,8 @@ SHOWN_FACES = (
 )
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "register": (DOCS / "explanation" / "gap-checks.md", register),
+    "temporary": (DOCS / "reference" / "database-errors.md", temporary),
+    "of_a_statement": (DOCS / "reference" / "database-errors.md", of_a_statement),
     "changes": (DOCS / "reference" / "changes.md", changes),
     "moves": (DOCS / "reference" / "changes.md", moves),
     "events": (DOCS / "explanation" / "events.md", events),

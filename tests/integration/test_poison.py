@@ -14,7 +14,7 @@ from tests.databases import OpenApp
 from tests.integration.lost_worker import GONE, claimed_messages, handle_messages, uncalled
 from tests.observing import counted_events, events_of, rows, tasks_of
 from tests.running import finished, work, working
-from tests.waiting import until_row, until_status
+from tests.waiting import until_event, until_row, until_status
 
 AT_ONCE = Backoff(first=0.01, factor=1, most=0.01, jitter=0)
 BROKEN = "UPDATE app.stages SET definition = '{}' WHERE stage = 1"
@@ -141,7 +141,7 @@ async def test_a_message_that_cannot_even_be_put_off_is_logged_and_comes_again_b
     assert "worker's own" not in caplog.text
 
 
-@pytest.mark.parametrize(("state", "kind"), [("57014", "QueryCanceled"), ("54000", "ProgramLimitExceeded")])
+@pytest.mark.parametrize(("state", "kind"), [("22001", "StringDataRightTruncation"), ("54000", "ProgramLimitExceeded")])
 async def test_an_outcome_that_the_database_will_never_take_fails_its_task_and_hurts_no_other(
     open_app: OpenApp, state: str, kind: str
 ) -> None:
@@ -151,6 +151,19 @@ async def test_an_outcome_that_the_database_will_never_take_fails_its_task_and_h
     row = await finished(app, job, numbers=[1, 2, 3])
     assert (row["status"], row["error"]["type"]) == ("failed", kind)
     assert [one["status"] for one in await tasks_of(app, row["job_id"])] == ["completed", "failed", "completed"]
+
+
+async def test_f51_an_outcome_whose_statement_is_cancelled_is_held_and_hurts_no_other(open_app: OpenApp) -> None:
+    job = Job("doubles", [Stage("double", double, each="numbers")])
+    app = await open_app(job, poll=0.05)
+    await rows(app, REFUSING.format(table="tasks", rule="NEW.task_index = 1", state="57014"))
+    async with working(app):
+        submitted = await app.submit(job, numbers=[1, 2, 3])
+        await until_event(app, submitted.id, "task_completed", number=2)
+        await rows(app, "DROP FUNCTION public.refuse() CASCADE")
+        await until_status(app, submitted.id, "completed", "failed")
+    counted = await counted_events(app, submitted.id)
+    assert (counted["task_started"], counted["task_completed"], counted["job_completed"]) == (3, 3, 1)
 
 
 async def test_the_outcome_of_a_callback_that_the_database_will_never_take_ends_as_a_failure(open_app: OpenApp) -> None:

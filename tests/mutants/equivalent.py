@@ -78,6 +78,27 @@ EQUIVALENT: Mapping[str, str] = {
     r"claim by key \w+.claim without x.\w+ = ANY\(ARRAY\(SELECT UNNEST.*": (
         "the join finds the same rows; it can only give the planner another way to them"
     ),
+    r"queue job.(claim|due|lease_for_send|to_send) without NOT x.due_at IS NULL": (
+        "a claim wants it to be at most some time, which NULL is not; what was picked is locked"
+    ),
+    r"queue (task|callback).(claim|due|lease_for_send|to_send) without x.status (IN|= ANY).*": (
+        "due_at is tied to the same state, and a pick wants it; what was picked is locked"
+    ),
+    r"queue job.redirect without x.status = ANY.*": "due_at is tied to the same states, and it wants one",
+    r"queue \w+.(renew|held|retry_later) without x.status (IN|= ANY).*": (
+        "lease_owner is tied to the same states, and it wants one"
+    ),
+    r"queue \w+.claim_by_key without x.\w+ = ANY\(ARRAY\(SELECT UNNEST.*": (
+        "the join finds the same rows; it can only give the planner another way to them"
+    ),
+    r"queue job.(requeue|requeue_stalled) without x.job_id = i.job_id": (
+        "the rows that were locked are the rows of the same keys, and a row is updated once"
+    ),
+    r"queue \w+.(confirm_sent|renew|requeue_stalled) without its order": "it skips locked rows: it waits in no order",
+    r"queue (job|callback).renew without stop_reason in its answer": "it is NULL there",
+    r"queue (task|callback).(claim|claim_by_key) without SET (finished_at|result|error)": (
+        "a constraint leaves it empty in the state that a claim leaves"
+    ),
 }
 """Patterns of names, each with its reason. The program checks that these do survive: else the reason is wrong."""
 

@@ -15,7 +15,7 @@ from tests.mutants.of_ddl import Mutant
 from tests.mutants.of_moves import Broken, Statement, statements
 from tests.mutants.of_queues import BrokenQueue, QueueStatement, queues
 from tests.mutants.probes import of_record
-from tests.mutants.probes_of_moves import connect, of_statement
+from tests.mutants.probes_of_moves import KEEPING, connect, of_statement
 from tests.mutants.probes_of_queues import of_queue
 from tests.mutants.rules_of_changes import of_changes, of_repairing
 from tests.mutants.rules_of_counting import of_counting
@@ -67,10 +67,10 @@ def probes_of(fixture: FixtureRows) -> Mapping[str, Sequence[Probe]]:
     )
 
 
-def set_up(connection: Connection) -> None:
+def set_up(connection: Connection, *more: str) -> None:
     """What the probes need, in the transaction that is open."""
     connect(connection)
-    for statement in ("SET LOCAL jit = off", ATTEMPT, FIRST_WRONG, *SETTING):
+    for statement in ("SET LOCAL jit = off", ATTEMPT, FIRST_WRONG, *SETTING, *more):
         connection.execute(statement.encode())
 
 
@@ -104,17 +104,19 @@ def evaluate_statements(
     connection: Connection, bystanders: Bystanders, fixture: FixtureRows, mutants: Iterable[Broken | BrokenQueue]
 ) -> Evaluation:
     """The same for mutants of statements, which need nothing made."""
-    evaluation = Evaluation()
-    with connection.transaction(force_rollback=True):
-        set_up(connection)
-        for mutant in mutants:
-            of = "queue statement" if isinstance(mutant, BrokenQueue) else mutant.statement.kind
-            evaluation.made[f"of {of}s"] += 1
-            wrong = statement_wrong(connection, bystanders, fixture, mutant.statement, locks=mutant.lock)
-            if wrong is None:
-                evaluation.survivors.append(mutant.name)
-            else:
-                evaluation.killers[mutant.name] = wrong
+    evaluation, every = Evaluation(), list(mutants)
+    for start in range(0, len(every), BATCH):
+        connection.execute(VACUUM)
+        with connection.transaction(force_rollback=True):
+            set_up(connection, *KEEPING)
+            for mutant in every[start : start + BATCH]:
+                of = "queue statement" if isinstance(mutant, BrokenQueue) else mutant.statement.kind
+                evaluation.made[f"of {of}s"] += 1
+                wrong = statement_wrong(connection, bystanders, fixture, mutant.statement, locks=mutant.lock)
+                if wrong is None:
+                    evaluation.survivors.append(mutant.name)
+                else:
+                    evaluation.killers[mutant.name] = wrong
     return evaluation
 
 
@@ -137,7 +139,7 @@ def statement_wrong(
 def unsound_statements(connection: Connection, bystanders: Bystanders, fixture: FixtureRows) -> list[str]:
     """What is wrong with the statements as they are generated."""
     with connection.transaction(force_rollback=True):
-        set_up(connection)
+        set_up(connection, *KEEPING)
         given: list[Statement | QueueStatement] = [*statements(), *queues()]
         every = (statement_wrong(connection, bystanders, fixture, one, locks=True) for one in given)
         return [wrong for wrong in every if wrong is not None]

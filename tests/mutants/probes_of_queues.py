@@ -59,7 +59,7 @@ class Case(NamedTuple):
 def answered(statement: QueueStatement, given: Mapping[str, Any]) -> str:
     """The statement, with its answer kept in the table `answer`."""
     kept = "INSERT INTO answer SELECT to_jsonb(a) FROM answered AS a"
-    return f"CREATE TEMP TABLE answer (it jsonb); WITH answered AS ({literal(statement.sql, given)}) {kept}"
+    return f"WITH answered AS ({literal(statement.sql, given)}) {kept}"
 
 
 def of_queue(statement: QueueStatement, fixture: FixtureRows) -> Iterator[Probe]:
@@ -123,9 +123,9 @@ def _of_case(case: Case, about: str = "", **columns: object) -> Iterator[Probe]:
     record = case.statement.record
     case = _with(case, {_by(record): MINE, **columns})
     key = f"WHERE {record.key.name}::text = '{case.row.key}'"
-    before = f"CREATE TEMP TABLE before AS SELECT * FROM app.{record.table} {key}; "
+    before = f"INSERT INTO before_{record.table} SELECT * FROM app.{record.table} {key}; "
     name = f"{case.statement.name}, {case.row.name}{about}"
-    here = f"FROM app.{record.table} AS r JOIN before AS b USING ({record.key.name})"
+    here = f"FROM app.{record.table} AS r JOIN before_{record.table} AS b USING ({record.key.name})"
     if not wins(case):
         same = f"(SELECT to_jsonb(r) = to_jsonb(b) {here})"
         holds = f"$changed = (SELECT count(*) FROM answer WHERE it ->> 'key' <> '{case.row.key}') AND {same}"

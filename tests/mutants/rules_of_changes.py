@@ -165,7 +165,8 @@ def of_repairing(fixture: FixtureRows) -> Iterator[Probe]:
                 f"a worker repairs a {state} job{name}", setting + bend, refused=True, words=REFUSAL, role=worker
             )
         unsaid = "SET LOCAL coremachine.repairing = 'off'; "
-        yield Probe(f"the owner repairs a {state} job and does not say so", unsaid + bend, refused=True, words=REFUSAL)
+        words = f"{REFUSAL} of lease_number; the row stays {state}"
+        yield Probe(f"the owner repairs a {state} job and does not say so", unsaid + bend, refused=True, words=words)
     stage = fixture.keys["stage", "completed"][0]
     into = {"stage_id": stage, "job_id": f"'{fixture.rows['stage', stage]['job_id']}'"}
     added = REPAIRING + copy_of(TASKS, fixture.key(TASKS, "queued"), {**fresh(TASKS), **into})

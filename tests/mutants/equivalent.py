@@ -36,6 +36,18 @@ EQUIVALENT: Mapping[str, str] = {
     r"trigger jobs_7_changed without or .* in redirect": (
         "lease_for_send allows the same of a row without a lease: what that one empties is empty"
     ),
+    r"trigger jobs_7_changed without (member \w+|INTERVAL '1 DAY' in the sum for NEW.due_at) in redirect": (
+        "the same: lease_for_send allows what it no longer allows"
+    ),
+    r"trigger jobs_7_changed without member processing in confirm_sent": (
+        "requeue allows the same of a row under way without a lease: what that one empties is empty"
+    ),
+    r"trigger jobs_7_changed without and OLD\.status = ANY\(CAST\('\{queued,processing\}' AS TEXT\[\]\)\) in [a-z_/]+": (
+        "those are all states but the ended ones, where another guard refuses every change before"
+    ),
+    r"trigger jobs_7_changed without and OLD\.status = 'processing' in acknowledge": (
+        "it empties due_at, which a constraint wants in a queued job; ended ones are refused before"
+    ),
     r"trigger callbacks_6_ended without and OLD.status = NEW.status": "no move leaves a callback that has ended",
     r"trigger (stages|tasks|callbacks)_4_birth without or NEW.move_number <> 0": (
         "a row with moves and no event breaks event_told, and one with an event is refused by the next operand"

@@ -39,10 +39,14 @@ EQUIVALENT: Mapping[str, str] = {
     r"trigger jobs_7_changed without (member \w+|INTERVAL '1 DAY' in the sum for NEW.due_at) in redirect": (
         "the same: lease_for_send allows what it no longer allows"
     ),
+    r"trigger jobs_7_changed without 1 in the sum in redirect": "then it is confirm_sent, of the same rows",
+    r"trigger jobs_7_changed without and NOT OLD.lease_owner IS NULL in renew": (
+        "it wants an end of the lease, and owner and end come together (jobs_message_lease)"
+    ),
     r"trigger jobs_7_changed without member processing in confirm_sent": (
         "requeue allows the same of a row under way without a lease: what that one empties is empty"
     ),
-    r"trigger jobs_7_changed without and OLD\.status = ANY\(CAST\('\{queued,processing\}' AS TEXT\[\]\)\) in [a-z_/]+": (
+    r"trigger jobs_7_changed without and OLD\.status = ANY\(CAST\('\{queued,processing\}'.* in [a-z_/]+": (
         "those are all states but the ended ones, where another guard refuses every change before"
     ),
     r"trigger jobs_7_changed without and OLD\.status = 'processing' in acknowledge": (

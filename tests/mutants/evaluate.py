@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from math import log
 
 import psycopg
 
@@ -156,12 +157,24 @@ def _first_wrong(connection: Connection, mutant: Mutant, probes: Mapping[str, Se
     """Those probes first that have most words in common with the mutant: they are most likely to notice it."""
     words = _words(f"{mutant.about} {mutant.name}")
     for about in sorted(probes, key=lambda one: one != mutant.about):
-        likely = sorted(probes[about], key=lambda probe: -len(words & _words(f"{probe.about} {probe.statement}")))
+        rare = _rareness(tuple(probes[about]))
+        likely = sorted(probes[about], key=lambda probe: -sum(rare[word] for word in words & _words_of(probe)))
         for some in (likely[:FEW], likely[FEW:]):
             wrong = first_wrong(connection, some) if some else None
             if wrong is not None:
                 return wrong
     return None
+
+
+@cache
+def _rareness(probes: tuple[Probe, ...]) -> Mapping[str, float]:
+    """How much each word says: the less, the more probes have it."""
+    found = Counter(word for probe in probes for word in _words_of(probe))
+    return {word: log(len(probes) / number) for word, number in found.items()}
+
+
+def _words_of(probe: Probe) -> frozenset[str]:
+    return _words(f"{probe.about} {probe.statement}")
 
 
 @cache

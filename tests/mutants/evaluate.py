@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from math import log
@@ -154,16 +154,26 @@ def unsound(connection: Connection, probes: Mapping[str, Sequence[Probe]]) -> li
 
 
 def _first_wrong(connection: Connection, mutant: Mutant, probes: Mapping[str, Sequence[Probe]]) -> str | None:
-    """Those probes first that have most words in common with the mutant: they are most likely to notice it."""
-    words = _words(f"{mutant.about} {mutant.name}")
-    for about in sorted(probes, key=lambda one: one != mutant.about):
-        rare = _rareness(tuple(probes[about]))
-        likely = sorted(probes[about], key=lambda probe: -sum(rare[word] for word in words & _words_of(probe)))
-        for some in (likely[:FEW], likely[FEW:]):
-            wrong = first_wrong(connection, some) if some else None
-            if wrong is not None:
-                return wrong
+    for some in _in_turn(mutant, probes):
+        wrong = first_wrong(connection, some) if some else None
+        if wrong is not None:
+            return wrong
     return None
+
+
+def _in_turn(mutant: Mutant, probes: Mapping[str, Sequence[Probe]]) -> Iterator[Sequence[Probe]]:
+    """The mutant's own probes, then a few of each kind, then all others."""
+    own = _likely(mutant, probes.get(mutant.about, ()))
+    yield from (own[:FEW], own[FEW:])
+    others = [_likely(mutant, some) for about, some in probes.items() if about != mutant.about]
+    yield from (one[:FEW] for one in others)
+    yield from (one[FEW:] for one in others)
+
+
+def _likely(mutant: Mutant, probes: Sequence[Probe]) -> Sequence[Probe]:
+    """Those probes first that have most words in common with the mutant: they are most likely to notice it."""
+    words, rare = _words(f"{mutant.about} {mutant.name}"), _rareness(tuple(probes))
+    return sorted(probes, key=lambda probe: -sum(rare[word] for word in words & _words_of(probe)))
 
 
 @cache

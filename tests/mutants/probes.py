@@ -93,10 +93,10 @@ def of_edges(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
         fitting = {e.transition.event.type for e in record.lifecycle.edges if (e.source, e.target) == pair}
         for other in sorted(record.lifecycle.event_types - fitting):
             own = {e.transition.event.status for e in record.lifecycle.edges if e.transition.event.type == other}
-            for status in sorted({event.status, *own}):
-                told = {"event_type": f"'{other}'", "event_status": f"'{status}'"}
+            for known in sorted({event.status, *own}):
+                told = {"event_type": f"'{other}'", "event_status": f"'{known}'"}
                 wrong = update(record, key, moved | event_columns_of(edge) | told)
-                about = f"{name} as {other}, a {status}"
+                about = f"{name} as {other}, a {known}"
                 yield Probe(about, wrong, refused=True, words=f"cannot have event {other}")
         for status in sorted({"success", "failure", "warning", "info"} - {event.status}):
             event_columns = {**event_columns_of(edge), "event_status": f"'{status}'"}

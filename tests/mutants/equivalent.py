@@ -36,6 +36,22 @@ EQUIVALENT: Mapping[str, str] = {
     r"trigger jobs_7_changed without or .* in redirect": (
         "lease_for_send allows the same of a row without a lease: what that one empties is empty"
     ),
+    r"trigger jobs_7_changed without (member \w+|INTERVAL '1 DAY' in the sum for NEW.due_at) in redirect": (
+        "the same: lease_for_send allows what it no longer allows"
+    ),
+    r"trigger jobs_7_changed without 1 in the sum in redirect": "then it is confirm_sent, of the same rows",
+    r"trigger jobs_7_changed without and NOT OLD.lease_owner IS NULL in renew": (
+        "it wants an end of the lease, and owner and end come together (jobs_message_lease)"
+    ),
+    r"trigger jobs_7_changed without member processing in confirm_sent": (
+        "requeue allows the same of a row under way without a lease: what that one empties is empty"
+    ),
+    r"trigger jobs_7_changed without and OLD\.status = ANY\(CAST\('\{queued,processing\}'.* in [a-z_/]+": (
+        "those are all states but the ended ones, where another guard refuses every change before"
+    ),
+    r"trigger jobs_7_changed without and OLD\.status = 'processing' in acknowledge": (
+        "it empties due_at, which a constraint wants in a queued job; ended ones are refused before"
+    ),
     r"trigger callbacks_6_ended without and OLD.status = NEW.status": "no move leaves a callback that has ended",
     r"trigger (stages|tasks|callbacks)_4_birth without or NEW.move_number <> 0": (
         "a row with moves and no event breaks event_told, and one with an event is refused by the next operand"
@@ -77,6 +93,27 @@ EQUIVALENT: Mapping[str, str] = {
     ),
     r"claim by key \w+.claim without x.\w+ = ANY\(ARRAY\(SELECT UNNEST.*": (
         "the join finds the same rows; it can only give the planner another way to them"
+    ),
+    r"queue job.(claim|due|lease_for_send|to_send) without NOT x.due_at IS NULL": (
+        "a claim wants it to be at most some time, which NULL is not; what was picked is locked"
+    ),
+    r"queue (task|callback).(claim|due|lease_for_send|to_send) without x.status (IN|= ANY).*": (
+        "due_at is tied to the same state, and a pick wants it; what was picked is locked"
+    ),
+    r"queue job.redirect without x.status = ANY.*": "due_at is tied to the same states, and it wants one",
+    r"queue \w+.(renew|held|retry_later) without x.status (IN|= ANY).*": (
+        "lease_owner is tied to the same states, and it wants one"
+    ),
+    r"queue \w+.claim_by_key without x.\w+ = ANY\(ARRAY\(SELECT UNNEST.*": (
+        "the join finds the same rows; it can only give the planner another way to them"
+    ),
+    r"queue job.(requeue|requeue_stalled) without x.job_id = i.job_id": (
+        "the rows that were locked are the rows of the same keys, and a row is updated once"
+    ),
+    r"queue \w+.(confirm_sent|renew|requeue_stalled) without its order": "it skips locked rows: it waits in no order",
+    r"queue (job|callback).renew without stop_reason in its answer": "it is NULL there",
+    r"queue (task|callback).(claim|claim_by_key) without SET (finished_at|result|error)": (
+        "a constraint leaves it empty in the state that a claim leaves"
     ),
 }
 """Patterns of names, each with its reason. The program checks that these do survive: else the reason is wrong."""

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from math import log
 
 import psycopg
 
@@ -15,7 +16,7 @@ from tests.mutants.of_ddl import Mutant
 from tests.mutants.of_moves import Broken, Statement, statements
 from tests.mutants.of_queues import BrokenQueue, QueueStatement, queues
 from tests.mutants.probes import of_record
-from tests.mutants.probes_of_moves import connect, of_statement
+from tests.mutants.probes_of_moves import KEEPING, connect, of_statement
 from tests.mutants.probes_of_queues import of_queue
 from tests.mutants.rules_of_changes import of_changes, of_repairing
 from tests.mutants.rules_of_counting import of_counting
@@ -67,10 +68,10 @@ def probes_of(fixture: FixtureRows) -> Mapping[str, Sequence[Probe]]:
     )
 
 
-def set_up(connection: Connection) -> None:
+def set_up(connection: Connection, *more: str) -> None:
     """What the probes need, in the transaction that is open."""
     connect(connection)
-    for statement in ("SET LOCAL jit = off", ATTEMPT, FIRST_WRONG, *SETTING):
+    for statement in ("SET LOCAL jit = off", ATTEMPT, FIRST_WRONG, *SETTING, *more):
         connection.execute(statement.encode())
 
 
@@ -104,17 +105,19 @@ def evaluate_statements(
     connection: Connection, bystanders: Bystanders, fixture: FixtureRows, mutants: Iterable[Broken | BrokenQueue]
 ) -> Evaluation:
     """The same for mutants of statements, which need nothing made."""
-    evaluation = Evaluation()
-    with connection.transaction(force_rollback=True):
-        set_up(connection)
-        for mutant in mutants:
-            of = "queue statement" if isinstance(mutant, BrokenQueue) else mutant.statement.kind
-            evaluation.made[f"of {of}s"] += 1
-            wrong = statement_wrong(connection, bystanders, fixture, mutant.statement, locks=mutant.lock)
-            if wrong is None:
-                evaluation.survivors.append(mutant.name)
-            else:
-                evaluation.killers[mutant.name] = wrong
+    evaluation, every = Evaluation(), list(mutants)
+    for start in range(0, len(every), BATCH):
+        connection.execute(VACUUM)
+        with connection.transaction(force_rollback=True):
+            set_up(connection, *KEEPING)
+            for mutant in every[start : start + BATCH]:
+                of = "queue statement" if isinstance(mutant, BrokenQueue) else mutant.statement.kind
+                evaluation.made[f"of {of}s"] += 1
+                wrong = statement_wrong(connection, bystanders, fixture, mutant.statement, locks=mutant.lock)
+                if wrong is None:
+                    evaluation.survivors.append(mutant.name)
+                else:
+                    evaluation.killers[mutant.name] = wrong
     return evaluation
 
 
@@ -137,7 +140,7 @@ def statement_wrong(
 def unsound_statements(connection: Connection, bystanders: Bystanders, fixture: FixtureRows) -> list[str]:
     """What is wrong with the statements as they are generated."""
     with connection.transaction(force_rollback=True):
-        set_up(connection)
+        set_up(connection, *KEEPING)
         given: list[Statement | QueueStatement] = [*statements(), *queues()]
         every = (statement_wrong(connection, bystanders, fixture, one, locks=True) for one in given)
         return [wrong for wrong in every if wrong is not None]
@@ -151,15 +154,37 @@ def unsound(connection: Connection, probes: Mapping[str, Sequence[Probe]]) -> li
 
 
 def _first_wrong(connection: Connection, mutant: Mutant, probes: Mapping[str, Sequence[Probe]]) -> str | None:
-    """Those probes first that have most words in common with the mutant: they are most likely to notice it."""
-    words = _words(f"{mutant.about} {mutant.name}")
-    for about in sorted(probes, key=lambda one: one != mutant.about):
-        likely = sorted(probes[about], key=lambda probe: -len(words & _words(f"{probe.about} {probe.statement}")))
-        for some in (likely[:FEW], likely[FEW:]):
-            wrong = first_wrong(connection, some) if some else None
-            if wrong is not None:
-                return wrong
+    for some in _in_turn(mutant, probes):
+        wrong = first_wrong(connection, some) if some else None
+        if wrong is not None:
+            return wrong
     return None
+
+
+def _in_turn(mutant: Mutant, probes: Mapping[str, Sequence[Probe]]) -> Iterator[Sequence[Probe]]:
+    """The mutant's own probes, then a few of each kind, then all others."""
+    own = _likely(mutant, probes.get(mutant.about, ()))
+    yield from (own[:FEW], own[FEW:])
+    others = [_likely(mutant, some) for about, some in probes.items() if about != mutant.about]
+    yield from (one[:FEW] for one in others)
+    yield from (one[FEW:] for one in others)
+
+
+def _likely(mutant: Mutant, probes: Sequence[Probe]) -> Sequence[Probe]:
+    """Those probes first that have most words in common with the mutant: they are most likely to notice it."""
+    words, rare = _words(f"{mutant.about} {mutant.name}"), _rareness(tuple(probes))
+    return sorted(probes, key=lambda probe: -sum(rare[word] for word in words & _words_of(probe)))
+
+
+@cache
+def _rareness(probes: tuple[Probe, ...]) -> Mapping[str, float]:
+    """How much each word says: the less, the more probes have it."""
+    found = Counter(word for probe in probes for word in _words_of(probe))
+    return {word: log(len(probes) / number) for word, number in found.items()}
+
+
+def _words_of(probe: Probe) -> frozenset[str]:
+    return _words(f"{probe.about} {probe.statement}")
 
 
 @cache

@@ -101,6 +101,8 @@ def _of_column(table: str, about: str, column: exp.ColumnDef, keys: set[str]) ->
 
 def _of_constraint(table: str, about: str, name: str, kind: exp.Expr) -> Iterator[Mutant]:
     drop = f"ALTER TABLE app.{table} DROP CONSTRAINT {name} CASCADE"
+    if isinstance(kind, exp.CheckColumnConstraint) and about == "roles":
+        about = "kept"
     yield Mutant(f"{table}: {name}", about, (drop,))
     if isinstance(kind, exp.CheckColumnConstraint):
         for left in taken_out(render(kind.this, pretty=False)):
@@ -167,7 +169,8 @@ def _of_function(statement: str) -> Iterator[Mutant]:
         yield Mutant(f"function {name}", about, (f"{head}{TRUE_FUNCTION.format(returned)}",))
     for clause in ("SECURITY DEFINER", "SET search_path = pg_catalog, pg_temp"):
         if clause in head:
-            yield Mutant(f"function {name} without {clause}", about, (statement.replace(clause, "", 1),))
+            whose = "roles" if machine else about
+            yield Mutant(f"function {name} without {clause}", whose, (statement.replace(clause, "", 1),))
     for instead, out in OTHERS.items() if WHOSE in body else ():
         yield Mutant(f"function {name} without {out}", about, (statement.replace(WHOSE, instead),))
     for left in (*conditions_out(body), *pieces_out(name, body)):
@@ -192,8 +195,8 @@ def _of_privilege(statement: str) -> Iterator[Mutant]:
     for privilege in _each(privileges):
         for thing in things:
             less = f"REVOKE {privilege} ON {kind or ''}{thing} FROM {role}"
-            about = TABLES.get(thing.removeprefix("app."), "roles")
-            yield Mutant(f"GRANT {privilege} ON {thing}", "roles" if about else about, (less,))
+            about = "upkeep" if thing.startswith("app.forget") else "roles"
+            yield Mutant(f"GRANT {privilege} ON {thing}", about, (less,))
 
 
 def _each(privileges: str) -> list[str]:

@@ -71,7 +71,7 @@ def broken(statement: Statement) -> Iterator[Broken]:
         for out, lock, change in changes_of(node):
             if out not in seen:
                 seen.add(out)
-                yield Broken(f"{statement.name} without {out}", _changed(statement, change), lock)
+                yield Broken(f"{statement.name} without {out}", _changed(statement, tree, change), lock)
 
 
 def _cleared_for_nothing(statement: Statement) -> Iterator[str]:
@@ -83,8 +83,8 @@ def _cleared_for_nothing(statement: Statement) -> Iterator[str]:
             yield tie.column
 
 
-def _changed(statement: Statement, change: Change) -> Statement:
-    copy = parse(statement.sql)
+def _changed(statement: Statement, tree: exp.Expr, change: Change) -> Statement:
+    copy = tree.copy()
     for node in list(copy.walk()):
         change(node)
     return statement._replace(sql=render(copy))

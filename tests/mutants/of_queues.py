@@ -53,11 +53,11 @@ def broken_queue(statement: QueueStatement) -> Iterator[BrokenQueue]:
         for out, lock, change in (*changes_of(node), *_values(node, at), *_answers(node, at)):
             if out not in seen:
                 seen.add(out)
-                yield BrokenQueue(f"{statement.name} without {out}", _changed(statement, change), lock)
+                yield BrokenQueue(f"{statement.name} without {out}", _changed(statement, tree, change), lock)
 
 
-def _changed(statement: QueueStatement, change: Change) -> QueueStatement:
-    copy = parse(statement.sql)
+def _changed(statement: QueueStatement, tree: exp.Expr, change: Change) -> QueueStatement:
+    copy = tree.copy()
     for node in list(copy.walk()):
         change(node)
     return statement._replace(sql=render(copy))

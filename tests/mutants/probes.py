@@ -92,9 +92,12 @@ def of_edges(record: Record, fixture: FixtureRows) -> Iterator[Probe]:
         pair = (edge.source, edge.target)
         fitting = {e.transition.event.type for e in record.lifecycle.edges if (e.source, e.target) == pair}
         for other in sorted(record.lifecycle.event_types - fitting):
-            event_columns = {**event_columns_of(edge), "event_type": f"'{other}'"}
-            wrong = update(record, key, moved | event_columns)
-            yield Probe(f"{name} as {other}", wrong, refused=True, words=f"cannot have event {other}")
+            own = {e.transition.event.status for e in record.lifecycle.edges if e.transition.event.type == other}
+            for known in sorted({event.status, *own}):
+                told = {"event_type": f"'{other}'", "event_status": f"'{known}'"}
+                wrong = update(record, key, moved | event_columns_of(edge) | told)
+                about = f"{name} as {other}, a {known}"
+                yield Probe(about, wrong, refused=True, words=f"cannot have event {other}")
         for status in sorted({"success", "failure", "warning", "info"} - {event.status}):
             event_columns = {**event_columns_of(edge), "event_status": f"'{status}'"}
             wrong = update(record, key, moved | event_columns)

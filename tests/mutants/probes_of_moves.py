@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import psycopg
 
 from coremachine.statemachine.records import Record, StateColumn
+from coremachine.statemachine.tables import SCHEMA
 from tests.integration.rows import GIVEN
 from tests.mutants.attempt import Probe
 from tests.mutants.fixture_rows import FixtureRows
@@ -14,6 +15,11 @@ from tests.mutants.probes import restored, sample_of
 
 UNSORTED = "".join(f"SET LOCAL enable_{way} = off; " for way in ("indexscan", "indexonlyscan", "bitmapscan"))
 """No index gives the rows in an order that only ORDER BY may promise."""
+KEEPING = (
+    *(f"CREATE TEMP TABLE before_{one.table} AS TABLE app.{one.table} WITH NO DATA" for one in SCHEMA.records),
+    "CREATE TEMP TABLE answer (it jsonb)",
+)
+"""Tables where probes keep a row as it was, and what a statement answered. To make them for each takes longer."""
 Claim = Callable[..., str]
 """The text of a claim: of the keys given, with the parameters given, and else with what wins."""
 OTHER_LEASES = (-1, 1)
@@ -60,16 +66,20 @@ def of_statement(statement: Statement, fixture: FixtureRows) -> Iterator[Probe]:
 def before(record: Record, key: str) -> str:
     """Remember a row as it was, with an event that no move leaves behind."""
     where = f"WHERE {record.key.name}::text = '{key}'"
-    other = f"UPDATE app.{record.table} SET event_status = 'another' {where}; "  # noqa: S608 - test SQL
-    off, on = (f"SET LOCAL session_replication_role = {role}; " for role in ("replica", "origin"))
-    kept = f"CREATE TEMP TABLE before_move AS SELECT * FROM app.{record.table} {where}; "  # noqa: S608
-    return f"{off}{other}{on}{kept}"
+    return (
+        f"{_of_another_event(record, key)}INSERT INTO before_{record.table} SELECT * FROM app.{record.table} {where}; "  # noqa: S608
+    )
+
+
+def _of_another_event(record: Record, key: str) -> str:
+    where = f"WHERE {record.key.name}::text = '{key}'"
+    return _unguarded(f"UPDATE app.{record.table} SET event_status = 'another' {where}; ")  # noqa: S608 - test SQL
 
 
 def unchanged(record: Record, key: str) -> str:
     """That the row is as it was."""
     row = f"SELECT to_jsonb(r) FROM app.{record.table} AS r WHERE r.{record.key.name}::text = '{key}'"  # noqa: S608
-    return f"({row}) = (SELECT to_jsonb(b) FROM before_move AS b)"  # noqa: S608 - test SQL
+    return f"({row}) = (SELECT to_jsonb(b) FROM before_{record.table} AS b)"  # noqa: S608 - test SQL
 
 
 def moved(statement: Statement, key: str, data: Mapping[str, object]) -> str:
@@ -89,7 +99,7 @@ def moved(statement: Statement, key: str, data: Mapping[str, object]) -> str:
         *_tied(statement),
     ]
     return (
-        f"EXISTS (SELECT FROM app.{record.table} AS r JOIN before_move AS b USING ({record.key.name})"
+        f"EXISTS (SELECT FROM app.{record.table} AS r JOIN before_{record.table} AS b USING ({record.key.name})"
         f" JOIN app.{record.log.table} AS e ON e.job_id = r.job_id AND e.transaction_id = pg_current_xact_id()"
         f" WHERE r.{record.key.name}::text = '{key}' AND {' AND '.join(conditions)})"
     )
@@ -166,7 +176,7 @@ def _prepared(statement: Statement) -> str:
         sets |= {name: f"CASE WHEN {here} THEN {number} ELSE {name} END" for name, number in numbers.items()}
     changes = ", ".join(f"{name} = {value}" for name, value in sets.items())
     sql = f"UPDATE app.{record.table} SET {changes}; "  # noqa: S608 - test SQL
-    return f"{restored(sql)}SET LOCAL session_replication_role = origin; " if changes else ""
+    return _unguarded(sql) if changes else ""
 
 
 def _stands_in(states: Sequence[str]) -> str:
@@ -199,9 +209,7 @@ def _of_move(statement: Statement, fixture: FixtureRows) -> Iterator[Probe]:
         each = literal(statement.sql, _parameters(statement, both))
         for n, one in enumerate((key, other)):
             holds = moved(statement, one, {"n": n})
-            also = before(record, other if one == key else key).replace(
-                "CREATE TEMP TABLE before_move", "CREATE TEMP TABLE also"
-            )
+            also = _of_another_event(record, other if one == key else key)
             yield Probe(
                 f"{name}, each its own",
                 _prepared(statement) + also + before(record, one) + each,
@@ -309,7 +317,7 @@ def _of_claim(statement: Statement, fixture: FixtureRows) -> Iterator[Probe]:
         yield Probe(f"{statement.name} in {state}", sql, holds)
     last = keys[-1]
     yield Probe(f"{statement.name}, of another kind", claim(types=["nonsense"]), "$changed = 0")
-    some = f"UPDATE {table} SET {by} = 'another' WHERE {record.key.name}::text = '{last}'; "  # noqa: S608 - test SQL
+    some = _unguarded(f"UPDATE {table} SET {by} = 'another' WHERE {record.key.name}::text = '{last}'; ")  # noqa: S608
     yield Probe(f"{statement.name}, of that kind", some + before(record, last) + claim(), unchanged(record, last))
     if statement.kind == "claim":
         yield Probe(f"{statement.name}, two", claim(limit=2), "$changed = 2")
@@ -331,7 +339,7 @@ def _of_due(statement: Statement, keys: Sequence[str], claim: Claim) -> Iterator
     yield Probe(f"{statement.name}, not due", early + before(record, last) + claim(), unchanged(record, last))
     for one in keys:
         soon = f"SET due_at = app.clock() - interval '1 hour' WHERE {record.key.name}::text = '{one}'; "
-        prepared = f"{UNSORTED}{_prepared(statement)}UPDATE app.{record.table} {soon}"
+        prepared = f"{UNSORTED}{_prepared(statement)}{_unguarded(f'UPDATE app.{record.table} {soon}')}"
         sql = prepared + before(record, one) + claim(limit=1)
         yield Probe(f"{statement.name}, the first", sql, moved(statement, one, {"n": 1}))
 
@@ -349,7 +357,7 @@ def _of_named(statement: Statement, fixture: FixtureRows, keys: Sequence[str], c
         holds = f"$changed = 0 AND {unchanged(record, last)}"
         yield Probe(f"{statement.name} under lease {lease} of {number}", sql, holds)
     where = f"WHERE {record.key.name}::text = '{last}'"
-    raised = f"UPDATE app.{record.table} SET lease_number = {number + 1} {where}; "  # noqa: S608 - test SQL
+    raised = _unguarded(f"UPDATE app.{record.table} SET lease_number = {number + 1} {where}; ")  # noqa: S608
     for leases, won in (([fixture.leases[first], number + 1], 2), ([number + 1, fixture.leases[first]], 0)):
         sql = raised + claim([first, last], lease_numbers=leases)
         yield Probe(f"{statement.name}, each under its own lease: {leases}", sql, f"$changed = {won}")
@@ -358,4 +366,9 @@ def _of_named(statement: Statement, fixture: FixtureRows, keys: Sequence[str], c
 def _early(record: Record, but: str) -> str:
     """Only one row is due."""
     others = f"status = 'queued' AND {record.key.name}::text <> '{but}'"
-    return f"UPDATE app.{record.table} SET due_at = app.clock() + interval '1 hour' WHERE {others}; "  # noqa: S608
+    return _unguarded(f"UPDATE app.{record.table} SET due_at = app.clock() + interval '1 hour' WHERE {others}; ")  # noqa: S608
+
+
+def _unguarded(sql: str) -> str:
+    """A change that no guard looks at, and that the guards are back after."""
+    return f"{restored(sql)}SET LOCAL session_replication_role = origin; "

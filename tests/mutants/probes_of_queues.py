@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from psycopg.types.json import Json
+
 from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import JOBS, STAGES, TASKS
 from tests.integration.declared import DAY
@@ -31,6 +33,10 @@ CHANGED: Mapping[str, Sequence[str]] = {
 }
 """Which columns differ afterwards at most, where it is the same for each queue."""
 READS = ("due", "to_send", "held", "messages")
+ONE = ("redirect", "acknowledge", "retry_later")
+"""Statements that are given one key."""
+SPAN = 90
+"""The time-out of a row that has one, in seconds."""
 
 
 class Case(NamedTuple):
@@ -53,7 +59,7 @@ class Case(NamedTuple):
 def answered(statement: QueueStatement, given: Mapping[str, Any]) -> str:
     """The statement, with its answer kept in the table `answer`."""
     kept = "INSERT INTO answer SELECT to_jsonb(a) FROM answered AS a"
-    return f"CREATE TEMP TABLE answer (it jsonb); WITH answered AS ({literal(statement.sql, given)}) {kept}"
+    return f"WITH answered AS ({literal(statement.sql, given)}) {kept}"
 
 
 def of_queue(statement: QueueStatement, fixture: FixtureRows) -> Iterator[Probe]:
@@ -65,6 +71,8 @@ def of_queue(statement: QueueStatement, fixture: FixtureRows) -> Iterator[Probe]
             case = Case(statement, row, parameters(statement.record, row))
             yield from _of_case(case)
             yield from _of_others(case)
+            if "claim" in statement.kind:
+                yield from _of_case(case, " with a past", **_past(statement.record, row))
     yield from _of_several(statement, fixture)
     if statement.record.queue is not None and statement.record.queue.children and "claim" in statement.kind:
         yield _of_children(statement, fixture)
@@ -97,19 +105,34 @@ def parameters(record: Record, row: Prepared) -> dict[str, Any]:
     }
 
 
+def _past(record: Record, row: Prepared) -> dict[str, object]:
+    """What a row holds that has moved before, may take some time, and was given something to work on."""
+    edge = next((one for one in record.lifecycle.edges if one.target == row.row["status"]), None)
+    past: dict[str, object] = {}
+    if edge is not None:
+        event = edge.transition.event
+        past = {"event_type": event.type, "event_status": event.status, "event_data": Json({"told": 1})}
+        past["move_number"] = row.row["move_number"] + 3
+    names = {column.name for column in record.columns}
+    values = {"timeout": timedelta(seconds=SPAN), "item": Json({"n": 2})}
+    return past | {name: value for name, value in values.items() if name in names}
+
+
 def _of_case(case: Case, about: str = "", **columns: object) -> Iterator[Probe]:
     """The statement wins the row or leaves it alone, as the declaration says."""
     record = case.statement.record
     case = _with(case, {_by(record): MINE, **columns})
     key = f"WHERE {record.key.name}::text = '{case.row.key}'"
-    before = f"CREATE TEMP TABLE before AS SELECT * FROM app.{record.table} {key}; "
+    before = f"INSERT INTO before_{record.table} SELECT * FROM app.{record.table} {key}; "
     name = f"{case.statement.name}, {case.row.name}{about}"
-    here = f"FROM app.{record.table} AS r JOIN before AS b USING ({record.key.name})"
+    here = f"FROM app.{record.table} AS r JOIN before_{record.table} AS b USING ({record.key.name})"
     if not wins(case):
         same = f"(SELECT to_jsonb(r) = to_jsonb(b) {here})"
         holds = f"$changed = (SELECT count(*) FROM answer WHERE it ->> 'key' <> '{case.row.key}') AND {same}"
     else:
         said = " AND ".join([*after(case), *answers(case)])
+        if case.statement.kind not in {*PICKS, "held"}:
+            said += f" AND NOT EXISTS (SELECT FROM answer AS o WHERE o.it ->> 'key' <> '{case.row.key}')"
         holds = f"EXISTS (SELECT {here} JOIN answer AS a ON a.it ->> 'key' = '{case.row.key}' WHERE {said})"
     yield Probe(name, case.row.preparation + before + case.sql, holds)
 
@@ -142,6 +165,8 @@ def _of_others(case: Case) -> Iterator[Probe]:
             at = {"in the horizon": 200, "beyond it": 400, "long ago": -4000}[due]
             later = datetime.now(UTC) + timedelta(seconds=at)
             yield from _of_case(case, f" due {due}", due_at=later)
+            if due == "in the horizon" and sent > 0:
+                yield from _of_case(case, f" due {due}, not sent", due_at=later, send_number=0)
     yield from _of_case(case.but(resend=1e-7, most=1e9, send_numbers=[60]), " sent often", send_number=60)
 
 
@@ -198,19 +223,27 @@ def after(case: Case) -> Iterator[str]:
         }
         if not own:
             yield "r.status = 'processing' AND r.event_data = '{\"n\": 1}'"
+            yield "r.move_number = b.move_number + 1"
+            limited = row["timeout"] is not None
+            values["deadline_at"] = _in("deadline_at", _seconds(row)) if limited else "r.deadline_at IS NULL"
+            values["started_at"] = _in("started_at", 0)
     elif kind == "renew":
         values = {"lease_expires_at": _in("lease_expires_at", LEASE)}
         values |= {"due_at": _in("due_at", LEASE)} if own else {}
         if record is TASKS and not case.given["begun"][0]:
-            seconds = 0 if row["timeout"] is None else row["timeout"].total_seconds()
-            values["deadline_at"] = _in("deadline_at", int(seconds)) if seconds else "r.deadline_at IS NULL"
+            limited = row["timeout"] is not None
+            values["deadline_at"] = _in("deadline_at", _seconds(row)) if limited else "r.deadline_at IS NULL"
     elif kind not in READS:
         values = {column: _left_in(case, column) for column in CHANGED[kind]}
     yield from values.values()
-    moved = {"status", "move_number", "event_type", "event_status", "event_data", "started_at", "deadline_at"}
+    moved = {"status", "move_number", "event_type", "event_status", "event_data"}
     ignored = {*values, *(moved if kind.startswith("claim") and not own else ())}
     listed = ", ".join(f"'{column}'" for column in sorted(ignored)) or "''"
     yield f"to_jsonb(r) - ARRAY[{listed}] = to_jsonb(b) - ARRAY[{listed}]"
+
+
+def _seconds(row: Mapping[str, Any]) -> int:
+    return int(row["timeout"].total_seconds())
 
 
 def _in(column: str, seconds: int) -> str:
@@ -288,6 +321,11 @@ def _of_several(statement: QueueStatement, fixture: FixtureRows) -> Iterator[Pro
     name = f"{statement.name} of several"
     if kind in PICKS:
         yield from _of_picks(statement, keys, given, prepared)
+    elif kind in ONE:
+        alike = f"UPDATE app.{record.table} SET lease_number = 5 WHERE {record.key.name}::text IN ({listed})"
+        sql = f"{restored(alike)}; {GUARDED}{answered(statement, {**given, 'lease_number': 5})}"
+        one = f"$changed = 1 AND (SELECT it ->> 'key' = '{keys[0]}' FROM answer)"
+        yield Probe(f"{statement.name} of one of several under the same lease", sql, one)
     elif kind in {"renew", "messages", "claim_by_key", "confirm_sent", "requeue", "requeue_stalled"}:
         all_won = f"(SELECT count(DISTINCT it ->> 'key') = {len(keys)} AND count(*) = {len(keys)} FROM answer)"
         yield Probe(name, prepared + answered(statement, given), all_won)
@@ -345,7 +383,9 @@ def _of_ties(
     record = statement.record
     assert record.queue is not None
     for one in keys if len(record.queue.order) > 1 else ():
-        same = [update(record, key, {"due_at": "'2020-01-01'"}) for key in keys]
+        # The row that is updated last is the last in the table.
+        turned = sorted(keys, key=lambda key: key != one)
+        same = [update(record, key, {"due_at": "'2020-01-01'"}) for key in turned]
         first = one if record is TASKS else min(keys, key=int)
         if record is TASKS:
             same += [update(record, key, {"task_number": "7" if key == one else "8"}) for key in keys]
@@ -384,7 +424,7 @@ def _of_children(statement: QueueStatement, fixture: FixtureRows) -> Probe:
 def rows_for(statement: QueueStatement, fixture: FixtureRows) -> list[str]:
     """Three rows that the statement may win, in the order of the table."""
     record, kind = statement.record, statement.kind
-    if kind in {"renew", "held"}:
+    if kind in {"renew", "held"} or (kind in ONE and kind != "redirect"):
         return list(fixture.leased_jobs if record is JOBS else fixture.keys[record.machine, "processing"])
     if kind in {"requeue", "requeue_stalled"}:
         return list(fixture.keys[record.machine, "processing"])

@@ -35,6 +35,7 @@ BEFORE: Mapping[str, Mapping[str, tuple[Values, ...]]] = {
             {**COUNTED, **LEASED, "due_at": NOW + HOUR, "message_failures": 2},
             {**COUNTED, **LEASED, "deadline": HOUR, "deadline_at": NOW + HOUR},
             {**COUNTED, "due_at": NOW, "message_failures": 2},
+            {**COUNTED, **LEASED, "due_at": NOW, "lease_expires_at": NOW + 2 * DAY},
         ),
         **dict.fromkeys(("failed", "cancelled"), ({**COUNTED, "started_at": NOW - HOUR},)),
     },
@@ -131,7 +132,8 @@ def _of_change(record: Record, change: Change, one: Prepared) -> Iterator[Probe]
             yield Probe(f"{one.name}: {change.name}, not now", _changed(record, one, way), refused=True)
     usual = made(change, one.row)
     for column in columns_of(record) if applies else ():
-        for value in other_values(record, column, usual.get(column, one.row[column])):
+        first = (1,) if column in usual and isinstance(usual[column], int) else ()
+        for value in (*other_values(record, column, usual.get(column, one.row[column])), *first):
             bent = {**usual, column: value}
             after = {**one.row, **bent, column: getattr(value, "obj", value)}
             if not allowed(record, one.row, after):
@@ -165,7 +167,8 @@ def of_repairing(fixture: FixtureRows) -> Iterator[Probe]:
                 f"a worker repairs a {state} job{name}", setting + bend, refused=True, words=REFUSAL, role=worker
             )
         unsaid = "SET LOCAL coremachine.repairing = 'off'; "
-        yield Probe(f"the owner repairs a {state} job and does not say so", unsaid + bend, refused=True, words=REFUSAL)
+        words = f"{REFUSAL} of lease_number; the row stays {state}"
+        yield Probe(f"the owner repairs a {state} job and does not say so", unsaid + bend, refused=True, words=words)
     stage = fixture.keys["stage", "completed"][0]
     into = {"stage_id": stage, "job_id": f"'{fixture.rows['stage', stage]['job_id']}'"}
     added = REPAIRING + copy_of(TASKS, fixture.key(TASKS, "queued"), {**fresh(TASKS), **into})

@@ -199,7 +199,7 @@ def of_log(fixture: FixtureRows) -> Iterator[Probe]:
         "TRUNCATE app.job_events",
         "SET LOCAL coremachine.retiring = 'on'; TRUNCATE app.job_events",
     ):
-        yield Probe(rewriting, rewriting, refused=True, words="is not rewritten")
+        yield Probe(rewriting, rewriting, refused=True, words="events are never changed")
     yield Probe("a janitor writes", insert_event(job), refused=True, words="may not write into", role=JANITOR)
     swept = "SET LOCAL coremachine.retiring = 'on'; DELETE FROM app.job_events WHERE event_type = 'progress'"
     yield Probe("a janitor retires events", swept, refused=True, role=JANITOR)

@@ -94,7 +94,7 @@ def _of_orphans(fixture: FixtureRows) -> Iterator[Probe]:
             holds = f"{all_there} AND {gone} AND {noted} AND (SELECT n >= 2 FROM answer)"
             yield Probe(f"{name} are removed {way}", repaired(job, broken, way), holds)
         after = f"{repaired(job, broken)}; DELETE FROM app.job_events"
-        yield Probe(f"{name} are removed, and no other event", after, refused=True, words="is not rewritten")
+        yield Probe(f"{name} are removed, and no other event", after, refused=True, words="events are never changed")
         yield Probe(f"{name} of another job", repaired(f"'{fixture.key(JOBS, 'queued')}'", broken), still)
 
 

@@ -33,6 +33,8 @@ def _of_row(record: Record, row: Prepared, view: str) -> Probe:
     assert queue is not None
     same = [f"v.{column} IS NOT DISTINCT FROM r.{column}" for column in VIEWS[view]]
     same += [f"v.type IS NOT DISTINCT FROM r.{queue.by}", f"v.queue = '{queue.name}'"]
+    subject = f"'{queue.name} ' || r.{queue.label}" if queue.label else f"'{queue.name}'"
+    same.append(f"v.subject IS NOT DISTINCT FROM {subject}")
     if view == "leased_rows":
         deadline = f"r.{queue.handler_deadline}" if queue.handler_deadline else "NULL"
         same.append(f"v.deadline_at IS NOT DISTINCT FROM {deadline}")

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from typing import Any, Self
+from typing import Self
 
 import psycopg
 
@@ -26,6 +26,10 @@ AT_ONCE = "SET LOCAL lock_timeout = '500 ms'"
 BLOCKED = "SELECT cardinality(pg_blocking_pids(%s)), ''"
 
 
+class FailedError(Exception):
+    """The statement that is looked at ends with an error: somebody notices that, whatever it waits for."""
+
+
 class Bystanders:
     """Three connections: one that holds a row, one that runs the statement, and one that looks on."""
 
@@ -45,8 +49,14 @@ class Bystanders:
 
     def wrong(self, statement: Statement | QueueStatement, fixture: FixtureRows) -> str | None:
         """What is wrong with how the statement waits."""
-        if isinstance(statement, QueueStatement):
-            return self._wrong_queue(statement, fixture)
+        try:
+            if isinstance(statement, QueueStatement):
+                return self._wrong_queue(statement, fixture)
+            return self._wrong_move(statement, fixture)
+        except FailedError as error:
+            return f"{statement.name}: {error}"
+
+    def _wrong_move(self, statement: Statement, fixture: FixtureRows) -> str | None:
         source = statement.source or statement.transition.sources[0]
         first, apart, last = fixture.keys[statement.record.machine, source]
         if statement.kind == "claim":
@@ -72,14 +82,25 @@ class Bystanders:
     def _rows(self, sql: str) -> int:
         """How many rows the statement gives back while nothing is held."""
         with self.runner.transaction(force_rollback=True):
+            return self._run(sql)
+
+    def _run(self, sql: str) -> int:
+        """Run the statement that is looked at, and return how many rows it gives back."""
+        try:
             return self.runner.execute(sql.encode()).rowcount
+        except psycopg.errors.LockNotAvailable:
+            raise
+        except psycopg.DatabaseError as error:
+            if self.runner.closed:
+                raise
+            raise FailedError(str(error)) from error
 
     def _holds_others(self, statement: QueueStatement, fixture: FixtureRows) -> str | None:
         """Whether it holds a row that it was not given."""
         first, apart, last = rows_for(statement, fixture)
         given = {"without": [apart]} if statement.kind in PICKS else {}
         with self.runner.transaction(force_rollback=True):
-            self.runner.execute(_given(statement, fixture, [first, last], **given).encode())
+            self._run(_given(statement, fixture, [first, last], **given))
             with self.witness.transaction(force_rollback=True):
                 try:
                     self.witness.execute(_locking(statement, apart, " NOWAIT"))
@@ -92,7 +113,7 @@ class Bystanders:
         with self._held(statement, held), self.runner.transaction(force_rollback=True):
             self.runner.execute(AT_ONCE)
             try:
-                got = self.runner.execute(sql.encode()).rowcount
+                got = self._run(sql)
             except psycopg.errors.LockNotAvailable:
                 return f"{statement.name} waits for row {held}"
         return None if got == rows else f"{statement.name} got {got} rows, not {rows}, while {held} was held"
@@ -103,12 +124,12 @@ class Bystanders:
         with self.runner.transaction(force_rollback=True):
             self.runner.execute(NO_LUCK)
             with self._held(statement, earlier):
-                running = self._pool.submit(self.runner.execute, sql.encode())
+                running = self._pool.submit(self._run, sql)
                 seen = self._seen(statement, running, later)
-            wait([running])
+            running.result()
             return seen
 
-    def _seen(self, statement: Statement | QueueStatement, running: Future[Any], later: str) -> str | None:
+    def _seen(self, statement: Statement | QueueStatement, running: Future[int], later: str) -> str | None:
         while not running.done():
             blocked = self.witness.execute(BLOCKED, (self.runner.info.backend_pid,)).fetchone()
             if blocked is not None and blocked[0]:

@@ -17,6 +17,7 @@ from ...statemachine.records import Schema
 from ...statemachine.tables import SCHEMA
 from ..errors import DatabaseEncodingError, DatabaseUnreachableError
 from ..logs import logger
+from .connection import STATEMENT_SECONDS, LimitedConnection
 from .installation import check_installed, install
 from .outage import Outage
 from .queries import query
@@ -29,6 +30,14 @@ from .transient import is_of_its_session
 T = TypeVar("T")
 log = logger("database")
 RECONNECTING = 10.0  # seconds after which the pool restarts its back-off, which would grow to minutes
+NETWORK_LIMITS = {
+    # a network that drops packets without a reset is noticed after about ten seconds, by idle sessions too
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
 CLIENT_ENCODING = "UTF8"
 FORMATS = {
     # what an administrator may set for a database or a login, and psycopg or a statement depends on (F53)
@@ -44,7 +53,7 @@ FORMATS = {
     "TimeZone": "UTC",
 }
 CONNECTION_SETTINGS = FORMATS | {
-    "statement_timeout": "300s",
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
     "idle_in_transaction_session_timeout": "60s",
     # statements are brief; with stale statistics the planner may expect otherwise, and compile for a second
     "jit": "off",
@@ -71,10 +80,15 @@ class Database:
     ) -> None:
         self.url = url
         self._password = password
+        given = conninfo_to_dict(url)
+        self._network_limits: dict[str, Any] = {
+            name: value for name, value in NETWORK_LIMITS.items() if name not in given
+        }
         self.schema = schema
         self.records = records
-        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        self._pool: AsyncConnectionPool[LimitedConnection] = AsyncConnectionPool(
             url,
+            connection_class=LimitedConnection,
             min_size=1,
             max_size=pool_size,
             open=False,
@@ -223,12 +237,16 @@ class Database:
             self.url,
             **({} if self._password is None else await asyncio.to_thread(self.credentials)),
             autocommit=True,
-            connect_timeout=10,
             row_factory=cast("Any", dict_row),
             application_name=f"coremachine {purpose}",
             client_encoding=CLIENT_ENCODING,
+            **self._network_limits,
         )
-        await self._set_up(connection, FORMATS)
+        try:
+            await self._set_up(connection, FORMATS)
+        except BaseException:
+            await connection.close()
+            raise
         bound_times(connection)
         return connection
 
@@ -248,6 +266,7 @@ class Database:
             "row_factory": dict_row,
             "application_name": "coremachine",
             "client_encoding": CLIENT_ENCODING,
+            **self._network_limits,
             **given,
         }
 

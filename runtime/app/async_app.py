@@ -1,10 +1,10 @@
 """The async application: a database, a bus and the declared jobs."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from ...diagrams.timeline import Timeline
 from ...diagrams.timeline_text import render_timeline
@@ -18,8 +18,8 @@ from ..flow.cancel import cancel
 from ..flow.resume import ResumePlan, resume
 from ..flow.submit import Submission, submit
 from ..settings import Settings
-from ..store.database import Database
-from ..store.session import Row
+from ..store.database import PATIENCE_SECONDS, Database
+from ..store.session import Row, Session
 from ..worker.worker import Worker
 from .audit import Audit, read_audit
 from .buses import BusName, bus_of, password_of
@@ -27,6 +27,8 @@ from .diagnose import Diagnosis, why
 from .diagnosis_rows import read_facts
 from .history import EventCursor, read_events_after, read_timeline, timeline_json
 from .records import Records
+
+T = TypeVar("T")
 
 
 class AsyncCoreMachine:
@@ -199,10 +201,12 @@ class AsyncCoreMachine:
     async def job(self, job_id: str) -> Row:
         """One job with its stages, by its id or an unambiguous prefix of it. Raises UnknownJobError."""
         full = await self.full_id(job_id)
-        async with self.database.session() as session:
+
+        async def read(session: Session) -> Row:
             (row,) = await session.fetch("flow/load_job", {"job_id": full})
-            row["stages"] = await session.fetch("flow/load_stages", {"job_id": full})
-        return row
+            return {**row, "stages": await session.fetch("flow/load_stages", {"job_id": full})}
+
+        return await self._read(read)
 
     async def timeline(self, job_id: str, *, everything: bool = False, tz: tzinfo | None = None) -> str:
         """The execution timeline of a job as text, in the local time zone unless `tz` is given.
@@ -221,28 +225,28 @@ class AsyncCoreMachine:
     async def events_after(self, job_id: str, mark: EventCursor | None = None) -> tuple[list[Row], EventCursor]:
         """Events that a follower at `mark` has not received, in order, and its new mark. Misses none."""
         full = await self.full_id(job_id)
-        async with self.database.session() as session:
-            return await read_events_after(session, full, mark or EventCursor())
+        return await self._read(lambda session: read_events_after(session, full, mark or EventCursor()))
 
     async def list_jobs(self, *, status: str | None = None, job_type: str | None = None, limit: int = 50) -> list[Row]:
         """The latest jobs, newest first, each with its current stage and the number of its tasks."""
         wanted = {"status": status, "job_type": job_type, "limit": limit}
-        async with self.database.session() as session:
-            return await session.fetch("history/list_jobs", wanted)
+        return await self._read(lambda session: session.fetch("history/list_jobs", wanted))
 
     async def _timeline(self, job_id: str, *, everything: bool) -> Timeline:
         full = await self.full_id(job_id)
-        async with self.database.session() as session:
-            return await read_timeline(session, full, everything=everything)
+        return await self._read(lambda session: read_timeline(session, full, everything=everything))
 
     async def full_id(self, prefix: str) -> str:
         """The whole id of the only job whose id begins with `prefix`. Raises UnknownJobError."""
-        async with self.database.session() as session:
-            rows = await session.fetch("history/jobs_by_prefix", {"prefix": prefix, "after": prefix + "g"})
+        given = {"prefix": prefix, "after": prefix + "g"}
+        rows = await self._read(lambda session: session.fetch("history/jobs_by_prefix", given))
         if len(rows) != 1:
             raise UnknownJobError(prefix, tuple(row["job_id"][:16] for row in rows))
         found: str = rows[0]["job_id"]
         return found
+
+    async def _read(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        return await self.database.read(work, PATIENCE_SECONDS)
 
     def _start_embedded(self) -> str:
         from ..embedded import EmbeddedServer

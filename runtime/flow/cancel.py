@@ -1,7 +1,7 @@
 """cancel: tasks that have not started never will; running tasks are asked to stop; the job ends when they have."""
 
 from ..bus.port import Bus
-from ..store.database import Database
+from ..store.database import PATIENCE_SECONDS, Database
 from ..store.rows import JobRow, StageRow
 from ..store.session import Session
 from ..store.text import cleaned
@@ -13,14 +13,17 @@ async def cancel(database: Database, bus: Bus, job_id: str, reason: str, *, by: 
     """Cancel a job and return its new state: `processing` while running tasks have not ended.
 
     A second request changes nothing. `by` is who requested it, and is recorded in an event. Raises IllegalMoveError for
-    a job that has ended.
+    a job that has ended, and DatabaseUnreachableError.
     """
     reason = cleaned(reason)
-    async with database.transaction() as session:
+
+    async def write(session: Session) -> str:
         job, stage = await lock_job(session, job_id)
         if stage is None:
             return await _cancel_between(session, job, reason, by)
         return await _cancel_open(session, bus, job, stage, Stop(CANCEL, reason, by))
+
+    return await database.commit_once(write, PATIENCE_SECONDS)
 
 
 async def _cancel_open(session: Session, bus: Bus, job: JobRow, stage: StageRow, stop: Stop) -> str:

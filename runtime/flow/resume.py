@@ -6,7 +6,7 @@ from ...statemachine.lifecycles import JOB, STAGE
 from ...statemachine.machine import Subject, machine_of
 from ...statemachine.tables import JOBS, STAGES
 from ..bus.port import Announcement, Bus
-from ..store.database import Database
+from ..store.database import PATIENCE_SECONDS, Database
 from ..store.rows import StageRow
 from ..store.session import Session
 
@@ -33,9 +33,11 @@ async def resume(
     """Queue a failed or cancelled job again, and the stages that did not complete.
 
     The tasks that did not succeed are queued again, as new attempts, when their stage is opened; history is kept.
-    `by` is who requested it, and is recorded in the event. Raises IllegalMoveError for a job in any other state.
+    `by` is who requested it, and is recorded in the event. Raises IllegalMoveError for a job in any other state,
+    and DatabaseUnreachableError.
     """
-    async with database.transaction() as session:
+
+    async def write(session: Session) -> ResumePlan:
         (row,) = await session.fetch("flow/lock_jobs", {"job_ids": [job_id]})
         stages = [StageRow.of(row) for row in await session.fetch("flow/load_stages", {"job_id": job_id})]
         move = machine_of(JOB).fire(Subject(job_id, row["status"]), JOB_RESUME, {"delay": 0.0}, _event_data(stages, by))
@@ -46,6 +48,8 @@ async def resume(
         await _resume_stages(session, job_id, stages)
         await bus.announce(session, [Announcement("job", job_id, queued=True)])
         return plan
+
+    return await database.commit_once(write, PATIENCE_SECONDS)
 
 
 def _stopped(stages: list[StageRow]) -> list[StageRow]:

@@ -9,7 +9,7 @@ from ...statemachine.job import Job, checked_deadline
 from ...statemachine.lifecycles import JOB
 from ...statemachine.machine import machine_of
 from ..bus.port import Announcement, Bus
-from ..store.database import Database
+from ..store.database import PATIENCE_SECONDS, Database
 from ..store.session import Row, Session, event_parameters
 
 
@@ -39,20 +39,27 @@ async def submit(  # noqa: PLR0913 - the parts of a submission, and who requests
 
     The same type, parameters and key are the same job: then nothing changes, and its state and result are returned.
     `deadline`, in seconds, overrides the declared one. `by` is who requested it, and is recorded in the event. Raises
-    ParameterError for parameters that the job does not accept, and DefinitionError for an invalid deadline.
+    ParameterError for parameters that the job does not accept, DefinitionError for an invalid deadline, and
+    DatabaseUnreachableError. A submission is retried if the connection is lost: the same job is submitted once.
     """
     checked = job.check_parameters(parameters)
     job_id = job_id_of(job.name, checked, key)
     within = job.deadline if deadline is None else checked_deadline(deadline)
-    async with database.transaction() as session:
-        submitted = {"parameters": checked, "submission_key": key, "deadline": within}
+    submitted = {"parameters": checked, "submission_key": key, "deadline": within}
+
+    async def write(session: Session) -> Submission:
         if await _insert(session, job, job_id, submitted, by):
             await bus.announce(session, [Announcement("job", job_id, queued=True)])
             return Submission(id=job_id, job_type=job.name, created=True, status=JOB.initial.name)
-        row = (await session.fetch("flow/load_job", {"job_id": job_id}))[0]
+        return _submitted_before((await session.fetch("flow/load_job", {"job_id": job_id}))[0])
+
+    return await database.commit_again(write, PATIENCE_SECONDS)
+
+
+def _submitted_before(row: Row) -> Submission:
     return Submission(
-        id=job_id,
-        job_type=job.name,
+        id=row["job_id"],
+        job_type=row["job_type"],
         created=False,
         status=row["status"],
         result=row["result"],

@@ -1,10 +1,11 @@
 """The database of a process: one small pool, and the transactions on it."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -25,10 +26,12 @@ from .reports import Reports
 from .session import Connection, Row, Session
 from .text import read_json
 from .times import bound_times
-from .transient import is_of_its_session
+from .transient import is_of_its_session, is_transient
 
 T = TypeVar("T")
 log = logger("database")
+PATIENCE_SECONDS: Final = 10.0
+"""How long a request of a person or a program is retried while the database cannot be used."""
 RECONNECTING = 10.0  # seconds after which the pool restarts its back-off, which would grow to minutes
 NETWORK_LIMITS = {
     # a network that drops packets without a reset is noticed after about ten seconds, by idle sessions too
@@ -170,20 +173,44 @@ class Database:
             yield session
         self._reports.log(session.reports)
 
-    async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """Do `work`, which changes nothing, on a session, and retry it until it succeeds."""
+    async def read(self, work: Callable[[Session], Awaitable[T]], within: float = math.inf) -> T:
+        """Do `work`, which changes nothing, on a session, and retry it until it succeeds.
+
+        Raises DatabaseUnreachableError if the database cannot be used `within` so many seconds.
+        """
 
         async def attempt() -> T:
             async with self.session() as session:
                 return await work(session)
 
-        return await self.outage.retry_until_available(attempt)
+        return await self._available(attempt, within)
 
-    async def commit_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
+    async def commit_again(self, work: Callable[[Session], Awaitable[T]], within: float) -> T:
+        """Do `work`, of which a second time changes nothing, in a transaction, and retry it if the connection is lost.
+
+        Raises DatabaseUnreachableError if the database cannot be used `within` so many seconds.
+        """
+
+        async def attempt() -> T:
+            async with self.transaction() as session:
+                return await work(session)
+
+        return await self._available(attempt, within)
+
+    async def _available(self, attempt: Callable[[], Awaitable[T]], within: float) -> T:
+        try:
+            return await self.outage.retry_until_available(attempt, within)
+        except psycopg.Error as error:
+            if is_transient(error):
+                raise DatabaseUnreachableError(self.where, str(error).strip()) from error
+            raise
+
+    async def commit_once(self, work: Callable[[Session], Awaitable[T]], within: float = math.inf) -> T:
         """Do `work` in a transaction, and retry it until it is committed, exactly once.
 
         If the connection is lost on COMMIT, the server is asked whether it committed before `work` is done
-        again. Returns the result of the `work` that was committed.
+        again. Returns the result of the `work` that was committed. Raises DatabaseUnreachableError if the database
+        cannot be used `within` so many seconds.
         """
         tried: list[tuple[str, T, Session]] = []
 
@@ -197,7 +224,7 @@ class Database:
                 tried.append((row["transaction_id"], done, session))
             return done
 
-        done = await self.outage.retry_until_available(attempt)
+        done = await self._available(attempt, within)
         self._reports.log(tried[0][2].reports)
         return done
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -51,12 +52,13 @@ class Outage:
         """A new participant, for code that needs the database and retries."""
         return OutageParticipant(self)
 
-    async def retry_until_available(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def retry_until_available(self, work: Callable[[], Awaitable[T]], within: float = math.inf) -> T:
         """Do `work`, and retry it until no lost connection and no temporary failure interrupts it.
 
-        An error that is not an outage is retried MOST_REFUSALS times and then raised.
+        The error is raised if `within` seconds have passed. One that is not an outage is retried MOST_REFUSALS times
+        and then raised.
         """
-        participant, refusals = self.participant(), 0
+        participant, refusals, latest = self.participant(), 0, time.monotonic() + within
         try:
             while True:
                 try:
@@ -65,6 +67,8 @@ class Outage:
                     raise
                 except psycopg.Error as error:
                     if is_transient(error):
+                        if time.monotonic() >= latest:
+                            raise
                         await participant.wait(error)
                         continue
                     refusals += 1

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Self, TypeVar, cast
 
 import psycopg
@@ -85,7 +86,7 @@ class SteppedDatabase(Database):
             raise
         await self.stepped.execute("COMMIT")
 
-    async def commit_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
+    async def commit_once(self, work: Callable[[Session], Awaitable[T]], within: float = inf) -> T:  # noqa: ARG002
         """A transaction that is done once: here no connection is lost."""
         async with self.transaction() as session:
             return await work(session)

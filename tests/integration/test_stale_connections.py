@@ -53,7 +53,7 @@ async def test_a_database_that_stays_away_is_reported_in_our_own_words(
     async with Proxy(url) as proxy:
         port = proxy.open()
         app = await AsyncCoreMachine(port.url, jobs=[GIVE]).open()
-        monkeypatch.setattr(app.database._pool, "timeout", 0.5)
+        monkeypatch.setattr(app.database._pool, "timeout", 0.5)  # pyright: ignore[reportPrivateUsage]
         proxy.close(port)
         with pytest.raises(DatabaseUnreachableError, match=r"no connection to 127\.0\.0\.1") as raised:
             await app.submit(GIVE, value=1)

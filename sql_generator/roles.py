@@ -16,6 +16,11 @@ DO $body$
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = '{role}') THEN
     CREATE ROLE {role} NOLOGIN;
+    -- since PostgreSQL 16 who creates a role may grant it, but not take it
+    IF NOT pg_catalog.pg_has_role('{role}', CASE
+      WHEN pg_catalog.current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END) THEN
+      GRANT {role} TO CURRENT_USER;
+    END IF;
   END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN
   NULL; -- another installation on this server was first

@@ -6,6 +6,11 @@ DO $body$
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'coremachine_app') THEN
     CREATE ROLE coremachine_app NOLOGIN;
+    -- since PostgreSQL 16 who creates a role may grant it, but not take it
+    IF NOT pg_catalog.pg_has_role('coremachine_app', CASE
+      WHEN pg_catalog.current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END) THEN
+      GRANT coremachine_app TO CURRENT_USER;
+    END IF;
   END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN
   NULL; -- another installation on this server was first
@@ -2457,7 +2462,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '307658dd8dc668937e0309b0c8ffff8438c6ea98eef4cba3edc2f6466ce343dd'
+    '54c7c2ee3563696f1e5af0bff582cee0fcf651f51137234427dbbc2dba25038e'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

@@ -24,9 +24,9 @@ def login(url: str) -> Iterator[str]:
         owner.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
 
 
-async def role_of(url: str, login: str) -> str:
+async def role_of(url: str, login: str, schema: str = "app") -> str:
     """The role that two connections of a process have which logs in so."""
-    database = Database(make_conninfo(url, user=login, password=login), pool_size=2)
+    database = Database(make_conninfo(url, user=login, password=login), schema=schema, pool_size=2)
     await database.open()
     try:
         async with database.session() as session, database.session():
@@ -53,4 +53,24 @@ async def test_a_login_with_the_grant_takes_the_role(url: str, login: str, caplo
         names = (sql.Identifier(worker_role("app")), sql.Identifier(login))
         owner.execute(sql.SQL("GRANT {} TO {}").format(*names))
     assert await role_of(url, login) == worker_role("app")
+    assert caplog.records == []
+
+
+async def test_an_installer_that_may_create_roles_takes_the_role_itself(
+    url: str, login: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, logger="coremachine")
+    schema, role = login, worker_role(login)
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute(sql.SQL("ALTER ROLE {} CREATEROLE").format(sql.Identifier(login)))
+        database = sql.Identifier(owner.info.dbname)
+        owner.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, sql.Identifier(login)))
+        try:
+            installer = Database(make_conninfo(url, user=login, password=login), schema=schema)
+            await installer.install()
+            assert await role_of(url, login, schema) == role
+        finally:
+            owner.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
+            owner.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(sql.Identifier(login)))
+            owner.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
     assert caplog.records == []

@@ -125,7 +125,7 @@ class Database:
         try:
             await self._pool.open(wait=True)
         except (psycopg.Error, PoolTimeout) as error:
-            raise DatabaseUnreachableError(self.where, str(error).strip()) from error
+            raise DatabaseUnreachableError(self.where, await self._reason(error)) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -202,8 +202,18 @@ class Database:
             return await self.outage.retry_until_available(attempt, within)
         except psycopg.Error as error:
             if is_transient(error):
-                raise DatabaseUnreachableError(self.where, str(error).strip()) from error
+                raise DatabaseUnreachableError(self.where, await self._reason(error)) from error
             raise
+
+    async def _reason(self, error: Exception) -> str:
+        """Why there is no connection, in the words of the server: the pool reports only that there is none."""
+        if isinstance(error, PoolTimeout):
+            try:
+                async with await self.connection("probe") as connection:
+                    await self._configure(connection)
+            except psycopg.Error as cause:
+                return str(cause).strip()
+        return str(error).strip()
 
     async def commit_once(self, work: Callable[[Session], Awaitable[T]], within: float = math.inf) -> T:
         """Do `work` in a transaction, and retry it until it is committed, exactly once.

@@ -55,7 +55,7 @@ async def test_a_database_that_stays_away_is_reported_in_our_own_words(
         app = await AsyncCoreMachine(port.url, jobs=[GIVE]).open()
         monkeypatch.setattr(app.database._pool, "timeout", 0.5)  # pyright: ignore[reportPrivateUsage]
         proxy.close(port)
-        with pytest.raises(DatabaseUnreachableError, match=r"no connection to 127\.0\.0\.1") as raised:
+        with pytest.raises(DatabaseUnreachableError, match=r"no connection to 127\.0\.0\.1.*refused") as raised:
             await app.submit(GIVE, value=1)
         await app.disconnect()
     assert isinstance(raised.value.__cause__, psycopg.OperationalError)

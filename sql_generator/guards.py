@@ -3,6 +3,9 @@
 A guard's rule is in its WHEN clause, so that a legal move pays for no function call. It knows the legal
 combinations of source, target, event and the event's status, all from the declaration; its function only
 writes the error message.
+
+The rule of changes without a move is in a function: it is many times longer, and PostgreSQL parses a WHEN clause again
+for each statement, a function once a session.
 """
 
 from collections.abc import Iterator
@@ -12,7 +15,7 @@ from sqlglot import exp
 from ..statemachine.lifecycle import Lifecycle
 from ..statemachine.records import Record, Schema
 from .changes import same, undeclared_change, undeclared_move
-from .text import listed, one_of, parse, quoted
+from .text import listed, one_of, parse, quoted, render
 
 ILLEGAL_MOVE = "CM001"
 ILLEGAL_INSERT = "CM002"
@@ -91,20 +94,39 @@ BEGIN
 END $body$"""
 
 REFUSE_CHANGE = """\
-CREATE OR REPLACE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp AS $body$
+CREATE OR REPLACE FUNCTION {schema}.refuse_change_of(subject text, was jsonb, wanted jsonb, on_table oid)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
-  changed text := (SELECT string_agg(n.key, ', ' ORDER BY n.key) FROM jsonb_each(to_jsonb(NEW)) AS n
-                   WHERE n.value IS DISTINCT FROM to_jsonb(OLD) -> n.key);
+  changed text := (SELECT string_agg(n.key, ', ' ORDER BY n.key) FROM jsonb_each(wanted) AS n
+                   WHERE n.value IS DISTINCT FROM was -> n.key);
 BEGIN
   IF current_setting('coremachine.repairing', true) = 'on'
     AND pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user)::name,
-      (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
-    RETURN NEW;
+      (SELECT c.relowner FROM pg_class AS c WHERE c.oid = on_table), 'USAGE') THEN
+    RETURN;
   END IF;
-  RAISE EXCEPTION '% %: no declared change allows this of %; the row stays %', TG_ARGV[0],
-    to_jsonb(OLD) ->> TG_ARGV[1], coalesce(changed, 'a row that has ended'), OLD.status
+  RAISE EXCEPTION '%: no declared change allows this of %; the row stays %', subject,
+    coalesce(changed, 'a row that has ended'), was ->> 'status'
     USING ERRCODE = '{kept_changed}', HINT = 'A late result overwrites nothing. To run the work again, resume it.';
+END $body$"""
+
+REFUSE_EVERY_CHANGE = """\
+CREATE OR REPLACE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+  PERFORM {schema}.refuse_change_of(TG_ARGV[0] || ' ' || (to_jsonb(OLD) ->> TG_ARGV[1]), to_jsonb(OLD), to_jsonb(NEW),
+    TG_RELID);
+  RETURN NEW;
+END $body$"""
+
+REFUSE_UNDECLARED = """\
+CREATE OR REPLACE FUNCTION {schema}.refuse_undeclared_{machine}() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+  IF {undeclared} THEN
+    PERFORM {schema}.refuse_change_of('{machine} ' || OLD.{key}, to_jsonb(OLD), to_jsonb(NEW), TG_RELID);
+  END IF;
+  RETURN NEW;
 END $body$"""
 
 REFUSE_KEY = """\
@@ -154,8 +176,17 @@ def guard_functions(schema: str) -> list[str]:
         "key_changed": KEY_CHANGED,
         "kept_changed": KEPT_CHANGED,
     }
-    templates = (REFUSE_MOVE, STAMP_MOVE, REFUSE_EVENT, REFUSE_CHANGE, REFUSE_KEY)
+    templates = (REFUSE_MOVE, STAMP_MOVE, REFUSE_EVENT, REFUSE_CHANGE, REFUSE_EVERY_CHANGE, REFUSE_KEY)
     return [template.format(schema=schema, **codes) for template in templates]
+
+
+def change_guard(record: Record, schema: str) -> list[str]:
+    """The function that refuses undeclared changes of this record's open rows; an application's record has none."""
+    if record.changes is None:
+        return []
+    undeclared = render(parse(undeclared_change(record, schema)))
+    names = {"schema": schema, "machine": record.machine, "key": record.key.name}
+    return [REFUSE_UNDECLARED.format(undeclared=undeclared, **names)]
 
 
 def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
@@ -207,29 +238,31 @@ def guard_triggers(record: Record, schema: str) -> list[exp.Expr]:
                 f"refuse_move('{machine}', '{key}', '{initial}')",
             ),
             *(
-                (f"{table}_{name}", event, rule, f"refuse_change('{machine}', '{key}')")
-                for name, event, rule in (_closed(record, schema) if record.changes is not None else _kept(record))
+                (f"{table}_{name}", event, rule, call)
+                for name, event, rule, call in (_closed(record) if record.changes is not None else _kept(record))
             ),
         )
     ]
 
 
-def _closed(record: Record, schema: str) -> Iterator[tuple[str, str, str]]:
+def _closed(record: Record) -> Iterator[tuple[str, str, str, str]]:
     """Undeclared changes of CoreMachine's rows: with a move, after the end, or without a move."""
-    yield "5_moved", "UPDATE OF status", f"OLD.status <> NEW.status AND {undeclared_move(record)}"
-    yield "6_ended", "UPDATE", f"OLD.status = NEW.status AND {one_of('OLD.status', record.ends)}"
-    yield "7_changed", "UPDATE", f"OLD.status = NEW.status AND {undeclared_change(record, schema)}"
+    refuse = f"refuse_change('{record.machine}', '{record.key.name}')"
+    yield "5_moved", "UPDATE OF status", f"OLD.status <> NEW.status AND {undeclared_move(record)}", refuse
+    yield "6_ended", "UPDATE", f"OLD.status = NEW.status AND {one_of('OLD.status', record.ends)}", refuse
+    yield "7_changed", "UPDATE", "OLD.status = NEW.status", f"refuse_undeclared_{record.machine}()"
 
 
-def _kept(record: Record) -> Iterator[tuple[str, str, str]]:
+def _kept(record: Record) -> Iterator[tuple[str, str, str, str]]:
     """Undeclared changes of an application's rows: of what its moves set; after its end, of all tied columns."""
+    refuse = f"refuse_change('{record.machine}', '{record.key.name}')"
     if record.kept:
         changed = f"NOT {same(record, record.kept)}"
-        yield "5_kept", f"UPDATE OF {', '.join(record.kept)}", f"OLD.status = NEW.status AND {changed}"
+        yield "5_kept", f"UPDATE OF {', '.join(record.kept)}", f"OLD.status = NEW.status AND {changed}", refuse
     tied = [one.column for one in record.state_columns] + [one.name for one in record.columns if one.immutable]
     if tied:
         ended = f"OLD.status = NEW.status AND {one_of('OLD.status', record.ends)}"
-        yield "6_ended", "UPDATE", f"{ended} AND NOT {same(record, tuple(dict.fromkeys(tied)))}"
+        yield "6_ended", "UPDATE", f"{ended} AND NOT {same(record, tuple(dict.fromkeys(tied)))}", refuse
 
 
 def _edges(lifecycle: Lifecycle) -> tuple[str, ...]:

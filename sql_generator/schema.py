@@ -19,7 +19,7 @@ from .events import (
     log_guard_functions,
     log_guards,
 )
-from .guards import guard_functions, guard_triggers, legal_rows, legal_table
+from .guards import change_guard, guard_functions, guard_triggers, legal_rows, legal_table
 from .queues import queue_views
 from .roles import create_role, grants, role_and_notes, worker_role
 from .tables import create_index, create_table
@@ -168,6 +168,7 @@ def _tables(records: Schema, schema: str) -> list[exp.Expr | str]:
         *(create_table(record, schema) for record in records.records),
         *(create_index(index, record.table, schema) for record in records.records for index in record.indexes),
         *create_logs(records, schema),
+        *(function for record in records.records for function in change_guard(record, schema)),
         *(trigger for record in records.records for trigger in guard_triggers(record, schema)),
         *(event_writer(record, schema) for record in records.records),
         *(event_writer_kept(record, schema) for record in records.records),

@@ -136,20 +136,28 @@ BEGIN
     USING ERRCODE = 'CM003', HINT = 'Only moves write events.';
 END $body$;
 
-CREATE OR REPLACE FUNCTION app.refuse_change() RETURNS trigger LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp AS $body$
+CREATE OR REPLACE FUNCTION app.refuse_change_of(subject text, was jsonb, wanted jsonb, on_table oid)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
-  changed text := (SELECT string_agg(n.key, ', ' ORDER BY n.key) FROM jsonb_each(to_jsonb(NEW)) AS n
-                   WHERE n.value IS DISTINCT FROM to_jsonb(OLD) -> n.key);
+  changed text := (SELECT string_agg(n.key, ', ' ORDER BY n.key) FROM jsonb_each(wanted) AS n
+                   WHERE n.value IS DISTINCT FROM was -> n.key);
 BEGIN
   IF current_setting('coremachine.repairing', true) = 'on'
     AND pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user)::name,
-      (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
-    RETURN NEW;
+      (SELECT c.relowner FROM pg_class AS c WHERE c.oid = on_table), 'USAGE') THEN
+    RETURN;
   END IF;
-  RAISE EXCEPTION '% %: no declared change allows this of %; the row stays %', TG_ARGV[0],
-    to_jsonb(OLD) ->> TG_ARGV[1], coalesce(changed, 'a row that has ended'), OLD.status
+  RAISE EXCEPTION '%: no declared change allows this of %; the row stays %', subject,
+    coalesce(changed, 'a row that has ended'), was ->> 'status'
     USING ERRCODE = 'CM007', HINT = 'A late result overwrites nothing. To run the work again, resume it.';
+END $body$;
+
+CREATE OR REPLACE FUNCTION app.refuse_change() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+  PERFORM app.refuse_change_of(TG_ARGV[0] || ' ' || (to_jsonb(OLD) ->> TG_ARGV[1]), to_jsonb(OLD), to_jsonb(NEW),
+    TG_RELID);
+  RETURN NEW;
 END $body$;
 
 CREATE OR REPLACE FUNCTION app.refuse_key() RETURNS trigger LANGUAGE plpgsql
@@ -765,129 +773,10 @@ CREATE INDEX IF NOT EXISTS idx_job_events_task ON app.job_events(task_id, event_
 WHERE
   task_id IS NOT NULL;
 
-CREATE OR REPLACE TRIGGER jobs_0_key BEFORE UPDATE OF job_id
-ON
-app.jobs
-FOR EACH ROW
-WHEN (OLD.job_id <> NEW.job_id)
-EXECUTE FUNCTION app.refuse_key('job', 'job_id');
-
-CREATE OR REPLACE TRIGGER jobs_2_guard BEFORE UPDATE OF status
-ON
-app.jobs
-FOR EACH ROW
-WHEN (NEW.move_number <> OLD.move_number
-AND (
-  NOT (
-    OLD.status || ' ' || NEW.status || ' ' || NEW.event_type || ' ' || NEW.event_status = ANY(
-      CAST('{"cancelled queued job_resumed warning","failed queued job_resumed warning","processing cancelled job_cancelled warning","processing completed job_completed success","processing failed job_failed failure","queued cancelled job_cancelled warning","queued failed job_failed failure","queued processing job_started success"}' AS TEXT[])
-    )
-  ) IS TRUE
-  OR NEW.move_number <> OLD.move_number + 1
-))
-EXECUTE FUNCTION app.refuse_move('job', 'job_id');
-
-CREATE OR REPLACE TRIGGER jobs_2_stamp BEFORE UPDATE OF status
-ON
-app.jobs
-FOR EACH ROW
-WHEN (NEW.move_number = OLD.move_number)
-EXECUTE FUNCTION app.stamp_move(
-  'cancelled queued job_resumed warning',
-  'failed queued job_resumed warning',
-  'processing cancelled job_cancelled warning',
-  'processing completed job_completed success',
-  'processing failed job_failed failure',
-  'queued cancelled job_cancelled warning',
-  'queued failed job_failed failure',
-  'queued processing job_started success'
-);
-
-CREATE OR REPLACE TRIGGER jobs_2_unstamped BEFORE UPDATE OF status
-ON
-app.jobs
-FOR EACH ROW
-WHEN (NEW.move_number = OLD.move_number)
-EXECUTE FUNCTION app.refuse_move('job', 'job_id');
-
-CREATE OR REPLACE TRIGGER jobs_3_event BEFORE UPDATE
-ON
-app.jobs
-FOR EACH ROW
-WHEN (OLD.status = NEW.status
-AND (NEW.move_number, NEW.event_type, NEW.event_status, NEW.event_data) IS DISTINCT FROM (OLD.move_number, OLD.event_type, OLD.event_status, OLD.event_data))
-EXECUTE FUNCTION app.refuse_event('job', 'job_id');
-
-CREATE OR REPLACE TRIGGER jobs_4_birth BEFORE INSERT
-ON
-app.jobs
-FOR EACH ROW
-WHEN (NEW.status <> 'queued'
-OR NEW.move_number <> 0
-OR (
-  NEW.event_type || ' ' || NEW.event_status
-) IS DISTINCT FROM 'job_created success')
-EXECUTE FUNCTION app.refuse_move('job', 'job_id', 'queued');
-
-CREATE OR REPLACE TRIGGER jobs_5_moved BEFORE UPDATE OF status
-ON
-app.jobs
-FOR EACH ROW
-WHEN (OLD.status <> NEW.status
-AND (
-  NOT CASE
-    WHEN NEW.event_type = 'job_started'
-    THEN (
-      ROW(NEW.deadline_at, NEW.lease_number, NEW.send_number) IS NOT DISTINCT FROM ROW(OLD.deadline_at, OLD.lease_number, OLD.send_number)
-      AND NEW.message_failures IS NULL
-      AND NEW.lease_owner IS NULL
-      AND NEW.lease_expires_at IS NULL
-      AND NEW.due_at IS NULL
-    )
-    WHEN NEW.event_type = ANY(
-      CAST('{job_completed,job_failed,job_cancelled}' AS TEXT[])
-    )
-    THEN (
-      ROW(NEW.lease_number, NEW.send_number, NEW.started_at) IS NOT DISTINCT FROM ROW(OLD.lease_number, OLD.send_number, OLD.started_at)
-    )
-    WHEN NEW.event_type = 'job_resumed'
-    THEN (
-      ROW(
-        NEW.message_failures,
-        NEW.lease_owner,
-        NEW.lease_number,
-        NEW.send_number,
-        NEW.lease_expires_at,
-        NEW.started_at
-      ) IS NOT DISTINCT FROM ROW(
-        OLD.message_failures,
-        OLD.lease_owner,
-        OLD.lease_number,
-        OLD.send_number,
-        OLD.lease_expires_at,
-        OLD.started_at
-      )
-    )
-  END IS TRUE
-))
-EXECUTE FUNCTION app.refuse_change('job', 'job_id');
-
-CREATE OR REPLACE TRIGGER jobs_6_ended BEFORE UPDATE
-ON
-app.jobs
-FOR EACH ROW
-WHEN (OLD.status = NEW.status
-AND OLD.status = ANY(
-  CAST('{completed,failed,cancelled}' AS TEXT[])
-))
-EXECUTE FUNCTION app.refuse_change('job', 'job_id');
-
-CREATE OR REPLACE TRIGGER jobs_7_changed BEFORE UPDATE
-ON
-app.jobs
-FOR EACH ROW
-WHEN (OLD.status = NEW.status
-AND (
+CREATE OR REPLACE FUNCTION app.refuse_undeclared_job() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+  IF (
   NOT ROW(
     NEW.job_type,
     CAST(NEW.parameters AS TEXT),
@@ -1202,112 +1091,16 @@ AND (
       )
     ) IS TRUE
   )
-))
-EXECUTE FUNCTION app.refuse_change('job', 'job_id');
+) THEN
+    PERFORM app.refuse_change_of('job ' || OLD.job_id, to_jsonb(OLD), to_jsonb(NEW), TG_RELID);
+  END IF;
+  RETURN NEW;
+END $body$;
 
-CREATE OR REPLACE TRIGGER stages_0_key BEFORE UPDATE OF stage_id
-ON
-app.stages
-FOR EACH ROW
-WHEN (OLD.stage_id <> NEW.stage_id)
-EXECUTE FUNCTION app.refuse_key('stage', 'stage_id');
-
-CREATE OR REPLACE TRIGGER stages_2_guard BEFORE UPDATE OF status
-ON
-app.stages
-FOR EACH ROW
-WHEN (NEW.move_number <> OLD.move_number
-AND (
-  NOT (
-    OLD.status || ' ' || NEW.status || ' ' || NEW.event_type || ' ' || NEW.event_status = ANY(
-      CAST('{"cancelled pending stage_resumed warning","failed pending stage_resumed warning","pending cancelled stage_cancelled warning","pending processing stage_started success","processing cancelled stage_cancelled warning","processing completed stage_completed success","processing failed stage_failed failure"}' AS TEXT[])
-    )
-  ) IS TRUE
-  OR NEW.move_number <> OLD.move_number + 1
-))
-EXECUTE FUNCTION app.refuse_move('stage', 'stage_id');
-
-CREATE OR REPLACE TRIGGER stages_2_stamp BEFORE UPDATE OF status
-ON
-app.stages
-FOR EACH ROW
-WHEN (NEW.move_number = OLD.move_number)
-EXECUTE FUNCTION app.stamp_move(
-  'cancelled pending stage_resumed warning',
-  'failed pending stage_resumed warning',
-  'pending cancelled stage_cancelled warning',
-  'pending processing stage_started success',
-  'processing cancelled stage_cancelled warning',
-  'processing completed stage_completed success',
-  'processing failed stage_failed failure'
-);
-
-CREATE OR REPLACE TRIGGER stages_2_unstamped BEFORE UPDATE OF status
-ON
-app.stages
-FOR EACH ROW
-WHEN (NEW.move_number = OLD.move_number)
-EXECUTE FUNCTION app.refuse_move('stage', 'stage_id');
-
-CREATE OR REPLACE TRIGGER stages_3_event BEFORE UPDATE
-ON
-app.stages
-FOR EACH ROW
-WHEN (OLD.status = NEW.status
-AND (NEW.move_number, NEW.event_type, NEW.event_status, NEW.event_data) IS DISTINCT FROM (OLD.move_number, OLD.event_type, OLD.event_status, OLD.event_data))
-EXECUTE FUNCTION app.refuse_event('stage', 'stage_id');
-
-CREATE OR REPLACE TRIGGER stages_4_birth BEFORE INSERT
-ON
-app.stages
-FOR EACH ROW
-WHEN (NEW.status <> 'pending'
-OR NEW.move_number <> 0
-OR NOT NEW.event_type IS NULL
-OR NOT NEW.event_status IS NULL)
-EXECUTE FUNCTION app.refuse_move('stage', 'stage_id', 'pending');
-
-CREATE OR REPLACE TRIGGER stages_5_moved BEFORE UPDATE OF status
-ON
-app.stages
-FOR EACH ROW
-WHEN (OLD.status <> NEW.status
-AND (
-  NOT CASE
-    WHEN NEW.event_type = 'stage_started'
-    THEN (
-      ROW(NEW.stop_reason, NEW.stop_why, NEW.stopped_at) IS NOT DISTINCT FROM ROW(OLD.stop_reason, OLD.stop_why, OLD.stopped_at)
-    )
-    WHEN NEW.event_type = ANY(
-      CAST('{stage_completed,stage_failed,stage_cancelled}' AS TEXT[])
-    )
-    THEN (
-      NEW.started_at IS NOT DISTINCT FROM OLD.started_at
-    )
-    WHEN NEW.event_type = 'stage_resumed'
-    THEN (
-      TRUE
-    )
-  END IS TRUE
-))
-EXECUTE FUNCTION app.refuse_change('stage', 'stage_id');
-
-CREATE OR REPLACE TRIGGER stages_6_ended BEFORE UPDATE
-ON
-app.stages
-FOR EACH ROW
-WHEN (OLD.status = NEW.status
-AND OLD.status = ANY(
-  CAST('{completed,failed,cancelled}' AS TEXT[])
-))
-EXECUTE FUNCTION app.refuse_change('stage', 'stage_id');
-
-CREATE OR REPLACE TRIGGER stages_7_changed BEFORE UPDATE
-ON
-app.stages
-FOR EACH ROW
-WHEN (OLD.status = NEW.status
-AND (
+CREATE OR REPLACE FUNCTION app.refuse_undeclared_stage() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+  IF (
   NOT ROW(NEW.job_id, NEW.stage, NEW.name, NEW.task_type, NEW.definition) IS NOT DISTINCT FROM ROW(OLD.job_id, OLD.stage, OLD.name, OLD.task_type, OLD.definition)
   OR NOT ROW(NEW.stop_reason, NEW.stop_why, NEW.stopped_at, NEW.error, NEW.started_at, NEW.finished_at) IS NOT DISTINCT FROM ROW(OLD.stop_reason, OLD.stop_why, OLD.stopped_at, OLD.error, OLD.started_at, OLD.finished_at)
   AND (
@@ -1335,143 +1128,16 @@ AND (
       )
     ) IS TRUE
   )
-))
-EXECUTE FUNCTION app.refuse_change('stage', 'stage_id');
+) THEN
+    PERFORM app.refuse_change_of('stage ' || OLD.stage_id, to_jsonb(OLD), to_jsonb(NEW), TG_RELID);
+  END IF;
+  RETURN NEW;
+END $body$;
 
-CREATE OR REPLACE TRIGGER tasks_0_key BEFORE UPDATE OF task_id
-ON
-app.tasks
-FOR EACH ROW
-WHEN (OLD.task_id <> NEW.task_id)
-EXECUTE FUNCTION app.refuse_key('task', 'task_id');
-
-CREATE OR REPLACE TRIGGER tasks_2_guard BEFORE UPDATE OF status
-ON
-app.tasks
-FOR EACH ROW
-WHEN (NEW.move_number <> OLD.move_number
-AND (
-  NOT (
-    OLD.status || ' ' || NEW.status || ' ' || NEW.event_type || ' ' || NEW.event_status = ANY(
-      CAST('{"cancelled queued task_resumed warning","failed queued task_resumed warning","processing cancelled task_cancelled warning","processing completed task_completed success","processing failed task_failed failure","processing queued task_released warning","processing queued task_rescued warning","processing queued task_retry_scheduled warning","queued cancelled task_cancelled warning","queued processing task_started success"}' AS TEXT[])
-    )
-  ) IS TRUE
-  OR NEW.move_number <> OLD.move_number + 1
-))
-EXECUTE FUNCTION app.refuse_move('task', 'task_id');
-
-CREATE OR REPLACE TRIGGER tasks_2_stamp BEFORE UPDATE OF status
-ON
-app.tasks
-FOR EACH ROW
-WHEN (NEW.move_number = OLD.move_number)
-EXECUTE FUNCTION app.stamp_move(
-  'cancelled queued task_resumed warning',
-  'failed queued task_resumed warning',
-  'processing cancelled task_cancelled warning',
-  'processing completed task_completed success',
-  'processing failed task_failed failure',
-  'processing queued task_released warning',
-  'processing queued task_rescued warning',
-  'processing queued task_retry_scheduled warning',
-  'queued cancelled task_cancelled warning',
-  'queued processing task_started success'
-);
-
-CREATE OR REPLACE TRIGGER tasks_2_unstamped BEFORE UPDATE OF status
-ON
-app.tasks
-FOR EACH ROW
-WHEN (NEW.move_number = OLD.move_number)
-EXECUTE FUNCTION app.refuse_move('task', 'task_id');
-
-CREATE OR REPLACE TRIGGER tasks_3_event BEFORE UPDATE
-ON
-app.tasks
-FOR EACH ROW
-WHEN (OLD.status = NEW.status
-AND (NEW.move_number, NEW.event_type, NEW.event_status, NEW.event_data) IS DISTINCT FROM (OLD.move_number, OLD.event_type, OLD.event_status, OLD.event_data))
-EXECUTE FUNCTION app.refuse_event('task', 'task_id');
-
-CREATE OR REPLACE TRIGGER tasks_4_birth BEFORE INSERT
-ON
-app.tasks
-FOR EACH ROW
-WHEN (NEW.status <> 'queued'
-OR NEW.move_number <> 0
-OR NOT NEW.event_type IS NULL
-OR NOT NEW.event_status IS NULL)
-EXECUTE FUNCTION app.refuse_move('task', 'task_id', 'queued');
-
-CREATE OR REPLACE TRIGGER tasks_5_moved BEFORE UPDATE OF status
-ON
-app.tasks
-FOR EACH ROW
-WHEN (OLD.status <> NEW.status
-AND (
-  NOT CASE
-    WHEN NEW.event_type = 'task_started'
-    THEN (
-      ROW(NEW.attempt, NEW.max_attempts, NEW.rescues) IS NOT DISTINCT FROM ROW(OLD.attempt, OLD.max_attempts, OLD.rescues)
-      AND NEW.lease_number = OLD.lease_number + 1
-      AND NEW.send_number = 0
-    )
-    WHEN NEW.event_type = ANY(
-      CAST('{task_completed,task_failed,task_cancelled,task_released}' AS TEXT[])
-    )
-    THEN (
-      ROW(
-        NEW.lease_number,
-        NEW.send_number,
-        NEW.attempt,
-        NEW.max_attempts,
-        NEW.rescues,
-        NEW.started_at
-      ) IS NOT DISTINCT FROM ROW(
-        OLD.lease_number,
-        OLD.send_number,
-        OLD.attempt,
-        OLD.max_attempts,
-        OLD.rescues,
-        OLD.started_at
-      )
-    )
-    WHEN NEW.event_type = 'task_retry_scheduled'
-    THEN (
-      ROW(NEW.lease_number, NEW.send_number, NEW.max_attempts, NEW.rescues, NEW.started_at) IS NOT DISTINCT FROM ROW(OLD.lease_number, OLD.send_number, OLD.max_attempts, OLD.rescues, OLD.started_at)
-      AND NEW.attempt = OLD.attempt + 1
-    )
-    WHEN NEW.event_type = 'task_rescued'
-    THEN (
-      ROW(NEW.lease_number, NEW.send_number, NEW.attempt, NEW.max_attempts, NEW.started_at) IS NOT DISTINCT FROM ROW(OLD.lease_number, OLD.send_number, OLD.attempt, OLD.max_attempts, OLD.started_at)
-      AND NEW.rescues = OLD.rescues + 1
-    )
-    WHEN NEW.event_type = 'task_resumed'
-    THEN (
-      ROW(NEW.lease_number, NEW.send_number, NEW.started_at) IS NOT DISTINCT FROM ROW(OLD.lease_number, OLD.send_number, OLD.started_at)
-      AND NEW.attempt = OLD.attempt + 1
-      AND NEW.rescues = 0
-    )
-  END IS TRUE
-))
-EXECUTE FUNCTION app.refuse_change('task', 'task_id');
-
-CREATE OR REPLACE TRIGGER tasks_6_ended BEFORE UPDATE
-ON
-app.tasks
-FOR EACH ROW
-WHEN (OLD.status = NEW.status
-AND OLD.status = ANY(
-  CAST('{completed,failed,cancelled}' AS TEXT[])
-))
-EXECUTE FUNCTION app.refuse_change('task', 'task_id');
-
-CREATE OR REPLACE TRIGGER tasks_7_changed BEFORE UPDATE
-ON
-app.tasks
-FOR EACH ROW
-WHEN (OLD.status = NEW.status
-AND (
+CREATE OR REPLACE FUNCTION app.refuse_undeclared_task() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+  IF (
   NOT ROW(
     NEW.job_id,
     NEW.stage_id,
@@ -1630,8 +1296,502 @@ AND (
       )
     ) IS TRUE
   )
+) THEN
+    PERFORM app.refuse_change_of('task ' || OLD.task_id, to_jsonb(OLD), to_jsonb(NEW), TG_RELID);
+  END IF;
+  RETURN NEW;
+END $body$;
+
+CREATE OR REPLACE FUNCTION app.refuse_undeclared_callback() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+  IF (
+  NOT ROW(NEW.job_id, NEW.job_type, NEW.name, NEW.max_rescues, NEW.timeout) IS NOT DISTINCT FROM ROW(OLD.job_id, OLD.job_type, OLD.name, OLD.max_rescues, OLD.timeout)
+  OR NOT ROW(
+    NEW.lease_owner,
+    NEW.lease_number,
+    NEW.send_number,
+    NEW.lease_expires_at,
+    NEW.due_at,
+    NEW.attempt,
+    NEW.max_attempts,
+    NEW.rescues,
+    NEW.deadline_at,
+    NEW.started_at,
+    NEW.finished_at
+  ) IS NOT DISTINCT FROM ROW(
+    OLD.lease_owner,
+    OLD.lease_number,
+    OLD.send_number,
+    OLD.lease_expires_at,
+    OLD.due_at,
+    OLD.attempt,
+    OLD.max_attempts,
+    OLD.rescues,
+    OLD.deadline_at,
+    OLD.started_at,
+    OLD.finished_at
+  )
+  AND (
+    NOT (
+      (
+        OLD.status = 'queued'
+        AND (
+          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND (
+          NEW.send_number = OLD.send_number + 1
+        )
+        AND ROW(
+          NEW.lease_owner,
+          NEW.lease_number,
+          NEW.lease_expires_at,
+          NEW.attempt,
+          NEW.max_attempts,
+          NEW.rescues,
+          NEW.deadline_at,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          OLD.lease_owner,
+          OLD.lease_number,
+          OLD.lease_expires_at,
+          OLD.attempt,
+          OLD.max_attempts,
+          OLD.rescues,
+          OLD.deadline_at,
+          OLD.started_at,
+          OLD.finished_at
+        )
+      )
+      OR (
+        OLD.status = 'queued'
+        AND (
+          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND ROW(
+          NEW.lease_owner,
+          NEW.lease_number,
+          NEW.send_number,
+          NEW.lease_expires_at,
+          NEW.attempt,
+          NEW.max_attempts,
+          NEW.rescues,
+          NEW.deadline_at,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          OLD.lease_owner,
+          OLD.lease_number,
+          OLD.send_number,
+          OLD.lease_expires_at,
+          OLD.attempt,
+          OLD.max_attempts,
+          OLD.rescues,
+          OLD.deadline_at,
+          OLD.started_at,
+          OLD.finished_at
+        )
+      )
+      OR (
+        OLD.status = 'processing'
+        AND (
+          NEW.lease_expires_at <= app.clock() + INTERVAL '1 DAY'
+        )
+        AND ROW(
+          NEW.lease_owner,
+          NEW.lease_number,
+          NEW.send_number,
+          NEW.due_at,
+          NEW.attempt,
+          NEW.max_attempts,
+          NEW.rescues,
+          NEW.deadline_at,
+          NEW.started_at,
+          NEW.finished_at
+        ) IS NOT DISTINCT FROM ROW(
+          OLD.lease_owner,
+          OLD.lease_number,
+          OLD.send_number,
+          OLD.due_at,
+          OLD.attempt,
+          OLD.max_attempts,
+          OLD.rescues,
+          OLD.deadline_at,
+          OLD.started_at,
+          OLD.finished_at
+        )
+      )
+    ) IS TRUE
+  )
+) THEN
+    PERFORM app.refuse_change_of('callback ' || OLD.callback_id, to_jsonb(OLD), to_jsonb(NEW), TG_RELID);
+  END IF;
+  RETURN NEW;
+END $body$;
+
+CREATE OR REPLACE TRIGGER jobs_0_key BEFORE UPDATE OF job_id
+ON
+app.jobs
+FOR EACH ROW
+WHEN (OLD.job_id <> NEW.job_id)
+EXECUTE FUNCTION app.refuse_key('job', 'job_id');
+
+CREATE OR REPLACE TRIGGER jobs_2_guard BEFORE UPDATE OF status
+ON
+app.jobs
+FOR EACH ROW
+WHEN (NEW.move_number <> OLD.move_number
+AND (
+  NOT (
+    OLD.status || ' ' || NEW.status || ' ' || NEW.event_type || ' ' || NEW.event_status = ANY(
+      CAST('{"cancelled queued job_resumed warning","failed queued job_resumed warning","processing cancelled job_cancelled warning","processing completed job_completed success","processing failed job_failed failure","queued cancelled job_cancelled warning","queued failed job_failed failure","queued processing job_started success"}' AS TEXT[])
+    )
+  ) IS TRUE
+  OR NEW.move_number <> OLD.move_number + 1
+))
+EXECUTE FUNCTION app.refuse_move('job', 'job_id');
+
+CREATE OR REPLACE TRIGGER jobs_2_stamp BEFORE UPDATE OF status
+ON
+app.jobs
+FOR EACH ROW
+WHEN (NEW.move_number = OLD.move_number)
+EXECUTE FUNCTION app.stamp_move(
+  'cancelled queued job_resumed warning',
+  'failed queued job_resumed warning',
+  'processing cancelled job_cancelled warning',
+  'processing completed job_completed success',
+  'processing failed job_failed failure',
+  'queued cancelled job_cancelled warning',
+  'queued failed job_failed failure',
+  'queued processing job_started success'
+);
+
+CREATE OR REPLACE TRIGGER jobs_2_unstamped BEFORE UPDATE OF status
+ON
+app.jobs
+FOR EACH ROW
+WHEN (NEW.move_number = OLD.move_number)
+EXECUTE FUNCTION app.refuse_move('job', 'job_id');
+
+CREATE OR REPLACE TRIGGER jobs_3_event BEFORE UPDATE
+ON
+app.jobs
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND (NEW.move_number, NEW.event_type, NEW.event_status, NEW.event_data) IS DISTINCT FROM (OLD.move_number, OLD.event_type, OLD.event_status, OLD.event_data))
+EXECUTE FUNCTION app.refuse_event('job', 'job_id');
+
+CREATE OR REPLACE TRIGGER jobs_4_birth BEFORE INSERT
+ON
+app.jobs
+FOR EACH ROW
+WHEN (NEW.status <> 'queued'
+OR NEW.move_number <> 0
+OR (
+  NEW.event_type || ' ' || NEW.event_status
+) IS DISTINCT FROM 'job_created success')
+EXECUTE FUNCTION app.refuse_move('job', 'job_id', 'queued');
+
+CREATE OR REPLACE TRIGGER jobs_5_moved BEFORE UPDATE OF status
+ON
+app.jobs
+FOR EACH ROW
+WHEN (OLD.status <> NEW.status
+AND (
+  NOT CASE
+    WHEN NEW.event_type = 'job_started'
+    THEN (
+      ROW(NEW.deadline_at, NEW.lease_number, NEW.send_number) IS NOT DISTINCT FROM ROW(OLD.deadline_at, OLD.lease_number, OLD.send_number)
+      AND NEW.message_failures IS NULL
+      AND NEW.lease_owner IS NULL
+      AND NEW.lease_expires_at IS NULL
+      AND NEW.due_at IS NULL
+    )
+    WHEN NEW.event_type = ANY(
+      CAST('{job_completed,job_failed,job_cancelled}' AS TEXT[])
+    )
+    THEN (
+      ROW(NEW.lease_number, NEW.send_number, NEW.started_at) IS NOT DISTINCT FROM ROW(OLD.lease_number, OLD.send_number, OLD.started_at)
+    )
+    WHEN NEW.event_type = 'job_resumed'
+    THEN (
+      ROW(
+        NEW.message_failures,
+        NEW.lease_owner,
+        NEW.lease_number,
+        NEW.send_number,
+        NEW.lease_expires_at,
+        NEW.started_at
+      ) IS NOT DISTINCT FROM ROW(
+        OLD.message_failures,
+        OLD.lease_owner,
+        OLD.lease_number,
+        OLD.send_number,
+        OLD.lease_expires_at,
+        OLD.started_at
+      )
+    )
+  END IS TRUE
+))
+EXECUTE FUNCTION app.refuse_change('job', 'job_id');
+
+CREATE OR REPLACE TRIGGER jobs_6_ended BEFORE UPDATE
+ON
+app.jobs
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND OLD.status = ANY(
+  CAST('{completed,failed,cancelled}' AS TEXT[])
+))
+EXECUTE FUNCTION app.refuse_change('job', 'job_id');
+
+CREATE OR REPLACE TRIGGER jobs_7_changed BEFORE UPDATE
+ON
+app.jobs
+FOR EACH ROW
+WHEN (OLD.status = NEW.status)
+EXECUTE FUNCTION app.refuse_undeclared_job();
+
+CREATE OR REPLACE TRIGGER stages_0_key BEFORE UPDATE OF stage_id
+ON
+app.stages
+FOR EACH ROW
+WHEN (OLD.stage_id <> NEW.stage_id)
+EXECUTE FUNCTION app.refuse_key('stage', 'stage_id');
+
+CREATE OR REPLACE TRIGGER stages_2_guard BEFORE UPDATE OF status
+ON
+app.stages
+FOR EACH ROW
+WHEN (NEW.move_number <> OLD.move_number
+AND (
+  NOT (
+    OLD.status || ' ' || NEW.status || ' ' || NEW.event_type || ' ' || NEW.event_status = ANY(
+      CAST('{"cancelled pending stage_resumed warning","failed pending stage_resumed warning","pending cancelled stage_cancelled warning","pending processing stage_started success","processing cancelled stage_cancelled warning","processing completed stage_completed success","processing failed stage_failed failure"}' AS TEXT[])
+    )
+  ) IS TRUE
+  OR NEW.move_number <> OLD.move_number + 1
+))
+EXECUTE FUNCTION app.refuse_move('stage', 'stage_id');
+
+CREATE OR REPLACE TRIGGER stages_2_stamp BEFORE UPDATE OF status
+ON
+app.stages
+FOR EACH ROW
+WHEN (NEW.move_number = OLD.move_number)
+EXECUTE FUNCTION app.stamp_move(
+  'cancelled pending stage_resumed warning',
+  'failed pending stage_resumed warning',
+  'pending cancelled stage_cancelled warning',
+  'pending processing stage_started success',
+  'processing cancelled stage_cancelled warning',
+  'processing completed stage_completed success',
+  'processing failed stage_failed failure'
+);
+
+CREATE OR REPLACE TRIGGER stages_2_unstamped BEFORE UPDATE OF status
+ON
+app.stages
+FOR EACH ROW
+WHEN (NEW.move_number = OLD.move_number)
+EXECUTE FUNCTION app.refuse_move('stage', 'stage_id');
+
+CREATE OR REPLACE TRIGGER stages_3_event BEFORE UPDATE
+ON
+app.stages
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND (NEW.move_number, NEW.event_type, NEW.event_status, NEW.event_data) IS DISTINCT FROM (OLD.move_number, OLD.event_type, OLD.event_status, OLD.event_data))
+EXECUTE FUNCTION app.refuse_event('stage', 'stage_id');
+
+CREATE OR REPLACE TRIGGER stages_4_birth BEFORE INSERT
+ON
+app.stages
+FOR EACH ROW
+WHEN (NEW.status <> 'pending'
+OR NEW.move_number <> 0
+OR NOT NEW.event_type IS NULL
+OR NOT NEW.event_status IS NULL)
+EXECUTE FUNCTION app.refuse_move('stage', 'stage_id', 'pending');
+
+CREATE OR REPLACE TRIGGER stages_5_moved BEFORE UPDATE OF status
+ON
+app.stages
+FOR EACH ROW
+WHEN (OLD.status <> NEW.status
+AND (
+  NOT CASE
+    WHEN NEW.event_type = 'stage_started'
+    THEN (
+      ROW(NEW.stop_reason, NEW.stop_why, NEW.stopped_at) IS NOT DISTINCT FROM ROW(OLD.stop_reason, OLD.stop_why, OLD.stopped_at)
+    )
+    WHEN NEW.event_type = ANY(
+      CAST('{stage_completed,stage_failed,stage_cancelled}' AS TEXT[])
+    )
+    THEN (
+      NEW.started_at IS NOT DISTINCT FROM OLD.started_at
+    )
+    WHEN NEW.event_type = 'stage_resumed'
+    THEN (
+      TRUE
+    )
+  END IS TRUE
+))
+EXECUTE FUNCTION app.refuse_change('stage', 'stage_id');
+
+CREATE OR REPLACE TRIGGER stages_6_ended BEFORE UPDATE
+ON
+app.stages
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND OLD.status = ANY(
+  CAST('{completed,failed,cancelled}' AS TEXT[])
+))
+EXECUTE FUNCTION app.refuse_change('stage', 'stage_id');
+
+CREATE OR REPLACE TRIGGER stages_7_changed BEFORE UPDATE
+ON
+app.stages
+FOR EACH ROW
+WHEN (OLD.status = NEW.status)
+EXECUTE FUNCTION app.refuse_undeclared_stage();
+
+CREATE OR REPLACE TRIGGER tasks_0_key BEFORE UPDATE OF task_id
+ON
+app.tasks
+FOR EACH ROW
+WHEN (OLD.task_id <> NEW.task_id)
+EXECUTE FUNCTION app.refuse_key('task', 'task_id');
+
+CREATE OR REPLACE TRIGGER tasks_2_guard BEFORE UPDATE OF status
+ON
+app.tasks
+FOR EACH ROW
+WHEN (NEW.move_number <> OLD.move_number
+AND (
+  NOT (
+    OLD.status || ' ' || NEW.status || ' ' || NEW.event_type || ' ' || NEW.event_status = ANY(
+      CAST('{"cancelled queued task_resumed warning","failed queued task_resumed warning","processing cancelled task_cancelled warning","processing completed task_completed success","processing failed task_failed failure","processing queued task_released warning","processing queued task_rescued warning","processing queued task_retry_scheduled warning","queued cancelled task_cancelled warning","queued processing task_started success"}' AS TEXT[])
+    )
+  ) IS TRUE
+  OR NEW.move_number <> OLD.move_number + 1
+))
+EXECUTE FUNCTION app.refuse_move('task', 'task_id');
+
+CREATE OR REPLACE TRIGGER tasks_2_stamp BEFORE UPDATE OF status
+ON
+app.tasks
+FOR EACH ROW
+WHEN (NEW.move_number = OLD.move_number)
+EXECUTE FUNCTION app.stamp_move(
+  'cancelled queued task_resumed warning',
+  'failed queued task_resumed warning',
+  'processing cancelled task_cancelled warning',
+  'processing completed task_completed success',
+  'processing failed task_failed failure',
+  'processing queued task_released warning',
+  'processing queued task_rescued warning',
+  'processing queued task_retry_scheduled warning',
+  'queued cancelled task_cancelled warning',
+  'queued processing task_started success'
+);
+
+CREATE OR REPLACE TRIGGER tasks_2_unstamped BEFORE UPDATE OF status
+ON
+app.tasks
+FOR EACH ROW
+WHEN (NEW.move_number = OLD.move_number)
+EXECUTE FUNCTION app.refuse_move('task', 'task_id');
+
+CREATE OR REPLACE TRIGGER tasks_3_event BEFORE UPDATE
+ON
+app.tasks
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND (NEW.move_number, NEW.event_type, NEW.event_status, NEW.event_data) IS DISTINCT FROM (OLD.move_number, OLD.event_type, OLD.event_status, OLD.event_data))
+EXECUTE FUNCTION app.refuse_event('task', 'task_id');
+
+CREATE OR REPLACE TRIGGER tasks_4_birth BEFORE INSERT
+ON
+app.tasks
+FOR EACH ROW
+WHEN (NEW.status <> 'queued'
+OR NEW.move_number <> 0
+OR NOT NEW.event_type IS NULL
+OR NOT NEW.event_status IS NULL)
+EXECUTE FUNCTION app.refuse_move('task', 'task_id', 'queued');
+
+CREATE OR REPLACE TRIGGER tasks_5_moved BEFORE UPDATE OF status
+ON
+app.tasks
+FOR EACH ROW
+WHEN (OLD.status <> NEW.status
+AND (
+  NOT CASE
+    WHEN NEW.event_type = 'task_started'
+    THEN (
+      ROW(NEW.attempt, NEW.max_attempts, NEW.rescues) IS NOT DISTINCT FROM ROW(OLD.attempt, OLD.max_attempts, OLD.rescues)
+      AND NEW.lease_number = OLD.lease_number + 1
+      AND NEW.send_number = 0
+    )
+    WHEN NEW.event_type = ANY(
+      CAST('{task_completed,task_failed,task_cancelled,task_released}' AS TEXT[])
+    )
+    THEN (
+      ROW(
+        NEW.lease_number,
+        NEW.send_number,
+        NEW.attempt,
+        NEW.max_attempts,
+        NEW.rescues,
+        NEW.started_at
+      ) IS NOT DISTINCT FROM ROW(
+        OLD.lease_number,
+        OLD.send_number,
+        OLD.attempt,
+        OLD.max_attempts,
+        OLD.rescues,
+        OLD.started_at
+      )
+    )
+    WHEN NEW.event_type = 'task_retry_scheduled'
+    THEN (
+      ROW(NEW.lease_number, NEW.send_number, NEW.max_attempts, NEW.rescues, NEW.started_at) IS NOT DISTINCT FROM ROW(OLD.lease_number, OLD.send_number, OLD.max_attempts, OLD.rescues, OLD.started_at)
+      AND NEW.attempt = OLD.attempt + 1
+    )
+    WHEN NEW.event_type = 'task_rescued'
+    THEN (
+      ROW(NEW.lease_number, NEW.send_number, NEW.attempt, NEW.max_attempts, NEW.started_at) IS NOT DISTINCT FROM ROW(OLD.lease_number, OLD.send_number, OLD.attempt, OLD.max_attempts, OLD.started_at)
+      AND NEW.rescues = OLD.rescues + 1
+    )
+    WHEN NEW.event_type = 'task_resumed'
+    THEN (
+      ROW(NEW.lease_number, NEW.send_number, NEW.started_at) IS NOT DISTINCT FROM ROW(OLD.lease_number, OLD.send_number, OLD.started_at)
+      AND NEW.attempt = OLD.attempt + 1
+      AND NEW.rescues = 0
+    )
+  END IS TRUE
 ))
 EXECUTE FUNCTION app.refuse_change('task', 'task_id');
+
+CREATE OR REPLACE TRIGGER tasks_6_ended BEFORE UPDATE
+ON
+app.tasks
+FOR EACH ROW
+WHEN (OLD.status = NEW.status
+AND OLD.status = ANY(
+  CAST('{completed,failed,cancelled}' AS TEXT[])
+))
+EXECUTE FUNCTION app.refuse_change('task', 'task_id');
+
+CREATE OR REPLACE TRIGGER tasks_7_changed BEFORE UPDATE
+ON
+app.tasks
+FOR EACH ROW
+WHEN (OLD.status = NEW.status)
+EXECUTE FUNCTION app.refuse_undeclared_task();
 
 CREATE OR REPLACE TRIGGER callbacks_0_key BEFORE UPDATE OF callback_id
 ON
@@ -1755,128 +1915,8 @@ CREATE OR REPLACE TRIGGER callbacks_7_changed BEFORE UPDATE
 ON
 app.callbacks
 FOR EACH ROW
-WHEN (OLD.status = NEW.status
-AND (
-  NOT ROW(NEW.job_id, NEW.job_type, NEW.name, NEW.max_rescues, NEW.timeout) IS NOT DISTINCT FROM ROW(OLD.job_id, OLD.job_type, OLD.name, OLD.max_rescues, OLD.timeout)
-  OR NOT ROW(
-    NEW.lease_owner,
-    NEW.lease_number,
-    NEW.send_number,
-    NEW.lease_expires_at,
-    NEW.due_at,
-    NEW.attempt,
-    NEW.max_attempts,
-    NEW.rescues,
-    NEW.deadline_at,
-    NEW.started_at,
-    NEW.finished_at
-  ) IS NOT DISTINCT FROM ROW(
-    OLD.lease_owner,
-    OLD.lease_number,
-    OLD.send_number,
-    OLD.lease_expires_at,
-    OLD.due_at,
-    OLD.attempt,
-    OLD.max_attempts,
-    OLD.rescues,
-    OLD.deadline_at,
-    OLD.started_at,
-    OLD.finished_at
-  )
-  AND (
-    NOT (
-      (
-        OLD.status = 'queued'
-        AND (
-          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
-        )
-        AND (
-          NEW.send_number = OLD.send_number + 1
-        )
-        AND ROW(
-          NEW.lease_owner,
-          NEW.lease_number,
-          NEW.lease_expires_at,
-          NEW.attempt,
-          NEW.max_attempts,
-          NEW.rescues,
-          NEW.deadline_at,
-          NEW.started_at,
-          NEW.finished_at
-        ) IS NOT DISTINCT FROM ROW(
-          OLD.lease_owner,
-          OLD.lease_number,
-          OLD.lease_expires_at,
-          OLD.attempt,
-          OLD.max_attempts,
-          OLD.rescues,
-          OLD.deadline_at,
-          OLD.started_at,
-          OLD.finished_at
-        )
-      )
-      OR (
-        OLD.status = 'queued'
-        AND (
-          NEW.due_at <= app.clock() + INTERVAL '1 DAY'
-        )
-        AND ROW(
-          NEW.lease_owner,
-          NEW.lease_number,
-          NEW.send_number,
-          NEW.lease_expires_at,
-          NEW.attempt,
-          NEW.max_attempts,
-          NEW.rescues,
-          NEW.deadline_at,
-          NEW.started_at,
-          NEW.finished_at
-        ) IS NOT DISTINCT FROM ROW(
-          OLD.lease_owner,
-          OLD.lease_number,
-          OLD.send_number,
-          OLD.lease_expires_at,
-          OLD.attempt,
-          OLD.max_attempts,
-          OLD.rescues,
-          OLD.deadline_at,
-          OLD.started_at,
-          OLD.finished_at
-        )
-      )
-      OR (
-        OLD.status = 'processing'
-        AND (
-          NEW.lease_expires_at <= app.clock() + INTERVAL '1 DAY'
-        )
-        AND ROW(
-          NEW.lease_owner,
-          NEW.lease_number,
-          NEW.send_number,
-          NEW.due_at,
-          NEW.attempt,
-          NEW.max_attempts,
-          NEW.rescues,
-          NEW.deadline_at,
-          NEW.started_at,
-          NEW.finished_at
-        ) IS NOT DISTINCT FROM ROW(
-          OLD.lease_owner,
-          OLD.lease_number,
-          OLD.send_number,
-          OLD.due_at,
-          OLD.attempt,
-          OLD.max_attempts,
-          OLD.rescues,
-          OLD.deadline_at,
-          OLD.started_at,
-          OLD.finished_at
-        )
-      )
-    ) IS TRUE
-  )
-))
-EXECUTE FUNCTION app.refuse_change('callback', 'callback_id');
+WHEN (OLD.status = NEW.status)
+EXECUTE FUNCTION app.refuse_undeclared_callback();
 
 CREATE OR REPLACE FUNCTION app.write_job_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $body$
@@ -2462,7 +2502,7 @@ INSERT INTO app.installed AS i (
 VALUES
   (
     'coremachine',
-    '54c7c2ee3563696f1e5af0bff582cee0fcf651f51137234427dbbc2dba25038e'
+    'e14a90b4dcaefcd301f293fb78664a4846370e7b90e9d5a50c5e8df97b173d52'
   ) ON CONFLICT(part) DO UPDATE SET digest = EXCLUDED.digest
 WHERE
   i.digest <> EXCLUDED.digest;

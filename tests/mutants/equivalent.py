@@ -18,38 +18,38 @@ EQUIVALENT: Mapping[str, str] = {
     r"trigger jobs_5_moved without (compared|and) NEW\.(lease_owner|lease_expires_at) .*in job_\w+": (
         "owner and end come together (jobs_message_lease), so the other one tells"
     ),
-    r"trigger \w+_7_changed without compared (CAST\()?NEW\.(result|error|finished_at)\b.*": (
+    r"function refuse_undeclared_\w+ without compared (CAST\()?NEW\.(result|error|finished_at)\b.*": (
         "a constraint leaves it empty in every open state, and a row that has ended changes by moves alone"
     ),
-    r"trigger (tasks|callbacks)_7_changed without compared NEW\.due_at in renew": (
+    r"function refuse_undeclared_(task|callback) without compared NEW\.due_at in renew": (
         "a constraint leaves it empty in the states of that change"
     ),
-    r"trigger (tasks|callbacks)_7_changed without compared NEW\.(lease_owner|lease_expires_at|deadline_at)"
+    r"function refuse_undeclared_(task|callback) without compared NEW\.(lease_owner|lease_expires_at|deadline_at)"
     r" in (lease_for_send/redirect|confirm_sent)": "a constraint leaves it empty in the states of that change",
-    r"trigger (stages|tasks|callbacks)_7_changed without and OLD\.status = '\w+' in [a-z_/]+": (
+    r"function refuse_undeclared_(stage|task|callback) without and OLD\.status = '\w+' in [a-z_/]+": (
         "a constraint leaves what that change sets empty in other states"
     ),
-    r"trigger callbacks_7_changed without IS TRUE": "a constraint has a value in each column that is compared",
-    r"trigger jobs_7_changed without (and \((NOT )?|compared )NEW\.lease_(owner|expires_at)( IS NULL\))? in [a-z_]+": (
+    r"function refuse_undeclared_callback without IS TRUE": "a constraint has a value in each column that is compared",
+    r"function refuse_undeclared_job without (and \((NOT )?|compared )NEW\.lease_(owner|expires_at).* in [a-z_]+": (
         "owner and end come together (jobs_message_lease), so the other one tells"
     ),
-    r"trigger jobs_7_changed without or .* in redirect": (
+    r"function refuse_undeclared_job without or .* in redirect": (
         "lease_for_send allows the same of a row without a lease: what that one empties is empty"
     ),
-    r"trigger jobs_7_changed without (member \w+|INTERVAL '1 DAY' in the sum for NEW.due_at) in redirect": (
+    r"function refuse_undeclared_job without (member \w+|INTERVAL '1 DAY' in the sum for NEW.due_at) in redirect": (
         "the same: lease_for_send allows what it no longer allows"
     ),
-    r"trigger jobs_7_changed without 1 in the sum in redirect": "then it is confirm_sent, of the same rows",
-    r"trigger jobs_7_changed without and NOT OLD.lease_owner IS NULL in renew": (
+    r"function refuse_undeclared_job without 1 in the sum in redirect": "then it is confirm_sent, of the same rows",
+    r"function refuse_undeclared_job without and NOT OLD.lease_owner IS NULL in renew": (
         "it wants an end of the lease, and owner and end come together (jobs_message_lease)"
     ),
-    r"trigger jobs_7_changed without member processing in confirm_sent": (
-        "requeue allows the same of a row under way without a lease: what that one empties is empty"
+    r"function refuse_undeclared_job without (member processing|and NOT OLD.due_at IS NULL) in confirm_sent": (
+        "requeue allows the same of a row under way without a lease, and a queued one without a time is refused"
     ),
-    r"trigger jobs_7_changed without and OLD\.status = ANY\(CAST\('\{queued,processing\}'.* in [a-z_/]+": (
+    r"function refuse_undeclared_job without and OLD\.status = ANY\(CAST\('\{queued,processing\}'.* in [a-z_/]+": (
         "those are all states but the ended ones, where another guard refuses every change before"
     ),
-    r"trigger jobs_7_changed without and OLD\.status = 'processing' in acknowledge": (
+    r"function refuse_undeclared_job without and OLD\.status = 'processing' in acknowledge": (
         "it empties due_at, which a constraint wants in a queued job; ended ones are refused before"
     ),
     r"trigger callbacks_6_ended without and OLD.status = NEW.status": "no move leaves a callback that has ended",
@@ -62,9 +62,10 @@ EQUIVALENT: Mapping[str, str] = {
     r"function write_notes without SET search_path .*": (
         "nothing in its body is found by the path; it is there for what may be"
     ),
-    r"function refuse_(move|event|key|telling) without SET search_path .*": (
+    r"function refuse_(move|event|key|telling|change) without SET search_path .*": (
         "it refuses, whatever it finds by the path; only its words could differ"
     ),
+    r"function refuse_change_of without SET search_path .*": "the functions that call it have set it",
     r"function retire_jobs without j.status IN .*": "finished_at is tied to the same states",
     r"REVOKE ALL ON FUNCTION app.retire_jobs.*": "it runs with the rights of its caller, who may delete nothing",
     r"REVOKE ALL ON FUNCTION app.repair_job.*": "it runs with the rights of its caller, who may write no counter",

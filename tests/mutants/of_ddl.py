@@ -9,9 +9,9 @@ from sqlglot import exp
 from coremachine.sql_generator.schema import ddl
 from coremachine.sql_generator.text import parse, render
 from coremachine.statemachine.tables import JOB_EVENTS, SCHEMA
-from tests.mutants.conditions import conditions_out, taken_out
+from tests.mutants.conditions import Left, conditions_out, taken_out
 from tests.mutants.of_functions import pieces_out
-from tests.mutants.of_guards import is_guard_of_changes, of_guard
+from tests.mutants.of_guards import MOVED, UNDECLARED, of_guard
 from tests.mutants.of_views import of_view
 
 TABLES = {record.table: record.machine for record in SCHEMA.records}
@@ -28,7 +28,7 @@ ABOUT = {
     "write_notes": "log",
     "stamp_move": "stamps",
     "refuse_telling": "log",
-    "refuse_change": "repairing",
+    **dict.fromkeys(("refuse_change", "refuse_change_of"), "repairing"),
     "refuse_rewrite": "log",
     "forget": "upkeep",
     "repair_job": "upkeep",
@@ -114,7 +114,8 @@ def _of_trigger(statement: str) -> Iterator[Mutant]:
     name, on = statement.split("TRIGGER ")[1].split(maxsplit=1)[0], ON.search(statement)
     table = on.group(1) if on else ""
     about = TABLES.get(table, "log")
-    if is_guard_of_changes(name):
+    moved = name.endswith(MOVED)
+    if moved:
         about = f"{about} changes"
     yield Mutant(f"trigger {name}", about, (f"DROP TRIGGER {name} ON app.{table}",))
     for event in re.findall(r"\b(INSERT|UPDATE|DELETE) OR\b|\bOR (UPDATE|DELETE)\b", statement):
@@ -129,7 +130,7 @@ def _of_trigger(statement: str) -> Iterator[Mutant]:
         every = f"{statement[: when.start(1)]}true{statement[when.end(1) :]}"
         yield Mutant(f"trigger {name} without its condition", about, (every,))
         yield from _of_compared_move(name, about, statement)
-        parts = of_guard(table, when.group(1)) if is_guard_of_changes(name) else taken_out(when.group(1))
+        parts = of_guard(TABLES[table], when.group(1)) if moved else taken_out(when.group(1))
         for left in parts:
             text = f"{statement[: when.start(1)]}{left.text}{statement[when.end(1) :]}"
             yield Mutant(f"trigger {name} without {left.out}", about, (text,))
@@ -163,7 +164,8 @@ def _of_function(statement: str) -> Iterator[Mutant]:
     name = statement.split("FUNCTION app.")[1].split("(", maxsplit=1)[0]
     head, body, tail = statement.partition("$body$")[0], *statement.partition("$body$")[2].rpartition("$body$")[::2]
     machine = re.match(r"write_(\w+)_events", name)
-    about = ABOUT.get(name, machine.group(1) if machine else "")
+    undeclared = name.removeprefix(UNDECLARED) if name.startswith(UNDECLARED) else ""
+    about = f"{undeclared} changes" if undeclared else ABOUT.get(name, machine.group(1) if machine else "")
     if "RETURNS trigger" in head:
         returned = "NEW" if "RETURN NEW" in body or name.startswith("refuse") else "NULL"
         yield Mutant(f"function {name}", about, (f"{head}{TRUE_FUNCTION.format(returned)}",))
@@ -173,15 +175,21 @@ def _of_function(statement: str) -> Iterator[Mutant]:
             yield Mutant(f"function {name} without {clause}", whose, (statement.replace(clause, "", 1),))
     for instead, out in OTHERS.items() if WHOSE in body else ():
         yield Mutant(f"function {name} without {out}", about, (statement.replace(WHOSE, instead),))
-    for left in (*conditions_out(body), *pieces_out(name, body)):
+    for left in _of_rule(undeclared, body) if undeclared else (*conditions_out(body), *pieces_out(name, body)):
         yield Mutant(f"function {name} without {left.out}", about, (f"{head}$body${left.text}$body${tail}",))
-    for found in re.finditer(r"\bIN \('[^)]*\)", body):
+    for found in () if undeclared else re.finditer(r"\bIN \('[^)]*\)", body):
         for left in taken_out(f"c {found.group()}"):
             mutated = f"{body[: found.start()]}{left.text[2:]}{body[found.end() :]}"
             line = body[: found.start()].count("\n")
             yield Mutant(
                 f"function {name} without {left.out} in line {line}", about, (f"{head}$body${mutated}$body${tail}",)
             )
+
+
+def _of_rule(machine: str, body: str) -> Iterator[Left]:
+    """The body of the function that refuses undeclared changes, with one thing less in its rule."""
+    head, rule, tail = re.split(r"(?<= IF )(.*)(?= THEN\n)", body, maxsplit=1, flags=re.DOTALL)
+    yield from (Left(left.out, f"{head}{left.text}{tail}") for left in of_guard(machine, rule))
 
 
 def _of_privilege(statement: str) -> Iterator[Mutant]:

@@ -9,18 +9,16 @@ from coremachine.statemachine.records import Record
 from coremachine.statemachine.tables import SCHEMA
 from tests.mutants.conditions import Left, Place, taken_out
 
-RECORDS = {record.table: record for record in SCHEMA.records}
-GUARDS = ("_5_moved", "_7_changed")
+RECORDS = {record.machine: record for record in SCHEMA.records}
+MOVED = "_5_moved"
+"""The end of the name of a trigger that has the rules of moves in its condition."""
+UNDECLARED = "refuse_undeclared_"
+"""The begin of the name of a function that has the rules of changes."""
 
 
-def is_guard_of_changes(trigger: str) -> bool:
-    """Whether a trigger has the rules of moves or of changes in its condition."""
-    return trigger.endswith(GUARDS)
-
-
-def of_guard(table: str, condition: str) -> Iterator[Left]:
+def of_guard(machine: str, condition: str) -> Iterator[Left]:
     """Every condition that is this one with one thing less, named with the event or the change that it is about."""
-    return taken_out(condition, _place(RECORDS[table]))
+    return taken_out(condition, _place(RECORDS[machine]))
 
 
 def _place(record: Record) -> Place:

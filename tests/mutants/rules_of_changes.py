@@ -62,6 +62,7 @@ BEFORE: Mapping[str, Mapping[str, tuple[Values, ...]]] = {
 """What rows hold beside what their way here has left in them, by machine and state."""
 
 
+IN_A_HOSTILE_PLACE = f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
 REPAIRING = "SET LOCAL coremachine.repairing = 'on'; "
 REFUSAL = "no declared change allows this"
 QUIET = {"created_at": "created_at"}
@@ -131,6 +132,10 @@ def _of_change(record: Record, change: Change, one: Prepared) -> Iterator[Probe]
         elif not allowed(record, one.row, {**one.row, **way}):
             yield Probe(f"{one.name}: {change.name}, not now", _changed(record, one, way), refused=True)
     usual = made(change, one.row)
+    for column, difference in change.columns.items() if applies else ():
+        if "<=" in difference.rule and not allowed(record, one.row, {**one.row, **usual, column: NOW + 2 * DAY}):
+            late = IN_A_HOSTILE_PLACE + _changed(record, one, {**usual, column: NOW + 2 * DAY})
+            yield Probe(f"{one.name}: {change.name} with a late {column} in a hostile place", late, refused=True)
     for column in columns_of(record) if applies else ():
         first = (1,) if column in usual and isinstance(usual[column], int) else ()
         for value in (*other_values(record, column, usual.get(column, one.row[column])), *first):
@@ -158,10 +163,10 @@ def _of_move(record: Record, edge: Edge, one: Prepared) -> Iterator[Probe]:
 
 def of_repairing(fixture: FixtureRows) -> Iterator[Probe]:
     """An owner repairs rows if that is said; nobody else does, whoever owns the trigger that changes the row."""
-    worker, path = worker_role("app"), f"SET LOCAL search_path = {HOSTILE}, pg_catalog; "
+    worker = worker_role("app")
     for state in JOBS.lifecycle.by_name:
         bend = update(JOBS, fixture.key(JOBS, state), {"lease_number": "77"})
-        for name, setting in (("", REPAIRING), (" in a hostile place", path + REPAIRING)):
+        for name, setting in (("", REPAIRING), (" in a hostile place", IN_A_HOSTILE_PLACE + REPAIRING)):
             yield Probe(f"the owner repairs a {state} job{name}", setting + bend, "$changed = 1")
             yield Probe(
                 f"a worker repairs a {state} job{name}", setting + bend, refused=True, words=REFUSAL, role=worker

@@ -76,6 +76,8 @@ SETTING = (
     f"CREATE FUNCTION {HOSTILE}.format(text, jsonb) RETURNS text LANGUAGE sql AS $$SELECT (1 / 0)::text$$",
     f"CREATE FUNCTION {HOSTILE}.long_ago(timestamptz, interval) RETURNS timestamptz RETURN timestamptz 'infinity'",
     f"CREATE OPERATOR {HOSTILE}.- (FUNCTION = {HOSTILE}.long_ago, LEFTARG = timestamptz, RIGHTARG = interval)",
+    f"CREATE FUNCTION {HOSTILE}.always(timestamptz, timestamptz) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+    f"CREATE OPERATOR {HOSTILE}.<= (FUNCTION = {HOSTILE}.always, LEFTARG = timestamptz, RIGHTARG = timestamptz)",
     f"GRANT USAGE ON SCHEMA {HOSTILE} TO PUBLIC",
     f"GRANT SELECT, INSERT ON app.callbacks TO {JANITOR}",
 )

@@ -30,7 +30,7 @@ Connection = psycopg.Connection[tuple[int, str]]
 FEW = 30
 """How many probes are sent first: usually one of them fails, and the others need not be sent."""
 VACUUM = b"VACUUM ANALYZE app.jobs, app.stages, app.tasks, app.callbacks, app.job_events"
-BATCH = 50
+BATCH = 20
 """How many mutants are evaluated before the dead rows that they leave behind are removed."""
 
 

@@ -15,6 +15,18 @@ class Settings(BaseSettings):
     url: str | None = Field(
         default=None, description="postgresql:// URL of the database; without one, the embedded PostgreSQL"
     )
+    direct_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="postgresql:// URL that leads past a connection pooler, for LISTEN and for the lease renewer",
+    )
+    pooler: bool | None = Field(
+        default=None,
+        description="whether the URL is that of a connection pooler in transaction mode; default: found out at start",
+    )
+    listen: bool = Field(
+        default=True, description="whether LISTEN and NOTIFY wake idle workers; without them they only poll"
+    )
     db_auth: Literal["password", "entra"] = Field(
         default="password",
         description="how to log in to the database: with the URL's password, or with an Entra ID token",

@@ -17,18 +17,20 @@ from ..errors import UnknownJobError, UnknownTypeError
 from ..flow.cancel import cancel
 from ..flow.resume import ResumePlan, resume
 from ..flow.submit import Submission, submit
+from ..logs import logger
 from ..settings import Settings
 from ..store.database import PATIENCE_SECONDS, Database
 from ..store.session import Row, Session
 from ..worker.worker import Worker
 from .audit import Audit, read_audit
-from .buses import BusName, bus_of, password_of
+from .buses import BusName, bus_of, database_of
 from .diagnose import Diagnosis, why
 from .diagnosis_rows import read_facts
 from .history import EventCursor, read_events_after, read_timeline, timeline_json
 from .records import Records
 
 T = TypeVar("T")
+log = logger("app")
 
 
 class AsyncCoreMachine:
@@ -71,14 +73,7 @@ class AsyncCoreMachine:
         url, embedded = self._url, self._url is None
         if url is None:
             url = await asyncio.to_thread(self._start_embedded)
-        settings = self.settings
-        database = Database(
-            url,
-            schema=settings.db_schema,
-            pool_size=settings.pool_size,
-            records=self.schema,
-            password=password_of(settings),
-        )
+        database = database_of(url, self.settings, self.schema)
         try:
             await database.reach()
             if embedded or self._install:
@@ -86,6 +81,7 @@ class AsyncCoreMachine:
             await database.check_installed()
             bus = bus_of(database, self.settings, self.jobs.values(), self._transport)
             await database.open()
+            _warn_of_polling(database, self.settings)
         except BaseException:
             await database.close()
             self._leave_embedded()
@@ -264,6 +260,12 @@ class AsyncCoreMachine:
 def local_zone() -> tzinfo:
     """The time zone of this machine."""
     return datetime.now().astimezone().tzinfo or UTC
+
+
+def _warn_of_polling(database: Database, settings: Settings) -> None:
+    if settings.listen and database.session_url is None:
+        what = "connected through a pooler, which cannot LISTEN: workers only poll"
+        log.warning(what, every_s=settings.poll, do="set COREMACHINE_DIRECT_URL, or COREMACHINE_LISTEN=false")
 
 
 def _check_task_names(jobs: Mapping[str, Job]) -> None:

@@ -90,16 +90,16 @@ async def read_audit(database: Database, settings: Settings, only: Collection[st
     """
     wanted, given = checks(only), _given(database, settings)
     found: list[Finding] = []
-    async with database.scanning() as session:
-        for gap in wanted:
-            try:
+    for gap in wanted:
+        try:
+            async with database.scanning() as session:
                 answers = await _answers(session, gap, given, database.records)
-            except (psycopg.DataError, psycopg.IntegrityError) as error:
-                answers = [[_failed(error)]]  # an unreadable row is a finding, and must not hide the others
-            if any(answers):
-                count = sum(rows[0]["found"] for rows in answers if rows)
-                columns = [{name: row[name] for name in row if name != "found"} for rows in answers for row in rows]
-                found.append(finding(gap, count, [Example(**row) for row in columns[:EXAMPLES]]))
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            answers = [[_failed(error)]]  # an unreadable row is a finding, and must not hide the others
+        if any(answers):
+            count = sum(rows[0]["found"] for rows in answers if rows)
+            columns = [{name: row[name] for name in row if name != "found"} for rows in answers for row in rows]
+            found.append(finding(gap, count, [Example(**row) for row in columns[:EXAMPLES]]))
     if record:
         await _record(database, list(_notes(found)))
     order: tuple[Severity, ...] = ("critical", "high", "medium", "info")

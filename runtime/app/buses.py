@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal
 
 from ...statemachine.errors import OperationError
 from ...statemachine.job import Job
+from ...statemachine.records import Schema
 from ..bus.broker import BrokerBus, routes_of
+from ..bus.channel import Channel
 from ..bus.port import Bus, Transport
 from ..bus.postgres import PostgresBus
 from ..settings import Settings
@@ -28,11 +31,25 @@ class MissingExtraError(OperationError):
 def bus_of(database: Database, settings: Settings, jobs: Iterable[Job], transport: Transport | None) -> Bus:
     """The bus that the settings name, or that of the given transport. Does not connect."""
     routes = routes_of(jobs, settings.job_queue, settings.task_queue, settings.queue_prefix)
+    channel = Channel(database, listen=settings.listen)
     if transport is not None:
-        return BrokerBus("broker", database, lambda: transport, routes, settings.poll)
+        return BrokerBus("broker", channel, lambda: transport, routes, settings.poll)
     if settings.bus == "servicebus":
-        return BrokerBus(settings.bus, database, lambda: service_bus(settings), routes, settings.poll)
-    return PostgresBus(database)
+        return BrokerBus(settings.bus, channel, partial(service_bus, settings), routes, settings.poll)
+    return PostgresBus(channel)
+
+
+def database_of(url: str, settings: Settings, records: Schema) -> Database:
+    """The database at `url`, as configured in the settings. Does not connect. Raises MissingExtraError."""
+    return Database(
+        url,
+        schema=settings.db_schema,
+        pool_size=settings.pool_size,
+        records=records,
+        password=password_of(settings),
+        direct_url=settings.direct_url,
+        pooler=settings.pooler,
+    )
 
 
 def service_bus(settings: Settings) -> Transport:

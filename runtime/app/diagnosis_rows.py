@@ -114,8 +114,7 @@ class Facts:
 
 async def read_facts(database: Database, settings: Settings, job_id: str) -> Facts:
     """Read all facts of one job in one snapshot, without a lock."""
-    async with database.transaction() as session:
-        await session.run("store/read_only_snapshot")
+    async with database.snapshot() as session:
         alive = {"beat_within": beat_within(settings)}
         (workers,) = await session.fetch("why/workers", alive)
         (job,) = await session.fetch("flow/load_job", {"job_id": job_id})

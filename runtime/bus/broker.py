@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from ...statemachine.job import Job
 from ..logs import logger
-from ..store.database import Database
 from ..store.session import Session
 from .channel import Channel
 from .messages import Kind, ReceivedMessage
@@ -22,7 +21,7 @@ class BrokerBus:
     def __init__(
         self,
         name: str,
-        database: Database,
+        channel: Channel,
         made: Callable[[], Transport],
         routes: Sequence[QueueRoute],
         wait: float = 1.0,
@@ -31,7 +30,7 @@ class BrokerBus:
         self.routes = routes
         self._made = made
         self._transport: Transport | None = None
-        self._channel = Channel(database)
+        self._channel = channel
         self._wait = wait
 
     @property

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 from ...statemachine.lifecycles import JOB_QUEUED
-from ..store.database import Database
 from ..store.session import Note, Session
 from .channel import Channel
 from .messages import Kind
@@ -17,8 +16,8 @@ class PostgresBus:
     routes: Sequence[QueueRoute] = ()
     transport: Transport | None = None
 
-    def __init__(self, database: Database) -> None:
-        self._channel = Channel(database)
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
 
     async def announce(self, session: Session, announcements: Sequence[Announcement]) -> None:
         """Wake the workers at commit. `job_queued` is written in the same transaction."""

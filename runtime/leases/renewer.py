@@ -90,7 +90,8 @@ class LeaseRenewer:
         schema = self._database.schema
         return {
             "kind": "start",
-            "url": self._database.url,
+            "url": self._database.session_url or self._database.url,
+            "pooler": self._database.session_url is None,
             "credentials": self._database.credentials(),
             "owner": self._owner,
             "lease": self._lease,

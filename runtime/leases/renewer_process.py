@@ -119,7 +119,7 @@ class _Renewer:
         self._renew_on(self._connection)
 
     def _connect(self) -> _Connection:
-        seconds = max(2, int(self._pause))
+        seconds = _seconds(self._pause)
         connection = cast("Any", psycopg.Connection).connect(
             self._start["url"],
             **self._start["credentials"],
@@ -128,18 +128,34 @@ class _Renewer:
             connect_timeout=seconds,
             tcp_user_timeout=seconds * 1000,
             application_name="coremachine leases",
+            prepare_threshold=None if self._start["pooler"] else 5,
         )
-        # A slow renewal blocks others from the rows that it has locked, and is too late for the rest.
-        connection.execute(f"SET statement_timeout = '{seconds}s'".encode())
-        connection.execute(self._start["take_role"].encode(), {"role": self._start["role"]})
+        if not self._start["pooler"]:
+            self._set_up(connection)
         return cast("_Connection", connection)
+
+    def _set_up(self, connection: _Connection) -> None:
+        """Set the time limit and the role: for the session, or through a pooler for the transaction."""
+        local = self._start["pooler"]
+        # A slow renewal blocks others from the rows that it has locked, and is too late for the rest.
+        limit = {"seconds": f"{_seconds(self._pause)}s", "local": local}
+        connection.execute(b"SELECT pg_catalog.set_config('statement_timeout', %(seconds)s, %(local)s)", limit)
+        connection.execute(self._start["take_role"].encode(), {"role": self._start["role"], "local": local})
+
+    def _rows(self, connection: _Connection, statement: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
+        """Run a statement as a transaction."""
+        if not self._start["pooler"]:
+            return connection.execute(statement.encode(), values).fetchall()
+        with connection.transaction():
+            self._set_up(connection)
+            return connection.execute(statement.encode(), values).fetchall()
 
     def _renew_on(self, connection: _Connection) -> None:
         common = {"owner": self._start["owner"], "lease": self._start["lease"]}
         for of, renew in self._start["renew"].items():
             leases, claiming = self._leases.read(of)
             if claiming:
-                found = connection.execute(self._start["find"][of].encode(), common).fetchall()
+                found = self._rows(connection, self._start["find"][of], common)
                 leases |= {row["key"]: row["lease_number"] for row in found}
             keys = list(leases)
             for first in range(0, len(keys), _AT_ONCE):
@@ -149,26 +165,29 @@ class _Renewer:
                     "lease_numbers": [leases[key] for key in some],
                     "begun": self._leases.begun(some),
                 }
-                rows = _renewed(connection, renew.encode(), common, listed)
+                rows = self._renewed(connection, renew, common, listed)
                 reasons = {row["key"]: row["stop_reason"] for row in rows if row["stop_reason"]}
                 if reasons:
                     _write({"kind": "stop", "reasons": reasons})
 
+    def _renewed(
+        self, connection: _Connection, renew: str, common: Mapping[str, object], listed: Mapping[str, list[Any]]
+    ) -> list[dict[str, Any]]:
+        """Renew these leases; if one row cannot be written, each alone, so that the others do not expire."""
+        try:
+            return self._rows(connection, renew, {**common, **listed})
+        except psycopg.Error as error:
+            if not (error.sqlstate or "").startswith(_OF_A_ROW):
+                raise
+            if len(listed["keys"]) == 1:
+                traceback.print_exc()
+                return []
+        apart = [{name: [values[at]] for name, values in listed.items()} for at in range(len(listed["keys"]))]
+        return [row for one in apart for row in self._renewed(connection, renew, common, one)]
 
-def _renewed(
-    connection: _Connection, renew: bytes, common: Mapping[str, object], listed: Mapping[str, list[Any]]
-) -> list[dict[str, Any]]:
-    """Renew these leases; if one row cannot be written, each alone, so that the others do not expire."""
-    try:
-        return connection.execute(renew, {**common, **listed}).fetchall()
-    except psycopg.Error as error:
-        if not (error.sqlstate or "").startswith(_OF_A_ROW):
-            raise
-        if len(listed["keys"]) == 1:
-            traceback.print_exc()
-            return []
-    apart = [{name: [values[at]] for name, values in listed.items()} for at in range(len(listed["keys"]))]
-    return [row for one in apart for row in _renewed(connection, renew, common, one)]
+
+def _seconds(pause: float) -> int:
+    return max(2, int(pause))
 
 
 def _write(message: Mapping[str, object]) -> None:

@@ -56,8 +56,7 @@ class JobSnapshot:
 async def read_snapshot(database: Database, job_id: str, file: Path, requests: Requests) -> JobSnapshot:
     """Read one job. The lines are read last: a line may be older than its event, never newer than its completion."""
     key = {"job_id": job_id}
-    async with database.transaction() as session:
-        await session.run("store/read_only_snapshot")
+    async with database.snapshot() as session:
         (job,) = await session.fetch("flow/load_job", key)
         stages = await session.fetch("flow/load_stages", key)
         tasks = await session.fetch("soak/tasks_of_job", key)

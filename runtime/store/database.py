@@ -5,6 +5,7 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 import psycopg
@@ -18,12 +19,14 @@ from ...statemachine.records import Schema
 from ...statemachine.tables import SCHEMA
 from ..errors import DatabaseEncodingError, DatabaseUnreachableError
 from ..logs import logger
-from .connection import STATEMENT_SECONDS, LimitedConnection
+from .connection import LimitedConnection
 from .installation import check_installed, install
 from .outage import Outage
+from .pooler import is_behind_pooler
 from .queries import query
 from .reports import Reports
-from .session import Connection, Row, Session
+from .server_settings import CLIENT_ENCODING, CONNECTION_SETTINGS, FORMATS, NETWORK_LIMITS
+from .session import Connection, Cursor, Row, Session
 from .text import read_json
 from .times import bound_times
 from .transient import is_of_its_session, is_transient
@@ -32,37 +35,9 @@ T = TypeVar("T")
 log = logger("database")
 PATIENCE_SECONDS: Final = 10.0
 """How long a request of a person or a program is retried while the database cannot be used."""
+PREPARE_THRESHOLD: Final = 5
+"""A statement is prepared when it runs more often than this."""
 RECONNECTING = 10.0  # seconds after which the pool restarts its back-off, which would grow to minutes
-NETWORK_LIMITS = {
-    # a network that drops packets without a reset is noticed after about ten seconds, by idle sessions too
-    "connect_timeout": 10,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,  # milliseconds
-}
-CLIENT_ENCODING = "UTF8"
-FORMATS = {
-    # what an administrator may set for a database or a login, and psycopg or a statement depends on (F53)
-    "array_nulls": "on",
-    "bytea_output": "hex",
-    "DateStyle": "ISO, MDY",
-    "default_transaction_isolation": "read committed",
-    "extra_float_digits": "1",
-    "IntervalStyle": "postgres",
-    "quote_all_identifiers": "off",
-    "search_path": "pg_catalog",
-    "standard_conforming_strings": "on",
-    "TimeZone": "UTC",
-}
-CONNECTION_SETTINGS = FORMATS | {
-    "statement_timeout": f"{STATEMENT_SECONDS}s",
-    "idle_in_transaction_session_timeout": "60s",
-    # statements are brief; with stale statistics the planner may expect otherwise, and compile for a second
-    "jit": "off",
-    # a plan that was cached while a table was empty would scan it when it has grown (F42)
-    "enable_seqscan": "off",
-}
 
 
 class Database:
@@ -70,9 +45,13 @@ class Database:
 
     Transactions are short: a statement may take five minutes, an idle transaction one, then the server ends it.
     `password` is called for each new connection, for passwords that expire, for example tokens of Entra ID.
+
+    Through a pooler in transaction mode each transaction may have another session of the server. Nothing is set for a
+    session then, and each transaction begins with the settings. `pooler` says whether there is one; None asks the
+    server. `direct_url` leads to the server itself, for what needs a session: LISTEN, and the lease renewer.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter for each option
         self,
         url: str,
         *,
@@ -80,13 +59,13 @@ class Database:
         pool_size: int = 4,
         records: Schema = SCHEMA,
         password: Callable[[], str] | None = None,
+        direct_url: str | None = None,
+        pooler: bool | None = None,
     ) -> None:
         self.url = url
+        self.direct_url = direct_url
+        self.pooler = pooler
         self._password = password
-        given = conninfo_to_dict(url)
-        self._network_limits: dict[str, Any] = {
-            name: value for name, value in NETWORK_LIMITS.items() if name not in given
-        }
         self.schema = schema
         self.records = records
         self._pool: AsyncConnectionPool[LimitedConnection] = AsyncConnectionPool(
@@ -96,7 +75,7 @@ class Database:
             max_size=pool_size,
             open=False,
             timeout=30,
-            kwargs=self._pooled,
+            kwargs=partial(self._connection_parameters, url),
             configure=self._configure,
             reconnect_timeout=RECONNECTING,
             reconnect_failed=lambda pool: pool.check(),
@@ -107,12 +86,12 @@ class Database:
         self._warned_of_role = False
 
     async def reach(self) -> None:
-        """Connect once, to check that the database can be used.
+        """Connect once, to check that the database can be used, and whether a pooler is in between.
 
         Raises DatabaseUnreachableError, without the password, and DatabaseEncodingError.
         """
         try:
-            async with await self.connection("probe") as connection:
+            async with await self._connect(self.url, "probe") as connection:
                 encoding = connection.info.parameter_status("server_encoding") or ""
                 if encoding != CLIENT_ENCODING:
                     raise DatabaseEncodingError(self.where, encoding)
@@ -133,6 +112,11 @@ class Database:
         await self._pool.close()
 
     @property
+    def session_url(self) -> str | None:
+        """The URL of a server that keeps what is set for a session; None if there is only a pooler."""
+        return self.direct_url or (None if self.pooler else self.url)
+
+    @property
     def where(self) -> str:
         """The address, without its password."""
         parts = conninfo_to_dict(self.url)
@@ -146,21 +130,26 @@ class Database:
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
-        """A connection on which each statement is a separate transaction."""
-        async with self._connected() as connection:
-            yield Session(connection, self.schema)
+        """A connection on which each statement is a separate transaction; through a pooler the block is one."""
+        if self.pooler:
+            async with self._begun() as session:
+                yield session
+        else:
+            async with self._connected() as connection:
+                yield Session(connection, self.schema)
 
     @asynccontextmanager
     async def scanning(self) -> AsyncGenerator[Session]:
-        """A session for statements that read whole tables: only here may plans use sequential scans."""
-        async with self._pool.connection() as connection:
-            await connection.execute(b"SET enable_seqscan = on")
-            try:
-                yield Session(connection, self.schema)
-            except BaseException:
-                await connection.close()  # its state is not known
-                raise
-            await connection.execute(f"SET enable_seqscan = {CONNECTION_SETTINGS['enable_seqscan']}".encode())
+        """A transaction for statements that read whole tables: only here may plans use sequential scans."""
+        async with self._begun() as session:
+            await session.connection.execute(b"SET LOCAL enable_seqscan = on")
+            yield session
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Session]:
+        """A transaction that only reads, and all its statements the same state of the database."""
+        async with self._begun(b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY") as session:
+            yield session
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Session]:
@@ -239,11 +228,14 @@ class Database:
         return done
 
     @asynccontextmanager
-    async def _begun(self) -> AsyncGenerator[Session]:
+    async def _begun(self, begin: bytes = b"BEGIN ISOLATION LEVEL READ COMMITTED") -> AsyncGenerator[Session]:
         """A transaction in a pipeline. If it is not committed, it is rolled back when the connection is returned."""
         async with self._connected() as connection, connection.pipeline():
             session = Session(connection, self.schema)
-            await connection.execute(b"BEGIN")
+            await connection.execute(begin)
+            if self.pooler:
+                await self._set_up(connection, CONNECTION_SETTINGS, local=True)
+                await self._take_role(connection, local=True)
             if self.lock_seconds is not None:
                 await connection.execute(f"SET LOCAL lock_timeout = '{self.lock_seconds:g}s'".encode())
             yield session
@@ -269,18 +261,25 @@ class Database:
         return bool(row["status"] == "committed")
 
     async def connection(self, purpose: str) -> psycopg.AsyncConnection[Row]:
-        """A connection outside the pool, with all privileges of the login."""
-        connection = await psycopg.AsyncConnection[Row].connect(
-            self.url,
-            **({} if self._password is None else await asyncio.to_thread(self.credentials)),
-            autocommit=True,
-            row_factory=cast("Any", dict_row),
-            application_name=f"coremachine {purpose}",
-            client_encoding=CLIENT_ENCODING,
-            **self._network_limits,
-        )
+        """A connection outside the pool, with all privileges of the login; past the pooler, if that is possible."""
+        connection = await self._connect(self.direct_url or self.url, purpose)
         try:
-            await self._set_up(connection, FORMATS)
+            if self.session_url is not None:
+                await self._set_up(connection, FORMATS, local=False)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _connect(self, url: str, purpose: str) -> psycopg.AsyncConnection[Row]:
+        parameters: dict[str, Any] = {
+            **await self._connection_parameters(url),
+            "application_name": f"coremachine {purpose}",
+        }
+        connection = await psycopg.AsyncConnection[Row].connect(url, **parameters)
+        try:
+            if self.pooler is None and url == self.url:
+                self.pooler = await is_behind_pooler(connection)
         except BaseException:
             await connection.close()
             raise
@@ -296,14 +295,16 @@ class Database:
         """What a connection needs besides the URL. May block on a request, so do not call it on an event loop."""
         return {} if self._password is None else {"password": self._password()}
 
-    async def _pooled(self) -> dict[str, Any]:
+    async def _connection_parameters(self, url: str) -> dict[str, Any]:
         given = {} if self._password is None else await asyncio.to_thread(self.credentials)
+        chosen = conninfo_to_dict(url)
         return {
             "autocommit": True,
-            "row_factory": dict_row,
+            "row_factory": cast("Any", dict_row),
             "application_name": "coremachine",
             "client_encoding": CLIENT_ENCODING,
-            **self._network_limits,
+            "prepare_threshold": None if self.pooler else PREPARE_THRESHOLD,
+            **{name: value for name, value in NETWORK_LIMITS.items() if name not in chosen},
             **given,
         }
 
@@ -312,7 +313,8 @@ class Database:
 
         Raises DriftError, with nothing changed, if an existing table differs from the declaration.
         """
-        async with await self.connection("installer") as owner:
+        async with await self.connection("installer") as owner, owner.transaction():
+            await self._set_up(owner, FORMATS, local=True)
             return await install(owner, self.records, self.schema)
 
     async def check_installed(self) -> None:
@@ -322,17 +324,21 @@ class Database:
 
     async def _configure(self, connection: Connection) -> None:
         """A worker's connection: short transactions, and a role that owns nothing."""
-        await self._set_up(connection, CONNECTION_SETTINGS)
-        role = worker_role(self.schema)
-        cursor = await connection.execute(query("store/take_role", self.schema), {"role": role})
+        if not self.pooler:
+            await self._set_up(connection, CONNECTION_SETTINGS, local=False)
+        cursor = await self._take_role(connection, local=bool(self.pooler))
         if await cursor.fetchone() is None:
-            await self._warn_role_not_taken(connection, role)
+            await self._warn_role_not_taken(connection, worker_role(self.schema))
         set_json_loads(read_json, connection)
         bound_times(connection)
 
-    async def _set_up(self, connection: Connection, settings: Mapping[str, str]) -> None:
-        given = {"names": list(settings), "values": list(settings.values())}
-        await connection.execute(query("store/set_up_session", self.schema), given)
+    async def _set_up(self, connection: Connection, settings: Mapping[str, str], *, local: bool) -> None:
+        given = {"names": list(settings), "values": list(settings.values()), "local": local}
+        await connection.execute(query("store/set_up", self.schema), given)
+
+    async def _take_role(self, connection: Connection, *, local: bool) -> Cursor:
+        given = {"role": worker_role(self.schema), "local": local}
+        return await connection.execute(query("store/take_role", self.schema), given)
 
     async def _warn_role_not_taken(self, connection: Connection, role: str) -> None:
         """Warn once about a login that cannot use the role. If the role is missing, the schema is missing too."""

@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from coremachine.runtime.store import connection
-from coremachine.runtime.store.database import NETWORK_LIMITS, Database
+from coremachine.runtime.store.database import Database
+from coremachine.runtime.store.server_settings import NETWORK_LIMITS
 from coremachine.runtime.store.session import Row, Session
 from tests.storm.proxy import Proxy
 

@@ -55,8 +55,7 @@ class JobSnapshot:
 async def read_snapshot(database: Database, job_id: str, file: Path) -> JobSnapshot:
     """Read one job. The lines are read last: a line is never newer than the completion of its task."""
     key = {"job_id": job_id}
-    async with database.transaction() as session:
-        await session.run("store/read_only_snapshot")
+    async with database.snapshot() as session:
         (job,) = await session.fetch("flow/load_job", key)
         stages = await session.fetch("flow/load_stages", key)
         tasks = await session.fetch("soak/tasks_of_job", key)

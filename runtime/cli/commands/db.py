@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import typer
 
-from ...app.buses import password_of
+from ...app.buses import database_of
 from ...store.database import Database
 from ..app_loader import load
 from ..options import AppName, DatabaseOptions, DataDir, SchemaName, Url, application
@@ -31,8 +31,7 @@ def install(*, app: AppName = None, url: Url = None, schema: SchemaName = None, 
             from ...embedded import EmbeddedServer  # an extra, imported only where it is used
 
             address = stack.enter_context(EmbeddedServer.open(core.settings.data_dir)).url
-        password = password_of(core.settings)
-        database = Database(address, schema=core.settings.db_schema, records=core.schema, password=password)
+        database = database_of(address, core.settings, core.schema)
         done = asyncio.run(_install(database))
     what = f"schema {database.schema} in {database.where}"
     typer.echo(f"installed {what}" if done else f"nothing to do: {what} is already installed")

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from coremachine.runtime.bus.channel import Channel
 from coremachine.runtime.bus.postgres import PostgresBus
 from coremachine.runtime.flow.cancel import cancel
 from coremachine.runtime.flow.flow import Flow
@@ -38,7 +39,7 @@ class Actor:
     @property
     def bus(self) -> PostgresBus:
         """A bus on the same connection."""
-        return PostgresBus(self.database)
+        return PostgresBus(Channel(self.database))
 
 
 Operation = Callable[[Actor], Awaitable[Said]]

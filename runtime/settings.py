@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     )
     pooler: bool | None = Field(
         default=None,
-        description="whether the URL is that of a connection pooler in transaction mode; default: found out at start",
+        description="whether the URL is that of a connection pooler in transaction mode; default: detected at start",
     )
     listen: bool = Field(
         default=True, description="whether LISTEN and NOTIFY wake idle workers; without them they only poll"

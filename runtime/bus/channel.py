@@ -11,7 +11,7 @@ from .messages import KINDS, Kind
 
 
 class Channel:
-    """One channel, named after the schema. Without `listen` nothing is sent and nothing heard: workers only poll."""
+    """One channel, named after the schema. Without `listen` nothing is sent and nothing received: workers only poll."""
 
     def __init__(self, database: Database, *, listen: bool = True) -> None:
         self.name = f"coremachine_{database.schema}"

@@ -17,9 +17,13 @@ SECRET = "an-operator-of-long-standing"  # noqa: S105 - of this test alone
 
 
 def get(url: str, **headers: str) -> Any:
-    """The body of an answer."""
-    with urlopen(Request(url, headers=headers), timeout=30) as answer:  # noqa: S310 - ours
-        return answer.read().decode()
+    """The body of an answer. Raises HTTPError, closed."""
+    try:
+        with urlopen(Request(url, headers=headers), timeout=30) as answer:  # noqa: S310 - ours
+            return answer.read().decode()
+    except HTTPError as refused:
+        refused.close()
+        raise
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -31,11 +35,11 @@ def test_serve_prints_its_url_and_ends_at_a_signal(url: str, number: signal.Sign
         assert json.loads(get(f"{address}/readyz"))["ready"] is True
         assert "No jobs yet" in get(f"{address}/jobs", accept="text/html")
         # an open stream does not prevent that
-        stream = urlopen(Request(f"{address}/api/changes", headers={"accept": "text/event-stream"}), timeout=30)  # noqa: S310
-        assert stream.readline()
-        server.send_signal(number)
-        assert server.wait(timeout=30) == (130 if number == signal.SIGINT else 0)
-        stream.close()
+        changes = Request(f"{address}/api/changes", headers={"accept": "text/event-stream"})  # noqa: S310 - ours
+        with urlopen(changes, timeout=30) as stream:  # noqa: S310 - ours
+            assert stream.readline()
+            server.send_signal(number)
+            assert server.wait(timeout=30) == (130 if number == signal.SIGINT else 0)
 
 
 def test_serve_refuses_an_address_that_anyone_can_reach_unless_it_asks_who_they_are(url: str) -> None:

@@ -13,6 +13,8 @@ GIVEN = {
     "db_schema": "other",
     "data_dir": "there",
     "bus": "servicebus",
+    "pooler": "true",
+    "listen": "false",
 }
 
 

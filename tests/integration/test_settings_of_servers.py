@@ -42,6 +42,7 @@ SETTINGS = [
     ("lock_timeout", "2s"),
     ("idle_in_transaction_session_timeout", "2s"),
     ("idle_session_timeout", "1s"),
+    ("transaction_timeout", "2s"),
     ("plan_cache_mode", "force_generic_plan"),
     ("plan_cache_mode", "force_custom_plan"),
     ("jit", "on"),
@@ -53,6 +54,10 @@ SETTINGS = [
     ("default_toast_compression", "pglz"),
     ("xmloption", "document"),
 ]
+
+
+SINCE = {"transaction_timeout": 17_00_00}
+"""The version of PostgreSQL that has a setting first."""
 
 
 @task
@@ -125,9 +130,12 @@ async def test_f53_a_setting_of_the_database_changes_nothing(server: str, databa
     url = create(server, database)
     with psycopg.connect(server, autocommit=True) as connection:
         of = sql.Identifier(database)
-        connection.execute(
-            sql.SQL("ALTER DATABASE {} SET {} = {}").format(of, sql.Identifier(name), sql.Literal(value))
-        )
+        setting = sql.SQL("ALTER DATABASE {} SET {} = {}").format(of, sql.Identifier(name), sql.Literal(value))
+        if connection.info.server_version < SINCE.get(name, 0):
+            with pytest.raises(psycopg.errors.UndefinedObject):
+                connection.execute(setting)
+            return
+        connection.execute(setting)
     await install(url)
     await assert_ends_right(url)
 

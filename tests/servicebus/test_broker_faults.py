@@ -40,7 +40,8 @@ def test_a_refused_token_is_an_authentication_error(broker: Broker, queue: str) 
         ServiceBusClient.from_connection_string(broker.connection_string, retry_total=0) as client,
         pytest.raises(ServiceBusAuthenticationError),
     ):
-        client.get_queue_sender(queue).send_messages(ServiceBusMessage("one"))
+        with client.get_queue_sender(queue) as sender:
+            sender.send_messages(ServiceBusMessage("one"))
     assert broker.messages(queue) == []
 
 
@@ -188,13 +189,14 @@ def test_a_stalled_broker_answers_no_send_and_a_new_client_is_answered_after_it(
 ) -> None:
     queue = new_queue()
     with ServiceBusClient.from_connection_string(broker.connection_string, retry_total=0) as client:
-        sender = client.get_queue_sender(queue)
-        sender.send_messages(ServiceBusMessage("one", message_id="one"))
-        broker.stall(queue)
-        with pytest.raises(OperationTimeoutError):
-            sender.send_messages(ServiceBusMessage("two", message_id="two"), timeout=0.5)
-        broker.heal()
-        client.get_queue_sender(queue).send_messages(ServiceBusMessage("three", message_id="three"))
+        with client.get_queue_sender(queue) as sender:
+            sender.send_messages(ServiceBusMessage("one", message_id="one"))
+            broker.stall(queue)
+            with pytest.raises(OperationTimeoutError):
+                sender.send_messages(ServiceBusMessage("two", message_id="two"), timeout=0.5)
+            broker.heal()
+        with client.get_queue_sender(queue) as another:
+            another.send_messages(ServiceBusMessage("three", message_id="three"))
         assert [told.message_id for told in broker.messages(queue)] == ["one", "three"]
 
 

@@ -39,9 +39,9 @@ def test_a_refused_token_is_an_authentication_error(broker: Broker, queue: str) 
     with (
         ServiceBusClient.from_connection_string(broker.connection_string, retry_total=0) as client,
         pytest.raises(ServiceBusAuthenticationError),
+        client.get_queue_sender(queue) as sender,
     ):
-        with client.get_queue_sender(queue) as sender:
-            sender.send_messages(ServiceBusMessage("one"))
+        sender.send_messages(ServiceBusMessage("one"))
     assert broker.messages(queue) == []
 
 

@@ -19,9 +19,11 @@ def broker_process() -> Iterator[BrokerProcess]:
 
 def test_a_broker_in_a_process_of_its_own_is_governed_from_here(broker_process: BrokerProcess) -> None:
     broker_process.lose_send_ack("tasks")
-    with ServiceBusClient.from_connection_string(broker_process.connection_string, **QUICK) as client:
-        with client.get_queue_sender("tasks") as sender:
-            sender.send_messages(ServiceBusMessage("one", message_id="one"))
+    with (
+        ServiceBusClient.from_connection_string(broker_process.connection_string, **QUICK) as client,
+        client.get_queue_sender("tasks") as sender,
+    ):
+        sender.send_messages(ServiceBusMessage("one", message_id="one"))
     assert [told.message_id for told in broker_process.messages("tasks")] == ["one"]
     assert broker_process.counters("tasks").duplicates == 1
     assert broker_process.struck("lose_reply", "send") == 1

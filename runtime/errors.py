@@ -99,6 +99,15 @@ class DatabaseEncodingError(OperationError):
         )
 
 
+class DirectUrlError(OperationError):
+    """The direct URL does not lead past the pooler. Carries `where`, its address without the password, and `reason`."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where = where
+        self.reason = reason
+        super().__init__(f"the direct URL leads to {where}, {reason}; correct COREMACHINE_DIRECT_URL")
+
+
 class FanOutError(OperationError):
     """The items of a fan-out could not be determined. Carries `stage` and `reason`."""
 

@@ -68,7 +68,7 @@ class AsyncCoreMachine:
     async def open(self) -> Self:
         """Connect, and start the embedded server if there is no URL.
 
-        Raises DatabaseUnreachableError, DatabaseEncodingError, SchemaError, or EmbeddedServerError.
+        Raises DatabaseUnreachableError, DatabaseEncodingError, DirectUrlError, SchemaError, or EmbeddedServerError.
         """
         url, embedded = self._url, self._url is None
         if url is None:

@@ -17,12 +17,12 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from ...sql_generator.roles import worker_role
 from ...statemachine.records import Schema
 from ...statemachine.tables import SCHEMA
-from ..errors import DatabaseEncodingError, DatabaseUnreachableError
+from ..errors import DatabaseEncodingError, DatabaseUnreachableError, DirectUrlError
 from ..logs import logger
 from .connection import LimitedConnection
 from .installation import check_installed, install
 from .outage import Outage
-from .pooler import is_behind_pooler
+from .pooler import identity, is_behind_pooler
 from .queries import query
 from .reports import Reports
 from .server_settings import CLIENT_ENCODING, CONNECTION_SETTINGS, FORMATS, NETWORK_LIMITS
@@ -88,18 +88,20 @@ class Database:
     async def reach(self) -> None:
         """Connect once, to check that the database can be used, and whether a pooler is in between.
 
-        Raises DatabaseUnreachableError, without the password, and DatabaseEncodingError.
+        Raises DatabaseUnreachableError, without the password, DatabaseEncodingError, and DirectUrlError.
         """
         try:
             async with await self._connect(self.url, "probe") as connection:
                 encoding = connection.info.parameter_status("server_encoding") or ""
                 if encoding != CLIENT_ENCODING:
                     raise DatabaseEncodingError(self.where, encoding)
+                if self.direct_url is not None:
+                    await self._check_direct_url(self.direct_url, connection)
         except psycopg.Error as error:
             raise DatabaseUnreachableError(self.where, str(error).strip()) from error
 
     async def open(self) -> None:
-        """Open the pool. Raises DatabaseUnreachableError, without the password, and DatabaseEncodingError."""
+        """Open the pool. Raises what `reach` raises."""
         await self.reach()
         try:
             await self._pool.open(wait=True)
@@ -119,8 +121,7 @@ class Database:
     @property
     def where(self) -> str:
         """The address, without its password."""
-        parts = conninfo_to_dict(self.url)
-        return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+        return _address(self.url)
 
     def with_lock_timeout(self, seconds: float) -> "Database":
         """The same database, with a limit on waiting for a lock, after which a transaction raises LockNotAvailable."""
@@ -271,6 +272,13 @@ class Database:
             raise
         return connection
 
+    async def _check_direct_url(self, url: str, connection: psycopg.AsyncConnection[Row]) -> None:
+        async with await self._connect(url, "probe") as direct:
+            if await is_behind_pooler(direct):
+                raise DirectUrlError(_address(url), "which is a connection pooler too")
+            if await identity(direct, self.schema) != await identity(connection, self.schema):
+                raise DirectUrlError(_address(url), f"which is another database than {self.where}")
+
     async def _connect(self, url: str, purpose: str) -> psycopg.AsyncConnection[Row]:
         parameters: dict[str, Any] = {
             **await self._connection_parameters(url),
@@ -348,3 +356,8 @@ class Database:
             self._warned_of_role = True
             what = "the login may not take the role of workers, and keeps its own rights"
             log.warning(what, login=found["login"], role=role, do=f"GRANT {role} TO {found['login']}")
+
+
+def _address(url: str) -> str:
+    parts = conninfo_to_dict(url)
+    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"

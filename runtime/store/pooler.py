@@ -1,8 +1,10 @@
-"""Whether a pooler, for example PgBouncer, is between this process and the server."""
+"""Whether a pooler, for example PgBouncer, is between this process and the server, and which server that is."""
 
 from typing import Any
 
 import psycopg
+
+from .queries import query
 
 
 async def is_behind_pooler(connection: psycopg.AsyncConnection[dict[str, Any]]) -> bool:
@@ -13,3 +15,10 @@ async def is_behind_pooler(connection: psycopg.AsyncConnection[dict[str, Any]]) 
     cursor = await connection.execute(b"SELECT pg_catalog.pg_backend_pid() AS pid")
     (row,) = await cursor.fetchall()
     return bool(row["pid"] != connection.info.backend_pid)
+
+
+async def identity(connection: psycopg.AsyncConnection[dict[str, Any]], schema: str) -> dict[str, Any]:
+    """What two connections have in common if they lead to the same database of the same running server."""
+    cursor = await connection.execute(query("store/identity", schema))
+    (row,) = await cursor.fetchall()
+    return row

@@ -12,11 +12,14 @@ from psycopg import sql
 
 from coremachine import Job, Stage, task
 from coremachine.runtime.app import AsyncCoreMachine
+from coremachine.runtime.errors import DirectUrlError
 from coremachine.runtime.settings import Settings
 from coremachine.runtime.store.server_settings import CONNECTION_SETTINGS
 from coremachine.statemachine.retry import Backoff
 from tests.databases import install
+from tests.observing import counted_events
 from tests.pgbouncer import POOL, pgbouncer
+from tests.renewers import renewer_is_up
 from tests.running import work, working
 from tests.waiting import until_status
 
@@ -157,6 +160,44 @@ async def test_without_listen_nothing_listens_and_nothing_notifies(url: str, poo
             listening = await heard.execute(LISTENING)
             assert await listening.fetchone() == (0,)
         assert [one async for one in heard.notifies(timeout=0.5)] == []
+
+
+async def test_a_direct_url_that_is_no_way_past_the_pooler_is_refused(through: str, url: str, empty_url: str) -> None:
+    for direct_url, reason in ((empty_url, "another database"), (through, "a connection pooler too")):
+        with pytest.raises(DirectUrlError, match=reason) as refused:
+            async with opened(through, doubling(), direct_url=direct_url):
+                pass
+        assert "password" not in str(refused.value)
+    async with opened(url, doubling(), direct_url=url) as app:
+        assert app.database.pooler is False
+
+
+async def test_a_pool_of_one_session_is_enough_for_two_workers(url: str) -> None:
+    with pgbouncer(url, pool=1) as through:
+        async with AsyncExitStack() as stack:
+            first, second = [await stack.enter_async_context(opened(through, doubling())) for _ in range(2)]
+            async with working(first), working(second):
+                submitted = [await first.submit("doubling", count=6, seed=seed) for seed in range(5)]
+                for one in submitted:
+                    await until_status(first, one.id, "completed", "failed", "cancelled", within=60.0)
+            await assert_all_complete(first, [one.id for one in submitted])
+
+
+async def test_a_lease_is_renewed_through_a_pooler(through: str) -> None:
+    @task(timeout=60)
+    async def wait(seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return "waited"
+
+    job = Job("waiting", [Stage("wait", wait)])
+    async with opened(through, job, lease=1.0, reconcile=0.3) as app, working(app):
+        await renewer_is_up(app)
+        submitted = await app.submit(job, seconds=4.0)
+        await until_status(app, submitted.id, "completed", "failed")
+        counted = await counted_events(app, submitted.id)
+    assert counted["task_completed"] == 1
+    assert counted["task_rescued"] == 0
+    assert counted["task_started"] == 1
 
 
 async def test_the_schema_is_installed_through_a_pooler(empty_url: str) -> None:

@@ -1,8 +1,13 @@
 """Errors at run time, besides those of the state machines."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
 from ..statemachine.errors import OperationError
 
 SHOWN = 3
+QUERY_CHARACTERS = 300
 
 
 class UnknownJobError(OperationError):
@@ -85,6 +90,71 @@ class DatabaseUnreachableError(OperationError):
         self.where = where
         self.reason = reason
         super().__init__(f"no connection to {where}: {reason}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockHolder:
+    """A session (`pid`) or a prepared transaction (`gid`) that holds a lock.
+
+    `since` is when its transaction began, or was prepared; `query` is the session's current or last one. Only members
+    of pg_read_all_stats see the application, state, time and query of other logins.
+    """
+
+    pid: int | None
+    gid: str | None
+    user: str | None
+    application: str | None
+    state: str | None
+    query: str | None
+    since: datetime | None
+
+    def __str__(self) -> str:
+        query = " ".join((self.query or "").split())
+        shown = query if len(query) <= QUERY_CHARACTERS else f"{query[:QUERY_CHARACTERS]}…"
+        return f"{self.without_query}: {shown}" if shown else self.without_query
+
+    @property
+    def without_query(self) -> str:
+        """The holder in words, without its query, which may contain data."""
+        since = self.since and f"{self.since:%Y-%m-%d %H:%M:%S} UTC"
+        if self.gid is not None:
+            return f"prepared transaction '{self.gid}' (user {self.user}, since {since})"
+        known = (f"user {self.user}", self.application, self.state, since and f"in its transaction since {since}")
+        return f"process {self.pid} ({', '.join(filter(None, known))})"
+
+    @property
+    def remedy(self) -> str:
+        """The SQL that ends its transaction."""
+        if self.gid is None:
+            return f"SELECT pg_terminate_backend({self.pid})"
+        gid = self.gid.replace("'", "''")
+        return f"COMMIT PREPARED '{gid}' or ROLLBACK PREPARED '{gid}'"
+
+
+class LockTimeoutError(OperationError):
+    """Others hold a lock that the request needs, and did not release it in time. Nothing has changed.
+
+    Carries `waited_s` and `holders`, each a LockHolder; none if they could not be looked up.
+    """
+
+    def __init__(self, waited_s: float, holders: Sequence[LockHolder]) -> None:
+        self.waited_s = waited_s
+        self.holders = tuple(holders)
+        super().__init__(self._text([str(holder) for holder in self.holders]))
+
+    @property
+    def without_queries(self) -> str:
+        """The message without the queries of other sessions, which may contain data."""
+        return self._text([holder.without_query for holder in self.holders])
+
+    def _text(self, holders: list[str]) -> str:
+        more = f"; and {len(holders) - SHOWN} more" if len(holders) > SHOWN else ""
+        held_by = "; ".join(holders[:SHOWN]) + more if holders else "an unknown session; see pg_stat_activity"
+        remedy = f", or end it: {self.holders[0].remedy}" if holders else ""
+        return (
+            f"gave up after waiting {round(self.waited_s, 1):g} s for a lock; nothing was changed. The lock is held by"
+            f" {held_by}. Try again when that transaction has ended{remedy}"
+        )
 
 
 class DatabaseEncodingError(OperationError):

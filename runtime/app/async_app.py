@@ -36,6 +36,9 @@ log = logger("app")
 class AsyncCoreMachine:
     """Submits, runs and shows jobs. Use it as an async context manager, or call `open` and `close`.
 
+    If a request waits for a lock, the log names its holder after a second. After ten seconds the request raises
+    LockTimeoutError, with nothing changed.
+
     Without a `url` it runs on the embedded PostgreSQL and installs its schema there. On your own server the schema
     must have been installed (`coremachine db install`), unless `install=True`. `records` are your application's
     records, whose tables are installed with those of CoreMachine. `bus` is "postgres" or "servicebus", and overrides
@@ -68,7 +71,8 @@ class AsyncCoreMachine:
     async def open(self) -> Self:
         """Connect, and start the embedded server if there is no URL.
 
-        Raises DatabaseUnreachableError, DatabaseEncodingError, DirectUrlError, SchemaError, or EmbeddedServerError.
+        Raises DatabaseUnreachableError, DatabaseEncodingError, DirectUrlError, SchemaError, LockTimeoutError, or
+        EmbeddedServerError.
         """
         url, embedded = self._url, self._url is None
         if url is None:

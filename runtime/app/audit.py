@@ -15,7 +15,7 @@ from ...statemachine.lifecycles import GAP_FOUND
 from ...statemachine.records import Schema
 from ...statemachine.register import GAPS, GapConstraint, GapQuery, GapReplay
 from ..settings import Settings
-from ..store.database import Database
+from ..store.database import PATIENCE_SECONDS, Database
 from ..store.session import Note, Row, Session
 
 EXAMPLES = 20
@@ -86,13 +86,14 @@ def checks(only: Collection[str] = ()) -> tuple[Checked, ...]:
 async def read_audit(database: Database, settings: Settings, only: Collection[str] = (), *, record: bool) -> Audit:
     """Run the checks. Each is a statement with a separate snapshot, and locks nothing.
 
-    With `record` each job with a critical or high finding gets a gap_found event for it. Raises UnknownGapError.
+    With `record` each job with a critical or high finding gets a gap_found event for it. Raises UnknownGapError, and
+    LockTimeoutError if others hold a table for ten seconds.
     """
     wanted, given = checks(only), _given(database, settings)
     found: list[Finding] = []
     for gap in wanted:
         try:
-            async with database.scanning() as session:
+            async with database.scanning(PATIENCE_SECONDS) as session:
                 answers = await _answers(session, gap, given, database.records)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             answers = [[_failed(error)]]  # an unreadable row is a finding, and must not hide the others
@@ -165,7 +166,7 @@ def _given(database: Database, settings: Settings) -> dict[str, object]:
 
 
 async def _record(database: Database, notes: Sequence[Note]) -> None:
-    async with database.transaction() as session:
+    async with database.transaction(PATIENCE_SECONDS) as session:
         rows = await session.fetch("relay/existing_jobs", {"job_ids": [note.job_id for note in notes]})
         there = {row["job_id"] for row in rows}
         await session.note(note for note in notes if note.job_id in there)

@@ -7,7 +7,7 @@ from datetime import datetime
 from ...diagrams.timeline import TimelineEvent
 from ...statemachine.lifecycles import JOB
 from ..settings import Settings
-from ..store.database import Database
+from ..store.database import PATIENCE_SECONDS, Database
 from ..store.rows import StageRow
 from ..store.session import Row, Session
 from .audit import alive_within
@@ -114,7 +114,7 @@ class Facts:
 
 async def read_facts(database: Database, settings: Settings, job_id: str) -> Facts:
     """Read all facts of one job in one snapshot, without a lock."""
-    async with database.snapshot() as session:
+    async with database.snapshot(PATIENCE_SECONDS) as session:
         alive = {"beat_within": beat_within(settings)}
         (workers,) = await session.fetch("why/workers", alive)
         (job,) = await session.fetch("flow/load_job", {"job_id": job_id})

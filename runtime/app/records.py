@@ -7,7 +7,7 @@ from psycopg import sql
 from ...statemachine.errors import OperationError
 from ...statemachine.machine import NOTHING, Subject, machine_of
 from ...statemachine.records import Record
-from ..store.database import Database
+from ..store.database import PATIENCE_SECONDS, Database
 from ..store.session import Row, Session, event_parameters
 
 
@@ -21,7 +21,10 @@ class UnknownRecordError(OperationError):
 
 
 class Records:
-    """Creates records and fires their triggers, each in a transaction with its event."""
+    """Creates records and fires their triggers, each in a transaction with its event.
+
+    Each method raises LockTimeoutError, with nothing changed, if others hold a lock that it needs for ten seconds.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -39,7 +42,7 @@ class Records:
             sql.SQL(", ").join(sql.Placeholder(name) for name in columns),
             sql.Identifier(record.key.name),
         )
-        async with self._database.transaction() as session:
+        async with self._database.transaction(PATIENCE_SECONDS) as session:
             cursor = await session.connection.execute(statement, columns)
             return await cursor.fetchone() is not None
 
@@ -56,7 +59,7 @@ class Records:
         Raises UnknownRecordError, IllegalMoveError, GapRefusedError, or LostRaceError if the row was moved
         between reading and writing; in each case nothing has changed.
         """
-        async with self._database.transaction() as session:
+        async with self._database.transaction(PATIENCE_SECONDS) as session:
             row = await self._row(session, record, key)
             move = machine_of(record.lifecycle).fire(Subject(key, row["status"]), trigger, values, data)
             await session.must_apply(record, move)
@@ -64,7 +67,7 @@ class Records:
 
     async def get(self, record: Record, key: str) -> Row:
         """The row of `key`. Raises UnknownRecordError."""
-        async with self._database.session() as session:
+        async with self._database.session(PATIENCE_SECONDS) as session:
             return await self._row(session, record, key)
 
     async def events(self, record: Record, key: str) -> list[Row]:
@@ -74,7 +77,7 @@ class Records:
             sql.Identifier(record.key.name),
             sql.Placeholder("key"),
         )
-        async with self._database.session() as session:
+        async with self._database.session(PATIENCE_SECONDS) as session:
             cursor = await session.connection.execute(statement, {"key": key})
             return await cursor.fetchall()
 

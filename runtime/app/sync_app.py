@@ -35,7 +35,8 @@ class CoreMachine:
         app.work(until_idle=True)
         print(app.timeline(job.id))
 
-    The parameters are those of `AsyncCoreMachine`, which `async_app` is.
+    The parameters are those of `AsyncCoreMachine`, which `async_app` is. Every method that uses the database raises
+    LockTimeoutError, with nothing changed, if others hold a lock that it needs for ten seconds.
     """
 
     def __init__(  # noqa: PLR0913 - one parameter for each option

@@ -13,7 +13,8 @@ async def cancel(database: Database, bus: Bus, job_id: str, reason: str, *, by: 
     """Cancel a job and return its new state: `processing` while running tasks have not ended.
 
     A second request changes nothing. `by` is who requested it, and is recorded in an event. Raises IllegalMoveError for
-    a job that has ended, and DatabaseUnreachableError.
+    a job that has ended, DatabaseUnreachableError, and LockTimeoutError if others hold a lock on the job for
+    PATIENCE_SECONDS: then nothing has changed.
     """
     reason = cleaned(reason)
 

@@ -34,7 +34,8 @@ async def resume(
 
     The tasks that did not succeed are queued again, as new attempts, when their stage is opened; history is kept.
     `by` is who requested it, and is recorded in the event. Raises IllegalMoveError for a job in any other state,
-    and DatabaseUnreachableError.
+    DatabaseUnreachableError, and LockTimeoutError if others hold a lock on the job for PATIENCE_SECONDS: then nothing
+    has changed.
     """
 
     async def write(session: Session) -> ResumePlan:

@@ -40,7 +40,9 @@ async def submit(  # noqa: PLR0913 - the parts of a submission, and who requests
     The same type, parameters and key are the same job: then nothing changes, and its state and result are returned.
     `deadline`, in seconds, overrides the declared one. `by` is who requested it, and is recorded in the event. Raises
     ParameterError for parameters that the job does not accept, DefinitionError for an invalid deadline, and
-    DatabaseUnreachableError. A submission is retried if the connection is lost: the same job is submitted once.
+    DatabaseUnreachableError. A submission is retried if the connection is lost: the same job is submitted once. It
+    raises LockTimeoutError, with nothing changed, if others hold a lock for PATIENCE_SECONDS, for example by submitting
+    the same job in a transaction that stays open.
     """
     checked = job.check_parameters(parameters)
     job_id = job_id_of(job.name, checked, key)

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from functools import partial
 from typing import Any, Final, TypeVar, cast
@@ -21,6 +21,7 @@ from ..errors import DatabaseEncodingError, DatabaseUnreachableError, DirectUrlE
 from ..logs import logger
 from .connection import LimitedConnection
 from .installation import check_installed, install
+from .lock_watch import LockWatch, limited_lock_waits
 from .outage import Outage
 from .pooler import identity, is_behind_pooler
 from .queries import query
@@ -82,7 +83,7 @@ class Database:
         )
         self.outage = Outage(self._pool.check)
         self._reports = Reports()
-        self.lock_seconds: float | None = None
+        self.lock_seconds = math.inf
         self._warned_of_role = False
 
     async def reach(self) -> None:
@@ -130,47 +131,59 @@ class Database:
         return waiting
 
     @asynccontextmanager
-    async def session(self) -> AsyncGenerator[Session]:
-        """A connection on which each statement is a separate transaction; through a pooler the block is one."""
+    async def session(self, within: float = math.inf) -> AsyncGenerator[Session]:
+        """A connection on which each statement is a separate transaction; through a pooler the block is one.
+
+        With `within`, its statements only read: a wait for a lock is logged, and after so many seconds raises
+        LockTimeoutError.
+        """
         if self.pooler:
-            async with self._begun() as session:
+            async with self._begun(within) as session:
                 yield session
         else:
-            async with self._connected() as connection:
+            async with self._connected() as connection, self._lock_waits(connection, within, reading=True):
                 yield Session(connection, self.schema)
 
     @asynccontextmanager
-    async def scanning(self) -> AsyncGenerator[Session]:
-        """A transaction for statements that read whole tables: only here may plans use sequential scans."""
-        async with self._begun() as session:
+    async def scanning(self, within: float = math.inf) -> AsyncGenerator[Session]:
+        """A transaction for statements that read whole tables: only here may plans use sequential scans.
+
+        With `within`, a wait for a lock is logged, and after so many seconds raises LockTimeoutError.
+        """
+        async with self._begun(within) as session:
             await session.connection.execute(b"SET LOCAL enable_seqscan = on")
             yield session
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncGenerator[Session]:
-        """A transaction that only reads, and all its statements the same state of the database."""
-        async with self._begun(b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY") as session:
+    async def snapshot(self, within: float = math.inf) -> AsyncGenerator[Session]:
+        """A transaction that only reads, and all its statements the same state of the database.
+
+        With `within`, a wait for a lock is logged, and after so many seconds raises LockTimeoutError.
+        """
+        async with self._begun(within, b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY") as session:
             yield session
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Session]:
+    async def transaction(self, within: float = math.inf) -> AsyncGenerator[Session]:
         """A connection inside one transaction, which ends with the block.
 
         Its statements are sent at once; it waits for them when their rows are read, or at the end. Raises
-        LostRaceError if one had to win a row and did not.
+        LostRaceError if one had to win a row and did not. With `within`, a wait for a lock is logged, and after so many
+        seconds raises LockTimeoutError.
         """
-        async with self._begun() as session:
+        async with self._begun(within) as session:
             yield session
         self._reports.log(session.reports)
 
     async def read(self, work: Callable[[Session], Awaitable[T]], within: float = math.inf) -> T:
         """Do `work`, which changes nothing, on a session, and retry it until it succeeds.
 
-        Raises DatabaseUnreachableError if the database cannot be used `within` so many seconds.
+        Raises DatabaseUnreachableError if the database cannot be used `within` so many seconds, and LockTimeoutError if
+        others hold a lock for so long.
         """
 
         async def attempt() -> T:
-            async with self.session() as session:
+            async with self.session(within) as session:
                 return await work(session)
 
         return await self._available(attempt, within)
@@ -178,11 +191,12 @@ class Database:
     async def commit_again(self, work: Callable[[Session], Awaitable[T]], within: float) -> T:
         """Do `work`, of which a second time changes nothing, in a transaction, and retry it if the connection is lost.
 
-        Raises DatabaseUnreachableError if the database cannot be used `within` so many seconds.
+        Raises DatabaseUnreachableError if the database cannot be used `within` so many seconds, and LockTimeoutError if
+        others hold a lock for so long.
         """
 
         async def attempt() -> T:
-            async with self.transaction() as session:
+            async with self.transaction(within) as session:
                 return await work(session)
 
         return await self._available(attempt, within)
@@ -210,7 +224,7 @@ class Database:
 
         If the connection is lost on COMMIT, the server is asked whether it committed before `work` is done
         again. Returns the result of the `work` that was committed. Raises DatabaseUnreachableError if the database
-        cannot be used `within` so many seconds.
+        cannot be used `within` so many seconds, and LockTimeoutError if others hold a lock for so long.
         """
         tried: list[tuple[str, T, Session]] = []
 
@@ -218,7 +232,7 @@ class Database:
             if tried and await self._was_committed(tried[0][0]):
                 return tried[0][1]
             tried.clear()
-            async with self._begun() as session:
+            async with self._begun(within) as session:
                 done = await work(session)
                 (row,) = await session.fetch("store/transaction_id")
                 tried.append((row["transaction_id"], done, session))
@@ -229,16 +243,25 @@ class Database:
         return done
 
     @asynccontextmanager
-    async def _begun(self, begin: bytes = b"BEGIN ISOLATION LEVEL READ COMMITTED") -> AsyncGenerator[Session]:
+    async def _begun(
+        self, within: float, begin: bytes = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+    ) -> AsyncGenerator[Session]:
         """A transaction in a pipeline. If it is not committed, it is rolled back when the connection is returned."""
-        async with self._connected() as connection, connection.pipeline():
+        async with (
+            self._connected() as connection,
+            self._lock_waits(connection, within) as watch,
+            connection.pipeline(),
+        ):
             session = Session(connection, self.schema)
             await connection.execute(begin)
             if self.pooler:
                 await self._set_up(connection, CONNECTION_SETTINGS, local=True)
                 await self._take_role(connection, local=True)
-            if self.lock_seconds is not None:
-                await connection.execute(f"SET LOCAL lock_timeout = '{self.lock_seconds:g}s'".encode())
+            lock_seconds = min(within, self.lock_seconds)
+            if lock_seconds < math.inf:
+                await connection.execute(f"SET LOCAL lock_timeout = '{lock_seconds:g}s'".encode())
+            if self.pooler:
+                await watch.locate(connection)
             yield session
             await session.check()
             await connection.execute(b"COMMIT")
@@ -253,6 +276,11 @@ class Database:
                 if is_of_its_session(error):
                     await connection.close()
                 raise
+
+    def _lock_waits(
+        self, connection: Connection, within: float, *, reading: bool = False
+    ) -> AbstractAsyncContextManager[LockWatch]:
+        return limited_lock_waits(connection, self.connection, within, reading=reading)
 
     async def _was_committed(self, number: str) -> bool:
         async with self.session() as session:
@@ -319,16 +347,31 @@ class Database:
     async def install(self) -> bool:
         """Install the schema as its owner, in one transaction. Returns whether anything had to be done.
 
-        Raises DriftError, with nothing changed, if an existing table differs from the declaration.
+        Raises, with nothing changed, DriftError if an existing table differs from the declaration, InstallationError if
+        the login may not install, and LockTimeoutError if others hold a lock for PATIENCE_SECONDS.
         """
-        async with await self.connection("installer") as owner, owner.transaction():
-            await self._set_up(owner, FORMATS, local=True)
+        async with self._installing() as owner:
             return await install(owner, self.records, self.schema)
 
     async def check_installed(self) -> None:
-        """Raise SchemaError unless the schema was installed from this declaration."""
-        async with await self.connection("installer") as owner:
+        """Raise SchemaError unless the schema was installed from this declaration.
+
+        Raises LockTimeoutError if others hold a lock for PATIENCE_SECONDS.
+        """
+        async with self._installing() as owner:
             await check_installed(owner, self.records, self.schema)
+
+    @asynccontextmanager
+    async def _installing(self) -> AsyncGenerator[psycopg.AsyncConnection[Row]]:
+        """A connection of the schema's owner, in a transaction whose waits for locks are limited."""
+        async with (
+            await self.connection("installer") as owner,
+            self._lock_waits(owner, PATIENCE_SECONDS) as watch,
+            owner.transaction(),
+        ):
+            await self._set_up(owner, {**FORMATS, "lock_timeout": f"{PATIENCE_SECONDS:g}s"}, local=True)
+            await watch.locate(owner)
+            yield owner
 
     async def _configure(self, connection: Connection) -> None:
         """A worker's connection: short transactions, and a role that owns nothing."""

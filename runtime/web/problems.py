@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from ...diagrams.draw import DrawError
 from ...statemachine.errors import GapRefusedError, IllegalMoveError, LostRaceError, OperationError
 from ...statemachine.parameters import ParameterError
-from ..errors import DatabaseUnreachableError, SchemaError, UnknownJobError, UnknownTypeError
+from ..errors import DatabaseUnreachableError, LockTimeoutError, SchemaError, UnknownJobError, UnknownTypeError
 
 
 class Problem(BaseModel):
@@ -58,7 +58,7 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
         413: "the body is too large",
         421: "unknown host name",
         422: "invalid parameters; each is named",
-        503: "the database or Graphviz is not available",
+        503: "the database or Graphviz is not available, or others hold a lock",
     }.items()
 }
 
@@ -68,8 +68,8 @@ def problem_response(status: int, problem: Problem) -> Response:
     return JSONResponse(problem.model_dump(), status_code=status)
 
 
-def describe_error(error: Exception) -> tuple[int, Problem]:
-    """The HTTP status and the problem for an error of CoreMachine."""
+def describe_error(error: Exception, *, for_operator: bool) -> tuple[int, Problem]:
+    """The HTTP status and the problem for an error of CoreMachine. Only operators see queries of other sessions."""
     if isinstance(error, InvalidRequestError | NotFoundError | ParameterError | UnknownTypeError | UnknownJobError):
         return _describe_request_error(error)
     what = str(error)
@@ -77,6 +77,9 @@ def describe_error(error: Exception) -> tuple[int, Problem]:
         return 409, Problem(what=what, where="status", remedy=_allowed_actions(error))
     if isinstance(error, GapRefusedError | LostRaceError):
         return 409, Problem(what=what, where="status", remedy="reload the job, then try again")
+    if isinstance(error, LockTimeoutError):
+        shown = what if for_operator else error.without_queries
+        return 503, Problem(what=shown, where="the database", remedy="try again when that transaction has ended")
     if isinstance(error, DatabaseUnreachableError | SchemaError | DrawError):
         return 503, Problem(what=what, where="the server", remedy="see the message, and GET /readyz")
     return 400, Problem(what=what, where="the request", remedy="see the message")

@@ -13,6 +13,7 @@ import structlog
 from ....statemachine.register import GAPS, GapQuery
 from ...app import AsyncCoreMachine
 from ...app.audit import OVERDUE_S, UNRESCUED_S, Audit, alive_within
+from ...store.database import PATIENCE_SECONDS
 from .rows import BacklogRow, LeaseRow, WorkerRow
 
 log = structlog.get_logger("coremachine.web")
@@ -98,7 +99,7 @@ async def read_health(machine: AsyncCoreMachine, auditor: Auditor) -> Health:
     """Check workers, leases and messages now, and read the last audit. Starts a new audit if it is old."""
     auditor.refresh()
     alive = {"alive": alive_within(machine.settings)}
-    async with machine.database.session() as session:
+    async with machine.database.session(PATIENCE_SECONDS) as session:
         workers = [WorkerRow.of(row) for row in await session.fetch("web/health_workers", alive)]
         leases = [LeaseRow.of(row) for row in await session.fetch("web/health_leases")]
         backlog = [BacklogRow.of(row) for row in await session.fetch("web/health_waiting")]

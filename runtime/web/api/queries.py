@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from ....statemachine.lifecycles import HEADLINES
 from ...app import AsyncCoreMachine
+from ...store.database import PATIENCE_SECONDS
 from ...store.session import Row
 from ..access.policy import Visitor
 from ..problems import NotFoundError
@@ -127,7 +128,7 @@ async def read_state_counts(machine: AsyncCoreMachine) -> list[StateCountRow]:
 
 
 async def _fetch(machine: AsyncCoreMachine, name: str, parameters: Mapping[str, object]) -> list[Row]:
-    async with machine.database.session() as session:
+    async with machine.database.session(PATIENCE_SECONDS) as session:
         return await session.fetch(name, parameters)
 
 

@@ -19,7 +19,8 @@ def install_error_handlers(site: FastAPI) -> None:
 
 
 async def _handle_error(request: Request, error: Exception) -> Response:
-    status, problem = describe_error(error)
+    visitor = getattr(request.state, "visitor", None)
+    status, problem = describe_error(error, for_operator=visitor is not None and visitor.is_operator)
     return _respond(request, status, problem)
 
 

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from ....diagrams.draw import DrawError
 from ....statemachine.lifecycles import JOB
 from ...app.history import read_lines
+from ...store.database import PATIENCE_SECONDS
 from ..api.actions import cancel_job, resume_job
 from ..api.dependencies import Context, JobRef, RequestContext, TaskRef
 from ..api.filters import MAX_INT, EmptyAsNone, EventFilter, PositiveInt, ShortText
@@ -131,7 +132,7 @@ async def _list_events(
         found, next_page = await read_events(context.machine, context.visitor, job.job_id, view)
         return [serialize_event(event, context.visitor) for event in found], next_page
     after = cast("int", decode_cursor(view.after, (int,))[0]) if view.after else 0
-    async with context.machine.database.session() as session:
+    async with context.machine.database.session(PATIENCE_SECONDS) as session:
         rows = await read_lines(
             session, job.job_id, job.stage_rows, _summarized_stages(job), after=after, limit=PAGE_SIZE + 1
         )

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from ....statemachine.lifecycles import JOB
 from ...app import AsyncCoreMachine
+from ...store.database import PATIENCE_SECONDS
 from ..access.policy import Visitor
 from ..api.rows import EventRow, JobPageRow, JobStageRow
 from ..api.serializers import serialize_event
@@ -64,7 +65,7 @@ async def read_chart(
     """Read the timeline of a job. Recent queries of big stages come from `cache`."""
     ended_at = job.finished_at if JOB.by_name[job.status].terminal else None
     scale = time_scale(job.created_at, ended_at or view.now, view.zoom)
-    async with machine.database.session() as session:
+    async with machine.database.session(PATIENCE_SECONDS) as session:
         parameters = {"job_id": job.job_id, "limit": MAX_JOB_MARKERS}
         rows = await session.fetch("web/job_lane", parameters)
         events = [EventRow.of({**row, "attempt": None, "lease_number": None}) for row in rows]

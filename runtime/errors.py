@@ -116,10 +116,10 @@ class LockHolder:
     @property
     def without_query(self) -> str:
         """The holder in words, without its query, which may contain data."""
-        since = self.since and f"{self.since:%Y-%m-%d %H:%M:%S} UTC"
+        since = "" if self.since is None else f"since {self.since:%Y-%m-%d %H:%M:%S} UTC"
         if self.gid is not None:
-            return f"prepared transaction '{self.gid}' (user {self.user}, since {since})"
-        known = (f"user {self.user}", self.application, self.state, since and f"in its transaction since {since}")
+            return f"prepared transaction '{self.gid}' (user {self.user}, {since})"
+        known = (f"user {self.user}", self.application, self.state, since and f"in its transaction {since}")
         return f"process {self.pid} ({', '.join(filter(None, known))})"
 
     @property

@@ -5,6 +5,7 @@ paint in the browser. Exits with 1 if a median is over the limit.
 """
 
 import asyncio
+import math
 import os
 import re
 import shutil
@@ -108,8 +109,8 @@ def _note(machine: AsyncCoreMachine) -> None:
     """Make the sessions of `machine` record their statements."""
     sessions = machine.database.session
 
-    def noted(*given: Any) -> Any:
-        return _Noting(sessions(*given))
+    def noted(within: float = math.inf) -> Any:
+        return _Noting(sessions(within))
 
     machine.database.session = noted  # type: ignore[method-assign] # measured from outside
 

@@ -18,8 +18,8 @@ from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.embedded import EmbeddedServer
 from coremachine.runtime.errors import LockHolder, LockTimeoutError
 from coremachine.runtime.store.database import Database
-from coremachine.sql_generator.schema import SCHEMA
 from coremachine.statemachine.records import Schema
+from coremachine.statemachine.tables import SCHEMA
 from tests.databases import Created, OpenApp, url_of
 from tests.observing import counted_events, rows
 from tests.waiting import until, until_row

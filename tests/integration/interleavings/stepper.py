@@ -71,12 +71,12 @@ class SteppedDatabase(Database):
             yield database
 
     @asynccontextmanager
-    async def session(self) -> AsyncGenerator[Session]:
+    async def session(self, within: float = inf) -> AsyncGenerator[Session]:  # noqa: ARG002
         """The one connection, each statement a transaction of its own."""
         yield Session(self.stepped, self.schema)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Session]:
+    async def transaction(self, within: float = inf) -> AsyncGenerator[Session]:  # noqa: ARG002
         """The one connection inside a transaction."""
         await self.stepped.execute("BEGIN")
         try:

@@ -22,6 +22,7 @@ from .events import (
 from .guards import change_guard, guard_functions, guard_triggers, legal_rows, legal_table
 from .queues import queue_views
 from .roles import create_role, grants, role_and_notes, worker_role
+from .schema_name import check_schema_name
 from .tables import create_index, create_table
 from .text import parse, quoted, render
 from .upkeep import upkeep
@@ -131,7 +132,7 @@ def parts(records: Schema, schema: str) -> dict[str, list[str]]:
 
     The digest of each part is stored separately, so that an application need not declare another's records.
     """
-    check_name("schema", schema)
+    check_schema_name(schema)
     check_types(records)
     if not set(SCHEMA.records) <= set(records.records):
         raise DefinitionError("your records need those of CoreMachine: Schema((*SCHEMA.records, …))")

@@ -3,6 +3,7 @@
 import psycopg
 
 from ...sql_generator.schema import ddl, digests
+from ...statemachine.errors import DefinitionError
 from ...statemachine.records import Schema
 from ..errors import DriftError, InstallationError, SchemaError
 from .queries import query
@@ -19,6 +20,8 @@ async def install(connection: Owner, records: Schema, schema: str) -> bool:
     New tables, indexes, guards and functions are created; an existing table is not altered. Raises, with nothing
     changed, DriftError if it differs from the declaration, and InstallationError if the login may not install.
     """
+    if schema == SCRATCH:
+        raise DefinitionError(f"schema {schema!r}: CoreMachine uses this name when it installs; choose another name")
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (INSTALL_LOCK,))
         wanted = digests(records, schema).items()

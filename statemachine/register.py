@@ -239,10 +239,12 @@ SET_ASIDE: tuple[GapQuery, ...] = (
     GapQuery(
         id="GAP-32",
         severity="high",
-        gap="a loop of a running worker fails",
-        response="the error is logged with its traceback, the loop restarts after a pause, and the heartbeat names it",
+        gap="a loop of a running worker fails, or is stuck: the server has not answered it for longer than a lease",
+        response="the log and the heartbeat name the loop; one that fails restarts after a pause; while one is stuck,"
+        " its worker does not count as alive",
         event="gap_found",
-        remedy="the worker's log has the traceback; report it as a bug, and restart the worker",
+        remedy="if it fails, the worker's log has the traceback: report it as a bug, and restart the worker; if it is"
+        " stuck, check the network and what holds locks, and restart the worker",
         query="failing_loops",
     ),
     GapQuery(

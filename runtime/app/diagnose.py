@@ -121,7 +121,7 @@ def _of_failures(facts: Facts) -> Iterator[Wait]:
         yield _set_aside(facts, aside)
     if not JOB.by_name[facts.job["status"]].terminal:
         for failing in facts.failing_loops:
-            yield Wait(f"the {failing.loop} of worker {failing.worker}, which fails: {failing.message}", "waiting")
+            yield Wait(f"the {failing.loop} of worker {failing.worker}, which {failing.what}", "waiting")
 
 
 def _set_aside(facts: Facts, aside: SetAside) -> Wait:

@@ -77,20 +77,20 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailingLoop:
-    """A failing loop of a running worker, and its last error."""
+    """A loop of a running worker that fails or is stuck; `what` says which and why."""
 
     worker: str
     loop: str
-    message: str
+    what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """A job and everything that it may wait for, at the time `now` of the database's clock.
 
-    `alive` counts workers with a recent heartbeat and no expired lease on this job; each reconciles every `reconcile`
-    seconds. A row that waits for more than `alive_within` seconds is stalled if no worker is alive. A task that was
-    asked to stop may run for `stop_grace` seconds more.
+    `alive` counts workers with a recent heartbeat, no stuck loop and no expired lease on this job; each reconciles
+    every `reconcile` seconds. A row that waits for more than `alive_within` seconds is stalled if no worker is alive. A
+    task that was asked to stop may run for `stop_grace` seconds more.
     """
 
     now: datetime
@@ -162,7 +162,7 @@ def _leases(
 
 
 def _alive(workers: Row, leases: Iterable[tuple[str, datetime]]) -> int:
-    """The number of live workers: those with a recent heartbeat, and none since which one of their leases expired."""
+    """The number of live workers: a recent heartbeat, no stuck loop, and no lease that has expired since."""
     seen: dict[str, datetime] = dict(zip(workers["workers"], workers["seen"], strict=True))
     gone = {owner for owner, until in leases if until <= workers["now"] and owner in seen and seen[owner] <= until}
     return len(seen) - len(gone)

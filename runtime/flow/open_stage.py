@@ -12,9 +12,11 @@ from ...statemachine.results import json_text
 from ...statemachine.tables import STAGES, TASKS
 from ..bus.port import Announcement, Bus
 from ..errors import FanOutError
+from ..store.connection import STATEMENT_SECONDS
 from ..store.rows import JobRow, StageRow
 from ..store.session import Note, Row, Session, array_text
 from ..store.text import error_data
+from ..store.turns import allow
 from .advance import close_stage, read_counters
 from .calls import arguments
 from .flow import Done, Flow, Found, TaskClaim
@@ -22,6 +24,8 @@ from .job_message import handled
 from .outputs import as_items, named, output_of, results_of
 
 OPEN = STAGE.trigger("open")
+MANY_TASKS = 10_000
+"""Writing more may take longer than a lease, without the worker being stuck."""
 CANCEL, RESUME = TASK.trigger("cancel"), TASK.trigger("resume")
 
 
@@ -109,6 +113,8 @@ async def _open(session: Session, job: JobRow, stage: StageRow, items: Sequence[
     if again:
         await _queue_again(session, stage)
     elif new:
+        if new > MANY_TASKS:
+            allow(STATEMENT_SECONDS)
         await session.run("flow/insert_tasks", _task_parameters(job, stage, items))
         # as the database counts them: reading the counters would cost a round trip
         stage.tasks_total = stage.tasks_open = new

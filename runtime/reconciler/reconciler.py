@@ -10,11 +10,13 @@ import psycopg
 from ..bus.port import Bus
 from ..logs import logger
 from ..settings import Settings
+from ..store.answer_limit import answer_within
 from ..store.database import Database
 from ..store.failures import Failures
 from ..store.session import Session
 from ..store.text import error_data
 from ..store.transient import is_transient
+from ..store.turns import LEAST_SECONDS, Turns
 from .steps import Step, Steps
 
 log = logger("reconciler")
@@ -38,6 +40,7 @@ class Reconciler:
         *,
         write_heartbeat: WriteHeartbeat | None = None,
         failures: Failures | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._database = database
         self._bus = bus
@@ -45,6 +48,7 @@ class Reconciler:
         self._settings = settings
         self._write_heartbeat = write_heartbeat
         self._loops = Failures() if failures is None else failures
+        self._turns = Turns(settings.lease, database.outage) if turns is None else turns
         self._steps = Steps(database, bus, worker, settings)
         self._patience = patience
         self._participant = database.outage.participant()
@@ -125,13 +129,23 @@ class Reconciler:
             "failures": self._failures,
             "last_error": json.dumps(self._last_error),
             "found": json.dumps(self._found),
-            "loops": json.dumps(self._loops.as_json()),
+            "loops": json.dumps(self._state_of_loops()),
         }
+        # a heartbeat on a dead line must not hide for long that the worker is alive, or that it is stuck
+        seconds = max(self._settings.lease, LEAST_SECONDS)
         async with self._database.session() as session:
-            await session.run("reconciler/record_reconciliation", recorded)
-            if self._write_heartbeat is not None:
-                await self._write_heartbeat(session, self._worker)
-            await session.run("reconciler/retire")
+            with answer_within(session.connection, seconds):
+                await session.run("reconciler/record_reconciliation", recorded)
+                if self._write_heartbeat is not None:
+                    await self._write_heartbeat(session, self._worker)
+                await session.run("reconciler/retire")
+
+    def _state_of_loops(self) -> dict[str, dict[str, object]]:
+        """The loops that fail or are stuck: a worker with a loop that has `stuck_s` does not count as alive."""
+        loops: dict[str, dict[str, object]] = self._loops.as_json()
+        for name, seconds in self._turns.stuck().items():
+            loops[name] = {**loops.get(name, {}), "stuck_s": seconds}
+        return loops
 
     def _note(self, error: Exception) -> None:
         self._failures += 1

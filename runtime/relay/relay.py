@@ -19,6 +19,7 @@ from ..logs import logger
 from ..store.database import Database
 from ..store.session import Row
 from ..store.transient import is_row_error
+from ..store.turns import turn
 from ..store.unclaimable import Unclaimable
 from .outbox import SendRequest, SendTimes, confirm_sent, lease_for_send, rows_to_send
 
@@ -65,7 +66,8 @@ class Relay:
             while True:
                 self._woken.clear()
                 try:
-                    await self._sender.open()  # before there is something to send: connecting takes half a second
+                    with turn():
+                        await self._sender.open()  # before there is something to send: connecting takes half a second
                     full = await self._turn()
                     failures = 0
                 except (psycopg.Error, PoolTimeout, BrokerError) as error:
@@ -123,7 +125,8 @@ class Relay:
 
     async def _send(self, kind: Kind, messages: Sequence[OutgoingMessage]) -> None:
         """Send and confirm; outside any transaction, because a broker may be slow."""
-        await self._sent_within_lease(messages)
+        with turn():
+            await self._sent_within_lease(messages)
         self._failed_first = None
         await self._confirm(kind, messages)
 

@@ -31,6 +31,7 @@ from .session import Connection, Cursor, Row, Session
 from .text import read_json
 from .times import bound_times
 from .transient import is_of_its_session, is_transient
+from .turns import turn
 
 T = TypeVar("T")
 log = logger("database")
@@ -269,13 +270,14 @@ class Database:
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[Connection]:
         """A connection of the pool. One that has an error of its session is closed, and another replaces it."""
-        async with self._pool.connection() as connection:
-            try:
-                yield connection
-            except psycopg.Error as error:
-                if is_of_its_session(error):
-                    await connection.close()
-                raise
+        with turn():
+            async with self._pool.connection() as connection:
+                try:
+                    yield connection
+                except psycopg.Error as error:
+                    if is_of_its_session(error):
+                        await connection.close()
+                    raise
 
     def _lock_waits(
         self, connection: Connection, within: float, *, reading: bool = False

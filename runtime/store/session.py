@@ -16,8 +16,10 @@ from ...statemachine.lifecycle import NoteType
 from ...statemachine.lifecycles import NOTES
 from ...statemachine.machine import Move, MoveEvent
 from ...statemachine.records import Record
+from .connection import STATEMENT_SECONDS
 from .queries import query
 from .reports import Level, Report
+from .turns import allow
 
 Row = dict[str, Any]
 Connection = psycopg.AsyncConnection[Row]
@@ -122,6 +124,7 @@ class Session:
 
         Returns how many rows moved; 0 is not an error.
         """
+        allow(STATEMENT_SECONDS)
         sql = sweep_statement(record, move.trigger, move.source, column, self.schema)
         values = {name: _plain(given) for name, given in move.values.items()}
         given = {**values, **event_parameters(move.event), "value": value}

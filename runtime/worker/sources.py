@@ -8,6 +8,7 @@ import psycopg
 from ..bus.messages import Kind
 from ..bus.port import MessageSource
 from ..executor.task_executor import TaskExecutor
+from ..store.turns import turn
 from .claimer import Claimer, Work
 from .job_messages import JobMessages
 
@@ -40,7 +41,8 @@ class MessageWork:
 
     async def claim(self, limit: int) -> Sequence[Work]:
         """Claim the rows that up to `limit` messages name."""
-        messages = await self._source.receive(limit)
+        with turn():
+            messages = await self._source.receive(limit)
         if not messages:
             return ()
         try:

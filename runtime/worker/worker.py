@@ -31,6 +31,7 @@ from ..store.database import Database
 from ..store.failures import Failures
 from ..store.rows import ClaimedCallback, ClaimedTask, JobMessage, JobRow, StageRow
 from ..store.session import Note
+from ..store.turns import Turns
 from ..store.unclaimable import Unclaimable
 from .broker_loops import BrokerLoops
 from .claim_on_open import ClaimOnOpen
@@ -82,7 +83,8 @@ class Worker:
         self._messages = JobMessages(self._flow, self._jobs, self._leases, self._claimer)
         self._broker = BrokerLoops(database, bus, settings)
         self._failures = Failures()
-        self._loops = Loops(self._failures)
+        self._turns = Turns(settings.lease, database.outage)
+        self._loops = Loops(self._failures, self._turns)
         self._reconciler = Reconciler(
             database,
             bus,
@@ -91,6 +93,7 @@ class Worker:
             settings.lease,
             write_heartbeat=self._broker.write_heartbeat,
             failures=self._failures,
+            turns=self._turns,
         )
         self._sources: Sequence[WorkSource] = self._made_sources()
         self._producers = [self._producer(source) for source in self._sources]
@@ -112,6 +115,7 @@ class Worker:
             self._loops.start("listener", partial(self._bus.listen, self._wake)),
             self._loops.start("reconciler", self._reconciler.run),
             self._loops.start("heartbeat", self._reconciler.run_heartbeat),
+            self._loops.start("watch for stuck loops", self._turns.watch),
             *(self._loops.start(name, loop) for name, loop in self._broker.loops().items()),
         ]
         if until_idle:

@@ -2,6 +2,7 @@
 WITH alive AS (
   SELECT count(*) AS workers FROM app.workers
   WHERE stopped_at IS NULL AND seen_at > app.clock() - make_interval(secs => %(alive)s)
+    AND NOT loops @? '$.*.stuck_s'
 )
 SELECT due.job_id, due.subject, due.due_at AS since, count(*) OVER () AS found,
        'type ' || due.type || CASE alive.workers WHEN 0 THEN '; no worker is alive'

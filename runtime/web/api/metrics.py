@@ -37,7 +37,8 @@ def _families(health: Health, states: list[StateCountRow]) -> Iterable[GaugeMetr
         known = {name: float(counts.get(name, 0)) for name in lifecycle.by_name}
         yield _family(f"coremachine_{lifecycle.name}s", f"{lifecycle.name}s by state", "status", known)
     alive = sum(row.alive for row in health.workers)
-    yield GaugeMetricFamily("coremachine_workers_alive", "workers with a recent heartbeat", value=alive)
+    text = "workers with a recent heartbeat and no stuck loop"
+    yield GaugeMetricFamily("coremachine_workers_alive", text, value=alive)
     ages = {row.kind: (row.now - row.oldest).total_seconds() if row.oldest else 0.0 for row in health.backlog}
     yield _family("coremachine_oldest_message_seconds", "age of the oldest due message", "kind", ages)
     due = {row.kind: float(row.due) for row in health.backlog}

@@ -147,6 +147,7 @@ class WorkerRow(DatabaseRow):
     runs: int
     failures: int
     last_error: Mapping[str, object] | None
+    stuck: bool
     alive: bool
 
 

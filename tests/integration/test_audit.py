@@ -165,6 +165,19 @@ async def test_a_message_that_waits_is_told_with_whether_anybody_could_come(
     assert "no worker is alive" in found.examples[0].detail
 
 
+async def test_a_stuck_worker_does_not_count_as_one_that_could_come(open_app: OpenApp, session: Session) -> None:
+    app = await open_app()
+    await a_job_message_waits_too_long(session)
+    await run(session, """UPDATE {schema}.workers SET loops = '{"producer of jobs": {"stuck_s": 12.5}}'""")
+    found = {one.id: one.examples[0] for one in (await app.audit()).findings}
+    assert "no worker is alive" in found["GAP-8"].detail
+    assert found["GAP-20"].detail == "stuck, and no other worker is alive"
+    assert (found["GAP-32"].subject, found["GAP-32"].detail) == (
+        "worker w-1, producer of jobs",
+        "stuck: it has waited 12.5 s for an answer of the server",
+    )
+
+
 async def test_work_that_waits_only_just_is_no_finding(open_app: OpenApp, session: Session) -> None:
     app = await open_app()
     await open_stage(session)

@@ -3,19 +3,22 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from coremachine import Job, Stage, task
 from coremachine.runtime.app import AsyncCoreMachine
+from coremachine.runtime.bus.broker import BrokerMessageSource
+from coremachine.runtime.bus.messages import OutgoingMessage, ReceivedMessage
 from coremachine.runtime.bus.postgres import PostgresBus
 from coremachine.runtime.reconciler import Reconciler, reconciler
 from coremachine.runtime.store import turns
 from coremachine.runtime.store.database import Database
 from tests.databases import OpenApp
 from tests.observing import rows
+from tests.post_office import PostOffice
 from tests.running import working
 from tests.storm.proxy import Proxy
 from tests.waiting import until_row, until_status
@@ -108,6 +111,50 @@ async def test_a_worker_that_waits_for_its_handlers_is_not_stuck(
             RELEASED.set()
         await until_status(app, job.id, "completed")
     assert logged(caplog, "stuck") == []
+
+
+class SilentOffice(PostOffice):
+    """A broker that stops answering: what is sent, and what is asked for, waits until `answers` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = asyncio.Event()
+        self.before.append(self._wait)
+
+    async def _wait(self, _: Sequence[OutgoingMessage]) -> None:
+        await self.answers.wait()
+
+
+async def test_a_relay_whose_broker_does_not_answer_is_stuck(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "LEAST_SECONDS", 0.5)
+    office = SilentOffice()
+    app = await open_app(ONES, bus=office, **QUICK)
+    async with working(app):
+        job = await app.submit(ONES, numbers=[1])
+        await until_row(app, f"{STUCK} AND loops ? 'relay of coremachine-jobs'")
+        office.answers.set()
+        await until_row(app, "SELECT FROM app.workers WHERE loops = '{}'")
+        await until_status(app, job.id, "completed")
+
+
+async def test_a_producer_whose_broker_does_not_answer_is_stuck(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "LEAST_SECONDS", 0.5)
+    app = await open_app(ONES, bus=PostOffice(), **QUICK)
+    answers, receive = asyncio.Event(), BrokerMessageSource.receive
+
+    async def receive_late(self: BrokerMessageSource, most: int) -> Sequence[ReceivedMessage]:
+        await answers.wait()
+        return await receive(self, most)
+
+    monkeypatch.setattr(BrokerMessageSource, "receive", receive_late)
+    async with working(app):
+        await until_row(app, f"{STUCK} AND loops ? 'producer of coremachine-tasks'")
+        answers.set()
+        await until_row(app, "SELECT FROM app.workers WHERE loops = '{}'")
 
 
 async def test_a_heartbeat_on_a_dead_line_is_written_on_another(

@@ -8,8 +8,8 @@ import asyncio
 import struct
 from contextlib import suppress
 
-from tests.crash.proxy import LOOPBACK, Link, Proxy, Stream
-from tests.servicebus.brokers import RemoteBroker
+from tests.crash.proxy import LOOPBACK, Direction, Link, Proxy, Stream
+from tests.servicebus.control import Control
 
 HEADER = b"AMQP"
 HEADER_BYTES = 8
@@ -30,7 +30,7 @@ SMALL = (0x00, 0x53)  # a described type, whose descriptor is one byte
 class BrokerProxy(Proxy):
     """Forwards to a broker during the block."""
 
-    def __init__(self, broker: RemoteBroker) -> None:
+    def __init__(self, broker: Control) -> None:
         super().__init__("")
         self._broker = broker
 
@@ -49,20 +49,18 @@ class BrokerProxy(Proxy):
         return await asyncio.open_connection(LOOPBACK, self._broker.port)
 
     async def _requests(self, link: Link) -> None:
-        await self._forward(link.client, link.to_server, "lost")
+        await self._forward(link, link.client, "to server", "lost")
 
     async def _responses(self, link: Link) -> None:
-        await self._forward(link.server, link.to_client, "response lost")
+        await self._forward(link, link.server, "to client", "response lost")
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fate: str) -> None:
+    async def _forward(self, link: Link, reader: asyncio.StreamReader, direction: Direction, fate: str) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 frame = await _frame(reader)
-                if self._is_point():
-                    self.strike(f"{fate}: {_name(frame)}")
+                if self._is_point() and not self.strike(f"{fate}: {_name(frame)}", link):
                     return
-                writer.write(frame)
-                await writer.drain()
+                await link.forward(direction, frame)
 
     def _is_point(self) -> bool:
         if self._armed:

@@ -2,11 +2,14 @@
 
 A request is what the server acts on at once: messages up to a Sync or Flush, a simple query, a step of the log-in.
 Each has two points: the request is lost (odd), or it is executed and its response is lost (even).
+
+A strike cuts connections, or lets them *swallow*: bytes are accepted and dropped, and the connection stays open, as
+when a firewall or a load balancer forgets it. Neither end learns that the other one has closed it.
 """
 
 import asyncio
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Self
@@ -19,7 +22,12 @@ READY = b"Z\x00\x00\x00\x05"
 ASKING = frozenset({b"Q", b"S", b"H", b"p", b"F", b"c", b"f"})
 RESPONSES_WITHOUT_READY = frozenset({b"", b"p", b"H"})  # the steps of the log-in, and a Flush
 TERMINATE = b"X"
+SERVER_NOTICES = 3.0
+"""Seconds after which the server's kernel ends a swallowed connection that its client has closed."""
+
 Fate = Literal["passes", "lost", "response lost"]
+Direction = Literal["to server", "to client"]
+DIRECTIONS: tuple[Direction, ...] = ("to server", "to client")
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -43,11 +51,24 @@ class Link:
     to_server: asyncio.StreamWriter
     doomed: Request | None = None
     texts: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    swallowed: frozenset[Direction] = frozenset()
 
     def cut(self) -> None:
         """End it as a broken network does, without closing it."""
         self.to_client.transport.abort()
         self.to_server.transport.abort()
+
+    def swallow(self, directions: Iterable[Direction] = DIRECTIONS) -> None:
+        """From now on accept what is sent in these directions, and drop it."""
+        self.swallowed |= frozenset(directions)
+
+    async def forward(self, direction: Direction, data: bytes) -> None:
+        """Pass these bytes on, unless they are swallowed."""
+        if direction in self.swallowed:
+            return
+        writer = self.to_server if direction == "to server" else self.to_client
+        writer.write(data)
+        await writer.drain()
 
 
 class Proxy:
@@ -61,6 +82,8 @@ class Proxy:
         self._point = 0
         self._strike: Callable[[], object] = self.cut
         self._armed = False
+        self._struck_link: Link | None = None
+        self._swallowed_by_new: frozenset[Direction] = frozenset()
         self.requests: int = 0
         self.struck: str | None = None
 
@@ -90,15 +113,34 @@ class Proxy:
         """Count from here, and call `strike` at `point`, once. Point 0 never comes."""
         self._point, self._strike, self._armed = point, strike, True
 
-    def strike(self, what: str) -> None:
-        """The point has come: `what` was on the wire."""
-        self.struck = what
+    def strike(self, what: str, link: Link) -> bool:
+        """The point has come: `what` was on the wire. Returns whether the connection stays open."""
+        self.struck, self._struck_link = what, link
         self._strike()
+        return bool(link.swallowed)
 
     def cut(self) -> None:
         """Cut every connection. New ones are accepted."""
         for link in tuple(self._links):
             link.cut()
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Every connection."""
+        return tuple(self._links)
+
+    def swallow(
+        self, directions: Iterable[Direction] = DIRECTIONS, *, alone: bool = False, also_new: bool = False
+    ) -> None:
+        """Let every connection swallow, or the struck one alone. New ones pass everything, except `also_new`."""
+        struck = [self._struck_link] if self._struck_link is not None else []
+        for link in struck if alone else self.links:
+            link.swallow(directions)
+        self._swallowed_by_new = frozenset(directions) if also_new else frozenset()
+
+    def pass_new(self) -> None:
+        """Let new connections pass everything again. Those that swallow remain so: a network does not restore them."""
+        self._swallowed_by_new = frozenset()
 
     def _accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         serving = asyncio.ensure_future(self._serve(client, to_client))
@@ -108,10 +150,11 @@ class Proxy:
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await self._connect()
         link = Link(client, to_client, server, to_server)
+        link.swallow(self._swallowed_by_new)
         self._links.add(link)
         pumps = [asyncio.ensure_future(pump(link)) for pump in (self._requests, self._responses)]
         try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            await self._until_closed(link, *pumps)
         finally:
             self._links.discard(link)
             link.cut()
@@ -121,6 +164,16 @@ class Proxy:
             for writer in (to_client, to_server):
                 with suppress(OSError):
                     await writer.wait_closed()
+
+    async def _until_closed(
+        self, link: Link, requests: "asyncio.Future[None]", responses: "asyncio.Future[None]"
+    ) -> None:
+        """Wait until one end has closed the connection, and until the other one could know."""
+        await asyncio.wait([requests, responses], return_when=asyncio.FIRST_COMPLETED)
+        if responses.done() and "to client" in link.swallowed:
+            await asyncio.wait([requests])
+        elif requests.done() and "to server" in link.swallowed and self._listener.is_serving():
+            await asyncio.wait([responses], timeout=SERVER_NOTICES)
 
     async def _connect(self) -> Stream:
         host, port = str(self._parts.get("host", "localhost")), int(str(self._parts.get("port", 5432)))
@@ -133,27 +186,26 @@ class Proxy:
             request = await _startup(link.client)
             while request.kind != TERMINATE:
                 fate = self._fate(request)
-                if fate == "lost":
-                    self._hit(request, fate)
+                if fate == "lost" and not self._hit(request, fate, link):
                     return
                 if fate == "response lost":
                     link.doomed = request
-                link.to_server.write(request.data)
-                await link.to_server.drain()
+                await link.forward("to server", request.data)
                 request = await _request(link)
 
     async def _responses(self, link: Link) -> None:
         with suppress(OSError):
-            tail = b""
+            held = b""
             while data := await link.server.read(CHUNK):
                 if link.doomed is None:
-                    link.to_client.write(data)
-                    await link.to_client.drain()
+                    await link.forward("to client", data)
                     continue
-                if link.doomed.kind in RESPONSES_WITHOUT_READY or READY in tail + data:
-                    self._hit(link.doomed, "response lost")
-                    return
-                tail = data[-len(READY) :]
+                held += data
+                if link.doomed.kind in RESPONSES_WITHOUT_READY or READY in held:
+                    if not self._hit(link.doomed, "response lost", link):
+                        return
+                    link.doomed = None
+                    await link.forward("to client", held)
 
     def _fate(self, request: Request) -> Fate:  # noqa: ARG002 - here only the number counts
         if not self._armed:
@@ -163,8 +215,8 @@ class Proxy:
             return "passes"
         return "lost" if self._point % 2 else "response lost"
 
-    def _hit(self, request: Request, fate: Fate) -> None:
-        self.strike(f"{fate}: {request.summary}")
+    def _hit(self, request: Request, fate: Fate, link: Link) -> bool:
+        return self.strike(f"{fate}: {request.summary}", link)
 
 
 async def _startup(reader: asyncio.StreamReader) -> Request:

@@ -1,4 +1,4 @@
-"""A worker is killed, or its connections are cut, at points throughout a job: the job recovers, and nothing is lost.
+"""A worker is killed, or its connections are cut or go silent, at points throughout a job: nothing is lost.
 
 This part is short enough for the test run; `python -m tests.crash.matrix --all` tries every point.
 """
@@ -14,6 +14,7 @@ from tests.servicebus.brokers import BrokerProcess
 AT_ONCE = 4
 POINTS = 14
 POINTS_OF_A_BROKER = 5
+SWALLOWED_POINTS = 6
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -61,6 +62,12 @@ async def test_a_worker_survives_lost_connections_at_points_all_along_the_wire(e
     await survives(environment, "cut", POINTS)
 
 
+async def test_a_worker_survives_connections_that_swallow_what_is_sent_at_points_all_along_the_wire(
+    environment: TrialEnvironment,
+) -> None:
+    await survives(environment, "swallow", SWALLOWED_POINTS)
+
+
 async def test_a_job_survives_each_of_its_functions_killing_the_worker(environment: TrialEnvironment) -> None:
     trials = await try_points(environment, "inside", range(1, len(INSIDE) + 1), AT_ONCE)
     assert not problems(trials)
@@ -77,3 +84,9 @@ async def test_a_worker_survives_connections_to_a_broker_that_are_lost_at_points
     broker_environment: TrialEnvironment,
 ) -> None:
     await survives(broker_environment, "cut", POINTS_OF_A_BROKER)
+
+
+async def test_a_worker_survives_connections_to_a_broker_that_swallow_what_is_sent_at_points_all_along_the_wire(
+    broker_environment: TrialEnvironment,
+) -> None:
+    await survives(broker_environment, "swallow", SWALLOWED_POINTS)

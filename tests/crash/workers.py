@@ -13,9 +13,14 @@ from pathlib import Path
 from coremachine import AsyncCoreMachine
 from coremachine.runtime.logs import configure
 from coremachine.runtime.settings import Settings
+from coremachine.runtime.store import connection
+from coremachine.runtime.store.database import NETWORK_LIMITS
 from tests.crash.crashing_job import CRASHING
 
 TIMEOUT_SECONDS = 90.0
+ANSWER_SECONDS = 3.0
+"""How long a worker waits for the database here: the five minutes of a real one are longer than a trial."""
+
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([__name__, "coremachine.runtime.bus.servicebus", "tests.preloaded"])
 
@@ -85,6 +90,8 @@ def _run(url: str, settings: Settings, log: str, pipe: Connection) -> None:
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), sys.stderr.fileno())
     configure("WARNING")
     logging.getLogger("azure").setLevel(logging.CRITICAL + 1)  # it logs lost connections at length; ours is one line
+    vars(connection).update(ANSWER_SECONDS=ANSWER_SECONDS)
+    NETWORK_LIMITS["connect_timeout"] = int(ANSWER_SECONDS)
     asyncio.run(_work(url, settings, pipe))
 
 

@@ -19,6 +19,7 @@ A worker that hangs cannot be distinguished from one that is busy: both keep the
 """
 
 import json
+import math
 import os
 import signal
 import sys
@@ -28,16 +29,54 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from random import random
-from typing import Any, Final, cast
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import psycopg
 from psycopg.rows import dict_row
 
+if TYPE_CHECKING:
+    from psycopg.abc import PQGen
+
+_V = TypeVar("_V")
+
 _PR_SET_PDEATHSIG: Final = 1
 _LONGEST_TRY: Final = 1.0
+_LATER_THAN_SERVER: Final = 1.0  # the server's own time limit comes first
 _AT_ONCE: Final = 1000
 _OF_A_ROW: Final = ("21", "22", "23", "CM", "P0")  # SQLSTATEs of constraints, conversions and triggers
-_Connection = psycopg.Connection[dict[str, Any]]
+
+
+class _SilentError(psycopg.OperationalError):
+    """The server has not answered."""
+
+
+class _Connection(psycopg.Connection[dict[str, Any]]):
+    """A connection that is closed if the server does not answer, as when the network swallows what it sends."""
+
+    limit = math.inf
+
+    def wait(self, gen: "PQGen[_V]", *args: Any, **more: Any) -> _V:
+        """Wait for the server, for `limit` seconds."""
+        try:
+            return super().wait(_limited(gen, self.limit), *args, **more)
+        except _SilentError:
+            self.pgconn.finish()
+            raise
+
+
+def _limited(gen: "PQGen[_V]", seconds: float) -> "PQGen[_V]":
+    """The same generator, which is resumed every tenth of a second while nothing arrives."""
+    until = monotonic() + seconds
+    try:
+        waited_for = next(gen)
+        while True:
+            ready = yield waited_for
+            if not ready and monotonic() > until:
+                raise _SilentError(f"no answer from the server within {seconds:g} s")
+            waited_for = gen.send(ready)
+    except StopIteration as done:
+        return cast("_V", done.value)
 
 
 class _LeaseCopy:
@@ -110,7 +149,9 @@ class _Renewer:
         if self._connection is not None:
             try:
                 self._renew_on(self._connection)
-            except psycopg.Error:  # perhaps of this session alone, for example one that is read-only for its whole life
+            except psycopg.Error as error:  # perhaps of this session alone, if that is read-only for its whole life
+                if isinstance(error, _SilentError):
+                    _write({"kind": "lost", "error": str(error)})
                 self._connection.close()
                 self._connection = None
             else:
@@ -120,7 +161,7 @@ class _Renewer:
 
     def _connect(self) -> _Connection:
         seconds = _seconds(self._pause)
-        connection = cast("Any", psycopg.Connection).connect(
+        connection = cast("Any", _Connection).connect(
             self._start["url"],
             **self._start["credentials"],
             autocommit=True,
@@ -130,6 +171,7 @@ class _Renewer:
             application_name="coremachine leases",
             prepare_threshold=None if self._start["pooler"] else 5,
         )
+        connection.limit = seconds + _LATER_THAN_SERVER
         if not self._start["pooler"]:
             self._set_up(connection)
         return cast("_Connection", connection)

@@ -59,7 +59,7 @@ def service_bus(settings: Settings) -> Transport:
     """
     with extra_needed("azure", "azure", "aiohttp"):
         from ..bus.servicebus import ServiceBusTransport
-    return ServiceBusTransport.of(settings.servicebus)
+    return ServiceBusTransport.of(settings.servicebus, settings.lease)
 
 
 def password_of(settings: Settings) -> Callable[[], str] | None:

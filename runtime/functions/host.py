@@ -118,7 +118,8 @@ class FunctionsHost:
     async def _record_dead_letter(self, message: DeadLetteredMessage) -> None:
         transport = self.app.bus.transport
         if transport is not None:
-            await DeadLetterReader(self.app.database, transport.dead_letters(message.received.queue)).record([message])
+            queue = message.received.queue
+            await DeadLetterReader(self.app.database, transport.dead_letters(queue), queue).record([message])
 
 
 def received_message(message: func.ServiceBusMessage, queue: str) -> ReceivedMessage:

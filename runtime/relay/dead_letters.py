@@ -9,6 +9,7 @@ from psycopg_pool import PoolTimeout
 
 from ...statemachine.lifecycles import MESSAGE_DEAD_LETTERED
 from ...statemachine.retry import Backoff
+from ..bus.interruption import Interruption
 from ..bus.messages import is_check, job_id_of_body
 from ..bus.port import DeadLetteredMessage, DeadLetters
 from ..errors import BrokerError
@@ -32,16 +33,19 @@ class DeadLetterReader:
     affected: if it still waits, its message is sent again.
     """
 
-    def __init__(self, database: Database, reader: DeadLetters, wait: float = 30.0) -> None:
+    def __init__(self, database: Database, reader: DeadLetters, queue: str, wait: float = 30.0) -> None:
         self._database = database
         self._reader = reader
         self._wait = wait
         self._backoff = Backoff(first=1, most=60)
+        self._reading = Interruption(
+            log, "dead letters cannot be read; trying again", "dead letters can be read again", queue=queue
+        )
         self.orphans = 0
 
     async def run(self) -> None:
         """Read until cancelled."""
-        failures = 0
+        unrecorded = 0
         try:
             while True:
                 try:
@@ -49,14 +53,12 @@ class DeadLetterReader:
                     recorded = await self._recorded(dead)
                     if recorded:
                         await self._reader.remove(recorded)
-                    failures = failures + 1 if len(recorded) < len(dead) else 0
-                    if failures:
-                        await asyncio.sleep(self._backoff.delay(failures))  # a broker may deliver it again at once
+                    self._reading.succeeded()
+                    unrecorded = unrecorded + 1 if len(recorded) < len(dead) else 0
+                    if unrecorded:
+                        await asyncio.sleep(self._backoff.delay(unrecorded))  # a broker may deliver it again at once
                 except (psycopg.Error, PoolTimeout, BrokerError) as error:
-                    failures += 1
-                    if failures == 1:
-                        log.warning("dead letters cannot be read; trying again", error=str(error).strip())
-                    await asyncio.sleep(self._backoff.delay(failures))
+                    await asyncio.sleep(self._backoff.delay(self._reading.failed(error)))
         finally:
             await self._reader.close()
 

@@ -12,6 +12,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from ...statemachine.retry import Backoff
+from ..bus.interruption import Interruption
 from ..bus.messages import Kind, OutgoingMessage
 from ..bus.port import QueueRoute, Sender
 from ..errors import BrokerError
@@ -42,6 +43,9 @@ class Relay:
         self._woken = asyncio.Event()
         self._unclaimable = Unclaimable(database, f"relay of {route.queue}")
         self._backoff = Backoff(first=0.2, most=10)
+        self._sending = Interruption(
+            log, "cannot send messages; trying again", "messages can be sent again", queue=route.queue
+        )
         self._send_again = Backoff(first=0.1, most=2)
         self._looked_ahead = float("-inf")
         self._failed_first: float | None = None
@@ -61,7 +65,6 @@ class Relay:
 
     async def run(self) -> None:
         """Send until cancelled."""
-        failures = 0
         try:
             while True:
                 self._woken.clear()
@@ -69,12 +72,10 @@ class Relay:
                     with turn():
                         await self._sender.open()  # before there is something to send: connecting takes half a second
                     full = await self._turn()
-                    failures = 0
                 except (psycopg.Error, PoolTimeout, BrokerError) as error:
-                    failures += 1
-                    self._log_failure(error, failures)
-                    await asyncio.sleep(self._backoff.delay(failures))
+                    await asyncio.sleep(self._backoff.delay(self._record_failure(error)))
                     continue
+                self._sending.succeeded()
                 if not full:
                     await self._sleep()
         finally:
@@ -159,13 +160,11 @@ class Relay:
                 log.info("sending again", queue=self._route.queue, messages=len(messages), error=str(error))
                 await asyncio.sleep(delay)
 
-    def _log_failure(self, error: Exception, failures: int) -> None:
+    def _record_failure(self, error: Exception) -> int:
         self._failed_last = monotonic()
         if self._failed_first is None:
             self._failed_first = self._failed_last
-        if failures == 1:
-            write = log.error if isinstance(error, BrokerError) and error.lasting else log.warning
-            write("cannot send messages; trying again", queue=self._route.queue, error=str(error).strip())
+        return self._sending.failed(error)
 
     async def _sleep(self) -> None:
         try:

@@ -23,7 +23,7 @@ class BrokerLoops:
         if transport is not None:
             for route in bus.routes:
                 relay = Relay(database, route, transport.sender(route.queue), send_times(settings), settings.poll)
-                reader = DeadLetterReader(database, transport.dead_letters(route.queue))
+                reader = DeadLetterReader(database, transport.dead_letters(route.queue), route.queue)
                 self._relays.append((frozenset(route.types), relay))
                 self._readers.append(reader)
                 self._loops |= {f"relay of {route.queue}": relay.run, f"dead letters of {route.queue}": reader.run}

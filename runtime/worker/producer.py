@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar
 import psycopg
 
 from ...statemachine.retry import Backoff
+from ..bus.interruption import Interruption
 from ..errors import BrokerError
 from ..executor.cancelling import cancel_all
 from ..logs import logger
@@ -111,6 +112,9 @@ class Producer(Generic[T]):
         self._woken = asyncio.Event()
         self._more = True
         self._broker_backoff = Backoff(first=0.2, most=10)
+        self._broker = Interruption(
+            log, "cannot receive messages; trying again", "messages can be received again", source=source.name
+        )
         self._closed = False
         executor.on_capacity(self._capacity)
 
@@ -120,25 +124,21 @@ class Producer(Generic[T]):
 
     async def run(self) -> None:
         """Claim and start until closed. Running work continues."""
-        failures = 0
         while not self._closed:
             self._woken.clear()
             self._more = True
             demand = self._executor.demand()
             try:
                 claimed: Sequence[T] = await self._source.claim(demand) if demand > 0 else ()
-                failures = 0
             except psycopg.Error as error:
                 await self._participant.wait(error)
                 continue
             except BrokerError as error:
-                failures += 1
-                if failures == 1:
-                    write = log.error if error.lasting else log.warning
-                    write("cannot receive messages; trying again", source=self.name, error=str(error))
-                await asyncio.sleep(self._broker_backoff.delay(failures))
+                await asyncio.sleep(self._broker_backoff.delay(self._broker.failed(error)))
                 continue
             self._participant.succeeded()
+            if demand > 0:
+                self._broker.succeeded()
             if claimed:
                 self._executor.start(claimed)
             # if a work item could still begin, the claim has left none

@@ -60,7 +60,7 @@ async def test_a_dead_letter_that_comes_twice_is_told_once(open_app: OpenApp) ->
     office = PostOffice()
     app = await open_app(SUMS, bus=office)
     submitted = await app.submit(SUMS, count=1)
-    reader = DeadLetterReader(app.database, office.dead_letters(QUEUE))
+    reader = DeadLetterReader(app.database, office.dead_letters(QUEUE), QUEUE)
     for _ in range(2):
         await reader.record([dead_letter_of(submitted.id)])
     assert len(await events_of(app, submitted.id, "message_dead_lettered")) == 1
@@ -88,14 +88,14 @@ async def test_a_dead_letter_of_no_job_is_kept_when_its_reader_dies_and_once_whe
 ) -> None:
     app = await open_app(SUMS, bus=PostOffice())
     for _ in range(2):
-        await DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE)).record([POISON])
+        await DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE), QUEUE).record([POISON])
     (kept,) = await rows(app, "SELECT queue, message_id, reason, description FROM app.dead_letters")
     assert tuple(kept.values()) == (QUEUE, "poison", "NotJson", "no JSON")
 
 
 async def test_a_dead_letter_of_no_job_is_told_of_for_a_week_and_then_forgotten(open_app: OpenApp) -> None:
     app = await open_app(SUMS, bus=PostOffice())
-    reader = DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE))
+    reader = DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE), QUEUE)
     await reader.record([POISON])
     await clock_moves(app, timedelta(days=6, hours=23))
     assert [finding.id for finding in (await app.audit()).findings] == ["GAP-22"]
@@ -122,7 +122,7 @@ async def test_a_message_that_cannot_be_claimed_by_is_told_on_the_job_that_it_na
     received = ReceivedMessage(message_id="m", body=body.encode(), queue=QUEUE)
     with pytest.raises(UnreadableMessageError, match=reason):
         read_message_ref(received)
-    reader = DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE))
+    reader = DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE), QUEUE)
     await reader.record([DeadLetteredMessage(received, reason, "")])
     (event,) = await events_of(app, submitted.id, "message_dead_lettered")
     assert event["event_data"]["reason"] == reason

@@ -136,5 +136,5 @@ async def test_two_copies_of_a_dead_letter_in_one_batch_are_told_once(open_app: 
     job = await app.submit(ONES, numbers=[1])
     body = ('{"v":1,"kind":"job","key":"%s","job_id":"%s","lease_number":0}' % (job.id, job.id)).encode()  # noqa: UP031
     copy = DeadLetteredMessage(ReceivedMessage(message_id="m", body=body, queue=QUEUE), "Copy", "")
-    await DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE)).record([copy, copy])
+    await DeadLetterReader(app.database, PostOffice().dead_letters(QUEUE), QUEUE).record([copy, copy])
     assert len(await events_of(app, job.id, "message_dead_lettered")) == 1

@@ -11,14 +11,15 @@ from ..messages import ReceivedMessage
 from ..port import DeadLetteredMessage
 from .end import End
 from .namespace import Namespace
-from .receiver import SETTLE_SECONDS, SLACK, received_of
+from .receiver import SETTLE_SECONDS, SLACK, peek, received_of
 
 
 class DeadMessageReceiver:
-    """The receiver of one queue's dead letters."""
+    """The receiver of one queue's dead letters. If it has been silent for `probe_every` seconds, it probes its link."""
 
-    def __init__(self, namespace: Namespace, queue: str) -> None:
+    def __init__(self, namespace: Namespace, queue: str, probe_every: float) -> None:
         self._queue = queue
+        self._probe_every = probe_every
         self._end: End[ServiceBusReceiver] = End(
             namespace,
             f"reading the dead letters of {queue}",
@@ -26,10 +27,15 @@ class DeadMessageReceiver:
         )
 
     async def receive(self, most: int, wait: float) -> Sequence[DeadLetteredMessage]:
-        """Up to `most`; none after `wait` seconds without any. Raises BrokerError."""
+        """Up to `most`; none after `wait` seconds without any, or earlier to probe the link. Raises BrokerError."""
+        wait = min(wait, self._probe_every)
         received = await self._end.call(
             wait + SLACK, lambda receiver: receiver.receive_messages(max_message_count=most, max_wait_time=wait)
         )
+        if received:
+            self._end.answered()
+        else:
+            await self._end.probe(self._probe_every, peek)
         return [
             DeadLetteredMessage(
                 _named(received_of(message, self._queue), message),

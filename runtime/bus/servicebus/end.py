@@ -3,20 +3,27 @@
 The SDK's ends must not be shared between tasks, and are not reliable after an error: a half-open link goes silent,
 and a receiver that was detached may never deliver again. So after any error the end is dropped, and the next call
 creates another.
+
+A link that the network has forgotten raises no error (pitfall 2). So one on which the broker has answered nothing for a
+while is probed: it is sent a request that must be answered.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Generic, TypeVar
 
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
+from ...errors import BrokerError
 from .errors import RAISED, broker_error
 from .namespace import Namespace
 
 H = TypeVar("H", bound=ServiceBusSender | ServiceBusReceiver)
 T = TypeVar("T")
 CONNECTING = 20.0
+PROBE_SECONDS = 5.0
+"""How long a probe waits for its answer."""
 
 
 class End(Generic[H]):
@@ -30,6 +37,7 @@ class End(Generic[H]):
         self._handle: H | None = None
         self._opening: asyncio.Future[None] | None = None
         self._turn = asyncio.Lock()
+        self._answered = 0.0
 
     @property
     def handle(self) -> H | None:
@@ -44,17 +52,36 @@ class End(Generic[H]):
         """Run `action` on an open end, for at most `seconds` once it is open. Raises BrokerError."""
         # Concurrent first calls on one of the SDK's ends each send everything, and most of it twice (pitfall 8).
         async with self._turn:
+            limit = CONNECTING
             try:
-                async with asyncio.timeout(CONNECTING):
+                async with asyncio.timeout(limit):
                     handle = await self._opened()
-                async with asyncio.timeout(seconds):
+                limit = seconds
+                async with asyncio.timeout(limit):
                     return await action(handle)
+            except TimeoutError as error:
+                self.drop()
+                raise BrokerError(self.what, f"no answer within {limit:g} s") from error
             except RAISED as error:
                 self.drop()
                 raise broker_error(self.what, error) from error
             except BaseException:
                 self.drop()
                 raise
+
+    def answered(self) -> None:
+        """Record that the broker has answered, or delivered something."""
+        self._answered = monotonic()
+
+    async def probe(self, silence: float, ask: Callable[[H], Awaitable[object]]) -> None:
+        """Send a request if the broker has not answered for `silence` seconds. Raises BrokerError if it fails."""
+        if self._handle is None or monotonic() - self._answered < silence:
+            return
+        try:
+            await self.call(PROBE_SECONDS, ask)
+        except BrokerError as error:
+            raise BrokerError(self.what, f"the line is silent: {error.reason}", lasting=error.lasting) from error
+        self.answered()
 
     def drop(self) -> None:
         """Close the connection without waiting: a silent one may take long to close."""
@@ -71,6 +98,7 @@ class End(Generic[H]):
             self._opening = opening
             await asyncio.shield(opening)
             self._handle = handle
+            self.answered()
         return self._handle
 
 

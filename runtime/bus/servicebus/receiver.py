@@ -13,7 +13,7 @@ from ...errors import BrokerError
 from ...logs import logger
 from ..messages import ReceivedMessage
 from ..settlement import Abandon, DeadLetter, Settlement
-from .end import End
+from .end import PROBE_SECONDS, End
 from .errors import RAISED
 from .namespace import Namespace
 
@@ -21,8 +21,6 @@ log = logger("servicebus")
 SLACK = 10.0
 SETTLE_SECONDS = 10.0
 SETTLED_AT_ONCE = 20
-PROBE_EVERY = 20.0
-PROBE_SECONDS = 5.0
 DESCRIPTION = 1_024
 MOST = 500
 GROWTH = 4
@@ -31,14 +29,14 @@ GROWTH = 4
 class MessageReceiver:
     """The receiver of one queue. If it has been silent for `probe_every` seconds, it probes its link."""
 
-    def __init__(self, namespace: Namespace, queue: str, probe_every: float = PROBE_EVERY) -> None:
+    def __init__(self, namespace: Namespace, queue: str, probe_every: float) -> None:
         self._queue = queue
         self._end: End[ServiceBusReceiver] = End(
             namespace, f"receiving from {queue}", lambda client: client.get_queue_receiver(queue, prefetch_count=0)
         )
         self._probe_every = probe_every
-        self._heard = monotonic()
         self._asked = 1
+        self._silent: BrokerError | None = None
 
     @property
     def opened(self) -> ServiceBusReceiver | None:
@@ -47,15 +45,18 @@ class MessageReceiver:
 
     async def receive(self, most: int, wait: float) -> Sequence[ReceivedMessage]:
         """Up to `most` messages; none after `wait` seconds without any. Raises BrokerError."""
+        silent, self._silent = self._silent, None
+        if silent is not None:
+            raise silent
         asked, began = min(most, self._asked), monotonic()
         received = await self._end.call(
             wait + SLACK, lambda receiver: receiver.receive_messages(max_message_count=asked, max_wait_time=wait)
         )
         self._ask_next(len(received), asked, slept=monotonic() - began > wait / 2)
         if received:
-            self._heard = monotonic()
-        elif monotonic() - self._heard > self._probe_every:
-            await self._probe()
+            self._end.answered()
+        else:
+            await self._end.probe(self._probe_every, peek)
         return [received_of(message, self._queue) for message in received]
 
     async def settle(self, settlements: Sequence[tuple[ReceivedMessage, Settlement]]) -> int:
@@ -70,6 +71,10 @@ class MessageReceiver:
             try:
                 async with asyncio.timeout(SETTLE_SECONDS):
                     known += sum(await asyncio.gather(*settling))
+            except TimeoutError:
+                self._end.drop()
+                # Not raised here: that a settlement is uncertain is harmless. That the line is silent is reported.
+                self._silent = BrokerError(f"settling on {self._queue}", f"no answer within {SETTLE_SECONDS:g} s")
             except RAISED as error:
                 log.info("settling was not confirmed", queue=self._queue, error=repr(error))
                 self._end.drop()
@@ -90,13 +95,10 @@ class MessageReceiver:
         elif not slept:
             self._asked = max(self._asked, min(GROWTH * asked, MOST))
 
-    async def _probe(self) -> None:
-        """Send a request that must be answered: nothing else detects a half-open link (pitfall 2)."""
-        try:
-            await self._end.call(PROBE_SECONDS, lambda receiver: receiver.peek_messages(1, timeout=PROBE_SECONDS / 2))
-        except BrokerError as error:
-            log.warning("a silent link is dead; connecting again", queue=self._queue, error=str(error))
-        self._heard = monotonic()
+
+async def peek(receiver: ServiceBusReceiver) -> object:
+    """The probe of a receiver: a request that changes nothing."""
+    return await receiver.peek_messages(1, timeout=PROBE_SECONDS / 2)
 
 
 def received_of(message: ServiceBusReceivedMessage, queue: str) -> ReceivedMessage:

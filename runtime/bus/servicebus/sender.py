@@ -5,31 +5,44 @@ from datetime import UTC, datetime, timedelta
 
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusSender
-from azure.servicebus.exceptions import MessageSizeExceededError
+from azure.servicebus.exceptions import (
+    MessageSizeExceededError,
+    OperationTimeoutError,
+    ServiceBusCommunicationError,
+    ServiceBusConnectionError,
+    ServiceBusError,
+)
 
 from ..messages import OutgoingMessage
-from .end import End
+from .end import PROBE_SECONDS, End
 from .namespace import Namespace
 
 SEND_SECONDS = 5.0
 JSON = "application/json"
+NO_MESSAGE = 0
+"""A sequence number that no message has: they begin at 1."""
+
+UNANSWERED = (OperationTimeoutError, ServiceBusConnectionError, ServiceBusCommunicationError)
 
 
 class MessageSender:
-    """The sender of one queue."""
+    """The sender of one queue. If it has been silent for `probe_every` seconds, `open` probes its link."""
 
-    def __init__(self, namespace: Namespace, queue: str) -> None:
+    def __init__(self, namespace: Namespace, queue: str, probe_every: float) -> None:
+        self._probe_every = probe_every
         self._end: End[ServiceBusSender] = End(
             namespace, f"sending to {queue}", lambda client: client.get_queue_sender(queue)
         )
 
     async def open(self) -> None:
-        """Connect, if it has not. Raises BrokerError."""
+        """Connect, if it has not, and probe a silent link. Raises BrokerError."""
         await self._end.open()
+        await self._end.probe(self._probe_every, _cancel_nothing)
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> None:
         """Send them all. Raises BrokerError if it is not certain that each was accepted."""
         await self._end.call(SEND_SECONDS, lambda sender: _send(sender, messages))
+        self._end.answered()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -48,6 +61,16 @@ async def _send(sender: ServiceBusSender, messages: Sequence[OutgoingMessage]) -
             batch.add_message(sent)
     if len(batch):
         await sender.send_messages(batch, timeout=SEND_SECONDS)
+
+
+async def _cancel_nothing(sender: ServiceBusSender) -> None:
+    """The probe of a sender, which may only send: it cancels a message that there is not. A refusal is an answer."""
+    try:
+        await sender.cancel_scheduled_messages(NO_MESSAGE, timeout=PROBE_SECONDS / 2)
+    except UNANSWERED:
+        raise
+    except ServiceBusError:
+        return
 
 
 def message_of(message: OutgoingMessage) -> ServiceBusMessage:

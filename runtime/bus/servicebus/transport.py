@@ -2,15 +2,19 @@
 
 from .dead_letters import DeadMessageReceiver
 from .namespace import Namespace
-from .receiver import PROBE_EVERY
 from .sender import MessageSender
 from .sifting import SiftingReceiver
+
+PROBE_EVERY = 20.0
+"""The longest time for which a link may be silent before it is probed."""
+
+SHORTEST_SILENCE = 1.0
 
 
 class ServiceBusTransport:
     """Azure Service Bus over AMQP, with the SDK.
 
-    A receiver that has received nothing for `probe_every` seconds probes its link.
+    A link on which the broker has answered nothing for `probe_every` seconds is probed.
     """
 
     def __init__(self, namespace: Namespace, probe_every: float = PROBE_EVERY) -> None:
@@ -18,13 +22,16 @@ class ServiceBusTransport:
         self._probe_every = probe_every
 
     @classmethod
-    def of(cls, given: str | None) -> "ServiceBusTransport":
-        """From a connection string or the name of a namespace. Raises BrokerError if there is none."""
-        return cls(Namespace.of(given))
+    def of(cls, given: str | None, lease: float = 2 * PROBE_EVERY) -> "ServiceBusTransport":
+        """From a connection string or the name of a namespace. Raises BrokerError if there is none.
+
+        A link is probed after half a `lease` of silence, so that a dead one is noticed within about a lease.
+        """
+        return cls(Namespace.of(given), min(PROBE_EVERY, max(SHORTEST_SILENCE, lease / 2)))
 
     def sender(self, queue: str) -> MessageSender:
         """A new sender, which connects at its first use."""
-        return MessageSender(self._namespace, queue)
+        return MessageSender(self._namespace, queue, self._probe_every)
 
     def receiver(self, queue: str) -> SiftingReceiver:
         """A new receiver, which connects at its first use."""
@@ -32,7 +39,7 @@ class ServiceBusTransport:
 
     def dead_letters(self, queue: str) -> DeadMessageReceiver:
         """A new reader of the queue's dead letters."""
-        return DeadMessageReceiver(self._namespace, queue)
+        return DeadMessageReceiver(self._namespace, queue, self._probe_every)
 
     async def close(self) -> None:
         """Wait until the ends are closed, and close the credential."""

@@ -132,7 +132,7 @@ async def test_a_worker_completes_the_message_of_a_check_and_never_hears_of_it(
 
 async def test_a_check_that_nobody_took_is_no_dead_letter_to_be_told_of(open_app: OpenApp) -> None:
     app = await open_app()
-    reader = DeadLetterReader(app.database, ServiceBusTransport(Namespace("nowhere:1")).dead_letters("any"))
+    reader = DeadLetterReader(app.database, ServiceBusTransport(Namespace("nowhere:1")).dead_letters("any"), "any")
     expired = ReceivedMessage(message_id="check:1", body=CHECK, queue="any")
     await reader.record([DeadLetteredMessage(expired, "TTLExpiredException", "")])
     assert reader.orphans == 0

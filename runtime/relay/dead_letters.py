@@ -22,6 +22,7 @@ from ..store.transient import is_transient
 
 log = logger("dead_letters")
 AT_ONCE = 20
+BACKOFF = Backoff(first=1, most=60)
 SHOWN = 200
 KEPT = ("queue", "message_id", "digest", "reason", "description")
 
@@ -37,7 +38,6 @@ class DeadLetterReader:
         self._database = database
         self._reader = reader
         self._wait = wait
-        self._backoff = Backoff(first=1, most=60)
         self._reading = Interruption(
             log, "dead letters cannot be read; trying again", "dead letters can be read again", queue=queue
         )
@@ -56,9 +56,9 @@ class DeadLetterReader:
                     self._reading.succeeded()
                     unrecorded = unrecorded + 1 if len(recorded) < len(dead) else 0
                     if unrecorded:
-                        await asyncio.sleep(self._backoff.delay(unrecorded))  # a broker may deliver it again at once
+                        await asyncio.sleep(BACKOFF.delay(unrecorded))  # a broker may deliver it again at once
                 except (psycopg.Error, PoolTimeout, BrokerError) as error:
-                    await asyncio.sleep(self._backoff.delay(self._reading.failed(error)))
+                    await asyncio.sleep(BACKOFF.delay(self._reading.failed(error)))
         finally:
             await self._reader.close()
 

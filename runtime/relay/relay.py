@@ -26,6 +26,7 @@ from .outbox import SendRequest, SendTimes, confirm_sent, lease_for_send, rows_t
 
 log = logger("relay")
 LOOK_AHEAD_SECONDS = 5.0
+BACKOFF = Backoff(first=0.2, most=10)
 
 
 class Relay:
@@ -42,7 +43,6 @@ class Relay:
         self._poll = poll
         self._woken = asyncio.Event()
         self._unclaimable = Unclaimable(database, f"relay of {route.queue}")
-        self._backoff = Backoff(first=0.2, most=10)
         self._sending = Interruption(
             log, "cannot send messages; trying again", "messages can be sent again", queue=route.queue
         )
@@ -73,7 +73,7 @@ class Relay:
                         await self._sender.open()  # before there is something to send: connecting takes half a second
                     full = await self._turn()
                 except (psycopg.Error, PoolTimeout, BrokerError) as error:
-                    await asyncio.sleep(self._backoff.delay(self._record_failure(error)))
+                    await asyncio.sleep(BACKOFF.delay(self._record_failure(error)))
                     continue
                 self._sending.succeeded()
                 if not full:

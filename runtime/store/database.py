@@ -39,6 +39,7 @@ PATIENCE_SECONDS: Final = 10.0
 """How long a request of a person or a program is retried while the database cannot be used."""
 PREPARE_THRESHOLD: Final = 5
 """A statement is prepared when it runs more often than this."""
+POOL_SECONDS: Final = 30.0  # for a connection of the pool
 RECONNECTING = 10.0  # seconds after which the pool restarts its back-off, which would grow to minutes
 
 
@@ -76,7 +77,7 @@ class Database:
             min_size=1,
             max_size=pool_size,
             open=False,
-            timeout=30,
+            timeout=POOL_SECONDS,
             kwargs=partial(self._connection_parameters, url),
             configure=self._configure,
             reconnect_timeout=RECONNECTING,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import psycopg
 
@@ -17,6 +17,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 log = logger("producer")
+BROKER_BACKOFF: Final = Backoff(first=0.2, most=10)
 
 
 class Executor(Protocol[T_contra]):
@@ -111,7 +112,6 @@ class Producer(Generic[T]):
         self._participant = participant
         self._woken = asyncio.Event()
         self._more = True
-        self._broker_backoff = Backoff(first=0.2, most=10)
         self._broker = Interruption(
             log, "cannot receive messages; trying again", "messages can be received again", source=source.name
         )
@@ -134,7 +134,7 @@ class Producer(Generic[T]):
                 await self._participant.wait(error)
                 continue
             except BrokerError as error:
-                await asyncio.sleep(self._broker_backoff.delay(self._broker.failed(error)))
+                await asyncio.sleep(BROKER_BACKOFF.delay(self._broker.failed(error)))
                 continue
             self._participant.succeeded()
             if demand > 0:

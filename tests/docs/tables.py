@@ -18,6 +18,7 @@ from coremachine.statemachine.records import Record
 from coremachine.statemachine.register import GAPS
 from coremachine.statemachine.tables import SCHEMA
 from tests.docs.pages import DOCS
+from tests.docs.waits import all_waits
 
 TABLE = "<!-- {0}: written by `python -m tests.docs.tables` -->\n\n{1}\n\n<!-- end -->"
 
@@ -55,6 +56,11 @@ def settings() -> str:
         for name, field in Settings.model_fields.items()
     )
     return table(("field", "environment variable", "default", "meaning"), rows)
+
+
+def waits() -> str:
+    """Every wait, its bound, where that comes from, and what happens afterwards."""
+    return table(("part", "wait", "at most", "from", "then"), (wait.row() for wait in all_waits()))
 
 
 def temporary() -> str:
@@ -166,6 +172,7 @@ TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "events": (DOCS / "explanation" / "events.md", events),
     "routes": (DOCS / "reference" / "http.md", routes),
     "settings": (DOCS / "reference" / "settings.md", settings),
+    "waits": (DOCS / "reference" / "waits.md", waits),
     "names": (DOCS / "reference" / "python.md", names),
 }
 

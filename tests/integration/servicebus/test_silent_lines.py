@@ -51,7 +51,7 @@ def lines(caplog: pytest.LogCaptureFixture, wanted: Iterable[str]) -> Counter[tu
     """How often each of these was logged for each queue."""
     logged: list[dict[str, str]] = [getattr(record, FIELDS, {}) for record in caplog.records]
     return Counter(
-        (data["event"], data.get("queue", "") or data["source"]) for data in logged if data.get("event") in wanted
+        (data["event"], data.get("queue", "") or data["source"]) for data in logged if data.get("event", "") in wanted
     )
 
 

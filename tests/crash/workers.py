@@ -90,7 +90,7 @@ def _run(url: str, settings: Settings, log: str, pipe: Connection) -> None:
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), sys.stderr.fileno())
     configure("WARNING")
     logging.getLogger("azure").setLevel(logging.CRITICAL + 1)  # it logs lost connections at length; ours is one line
-    vars(connection).update(ANSWER_SECONDS=ANSWER_SECONDS)
+    connection.__dict__["ANSWER_SECONDS"] = ANSWER_SECONDS
     NETWORK_LIMITS["connect_timeout"] = int(ANSWER_SECONDS)
     asyncio.run(_work(url, settings, pipe))
 

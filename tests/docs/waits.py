@@ -109,6 +109,12 @@ WAITS: dict[str, tuple[tuple[str, str, tuple[str, ...], str], ...]] = {
             "the server ends the session, and its locks are free",
         ),
         (
+            "of the server, for the rest of a transaction whose statements arrive in a pipeline, with its locks",
+            "the TCP keepalives of the server, by default of Linux about two hours",
+            (),
+            "the server ends the session, and its locks are free; set `tcp_keepalives_idle` on the server",
+        ),
+        (
             "of the reconciler, for a lock",
             "{0:g} s",
             ("reconciler.steps:LOCK_SECONDS",),

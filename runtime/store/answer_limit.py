@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -10,7 +10,7 @@ import psycopg
 
 
 @contextmanager
-def answer_within(connection: psycopg.AsyncConnection[Any], seconds: float) -> Iterator[None]:
+def answer_within(connection: psycopg.AsyncConnection[Any], seconds: float) -> Generator[None]:
     """Shut the connection down if the block takes longer. Then the block raises OperationalError."""
     late = asyncio.Event()
     timer = asyncio.get_running_loop().call_later(seconds, _shut_down, connection, late)

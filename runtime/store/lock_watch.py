@@ -117,8 +117,9 @@ class LockWatch:
 
 
 def _holder(row: Row) -> LockHolder:
-    since = None if row["since"] is None else datetime.fromtimestamp(row["since"], UTC)
-    return LockHolder(**{**{name: row[name] for name in row if name != "waits"}, "since": since})
+    known = {name: value for name, value in row.items() if name != "waits"}
+    known["since"] = None if row["since"] is None else datetime.fromtimestamp(row["since"], UTC)
+    return LockHolder(**known)
 
 
 def _key(holder: LockHolder) -> tuple[int | None, str | None]:

@@ -7,7 +7,7 @@ server does not answer, for example because the network drops packets without a 
 import asyncio
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ class Turns:
         return found
 
     @contextmanager
-    def turn(self, loop: str) -> Iterator[None]:
+    def turn(self, loop: str) -> Generator[None]:
         """A turn of a loop. A turn within a turn of the same asyncio task is part of it."""
         task = asyncio.current_task()
         if task in self._open:
@@ -102,7 +102,7 @@ _LOOP: ContextVar[tuple[Turns, str] | None] = ContextVar("loop of a worker", def
 
 
 @contextmanager
-def turn() -> Iterator[None]:
+def turn() -> Generator[None]:
     """A turn of the current loop; outside a worker's loops it does nothing."""
     current = _LOOP.get()
     if current is None:

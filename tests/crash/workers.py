@@ -14,7 +14,7 @@ from coremachine import AsyncCoreMachine
 from coremachine.runtime.logs import configure
 from coremachine.runtime.settings import Settings
 from coremachine.runtime.store import connection
-from coremachine.runtime.store.database import NETWORK_LIMITS
+from coremachine.runtime.store.server_settings import NETWORK_LIMITS
 from tests.crash.crashing_job import CRASHING
 
 TIMEOUT_SECONDS = 90.0

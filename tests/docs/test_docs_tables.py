@@ -19,8 +19,8 @@ GIVEN = {
     "db_schema": "other",
     "data_dir": "there",
     "bus": "servicebus",
-    "pooler": "true",
-    "listen": "false",
+    "pooler": "True",
+    "listen": "False",
 }
 RUNTIME = Path(coremachine.__file__).parents[1] / "runtime"
 LIMITED = {"timeout", "wait_for", "call", "with_lock_timeout"}

@@ -67,7 +67,7 @@ AGAIN = "the link is dropped, and the next call connects again"
 BROKER = "bus.servicebus"
 WAITS: dict[str, tuple[tuple[str, str, tuple[str, ...], str], ...]] = {
     "database": (
-        ("to connect", "{0:g} s for each address", ("store.database:NETWORK_LIMITS[connect_timeout]",), RETRIED),
+        ("to connect", "{0:g} s for each address", ("store.server_settings:NETWORK_LIMITS[connect_timeout]",), RETRIED),
         (
             "for a connection of the pool",
             "{0:g} s",
@@ -91,7 +91,7 @@ WAITS: dict[str, tuple[tuple[str, str, tuple[str, ...], str], ...]] = {
             "for the answer on any connection, if packets are dropped",
             "{0:g} s without traffic, then {2:g} probes {1:g} s apart",
             tuple(
-                f"store.database:NETWORK_LIMITS[{name}]"
+                f"store.server_settings:NETWORK_LIMITS[{name}]"
                 for name in ("keepalives_idle", "keepalives_interval", "keepalives_count")
             ),
             "the kernel closes the connection",
@@ -99,7 +99,7 @@ WAITS: dict[str, tuple[tuple[str, str, tuple[str, ...], str], ...]] = {
         (
             "for the kernel of the server to acknowledge what was sent",
             "{0:g} ms",
-            ("store.database:NETWORK_LIMITS[tcp_user_timeout]",),
+            ("store.server_settings:NETWORK_LIMITS[tcp_user_timeout]",),
             "the kernel closes the connection",
         ),
         (
@@ -139,16 +139,28 @@ WAITS: dict[str, tuple[tuple[str, str, tuple[str, ...], str], ...]] = {
             "it continues when the database can be used",
         ),
         (
-            "of the LISTEN connection, for a notification",
-            "unlimited; work is looked for every {0:g} s all the same",
-            ("settings:poll",),
-            "a lost connection is replaced",
+            "of the LISTEN connection, for a notification, until it is probed",
+            "{0:g} s; work is looked for every {1:g} s all the same",
+            ("bus.channel:PROBE_SECONDS", "settings:poll"),
+            "a probe is sent",
         ),
         (
-            "for the first answer on a connection outside of the pool: the check at start, the installer, LISTEN",
+            "for the answer to that probe, and to connect",
+            "{0:g} s and {1:g} s",
+            ("bus.channel:ANSWER_SECONDS", "bus.channel:CONNECT_SECONDS"),
+            "the connection is replaced",
+        ),
+        (
+            "of a request of a person or a program, for a lock",
+            "{0:g} s; the log names the holder after {1:g} s",
+            ("store.database:PATIENCE_SECONDS", "store.lock_watch:LOOK_SECONDS"),
+            "`LockTimeoutError`; nothing has changed",
+        ),
+        (
+            "for the first answer on a connection outside of the pool: the check at start, the installer",
             "as for any connection, if packets are dropped",
             (),
-            "`DatabaseUnreachableError`; LISTEN connects again",
+            "`DatabaseUnreachableError`",
         ),
         (
             "for a token of Entra ID",

@@ -11,6 +11,7 @@ import pytest
 from coremachine import Job, Stage, task
 from coremachine.runtime.app import AsyncCoreMachine
 from coremachine.runtime.bus.broker import BrokerMessageSource
+from coremachine.runtime.bus.channel import Channel
 from coremachine.runtime.bus.messages import OutgoingMessage, ReceivedMessage
 from coremachine.runtime.bus.postgres import PostgresBus
 from coremachine.runtime.reconciler import Reconciler, reconciler
@@ -165,7 +166,7 @@ async def test_a_heartbeat_on_a_dead_line_is_written_on_another(
     async with Proxy(url) as proxy:
         database = Database(proxy.open().url, pool_size=1)
         await database.open()
-        beating = Reconciler(database, PostgresBus(database), "beating", app.settings)
+        beating = Reconciler(database, PostgresBus(Channel(database)), "beating", app.settings)
         running = asyncio.create_task(beating.run_heartbeat())
         try:
             first = await until_row(app, "SELECT seen_at FROM app.workers WHERE worker = 'beating'")

@@ -198,7 +198,8 @@ def _guarded(gap_id: str) -> Iterable[str]:
 
 
 def _default(value: object) -> str:
-    return "none" if value is None else f"`{value}`"
+    written = str(value).lower() if isinstance(value, bool) else value
+    return "none" if value is None else f"`{written}`"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from coremachine import Job, Stage, task
 from coremachine.runtime.app import AsyncCoreMachine
-from coremachine.runtime.errors import DirectUrlError
+from coremachine.runtime.errors import DirectUrlError, LockTimeoutError
 from coremachine.runtime.settings import Settings
 from coremachine.runtime.store.server_settings import CONNECTION_SETTINGS
 from coremachine.statemachine.retry import Backoff
@@ -238,3 +238,21 @@ async def test_a_setting_of_the_database_does_not_matter_through_a_pooler(url: s
 
 def test_a_pool_is_smaller_than_the_connections_of_its_clients() -> None:
     assert WORKERS * Settings().pool_size > POOL
+
+
+async def test_a_wait_for_a_lock_is_reported_and_given_up(
+    url: str, through: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("flow.cancel", "app.async_app"):
+        monkeypatch.setattr(f"coremachine.runtime.{module}.PATIENCE_SECONDS", 1.5)
+    async with opened(through, doubling()) as app, await psycopg.AsyncConnection.connect(url) as holder:
+        job = await app.submit("doubling", count=1, seed=1)
+        async with holder.transaction():
+            await holder.execute(b"LOCK TABLE app.stages")
+            with pytest.raises(LockTimeoutError) as writing:
+                await app.cancel(job.id)
+            with pytest.raises(LockTimeoutError) as reading:
+                await app.job(job.id)
+        for raised in (writing, reading):
+            assert [one.pid for one in raised.value.holders] == [holder.info.backend_pid]
+        assert await app.cancel(job.id) == "cancelled"

@@ -40,24 +40,27 @@ def pgbouncer(url: str, *, pool: int = POOL) -> Generator[str]:
     program = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
     if program is None:
         pytest.skip("needs PgBouncer (Debian: apt-get install pgbouncer)")
+    with tempfile.TemporaryDirectory(prefix="coremachine-pgbouncer-") as place:
+        Path(place).chmod(0o777)
+        host, own_port = str(conninfo_to_dict(url).get("host", "127.0.0.1")), _free_port()
+        configuration = _configure(Path(place), url, own_port, pool)
+        with subprocess.Popen([program, "--quiet", *_user(host), str(configuration)]) as running:
+            try:
+                through = make_conninfo(url, host="127.0.0.1", port=own_port)
+                _until_it_answers(through, running)
+                yield through
+            finally:
+                running.kill()
+
+
+def _configure(place: Path, url: str, own_port: int, pool: int) -> Path:
     address = conninfo_to_dict(url)
-    place = Path(tempfile.mkdtemp(prefix="coremachine-pgbouncer-"))
-    place.chmod(0o777)
-    own_port = _free_port()
-    users = place / "users"
+    users, configuration = place / "users", place / "pgbouncer.ini"
     users.write_text(f'"{address["user"]}" "{address["password"]}"\n')
-    configuration = place / "pgbouncer.ini"
     names = {"own_port": own_port, "users": users, "pool": pool, "log": place / "log"}
-    host = address.get("host", "127.0.0.1")
-    configuration.write_text(CONFIGURATION.format(host=host, port=address.get("port", 5432), **names))
-    with subprocess.Popen([program, "--quiet", *_user(str(host)), str(configuration)]) as running:
-        try:
-            through = make_conninfo(url, host="127.0.0.1", port=own_port)
-            _until_it_answers(through, running)
-            yield through
-        finally:
-            running.kill()
-    shutil.rmtree(place)
+    host, port = address.get("host", "127.0.0.1"), address.get("port", 5432)
+    configuration.write_text(CONFIGURATION.format(host=host, port=port, **names))
+    return configuration
 
 
 def _user(host: str) -> list[str]:

@@ -21,6 +21,7 @@ from tests.waiting import until, until_event, until_status
 
 CUT = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name IN ('coremachine', 'coremachine leases')"""
+LONG = 60.0
 gate = Event()
 
 
@@ -72,7 +73,7 @@ async def until_tried(tried: list[str], times: int) -> None:
     async def enough() -> bool:
         return len(tried) >= times
 
-    await until(enough, f"{times} tries to write the outcomes")
+    await until(enough, f"{times} tries to write the outcomes", within=LONG)  # the last tries are five seconds apart
 
 
 async def assert_only_completed(app: AsyncCoreMachine, job_id: str, tasks: int) -> None:
@@ -84,7 +85,7 @@ async def assert_only_completed(app: AsyncCoreMachine, job_id: str, tasks: int) 
 async def test_f51_an_outcome_waits_for_a_read_only_server(
     open_app: OpenApp, caplog: pytest.LogCaptureFixture, tried: list[str]
 ) -> None:
-    app = await open_app(PASS, lease=30.0)
+    app = await open_app(PASS, lease=2 * LONG)
     with caplog.at_level(logging.WARNING):
         async with working(app):
             job = await app.submit(PASS, numbers=[1, 2, 3])
@@ -101,7 +102,7 @@ async def test_f51_an_outcome_waits_for_a_read_only_server(
 async def test_f51_an_outcome_waits_for_a_lock_that_lasts_longer_than_lock_timeout(
     open_app: OpenApp, caplog: pytest.LogCaptureFixture, tried: list[str]
 ) -> None:
-    app = await open_app(PASS, lease=30.0)
+    app = await open_app(PASS, lease=2 * LONG)
     with caplog.at_level(logging.WARNING):
         job = await app.submit(PASS, numbers=[1, 2])
         async with database_with(app, "lock_timeout", "50ms"), working(app):

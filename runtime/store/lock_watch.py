@@ -12,6 +12,7 @@ import psycopg
 
 from ..errors import LockHolder, LockTimeoutError
 from ..logs import logger
+from .pooler import server_process
 from .queries import query
 from .session import Connection, Row
 
@@ -68,8 +69,7 @@ class LockWatch:
     async def locate(self, connection: psycopg.AsyncConnection[Row]) -> None:
         """Ask the server for the number of the session's process: a pooler makes one up."""
         if not math.isinf(self._seconds):
-            row = await (await connection.execute(b"SELECT pg_backend_pid() AS pid")).fetchone()
-            self._pid = row["pid"] if row else self._pid
+            self._pid = await server_process(connection)
 
     def start(self) -> None:
         """Start to look. Called on the loop."""

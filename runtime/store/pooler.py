@@ -12,9 +12,14 @@ async def is_behind_pooler(connection: psycopg.AsyncConnection[dict[str, Any]]) 
 
     Nothing has to be set for that: a login is answered with the number of a process, and a pooler makes one up.
     """
+    return await server_process(connection) != connection.info.backend_pid
+
+
+async def server_process(connection: psycopg.AsyncConnection[dict[str, Any]]) -> int:
+    """The number of the server's process that runs the statements of this transaction."""
     cursor = await connection.execute(b"SELECT pg_catalog.pg_backend_pid() AS pid")
     (row,) = await cursor.fetchall()
-    return bool(row["pid"] != connection.info.backend_pid)
+    return int(row["pid"])
 
 
 async def identity(connection: psycopg.AsyncConnection[dict[str, Any]], schema: str) -> dict[str, Any]:

@@ -76,9 +76,9 @@ async def test_a_worker_whose_flow_gets_no_answer_is_not_alive_until_it_gets_one
         assert "workers alive: 1" in " ".join((await submitter.why(waiting.id)).waits_for)
         async with claims_get_no_answer(submitter):
             stuck = await until_row(submitter, f"{STUCK} AND loops ? 'producer of tasks'")
-            told = " ".join((await submitter.why(waiting.id)).waits_for)
-            assert f"the producer of tasks of worker {stuck['worker']}, which is stuck" in told
-            assert "no worker is alive" in told
+            waits_for = " ".join((await submitter.why(waiting.id)).waits_for)
+            assert f"the producer of tasks of worker {stuck['worker']}, which is stuck" in waits_for
+            assert "no worker is alive" in waits_for
             found = {one.id: [row.detail for row in one.examples] for one in (await submitter.audit()).findings}
             assert any("stuck: it has waited" in detail for detail in found["GAP-32"])
             assert found["GAP-20"] == ["stuck, and no other worker is alive"]
